@@ -1,0 +1,140 @@
+"""TER-GAN configuration."""
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+
+BASIC_EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
+EXPRESSIONS_WITH_NEUTRAL = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+
+
+@strict
+class TerGanConfig(PreTrainedConfig):
+    r"""
+    Everything that defines a TER-GAN: its networks and its training objective. The defaults are the paper's
+    (Ali & Hughes 2020, arXiv:2002.07050, section 4.1); `TerGanConfig.paper()` names them, `TerGanConfig.compact()` is
+    the same design with fewer channels, small enough to be trained on a CPU.
+
+    Args:
+        image_size (`int`, defaults to 75): height and width of a face crop in pixels.
+        num_channels (`int`, defaults to 3): colour channels.
+        encoder_channels: channels of the encoders' downsampling blocks (`G_es` and `G_et`).
+        decoder_channels: channels of the decoder's upsampling blocks (`G_de`); as many blocks as the encoder has, the
+            last one gives the image and must equal `num_channels`.
+        expression_embedding_size (`int`, defaults to 30): length of f(e).
+        identity_embedding_size (`int`, defaults to 50): length of f(i).
+        leaky_relu_slope (`float`, defaults to 0.2): negative slope of every LeakyReLU.
+        id2label: the N_e expressions; six basic ones by default.
+        num_identities (`int`, defaults to 80): N_i, outputs of `D^i` (Oulu-CASIA has 80 people).
+        predict_residual (`bool`, defaults to `False`): `False` is the paper, x̄ = G_de(f(e)_s, f(i)_t). `True` adds to
+            the target what the decoder changes between the target's own expression and the wanted one,
+            x̄ = x_t + G_de(f(e)_s, f(i)_t) − G_de(f(e)_t, f(i)_t): same networks, but what 50 numbers cannot hold of a
+            stranger's face stays in the photo.
+        discriminator_channels, discriminator_hidden_size, discriminator_branch_sizes: the shared convolutions, the
+            shared FC layer, and the FC layers of each branch of D.
+        embedding_discriminator_sizes: hidden FC layers of `D_es` and `D_et`, before their one logit.
+        feature_layer_weights: ω_1 = ω_2 of equations 8 and 9, one per encoder block.
+        identity_feature_weight … adversarial_weight: λ1 … λ7 of equation 10.
+        ground_truth_weight (`float`, defaults to 0): weight of L1(x̄, truth) for pairs whose true result is known.
+            Not in the paper.
+        ground_truth_focus (`float`, defaults to 0): how much more the pixels count in which target and truth differ;
+            a pixel's weight is 1 + focus · |truth − target|, mean over colours. Not in the paper.
+        recognition_weight (`float`, defaults to 0): weight of the expression cross-entropy on f(e) that stays on in
+            stage 2. Not in the paper.
+        freeze_batch_norm (`bool`, defaults to `False`): keep the encoders' stage-1 batch statistics in stage 2, so
+            that photos of another domain (FER2013 has no identities and is absent there) are still read correctly.
+
+    Raises:
+        ValueError: sizes that contradict each other; the message names the field.
+    """
+
+    model_type = "tergan"
+
+    image_size: int = 75
+    num_channels: int = 3
+    encoder_channels: list[int] | tuple[int, ...] = (64, 128, 256, 512, 1024)
+    decoder_channels: list[int] | tuple[int, ...] = (512, 256, 128, 64, 3)
+    expression_embedding_size: int = 30
+    identity_embedding_size: int = 50
+    leaky_relu_slope: float = 0.2
+    num_identities: int = 80
+    predict_residual: bool = False
+
+    discriminator_channels: list[int] | tuple[int, ...] = (16, 32, 64, 128)
+    discriminator_hidden_size: int = 1024
+    discriminator_branch_sizes: list[int] | tuple[int, ...] = (512, 256)
+    embedding_discriminator_sizes: list[int] | tuple[int, ...] = (32, 16)
+
+    feature_layer_weights: list[float] | tuple[float, ...] = (0.5, 0.6, 0.7, 0.88, 0.99)
+    identity_feature_weight: float | int = 1.0
+    expression_feature_weight: float | int = 1.0
+    identity_reconstruction_weight: float | int = 1.0
+    expression_reconstruction_weight: float | int = 1.0
+    identity_consistency_weight: float | int = 0.3
+    expression_consistency_weight: float | int = 0.3
+    adversarial_weight: float | int = 0.5
+    ground_truth_weight: float | int = 0.0
+    ground_truth_focus: float | int = 0.0
+    recognition_weight: float | int = 0.0
+    freeze_batch_norm: bool = False
+
+    def __post_init__(self, **kwargs):
+        if kwargs.get("id2label") is None and kwargs.get("num_labels") is None and self.id2label is None:
+            self.id2label = dict(enumerate(BASIC_EXPRESSIONS))
+            self.label2id = {label: index for index, label in self.id2label.items()}
+        super().__post_init__(**kwargs)
+        blocks = len(self.encoder_channels)
+        if len(self.decoder_channels) != blocks:
+            raise ValueError(f"decoder_channels must have as many blocks as encoder_channels ({blocks})")
+        if self.decoder_channels[-1] != self.num_channels:
+            raise ValueError(f"decoder_channels must end with num_channels ({self.num_channels})")
+        if len(self.feature_layer_weights) != blocks:
+            raise ValueError(f"feature_layer_weights needs one weight per encoder block ({blocks})")
+        if self.feature_map_sizes[-1] < 1:
+            raise ValueError(f"image_size {self.image_size} is too small for {blocks} halvings")
+
+    @property
+    def feature_map_sizes(self) -> tuple[int, ...]:
+        """Side of the image and of each encoder block's output: 75, 37, 18, 9, 4, 2 in the paper."""
+        return tuple(self.image_size // 2**block for block in range(len(self.encoder_channels) + 1))
+
+    @property
+    def expressions(self) -> list[str]:
+        """Expression labels in the order of the classes."""
+        return [self.id2label[index] for index in sorted(self.id2label)]
+
+    @classmethod
+    def paper(cls, **overrides) -> "TerGanConfig":
+        """The paper's model and objective; the same as `TerGanConfig()`."""
+        return cls(**overrides)
+
+    @classmethod
+    def compact(cls, **overrides) -> "TerGanConfig":
+        """The same design with half the channels at 64 pixels, seven expressions, the exact ground truth where a pair
+        has one, and the residual output: trains on a CPU and works on strangers' photos."""
+        settings = {
+            "image_size": 64,
+            "encoder_channels": (32, 64, 128, 256, 512),
+            "decoder_channels": (256, 128, 64, 32, 3),
+            "predict_residual": True,
+            "discriminator_hidden_size": 256,
+            "discriminator_branch_sizes": (128, 64),
+            "identity_feature_weight": 0.02,
+            "expression_feature_weight": 0.02,
+            "identity_reconstruction_weight": 0.05,
+            "expression_reconstruction_weight": 0.0,
+            "identity_consistency_weight": 0.01,
+            "expression_consistency_weight": 0.01,
+            "adversarial_weight": 0.01,
+            "ground_truth_weight": 1.0,
+            "ground_truth_focus": 10.0,
+            "recognition_weight": 0.05,
+            "freeze_batch_norm": True,
+        }
+        if "id2label" not in overrides:
+            settings["id2label"] = dict(enumerate(EXPRESSIONS_WITH_NEUTRAL))
+            settings["label2id"] = {label: index for index, label in settings["id2label"].items()}
+        return cls(**{**settings, **overrides})
+
+
+__all__ = ["TerGanConfig"]

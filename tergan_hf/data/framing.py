@@ -1,0 +1,88 @@
+"""Photos to *chips*: detection and alignment done once, with the same code a visitor's photo goes through, and cached.
+
+A chip shows the aligned crop with a margin around it, so that training can jitter the framing and cut a ground-truth
+image out with its target's framing instead of its own.
+"""
+
+import io
+import logging
+
+import numpy as np
+from datasets import Array2D, Dataset, Image
+from datasets.fingerprint import Hasher
+from PIL import Image as PILImage
+from PIL import ImageOps
+
+from ..face_alignment_tergan import crop_face, similarity_framing, whole_image_framing, zoom_out
+from ..face_detection_tergan import FaceDetector
+
+
+logger = logging.getLogger(__name__)
+
+CHIP_MARGIN = 1.3  # side of a chip / side of the crop it is about
+CHIP_OVERSAMPLING = 1.25  # resolution of a chip / resolution of the network's crop
+_VERSION = 2  # raise when a chip would come out different, so that cached ones are not used
+
+
+def chip_size(image_size: int) -> int:
+    """Side of a chip in pixels for a network that sees `image_size` pixels."""
+    return round(image_size * CHIP_MARGIN * CHIP_OVERSAMPLING)
+
+
+def frame_photos(
+    photos: Dataset, image_size: int, align: bool = True, detector: FaceDetector | None = None
+) -> Dataset:
+    """
+    Replace each photo by its chip and add its `framing` ((2, 3), photo pixels → unit square of the crop).
+
+    Photos in which no face is found are left out, with a warning that counts them. The result is cached by
+    `datasets` under the photos' fingerprint, the size and the kind of framing.
+
+    Args:
+        photos: as `load_photos` gives them.
+        image_size: side of the network's input in pixels.
+        align: find the face; `False` takes the whole photo as the aligned crop.
+        detector: default `FaceDetector()`.
+
+    Raises:
+        ValueError: no face in any photo.
+    """
+    if align and detector is None:
+        detector = FaceDetector()
+    size = chip_size(image_size)
+
+    def to_chip(row: dict) -> dict:
+        image = decode(row["image"])
+        framing = whole_image_framing(*image.size)
+        if align:
+            faces = detector.detect(image)
+            if not faces:
+                return {"image": None, "framing": framing, "has_face": False}
+            framing = similarity_framing(faces[0].landmarks)
+        buffer = io.BytesIO()
+        crop_face(image, zoom_out(framing, CHIP_MARGIN), size).save(buffer, "PNG", compress_level=1)
+        return {"image": {"bytes": buffer.getvalue(), "path": None}, "framing": framing, "has_face": True}
+
+    features = photos.features.copy()
+    features["image"] = Image(decode=False)
+    features["framing"] = Array2D((2, 3), "float32")
+    features["has_face"] = photos.features["recipe"].__class__("bool")
+    chips = photos.map(
+        to_chip,
+        features=features,
+        desc="Finding and aligning faces" if align else "Framing crops",
+        new_fingerprint=Hasher.hash([photos._fingerprint, size, align, CHIP_MARGIN, _VERSION]),
+    )
+    found = np.flatnonzero(chips.with_format("numpy")["has_face"][:])
+    if len(found) == 0:
+        raise ValueError("no face was found in any photo of this set")
+    if len(found) < len(chips):
+        logger.warning("No face found in %d of %d photos; they are left out", len(chips) - len(found), len(chips))
+    return chips.select(found).remove_columns("has_face")
+
+
+def decode(encoded: dict) -> PILImage.Image:
+    """An undecoded `datasets` image (`bytes` or `path`) to an upright RGB image."""
+    source = io.BytesIO(encoded["bytes"]) if encoded["bytes"] is not None else encoded["path"]
+    with PILImage.open(source) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")

@@ -1,0 +1,84 @@
+"""Labelled photos from folders and parquet files, one or several sets at a time, in one shape."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict, Image, Value, load_dataset
+
+
+NO_IDENTITY = ""  # of photos nobody is named in
+NO_RECIPE = -1  # of photos that are not one of a person's exactly repeatable expressions
+
+
+@dataclass
+class DataSource:
+    """
+    One set of labelled photos.
+
+    Args:
+        name: tells the sets apart in logs; identities of different sets never mix.
+        path: a folder (`imagefolder` with `metadata.csv`), a parquet file, or a data set id on the Hub.
+        split: which split to read.
+        align: find and align the face; `False` takes each image as an aligned face crop.
+        group_column: rows that share a value here stay on one side of the split: `identity`, or a column that names
+            several groups joined by `group_separator`.
+        group_separator: how `group_column` joins its groups.
+        validation_fraction: share of the groups kept out of training.
+        validation_path: a set of its own to validate on, instead of a fraction.
+        weight: how often stage 1 draws from this set, relative to the others.
+        pair_weight: how often stage 2 draws its target from this set, relative to the others.
+        extra: further keyword arguments for `datasets.load_dataset`.
+    """
+
+    name: str
+    path: str
+    split: str = "train"
+    align: bool = True
+    group_column: str = "identity"
+    group_separator: str | None = None
+    validation_fraction: float = 0.2
+    validation_path: str | None = None
+    weight: float = 1.0
+    pair_weight: float = 1.0
+    extra: dict = field(default_factory=dict)
+
+
+def load_photos(path: str, split: str = "train", **extra) -> Dataset:
+    """
+    Read labelled photos.
+
+    Args:
+        path: a folder in `imagefolder` layout with `metadata.csv`, a `.parquet` file, or a data set id on the Hub.
+        split: the split to read.
+
+    Returns:
+        A data set with `image` (not yet decoded), `expression` (label text), `identity` and `recipe` (`NO_IDENTITY`,
+        `NO_RECIPE` where the set has none), and whatever other columns it came with.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: a needed column is missing; the message names it and the columns found.
+    """
+    location = Path(path)
+    if location.suffix == ".parquet":
+        if not location.is_file():
+            raise FileNotFoundError(f"no such parquet file: {path}")
+        photos = load_dataset("parquet", data_files={split: str(location)}, split=split, **extra)
+    elif location.is_dir():
+        photos = load_dataset("imagefolder", data_dir=str(location), split=split, **extra)
+    elif location.is_absolute() or path.startswith("."):
+        raise FileNotFoundError(f"no such folder: {path}")
+    else:
+        photos = load_dataset(path, split=split, **extra)
+    if isinstance(photos, DatasetDict):
+        raise ValueError(f"{path} has several splits, name one of {sorted(photos)}")
+    for column in ("image", "expression"):
+        if column not in photos.column_names:
+            raise ValueError(f"{path} has no column '{column}' (it has: {', '.join(photos.column_names)})")
+    if "identity" not in photos.column_names:
+        photos = photos.add_column("identity", [NO_IDENTITY] * len(photos))
+    if "recipe" not in photos.column_names:
+        photos = photos.add_column("recipe", [NO_RECIPE] * len(photos))
+    photos = photos.cast_column("image", Image(decode=False))
+    photos = photos.cast_column("identity", Value("string"))
+    return photos.cast_column("recipe", Value("int32"))

@@ -1,0 +1,83 @@
+"""Finding faces: facenet-pytorch's MTCNN (its weights are inside the package, nothing is downloaded)."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from PIL import Image
+
+from .torchvision_compat import ensure_torchvision
+
+
+class NoFaceFoundError(ValueError):
+    """There is no face in an image that should show one."""
+
+
+@dataclass(frozen=True)
+class DetectedFace:
+    """A face in a photo, in photo pixels.
+
+    Args:
+        box: (4,) left, top, right, bottom.
+        landmarks: (5, 2) left eye, right eye, nose, left and right mouth corner, as the viewer sees them.
+        confidence: 0 to 1.
+    """
+
+    box: np.ndarray
+    landmarks: np.ndarray
+    confidence: float
+
+    @property
+    def area(self) -> float:
+        """Area of the box in square pixels."""
+        return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+
+class FaceDetector:
+    """MTCNN (Zhang et al. 2016) with settings that suit portraits.
+
+    Args:
+        device: where the network runs; it is small, the CPU does.
+        min_confidence: detections below are dropped.
+        max_side: larger photos are searched at this many pixels on their longer side; landmarks come back in photo
+            pixels all the same.
+    """
+
+    def __init__(self, device: str = "cpu", min_confidence: float = 0.85, max_side: int = 640):
+        self.device = device
+        self.min_confidence = min_confidence
+        self.max_side = max_side
+
+    @cached_property
+    def _network(self):
+        ensure_torchvision()
+        from facenet_pytorch import MTCNN
+
+        return MTCNN(keep_all=True, post_process=False, device=self.device)
+
+    def detect(self, image: Image.Image) -> list[DetectedFace]:
+        """All faces of an RGB photo, the largest first; an empty list where there is none."""
+        scale = min(1.0, self.max_side / max(image.size))
+        # The network's smallest face is 20 pixels: a photo smaller than about three times that is enlarged.
+        if min(image.size) < 64:
+            scale = 64 / min(image.size)
+        if scale != 1:
+            width, height = (max(1, round(side * scale)) for side in image.size)
+            searched = image.resize((width, height), Image.Resampling.BILINEAR)
+        else:
+            searched = image
+        try:
+            boxes, confidences, landmarks = self._network.detect(searched, landmarks=True)
+        except (RuntimeError, ValueError) as error:
+            # MTCNN trips over its own empty tensors on some photos without faces.
+            if "empty" not in str(error) and "size" not in str(error):
+                raise
+            return []
+        if boxes is None:
+            return []
+        faces = [
+            DetectedFace(np.asarray(b, float) / scale, np.asarray(p, float) / scale, float(c))
+            for b, c, p in zip(boxes, confidences, landmarks)
+            if c is not None and c >= self.min_confidence
+        ]
+        return sorted(faces, key=lambda face: face.area, reverse=True)

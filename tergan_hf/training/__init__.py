@@ -1,0 +1,1 @@
+"""The paper's two-stage training: objective, discriminators, and the stages themselves."""

@@ -1,0 +1,122 @@
+"""The end of a run: the shallow classifier on frozen f(e) (section 4.4), the class prototypes, the saved model."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from ..data.sampling import Chips
+from ..image_processing_tergan import TerGanImageProcessor
+from ..modeling_tergan import TerGanModel
+from .arguments import TrainingArguments
+from .monitoring import aligned_crops
+
+
+@torch.no_grad()
+def embed_expressions(model: TerGanModel, chips: Chips, batch_size: int = 256) -> torch.Tensor:
+    """f(e) of every photo of a set and of its mirror image, (2N, expression_embedding_size)."""
+    device = model.device
+    embeddings = []
+    for start in tqdm(range(0, len(chips), batch_size), desc=f"f(e) of {chips.name}", dynamic_ncols=True, mininterval=5):
+        rows = np.arange(start, min(start + batch_size, len(chips)))
+        crops = aligned_crops(chips, rows, model.config.image_size, device)
+        embeddings.append(torch.stack([model.encode_expression(crops), model.encode_expression(crops.flip(3))], dim=1))
+    return torch.cat(embeddings).flatten(0, 1).float()
+
+
+def fit_classifier(embeddings: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, num_labels: int):
+    """
+    Multinomial logistic regression on frozen features, by L-BFGS.
+
+    Args:
+        embeddings: (N, D). labels: (N,). weights: (N,) of each sample, summing to 1.
+
+    Returns:
+        weight (num_labels, D) and bias (num_labels,).
+    """
+    mean, std = embeddings.mean(0), embeddings.std(0).clamp(min=1e-6)
+    layer = torch.nn.Linear(embeddings.shape[1], num_labels, device=embeddings.device)
+    torch.nn.init.zeros_(layer.weight)
+    torch.nn.init.zeros_(layer.bias)
+    features = (embeddings - mean) / std
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (weights * F.cross_entropy(layer(features), labels, reduction="none")).sum()
+        loss = loss + 1e-4 * layer.weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    weight = layer.weight.detach() / std
+    return weight, layer.bias.detach() - weight @ mean
+
+
+def balanced_weights(sets: list[Chips], num_labels: int) -> list[np.ndarray]:
+    """(N,) per set: the balance stage 1 draws with, every class equally often, sets by their weight, all summing to
+    1."""
+    weights = [np.zeros(len(chips)) for chips in sets]
+    for label in range(num_labels):
+        having = [(number, chips.expressions == label) for number, chips in enumerate(sets)]
+        having = [(number, rows) for number, rows in having if rows.any()]
+        total = sum(sets[number].weight for number, _ in having)
+        for number, rows in having:
+            weights[number][rows] = sets[number].weight / total / rows.sum()
+    whole = sum(column.sum() for column in weights)
+    return [column / whole for column in weights]
+
+
+def prototypes(embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, num_labels: int) -> torch.Tensor:
+    """
+    One f(e) per class: the mean over its photos, each weighted by the probability the classifier gives the class, so
+    that faint and mislabelled expressions count little.
+
+    Returns:
+        (num_labels, D); zeros for a class without photos.
+    """
+    confidence = logits.softmax(1).gather(1, labels[:, None])[:, 0]
+    weight = F.one_hot(labels, num_labels).to(embeddings) * confidence[:, None]
+    return (weight.T @ embeddings) / weight.sum(0)[:, None].clamp(min=1e-12)
+
+
+def finalize(model: TerGanModel, arguments: TrainingArguments, sets: list[Chips]) -> TerGanModel:
+    """Fit classifier and prototypes on the training photos. Prototypes come from the sets with identities, the ones
+    the decoder has learnt from."""
+    model.eval()
+    num_labels = model.config.num_labels
+    embeddings = [embed_expressions(model, chips) for chips in sets]
+    labels = [torch.from_numpy(chips.expressions).repeat_interleave(2).to(model.device) for chips in sets]
+    weights = [
+        torch.from_numpy(column).repeat_interleave(2).to(model.device).float() / 2
+        for column in balanced_weights(sets, num_labels)
+    ]
+    weight, bias = fit_classifier(torch.cat(embeddings), torch.cat(labels), torch.cat(weights), num_labels)
+    with torch.no_grad():
+        model.classifier.weight.copy_(weight)
+        model.classifier.bias.copy_(bias)
+        decoded = [number for number, chips in enumerate(sets) if chips.has_identities]
+        known = torch.cat([embeddings[number] for number in decoded])
+        known_labels = torch.cat([labels[number] for number in decoded])
+        model.expression_prototypes.copy_(prototypes(known, known_labels, model.classify(known), num_labels))
+    return model
+
+
+def save_model(model: TerGanModel, arguments: TrainingArguments, folder: str | Path):
+    """Write what `from_pretrained` reads, and `training.yaml`, the arguments that led to it."""
+    folder = Path(folder)
+    model.to(memory_format=torch.contiguous_format).save_pretrained(folder, max_shard_size="16MB")
+    size = model.config.image_size
+    TerGanImageProcessor(size={"height": size, "width": size}).save_pretrained(folder)
+    (folder / "training.yaml").write_text(yaml.safe_dump(_plain(arguments.to_dict()), sort_keys=False))
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,102 @@
+"""The terms of the objective, equations 1 to 10 of the paper, and the two terms that are ours.
+
+L1 is the mean absolute difference; cross-entropies are means over the batch.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional as F
+
+from ..configuration_tergan import TerGanConfig
+
+
+def discriminator_loss(
+    source_expression_logits: torch.Tensor,
+    target_identity_logits: torch.Tensor,
+    generated_expression_logits: torch.Tensor,
+    source_expression: torch.Tensor,
+    target_identity: torch.Tensor,
+) -> torch.Tensor:
+    """Eq. 1, L_D = CE(D^e(x_s), y_s^e) + CE(D^i(x_t), y_t^i) + CE(D^e(x̄), fake); fake is the last class of D^e."""
+    fake = torch.full_like(source_expression, generated_expression_logits.shape[1] - 1)
+    return (
+        F.cross_entropy(source_expression_logits, source_expression)
+        + F.cross_entropy(target_identity_logits, target_identity)
+        + F.cross_entropy(generated_expression_logits, fake)
+    )
+
+
+def generator_loss(
+    generated_expression_logits: torch.Tensor,
+    generated_identity_logits: torch.Tensor,
+    source_expression: torch.Tensor,
+    target_identity: torch.Tensor,
+) -> torch.Tensor:
+    """Eq. 2, L_G = CE(D^e(x̄), y_s^e) + CE(D^i(x̄), y_t^i), the generator's side of eq. 3.
+
+    Decided: y_t^i, "the identity of x_t" as the paper's text says; its formula prints y_s^i.
+    """
+    return F.cross_entropy(generated_expression_logits, source_expression) + F.cross_entropy(
+        generated_identity_logits, target_identity
+    )
+
+
+def consistency_loss(real_logits: torch.Tensor, generated_logits: torch.Tensor) -> torch.Tensor:
+    """Eq. 4 on D_es, eq. 5 on D_et: binary cross-entropy of telling embeddings of real from embeddings of generated
+    images. The discriminators sit behind a gradient reversal layer, so minimising this is the paper's min-max."""
+    return F.binary_cross_entropy_with_logits(
+        real_logits, torch.ones_like(real_logits)
+    ) + F.binary_cross_entropy_with_logits(generated_logits, torch.zeros_like(generated_logits))
+
+
+def reconstruction_loss(generated: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Eq. 6 with x_t, eq. 7 with x_s: L1(x̄, x)."""
+    return F.l1_loss(generated, real)
+
+
+def feature_loss(
+    generated_features: Sequence[torch.Tensor], real_features: Sequence[torch.Tensor], weights: Sequence[float]
+) -> torch.Tensor:
+    """Eq. 8 with the frozen G_es and x_s, eq. 9 with the frozen G_et and x_t: Σ_l ω_l · L1(h_l(x̄), h_l(x))."""
+    terms = zip(weights, generated_features, real_features, strict=True)
+    return sum(weight * F.l1_loss(generated, real) for weight, generated, real in terms)
+
+
+def ground_truth_loss(
+    generated: torch.Tensor, truth: torch.Tensor, target: torch.Tensor, has_truth: torch.Tensor, focus: float = 0.0
+) -> torch.Tensor:
+    """
+    Ours: L1(x̄, truth) over the pairs that have a truth, pixels weighted by 1 + focus · mean_colours |truth − x_t|.
+
+    Args:
+        has_truth: (B,) bool. Without a single truth the loss is 0.
+    """
+    weight = 1 + focus * (truth - target).abs().mean(1, keepdim=True)
+    per_pair = (weight * (generated - truth).abs()).flatten(1).mean(1)
+    return (per_pair * has_truth).sum() / has_truth.sum().clamp(min=1)
+
+
+def term_weights(config: TerGanConfig) -> dict[str, float]:
+    """Eq. 10's λ1 … λ7 under the names of their terms, and the weights of ours."""
+    return {
+        "identity_feature": config.identity_feature_weight,
+        "expression_feature": config.expression_feature_weight,
+        "identity_reconstruction": config.identity_reconstruction_weight,
+        "expression_reconstruction": config.expression_reconstruction_weight,
+        "identity_consistency": config.identity_consistency_weight,
+        "expression_consistency": config.expression_consistency_weight,
+        "adversarial": config.adversarial_weight,
+        "ground_truth": config.ground_truth_weight,
+        "recognition": config.recognition_weight,
+    }
+
+
+def total_loss(terms: dict[str, torch.Tensor], config: TerGanConfig) -> torch.Tensor:
+    """Eq. 10: the weighted sum of whatever terms are given.
+
+    Raises:
+        KeyError: a term that eq. 10 does not have.
+    """
+    weights = term_weights(config)
+    return sum(weights[name] * term for name, term in terms.items())

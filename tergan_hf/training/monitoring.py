@@ -1,0 +1,105 @@
+"""What a run is watched by: accuracy on held-out photos, expression gain and sample sheets on held-out pairs."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from ..data.augmentation import cut_crops, to_range
+from ..data.sampling import Chips, ExpressionPairs
+
+
+def aligned_crops(chips: Chips, rows: np.ndarray, image_size: int, device) -> torch.Tensor:
+    """The crops of some rows as the network sees them at use, (B, 3, image_size, image_size) in [-1, 1]."""
+    pixels = torch.stack([chips.pixels(row) for row in rows]).to(device)
+    return cut_crops(to_range(pixels), torch.eye(2, 3, device=device).expand(len(rows), 2, 3), image_size)
+
+
+@torch.no_grad()
+def classification_accuracy(classifier: nn.Module, chips: Chips, image_size: int, batch_size: int = 256) -> float:
+    """Share of the photos whose expression `classifier` (crops → logits) names."""
+    was_training = classifier.training
+    classifier.eval()
+    device = next(classifier.parameters()).device
+    right = 0
+    for start in range(0, len(chips), batch_size):
+        rows = np.arange(start, min(start + batch_size, len(chips)))
+        answers = classifier(aligned_crops(chips, rows, image_size, device)).argmax(1).cpu().numpy()
+        right += int((answers == chips.expressions[rows]).sum())
+    classifier.train(was_training)
+    return right / len(chips)
+
+
+def expression_gain(generated: torch.Tensor, target: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """
+    1 − Σ|x̄ − truth| / Σ|x_t − truth| for each pair of (B, C, S, S) crops: 1 is perfect, 0 is what handing x_t back
+    gets, negative is worse than doing nothing.
+
+    Returns:
+        (B,); NaN where target and truth are the same image.
+    """
+    miss = (generated - truth).abs().flatten(1).sum(1)
+    nothing = (target - truth).abs().flatten(1).sum(1)
+    return torch.where(nothing > 0, 1 - miss / nothing, torch.nan)
+
+
+class ValidationPairs:
+    """
+    A fixed draw of pairs with a ground truth from held-out people, x_s and x_t of different people where the set has
+    recipes. Without any set that has a truth, or any set with identities, nothing is measured.
+
+    Args:
+        per_set: pairs drawn from each set.
+        shown: pairs of each set on a sample sheet.
+    """
+
+    def __init__(self, sets: list[Chips], image_size: int, per_set: int = 192, shown: int = 8, seed: int = 0):
+        self.image_size, self.shown, self.batches = image_size, shown, {}
+        for chips in sets:
+            if not chips.has_identities:
+                continue
+            drawn = ExpressionPairs([chips], per_set * 2, seed=seed + 1, ground_truth_share=1.0)
+            items = [item for item in map(drawn.__getitem__, range(len(drawn))) if self._changes(item)][:per_set]
+            if items:
+                self.batches[chips.name] = torch.utils.data.default_collate(items)
+
+    @staticmethod
+    def _changes(item: dict) -> bool:
+        return item["has_truth"] and not torch.equal(item["target"], item["truth"])
+
+    def _crops(self, name: str, device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        batch = {key: value.to(device) for key, value in self.batches[name].items()}
+        still = torch.eye(2, 3, device=device).expand(len(batch["source"]), 2, 3)
+        source = cut_crops(to_range(batch["source"]), still, self.image_size)
+        target = cut_crops(to_range(batch["target"]), still, self.image_size)
+        truth = cut_crops(to_range(batch["truth"]), still, self.image_size, registration=batch["registration"])
+        return source, target, truth
+
+    @torch.no_grad()
+    def expression_gain(self, model: nn.Module) -> dict[str, float]:
+        """Mean gain per set, under `expression_gain_<set>`."""
+        device = next(model.parameters()).device
+        measured = {}
+        for name in self.batches:
+            source, target, truth = self._crops(name, device)
+            generated = model(source, target).pixel_values
+            measured[f"expression_gain_{name}"] = float(expression_gain(generated, target, truth).nanmean())
+        return measured
+
+    @torch.no_grad()
+    def save_sheet(self, model: nn.Module, path: str | Path):
+        """A PNG with a column per pair: source, target, result, truth from top to bottom."""
+        device = next(model.parameters()).device
+        columns = []
+        for name in self.batches:
+            source, target, truth = (images[: self.shown] for images in self._crops(name, device))
+            generated = model(source, target).pixel_values
+            columns.append(torch.cat([source, target, generated, truth], dim=2))
+        if not columns:
+            return
+        sheet = torch.cat(list(torch.cat(columns)), dim=2).permute(1, 2, 0)
+        pixels = ((sheet + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)

@@ -1,0 +1,260 @@
+"""Stage 2 (section 3.1.4): the whole network. Each step (a) makes x̄ from f(e)(x_s) and f(i)(x_t), (b) sends x̄ back
+through both encoders; then D learns to tell x̄ from photos."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import StackDataset
+
+from ..configuration_tergan import TerGanConfig
+from ..data.augmentation import Photometry, cut_crops, draw_framings, to_range
+from ..data.sampling import BalancedPhotos, Chips, ExpressionPairs
+from ..modeling_tergan import TerGanModel
+from . import losses
+from .arguments import TrainingArguments
+from .discriminators import Discriminator, EmbeddingDiscriminator
+from .loop import TrainingLoop, dataset_length
+from .monitoring import ValidationPairs, classification_accuracy
+from .stage1 import EncoderClassifier, augment_photos
+
+
+@dataclass
+class PairBatch:
+    """Crops in [-1, 1], (B, C, S, S), with their labels.
+
+    Args:
+        photos, photo_expression: further labelled photos for the recognition term, or `None`.
+    """
+
+    source: torch.Tensor
+    target: torch.Tensor
+    truth: torch.Tensor
+    has_truth: torch.Tensor
+    source_expression: torch.Tensor
+    target_identity: torch.Tensor
+    photos: torch.Tensor | None = None
+    photo_expression: torch.Tensor | None = None
+
+
+class GeneratorObjective(nn.Module):
+    """
+    Everything the generator's optimiser owns, G_es, G_et, G_de and, behind gradient reversal, D_es and D_et, with the
+    frozen stage-1 encoders of eq. 8 and 9. `forward` gives x̄ and all terms of eq. 10 but the adversarial one, which
+    needs D.
+    """
+
+    def __init__(self, model: TerGanModel, expression: EncoderClassifier, identity: EncoderClassifier):
+        super().__init__()
+        config = model.config
+        self.config, self.model = config, model
+        model.expression_encoder.load_state_dict(expression.encoder.state_dict())
+        model.identity_encoder.load_state_dict(identity.encoder.state_dict())
+        self.expression_discriminator = EmbeddingDiscriminator(config, config.expression_embedding_size)
+        self.identity_discriminator = EmbeddingDiscriminator(config, config.identity_embedding_size)
+        self.recognition_head = copy.deepcopy(expression.head)
+        self.recognition_head.requires_grad_(config.recognition_weight > 0)
+        self.frozen_expression = copy.deepcopy(expression.encoder).requires_grad_(False)
+        self.frozen_identity = copy.deepcopy(identity.encoder).requires_grad_(False)
+        # Section 4.4's classifier is fitted at the end, on frozen features; no term of eq. 10 trains it.
+        model.classifier.requires_grad_(False)
+
+    def train(self, mode: bool = True):
+        super().train(mode)
+        self.frozen_expression.eval()
+        self.frozen_identity.eval()
+        if self.config.freeze_batch_norm:
+            self.model.expression_encoder.eval()
+            self.model.identity_encoder.eval()
+        return self
+
+    def forward(self, batch: PairBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """→ x̄ (B, C, S, S) and the terms by name. Terms of weight 0 are not computed."""
+        model, config, terms = self.model, self.config, {}
+        count = len(batch.source)
+        if batch.photos is None:
+            expression = model.encode_expression(batch.source)
+        else:
+            both = model.encode_expression(torch.cat([batch.source, batch.photos]))
+            expression = both[:count]
+        identity = model.encode_identity(batch.target)
+        generated = model.synthesize(expression, batch.target, identity_embedding=identity)
+
+        if config.identity_feature_weight:
+            terms["identity_feature"] = self._features(self.frozen_identity, generated, batch.target)
+        if config.expression_feature_weight:
+            terms["expression_feature"] = self._features(self.frozen_expression, generated, batch.source)
+        if config.identity_reconstruction_weight:
+            terms["identity_reconstruction"] = losses.reconstruction_loss(generated, batch.target)
+        if config.expression_reconstruction_weight:
+            terms["expression_reconstruction"] = losses.reconstruction_loss(generated, batch.source)
+        # Eq. 4 and 5 minimise over the encoders alone, so x̄ is a constant there.
+        if config.expression_consistency_weight:
+            terms["expression_consistency"] = losses.consistency_loss(
+                self.expression_discriminator(expression),
+                self.expression_discriminator(model.encode_expression(generated.detach())),
+            )
+        if config.identity_consistency_weight:
+            terms["identity_consistency"] = losses.consistency_loss(
+                self.identity_discriminator(identity),
+                self.identity_discriminator(model.encode_identity(generated.detach())),
+            )
+        if config.ground_truth_weight:
+            terms["ground_truth"] = losses.ground_truth_loss(
+                generated, batch.truth, batch.target, batch.has_truth, config.ground_truth_focus
+            )
+        if config.recognition_weight:
+            terms["recognition"] = F.cross_entropy(self.recognition_head(expression), batch.source_expression)
+            if batch.photos is not None:
+                logits = self.recognition_head(both[count:])
+                terms["recognition"] = (terms["recognition"] + F.cross_entropy(logits, batch.photo_expression)) / 2
+        return generated, terms
+
+    def _features(self, encoder: nn.Module, generated: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            real_features = encoder.feature_maps(real)
+        return losses.feature_loss(encoder.feature_maps(generated), real_features, self.config.feature_layer_weights)
+
+
+class AdversarialSteps:
+    """One update of the generator's side, then one of D; neither touches the other's parameters.
+
+    Args:
+        objective, discriminator: as the accelerator prepared them.
+        plain_discriminator: D without the accelerator's wrapper. The generator's loss runs through it with its
+            parameters switched off.
+    """
+
+    def __init__(self, accelerator, objective, discriminator, plain_discriminator, optimizers, max_grad_norm=5.0):
+        self.accelerator = accelerator
+        self.objective, self.discriminator = objective, discriminator
+        self.plain_discriminator = plain_discriminator
+        self.generator_optimizer, self.discriminator_optimizer = optimizers
+        self.max_grad_norm = max_grad_norm
+
+    def generator_step(self, batch: PairBatch, config: TerGanConfig) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Minimise eq. 10 over G_es, G_et, G_de, with D_es and D_et behind gradient reversal. → x̄, terms."""
+        self.plain_discriminator.requires_grad_(False)
+        with self.accelerator.autocast():
+            generated, terms = self.objective(batch)
+            if config.adversarial_weight:
+                expression_logits, identity_logits = self.plain_discriminator(generated)
+                terms["adversarial"] = losses.generator_loss(
+                    expression_logits.float(), identity_logits.float(), batch.source_expression, batch.target_identity
+                )
+            loss = losses.total_loss(terms, config)
+        self.accelerator.backward(loss)
+        self._update(self.objective, self.generator_optimizer)
+        self.plain_discriminator.requires_grad_(True)
+        return generated.detach(), {"total": loss, **terms}
+
+    def discriminator_step(self, batch: PairBatch, generated: torch.Tensor) -> torch.Tensor:
+        """Minimise eq. 1 over D."""
+        with self.accelerator.autocast():
+            count = len(generated)
+            expression, identity = self.discriminator(torch.cat([batch.source, batch.target, generated]))
+        loss = losses.discriminator_loss(
+            expression[:count].float(), identity[count : 2 * count].float(), expression[2 * count :].float(),
+            batch.source_expression, batch.target_identity,
+        )  # fmt: skip
+        self.accelerator.backward(loss)
+        self._update(self.discriminator, self.discriminator_optimizer)
+        return loss
+
+    def _update(self, module: nn.Module, optimizer: torch.optim.Optimizer):
+        self.accelerator.clip_grad_norm_(module.parameters(), self.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator: torch.Generator) -> PairBatch:
+    """Collated items of `ExpressionPairs` (and `BalancedPhotos`) → varied crops. Target and truth vary alike, the
+    source on its own, but all three are mirrored together: an expression has a left and a right."""
+    config, pairs = arguments.pair_augmentation, raw["pairs"]
+    count, device = len(pairs["source"]), pairs["source"].device
+    target_framing = draw_framings(count, config, generator, device)
+    source_framing = draw_framings(count, config, generator, device)
+    opposite = torch.sign(torch.det(target_framing[:, :, :2])) != torch.sign(torch.det(source_framing[:, :, :2]))
+    mirror = torch.where(opposite, -1.0, 1.0)
+    source_framing = source_framing * torch.stack(
+        [mirror, torch.ones_like(mirror), torch.ones_like(mirror)], dim=1
+    ).unsqueeze(1)
+    target_light = Photometry.draw(count, config, generator, device)
+    source_light = Photometry.draw(count, config, generator, device)
+    target = cut_crops(to_range(pairs["target"]), target_framing, size)
+    truth = cut_crops(to_range(pairs["truth"]), target_framing, size, registration=pairs["registration"])
+    photos = photo_expression = None
+    if "photos" in raw:
+        used = max(1, round(arguments.pairs.recognition_share * count))
+        photos = _channels_last(
+            augment_photos(raw["photos"]["chip"][:used], arguments.classifier_augmentation, size, generator)
+        )
+        photo_expression = raw["photos"]["expression"][:used]
+    return PairBatch(
+        source=_channels_last(source_light.apply(cut_crops(to_range(pairs["source"]), source_framing, size))),
+        target=_channels_last(target_light.apply(target)),
+        truth=target_light.apply(truth),
+        has_truth=pairs["has_truth"],
+        source_expression=pairs["source_expression"],
+        target_identity=pairs["target_identity"],
+        photos=photos,
+        photo_expression=photo_expression,
+    )
+
+
+def _channels_last(images: torch.Tensor) -> torch.Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def train_generator(
+    accelerator: Accelerator,
+    arguments: TrainingArguments,
+    model: TerGanModel,
+    expression: EncoderClassifier,
+    identity: EncoderClassifier,
+    sets: list[Chips],
+    validation_sets: list[Chips],
+) -> TerGanModel:
+    """Stage 2 on the sets with identities (and, for the recognition term, on all). Returns the model, with averaged
+    weights where averaging is on."""
+    config = model.config
+    objective = GeneratorObjective(model, expression, identity).to(memory_format=torch.channels_last)
+    discriminator = Discriminator(config).to(memory_format=torch.channels_last)
+    loop = TrainingLoop(accelerator, arguments, "generator_stage", [objective, discriminator], averaged=model)
+    objective_module, discriminator_module = loop.modules
+    objective_module.train()
+    steps = AdversarialSteps(
+        accelerator, objective_module, discriminator_module, discriminator, loop.optimizers,
+        loop.settings.max_grad_norm,
+    )  # fmt: skip
+    previews = ValidationPairs(validation_sets, config.image_size, seed=arguments.seed)
+
+    def train_step(raw, generator):
+        batch = augment_pairs(raw, arguments, config.image_size, generator)
+        generated, terms = steps.generator_step(batch, config)
+        if config.adversarial_weight:
+            terms["discriminator"] = steps.discriminator_step(batch, generated)
+        return terms
+
+    def evaluate(step):
+        average = loop.average.module.eval()
+        measured = previews.expression_gain(average)
+        previews.save_sheet(average, f"{arguments.output_dir}/samples/{loop.name}-{step:07d}.png")
+        reader = EncoderClassifier(average.expression_encoder, config.num_labels)
+        reader.head = objective.recognition_head
+        for chips in validation_sets:
+            measured[f"accuracy_{chips.name}"] = classification_accuracy(reader, chips, config.image_size)
+        return measured
+
+    length = dataset_length(accelerator, loop.settings)
+    parts = {"pairs": ExpressionPairs(sets, length, arguments.seed, arguments.pairs.ground_truth_share)}
+    if config.recognition_weight and arguments.pairs.recognition_share:
+        parts["photos"] = BalancedPhotos(sets, length, arguments.seed + 1)
+    loop.run(StackDataset(**parts), train_step, evaluate)
+    if loop.settings.ema_decay and loop.settings.steps:
+        model.load_state_dict(loop.average.module.state_dict())
+    loop.close()
+    return model

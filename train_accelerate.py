@@ -1,0 +1,55 @@
+"""Train TER-GAN: `accelerate launch train_accelerate.py --config configs/compact.yaml`."""
+
+import logging
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import ProjectConfiguration, set_seed
+
+from tergan_hf import TerGanModel
+from tergan_hf.data.preparation import prepare_sets
+from tergan_hf.training.arguments import parse_arguments
+from tergan_hf.training.finalize import finalize, save_model
+from tergan_hf.training.stage1 import pretrain_encoder
+from tergan_hf.training.stage2 import train_generator
+
+
+def main():
+    arguments = parse_arguments()
+    output = Path(arguments.output_dir)
+    precision = arguments.mixed_precision
+    if precision == "auto":
+        precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
+    accelerator = Accelerator(
+        mixed_precision=precision,
+        log_with="tensorboard",
+        project_config=ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "logs")),
+    )
+    logging.basicConfig(
+        level=logging.INFO if accelerator.is_main_process else logging.ERROR,
+        format="%(asctime)s %(name)s: %(message)s",
+    )
+    set_seed(arguments.seed)
+    config = arguments.model_config()
+    sets = prepare_sets(
+        accelerator, arguments.sources, arguments.resolve, config.expressions, config.image_size, arguments.split_seed
+    )
+    config = arguments.model_config(num_identities=max(1, len(sets.identities)))
+    accelerator.init_trackers("tergan")
+
+    expression = pretrain_encoder(accelerator, arguments, config, "expression", sets.training, sets.validation)
+    identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, sets.validation)
+    model = TerGanModel(config)
+    model = train_generator(accelerator, arguments, model, expression, identity, sets.training, sets.validation)
+
+    if accelerator.is_main_process:
+        model.to(accelerator.device)
+        save_model(finalize(model, arguments, sets.training), arguments, output / "model")
+        print(f"Saved to {output / 'model'}")
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    main()
