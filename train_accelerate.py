@@ -1,11 +1,12 @@
 """Train TER-GAN: `accelerate launch train_accelerate.py --config configs/compact.yaml`."""
 
 import logging
+import os
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration, set_seed
+from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
 
 from tergan_hf import TerGanModel
 from tergan_hf.data.preparation import prepare_sets
@@ -21,7 +22,10 @@ def main():
     precision = arguments.mixed_precision
     if precision == "auto":
         precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
+    # Terms of weight 0, and the costly ones between their steps, leave parameters without a gradient.
+    parallel = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(
+        kwargs_handlers=[parallel],
         mixed_precision=precision,
         log_with="tensorboard",
         project_config=ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "logs")),
@@ -30,6 +34,10 @@ def main():
         level=logging.INFO if accelerator.is_main_process else logging.ERROR,
         format="%(asctime)s %(name)s: %(message)s",
     )
+    if accelerator.device.type == "cpu":
+        # `accelerate launch` leaves one thread to each process; share all cores instead.
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
     set_seed(arguments.seed)
     config = arguments.model_config()
     sets = prepare_sets(

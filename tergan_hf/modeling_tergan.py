@@ -105,6 +105,9 @@ class TerGanPreTrainedModel(PreTrainedModel):
             init.kaiming_normal_(module.weight, a=self.config.leaky_relu_slope)
         elif isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight)
+        if isinstance(module, TerGanDecoder) and self.config.predict_residual:
+            # A small first change: training starts from "hand the target back", not from noise on top of it.
+            init.normal_(module.to_image.weight, std=0.01)
         if isinstance(module, TerGanModel):
             init.zeros_(module.expression_prototypes)
 

@@ -43,10 +43,13 @@ class PairArguments:
     Args:
         ground_truth_share: how many pairs are drawn so that their true result is known. 0 is the paper.
         recognition_share: photos from all sets for the recognition term, as a share of the batch. 0 is the paper.
+        costly_interval: compute the terms that take further passes through encoders and D every so many steps, with
+            weights as many times larger. 1 is the paper.
     """
 
     ground_truth_share: float = 0.0
     recognition_share: float = 0.0
+    costly_interval: int = 1
 
 
 @dataclass

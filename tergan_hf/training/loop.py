@@ -103,7 +103,7 @@ class TrainingLoop:
             disable=not accelerator.is_main_process, dynamic_ncols=True, mininterval=5,
         )  # fmt: skip
         generator = torch.Generator()
-        running: dict[str, torch.Tensor] = {}
+        running: dict[str, list[torch.Tensor]] = {}
         for batch in loader:
             if self.step >= self.settings.steps:
                 break
@@ -111,7 +111,7 @@ class TrainingLoop:
                 (arguments.seed * 1_000_003 + self.step) * accelerator.num_processes + accelerator.process_index
             )
             for key, value in train_step(batch, generator).items():
-                running[key] = running.get(key, 0) + value.detach().float()
+                running.setdefault(key, []).append(value.detach().float())
             for scheduler in self.schedulers:
                 scheduler.step()
             if self.average is not None:
@@ -119,7 +119,7 @@ class TrainingLoop:
             self.step += 1
             progress.update()
             if self.step % arguments.logging_steps == 0:
-                means = {key: float(value) / arguments.logging_steps for key, value in running.items()}
+                means = {key: float(torch.stack(values).mean()) for key, values in running.items()}
                 means["learning_rate"] = self.schedulers[0].get_last_lr()[0]
                 self.log(means)
                 progress.set_postfix({key: f"{value:.3g}" for key, value in list(means.items())[:4]})

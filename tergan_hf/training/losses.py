@@ -92,11 +92,24 @@ def term_weights(config: TerGanConfig) -> dict[str, float]:
     }
 
 
-def total_loss(terms: dict[str, torch.Tensor], config: TerGanConfig) -> torch.Tensor:
-    """Eq. 10: the weighted sum of whatever terms are given.
+# Terms that take further passes through the encoders or D. They may be computed every few steps only.
+COSTLY_TERMS = (
+    "identity_feature", "expression_feature", "identity_consistency", "expression_consistency", "adversarial",
+)  # fmt: skip
+
+
+def total_loss(terms: dict[str, torch.Tensor], config: TerGanConfig, costly_interval: int = 1) -> torch.Tensor:
+    """
+    Eq. 10: the weighted sum of whatever terms are given.
+
+    Args:
+        costly_interval: `COSTLY_TERMS` count this much more, for when they are given every so many steps only (lazy
+            regularisation, Karras et al. 2020).
 
     Raises:
         KeyError: a term that eq. 10 does not have.
     """
     weights = term_weights(config)
-    return sum(weights[name] * term for name, term in terms.items())
+    return sum(
+        weights[name] * (costly_interval if name in COSTLY_TERMS else 1) * term for name, term in terms.items()
+    )

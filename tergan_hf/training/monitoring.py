@@ -9,6 +9,7 @@ from torch import nn
 
 from ..data.augmentation import cut_crops, to_range
 from ..data.sampling import Chips, ExpressionPairs
+from ..evaluation.metrics import expression_gain
 
 
 def aligned_crops(chips: Chips, rows: np.ndarray, image_size: int, device) -> torch.Tensor:
@@ -30,19 +31,6 @@ def classification_accuracy(classifier: nn.Module, chips: Chips, image_size: int
         right += int((answers == chips.expressions[rows]).sum())
     classifier.train(was_training)
     return right / len(chips)
-
-
-def expression_gain(generated: torch.Tensor, target: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """
-    1 − Σ|x̄ − truth| / Σ|x_t − truth| for each pair of (B, C, S, S) crops: 1 is perfect, 0 is what handing x_t back
-    gets, negative is worse than doing nothing.
-
-    Returns:
-        (B,); NaN where target and truth are the same image.
-    """
-    miss = (generated - truth).abs().flatten(1).sum(1)
-    nothing = (target - truth).abs().flatten(1).sum(1)
-    return torch.where(nothing > 0, 1 - miss / nothing, torch.nan)
 
 
 class ValidationPairs:

@@ -71,8 +71,9 @@ class GeneratorObjective(nn.Module):
             self.model.identity_encoder.eval()
         return self
 
-    def forward(self, batch: PairBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """→ x̄ (B, C, S, S) and the terms by name. Terms of weight 0 are not computed."""
+    def forward(self, batch: PairBatch, costly: bool = True) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """→ x̄ (B, C, S, S) and the terms by name. Terms of weight 0 are not computed, `losses.COSTLY_TERMS` only where
+        asked for."""
         model, config, terms = self.model, self.config, {}
         count = len(batch.source)
         if batch.photos is None:
@@ -83,21 +84,21 @@ class GeneratorObjective(nn.Module):
         identity = model.encode_identity(batch.target)
         generated = model.synthesize(expression, batch.target, identity_embedding=identity)
 
-        if config.identity_feature_weight:
+        if costly and config.identity_feature_weight:
             terms["identity_feature"] = self._features(self.frozen_identity, generated, batch.target)
-        if config.expression_feature_weight:
+        if costly and config.expression_feature_weight:
             terms["expression_feature"] = self._features(self.frozen_expression, generated, batch.source)
         if config.identity_reconstruction_weight:
             terms["identity_reconstruction"] = losses.reconstruction_loss(generated, batch.target)
         if config.expression_reconstruction_weight:
             terms["expression_reconstruction"] = losses.reconstruction_loss(generated, batch.source)
         # Eq. 4 and 5 minimise over the encoders alone, so x̄ is a constant there.
-        if config.expression_consistency_weight:
+        if costly and config.expression_consistency_weight:
             terms["expression_consistency"] = losses.consistency_loss(
                 self.expression_discriminator(expression),
                 self.expression_discriminator(model.encode_expression(generated.detach())),
             )
-        if config.identity_consistency_weight:
+        if costly and config.identity_consistency_weight:
             terms["identity_consistency"] = losses.consistency_loss(
                 self.identity_discriminator(identity),
                 self.identity_discriminator(model.encode_identity(generated.detach())),
@@ -126,26 +127,32 @@ class AdversarialSteps:
         objective, discriminator: as the accelerator prepared them.
         plain_discriminator: D without the accelerator's wrapper. The generator's loss runs through it with its
             parameters switched off.
+        costly_interval: see `PairArguments`.
     """
 
-    def __init__(self, accelerator, objective, discriminator, plain_discriminator, optimizers, max_grad_norm=5.0):
+    def __init__(
+        self, accelerator, objective, discriminator, plain_discriminator, optimizers, max_grad_norm=5.0,
+        costly_interval=1,
+    ):  # fmt: skip
+        self.max_grad_norm, self.costly_interval = max_grad_norm, costly_interval
         self.accelerator = accelerator
         self.objective, self.discriminator = objective, discriminator
         self.plain_discriminator = plain_discriminator
         self.generator_optimizer, self.discriminator_optimizer = optimizers
-        self.max_grad_norm = max_grad_norm
 
-    def generator_step(self, batch: PairBatch, config: TerGanConfig) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def generator_step(
+        self, batch: PairBatch, config: TerGanConfig, costly: bool = True
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Minimise eq. 10 over G_es, G_et, G_de, with D_es and D_et behind gradient reversal. → x̄, terms."""
         self.plain_discriminator.requires_grad_(False)
         with self.accelerator.autocast():
-            generated, terms = self.objective(batch)
-            if config.adversarial_weight:
+            generated, terms = self.objective(batch, costly)
+            if costly and config.adversarial_weight:
                 expression_logits, identity_logits = self.plain_discriminator(generated)
                 terms["adversarial"] = losses.generator_loss(
                     expression_logits.float(), identity_logits.float(), batch.source_expression, batch.target_identity
                 )
-            loss = losses.total_loss(terms, config)
+            loss = losses.total_loss(terms, config, self.costly_interval)
         self.accelerator.backward(loss)
         self._update(self.objective, self.generator_optimizer)
         self.plain_discriminator.requires_grad_(True)
@@ -228,14 +235,15 @@ def train_generator(
     objective_module.train()
     steps = AdversarialSteps(
         accelerator, objective_module, discriminator_module, discriminator, loop.optimizers,
-        loop.settings.max_grad_norm,
+        loop.settings.max_grad_norm, arguments.pairs.costly_interval,
     )  # fmt: skip
     previews = ValidationPairs(validation_sets, config.image_size, seed=arguments.seed)
 
     def train_step(raw, generator):
         batch = augment_pairs(raw, arguments, config.image_size, generator)
-        generated, terms = steps.generator_step(batch, config)
-        if config.adversarial_weight:
+        costly = loop.step % arguments.pairs.costly_interval == 0
+        generated, terms = steps.generator_step(batch, config, costly)
+        if costly and config.adversarial_weight:
             terms["discriminator"] = steps.discriminator_step(batch, generated)
         return terms
 

@@ -1,0 +1,24 @@
+"""The Space: `python app.py` (or `make demo`) opens TER-GAN in a browser.
+
+`TERGAN_MODEL` names another folder or model id on the Hub; the default is the weights beside this file.
+"""
+
+import os
+from pathlib import Path
+
+from tergan_hf import TerGanPipeline
+from tergan_hf.demo.examples import ASSETS
+from tergan_hf.demo.interface import THEME, build_demo
+
+
+MODEL = os.environ.get("TERGAN_MODEL") or str(Path(__file__).parent / "weights" / "ter-gan")
+
+demo = build_demo(TerGanPipeline.from_pretrained(MODEL))
+
+if __name__ == "__main__":
+    demo.queue(max_size=32).launch(
+        theme=THEME,
+        allowed_paths=[str(ASSETS)],
+        max_file_size="20mb",
+        inbrowser=os.environ.get("TERGAN_OPEN_BROWSER") == "1",
+    )

@@ -1,0 +1,58 @@
+"""What the tabs share."""
+
+import functools
+import logging
+
+import gradio as gr
+
+
+logger = logging.getLogger(__name__)
+
+
+class Photo(gr.Image):
+    """An image input that hands the uploaded file on as it is, so that the pipeline reads it, honours its EXIF
+    rotation, and words the error where it cannot be read."""
+
+    is_template = True
+
+    def __init__(self, **kwargs):
+        super().__init__(type="filepath", image_mode=None, sources=["upload", "webcam", "clipboard"], **kwargs)
+
+    def preprocess(self, payload):
+        if payload is not None and payload.path is not None:
+            return payload.path
+        return super().preprocess(payload)
+
+
+def speaking_to_visitors(function):
+    """Show what the pipeline says of a bad input as a message; of anything else, say that it is our fault."""
+
+    @functools.wraps(function)
+    def wrapped(*inputs):
+        try:
+            return function(*inputs)
+        except gr.Error:
+            raise
+        except (ValueError, FileNotFoundError) as error:
+            raise gr.Error(visitors_words(str(error)), duration=12, print_exception=False) from error
+        except Exception as error:
+            logger.exception("%s failed", function.__name__)
+            raise gr.Error(
+                "Something went wrong on our side. Please try another photo.", print_exception=False
+            ) from error
+
+    return wrapped
+
+
+def visitors_words(message: str) -> str:
+    """The pipeline's message without server paths and hints meant for programmers."""
+    head, separator, rest = message.partition(": ")
+    message = f"{head.split(' (')[0].capitalize()} photo: {rest}" if separator else message
+    return message.split(", or pass detect=False")[0].rstrip(".") + "."
+
+
+def required(photo, what: str):
+    """The photo, or a message that asks for it."""
+    if photo is None:
+        raise gr.Error(f"Please add {what} first: upload one, use your webcam, or click an example.", duration=8)
+    return photo

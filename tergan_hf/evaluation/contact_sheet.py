@@ -1,0 +1,42 @@
+"""Pictures in rows, with captions, for a person to look at."""
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+
+CAPTION_HEIGHT = 18
+
+
+def save_contact_sheet(
+    rows: list[list[Image.Image | None]],
+    path: str | Path,
+    column_titles: list[str] | None = None,
+    captions: list[list[str]] | None = None,
+    side: int = 128,
+):
+    """
+    Write a PNG.
+
+    Args:
+        rows: images, each shown at side×side; `None` leaves a gap.
+        column_titles: above the first row.
+        captions: under each image.
+    """
+    columns = max(len(row) for row in rows)
+    header = CAPTION_HEIGHT if column_titles else 0
+    height = side + (CAPTION_HEIGHT if captions else 0)
+    sheet = Image.new("RGB", (columns * side, header + len(rows) * height), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
+    for column, title in enumerate(column_titles or []):
+        draw.text((column * side + 3, 2), title, fill="black", font=font)
+    for line, row in enumerate(rows):
+        for column, image in enumerate(row):
+            if image is not None:
+                shown = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+                sheet.paste(shown, (column * side, header + line * height))
+            if captions:
+                position = (column * side + 3, header + line * height + side + 2)
+                draw.text(position, captions[line][column], fill="black", font=font)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)

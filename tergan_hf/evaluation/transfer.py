@@ -1,0 +1,59 @@
+"""Expression gain on people whose every expression is known exactly."""
+
+import numpy as np
+from datasets import Dataset
+from PIL import Image
+from tqdm.auto import tqdm
+
+from ..data.framing import decode
+from ..data.loading import NO_RECIPE
+from ..pipeline_tergan import TerGanPipeline
+from .metrics import expression_gain
+
+
+def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[tuple[int, int, int]]:
+    """
+    Draw (source, target, truth) rows: source and target of different people, truth the target's person with the
+    source's recipe, expressions of the source equally often, truth and target not the same image.
+
+    Raises:
+        ValueError: the photos have no recipes, or show one person only.
+    """
+    identities, recipes = np.array(photos["identity"]), np.array(photos["recipe"])
+    expressions = np.array(photos["expression"])
+    if (recipes == NO_RECIPE).any() or len(set(identities)) < 2:
+        raise ValueError("expression gain needs at least two people with recipes")
+    row_of = {key: row for row, key in enumerate(zip(identities, recipes))}
+    random = np.random.default_rng(seed)
+    by_expression = [np.flatnonzero(expressions == label) for label in sorted(set(expressions))]
+    pairs = []
+    while len(pairs) < count:
+        source = int(random.choice(by_expression[len(pairs) % len(by_expression)]))
+        target = int(random.integers(len(photos)))
+        truth = row_of.get((identities[target], recipes[source]))
+        if identities[source] != identities[target] and truth not in (None, target):
+            pairs.append((source, target, truth))
+    return pairs
+
+
+def measure_gain(
+    pipe: TerGanPipeline, photos: Dataset, pairs: list[tuple[int, int, int]], detect: bool, batch_size: int = 32
+) -> tuple[dict[str, float], list[list[Image.Image]]]:
+    """
+    Expression gain through the whole pipeline, over whole images.
+
+    Returns:
+        mean gain under `all` and under each expression of the source; rows of source, target, result, truth.
+    """
+    gains, rows = [], []
+    for start in tqdm(range(0, len(pairs), batch_size), desc=f"transfer, detect={detect}", dynamic_ncols=True):
+        batch = [[decode(photos[row]["image"]) for row in pair] for pair in pairs[start : start + batch_size]]
+        sources, targets, truths = map(list, zip(*batch))
+        results = pipe.transfer(sources, targets, detect=detect)
+        gains += expression_gain(*(np.stack([np.asarray(i) for i in images]) for images in (results, targets, truths)))
+        rows += [list(row) for row in zip(sources, targets, results, truths)]
+    gains = np.array([float(gain) for gain in gains])
+    labels = np.array([photos[source]["expression"] for source, _, _ in pairs])
+    means = {"all": float(np.nanmean(gains))}
+    means |= {label: float(np.nanmean(gains[labels == label])) for label in sorted(set(labels))}
+    return means, rows

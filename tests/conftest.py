@@ -1,0 +1,66 @@
+"""Small models and faces that ship with the repository."""
+
+import os
+
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline  # noqa: E402
+
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "assets" / "examples"
+WEIGHTS = ROOT / "weights" / "ter-gan"
+TINY = {
+    "image_size": 32,
+    "encoder_channels": (4, 4, 8, 8, 8),
+    "decoder_channels": (8, 8, 4, 4, 3),
+    "discriminator_channels": (4, 4, 8, 8),
+    "discriminator_hidden_size": 16,
+    "discriminator_branch_sizes": (8, 8),
+    "num_identities": 5,
+}
+
+
+@pytest.fixture
+def tiny_config() -> TerGanConfig:
+    """The paper's design, a few channels."""
+    return TerGanConfig(**TINY)
+
+
+@pytest.fixture
+def tiny_residual_config() -> TerGanConfig:
+    """The compact preset's objective, a few channels."""
+    return TerGanConfig.compact(**TINY)
+
+
+@pytest.fixture
+def tiny_pipeline(tiny_residual_config) -> TerGanPipeline:
+    """Random weights on the real detector."""
+    torch.manual_seed(0)
+    model = TerGanModel(tiny_residual_config)
+    torch.nn.init.normal_(model.expression_prototypes)
+    return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
+
+
+@pytest.fixture(scope="session")
+def embedded_pipeline() -> TerGanPipeline:
+    """The weights in the repository."""
+    return TerGanPipeline.from_pretrained(WEIGHTS, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def smiling() -> Image.Image:
+    return Image.open(EXAMPLES / "london_099_happiness.jpg")
+
+
+@pytest.fixture(scope="session")
+def neutral() -> Image.Image:
+    return Image.open(EXAMPLES / "london_014_neutral.jpg")

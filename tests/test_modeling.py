@@ -1,0 +1,120 @@
+"""The networks of SPEC's table and what they compute."""
+
+import pytest
+import torch
+from torch import nn
+
+from tergan_hf import TerGanConfig, TerGanForImageClassification, TerGanModel
+from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
+
+from .conftest import TINY
+
+
+def channels(module, kind):
+    names = ("in_channels", "out_channels") if kind is nn.Conv2d else ("in_features", "out_features")
+    return [tuple(getattr(m, name) for name in names) for m in module.modules() if isinstance(m, kind)]
+
+
+def test_defaults_are_the_paper():
+    assert TerGanConfig().to_dict() == TerGanConfig.paper().to_dict()
+    config = TerGanConfig()
+    assert (config.image_size, config.expression_embedding_size, config.identity_embedding_size) == (75, 30, 50)
+    assert config.feature_map_sizes == (75, 37, 18, 9, 4, 2)
+    assert config.expressions == ["anger", "disgust", "fear", "happiness", "sadness", "surprise"]
+
+
+def test_networks_have_the_papers_layers():
+    model = TerGanModel(TerGanConfig())
+    encoder_convolutions = [(3, 64), (64, 128), (128, 256), (256, 512), (512, 1024)]
+    assert channels(model.expression_encoder, nn.Conv2d) == encoder_convolutions
+    assert channels(model.identity_encoder, nn.Conv2d) == encoder_convolutions
+    assert channels(model.expression_encoder, nn.Linear) == [(1024 * 4, 30)]
+    assert channels(model.identity_encoder, nn.Linear) == [(1024 * 4, 50)]
+    assert channels(model.decoder, nn.Linear) == [(80, 1024 * 4)]
+    assert channels(model.decoder, nn.Conv2d) == [(1024, 512), (512, 256), (256, 128), (128, 64), (64, 3)]
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            assert (module.kernel_size, module.stride) == ((3, 3), (1, 1))
+
+
+def test_discriminators_have_the_papers_layers():
+    config = TerGanConfig(num_identities=80)
+    discriminator = Discriminator(config)
+    assert channels(discriminator, nn.Conv2d) == [(3, 16), (16, 32), (32, 64), (64, 128)]
+    assert channels(discriminator.shared, nn.Linear)[0][1] == 1024
+    assert channels(discriminator.expression_branch, nn.Linear) == [(1024, 512), (512, 256), (256, 7)]
+    assert channels(discriminator.identity_branch, nn.Linear) == [(1024, 512), (512, 256), (256, 80)]
+    assert channels(EmbeddingDiscriminator(config, 30), nn.Linear) == [(30, 32), (32, 16), (16, 1)]
+
+
+@pytest.mark.parametrize("size", [64, 75, 96, 128])
+@pytest.mark.parametrize("residual", [False, True])
+def test_shapes_hold(size, residual):
+    config = TerGanConfig(**{**TINY, "image_size": size, "predict_residual": residual})
+    model = TerGanModel(config).eval()
+    output = model(torch.rand(2, 3, size, size) * 2 - 1, torch.rand(2, 3, size, size) * 2 - 1)
+    assert output.pixel_values.shape == (2, 3, size, size)
+    assert output.pixel_values.abs().max() <= 1
+    assert output.expression_embedding.shape == (2, 30)
+    assert output.identity_embedding.shape == (2, 50)
+    features = model.expression_encoder.feature_maps(torch.zeros(2, 3, size, size))
+    assert [feature.shape[-1] for feature in features] == list(config.feature_map_sizes[:-1])
+    expression_logits, identity_logits = Discriminator(config)(output.pixel_values)
+    assert expression_logits.shape == (2, config.num_labels + 1)
+    assert identity_logits.shape == (2, config.num_identities)
+
+
+def test_paper_output_depends_on_the_target_through_its_identity_only(tiny_config):
+    model = TerGanModel(tiny_config).eval()
+    source, target = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    expected = model.decode(model.encode_expression(source), model.encode_identity(target))
+    torch.testing.assert_close(model(source, target).pixel_values, expected)
+
+
+def test_residual_output_adds_what_the_decoder_changes(tiny_residual_config):
+    model = TerGanModel(tiny_residual_config).eval()
+    source, target = torch.rand(1, 3, 32, 32) - 0.5, torch.rand(1, 3, 32, 32) - 0.5
+    identity = model.encode_identity(target)
+    change = model.decode(model.encode_expression(source), identity) - model.decode(
+        model.encode_expression(target), identity
+    )
+    torch.testing.assert_close(model(source, target).pixel_values, (target + change).clamp(-1, 1))
+
+
+def test_residual_output_of_intensity_zero_is_the_target(tiny_residual_config):
+    model = TerGanModel(tiny_residual_config).eval()
+    target = torch.rand(1, 3, 32, 32) * 2 - 1
+    torch.testing.assert_close(model.synthesize(torch.randn(1, 30), target, 0.0), target)
+
+
+def test_classification_model_reads_the_same_weights(tiny_config, tmp_path):
+    model = TerGanModel(tiny_config).eval()
+    model.save_pretrained(tmp_path)
+    classifier = TerGanForImageClassification.from_pretrained(tmp_path).eval()
+    pixels = torch.rand(3, 3, 32, 32)
+    output = classifier(pixels, labels=torch.tensor([0, 1, 2]))
+    torch.testing.assert_close(output.logits, model.classify(model.encode_expression(pixels)))
+    torch.testing.assert_close(
+        output.loss, nn.functional.cross_entropy(output.logits, torch.tensor([0, 1, 2])), check_dtype=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"decoder_channels": (8, 8, 3)}, "decoder_channels"),
+        ({"decoder_channels": (8, 8, 8, 8, 4)}, "num_channels"),
+        ({"feature_layer_weights": (1.0,)}, "feature_layer_weights"),
+        ({"image_size": 16}, "image_size"),
+    ],
+)
+def test_contradictory_sizes_are_named(wrong, field):
+    with pytest.raises(ValueError, match=field):
+        TerGanConfig(**{**TINY, **wrong})
+
+
+def test_compact_is_the_same_design_with_fewer_channels():
+    paper, compact = TerGanModel(TerGanConfig()), TerGanModel(TerGanConfig.compact())
+    assert set(compact.state_dict()) == set(paper.state_dict())
+    assert compact.num_parameters() < paper.num_parameters() / 3
+    assert compact.num_parameters() * 4 < 40e6

@@ -1,0 +1,119 @@
+"""Who is updated by what."""
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from tergan_hf import TerGanConfig, TerGanModel
+from tergan_hf.training import losses
+from tergan_hf.training.arguments import OptimizerArguments
+from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
+from tergan_hf.training.loop import adam
+from tergan_hf.training.stage1 import EncoderClassifier
+from tergan_hf.training.stage2 import AdversarialSteps, GeneratorObjective, PairBatch
+
+from .conftest import TINY
+
+
+def batch(config, photos=False):
+    size = (4, 3, config.image_size, config.image_size)
+    return PairBatch(
+        source=torch.rand(size) * 2 - 1,
+        target=torch.rand(size) * 2 - 1,
+        truth=torch.rand(size) * 2 - 1,
+        has_truth=torch.tensor([True, True, False, True]),
+        source_expression=torch.tensor([0, 1, 2, 3]),
+        target_identity=torch.tensor([0, 1, 2, 3]),
+        photos=torch.rand(size) * 2 - 1 if photos else None,
+        photo_expression=torch.tensor([3, 2, 1, 0]) if photos else None,
+    )
+
+
+@pytest.fixture(params=["paper", "compact"])
+def training(request):
+    torch.manual_seed(0)
+    config = getattr(TerGanConfig, request.param)(**TINY)
+    model = TerGanModel(config)
+    expression = EncoderClassifier(model.expression_encoder.__class__(config, 30), config.num_labels)
+    identity = EncoderClassifier(model.identity_encoder.__class__(config, 50), config.num_identities)
+    objective, discriminator = GeneratorObjective(model, expression, identity), Discriminator(config)
+    objective.train()
+    optimizers = [adam(module, OptimizerArguments()) for module in (objective, discriminator)]
+    steps = AdversarialSteps(Accelerator(cpu=True), objective, discriminator, discriminator, optimizers)
+    return config, objective, discriminator, steps
+
+
+def snapshot(module):
+    return {name: value.clone() for name, value in module.named_parameters()}
+
+
+def changed(module, before):
+    return {name for name, value in module.named_parameters() if not torch.equal(value, before[name])}
+
+
+def test_generator_step_leaves_the_discriminator_alone(training):
+    config, objective, discriminator, steps = training
+    generator_before, discriminator_before = snapshot(objective), snapshot(discriminator)
+    _, terms = steps.generator_step(batch(config, photos=config.recognition_weight > 0), config)
+    assert torch.isfinite(terms["total"])
+    assert not changed(discriminator, discriminator_before)
+    moved = changed(objective, generator_before)
+    for part in ("model.expression_encoder", "model.identity_encoder", "model.decoder", "expression_discriminator"):
+        assert any(name.startswith(part) for name in moved), part
+    assert not any(name.startswith(("frozen_", "model.classifier")) for name in moved)
+
+
+def test_discriminator_step_leaves_the_generator_alone(training):
+    config, objective, discriminator, steps = training
+    pairs = batch(config)
+    generated, _ = steps.generator_step(pairs, config)
+    generator_before, discriminator_before = snapshot(objective), snapshot(discriminator)
+    steps.discriminator_step(pairs, generated)
+    assert not changed(objective, generator_before)
+    assert changed(discriminator, discriminator_before) == set(discriminator_before)
+
+
+def test_frozen_encoders_stay_as_stage_1_left_them_even_their_statistics(training):
+    config, objective, _, steps = training
+    before = {name: value.clone() for name, value in objective.frozen_expression.state_dict().items()}
+    for _ in range(2):
+        steps.generator_step(batch(config), config)
+    after = objective.frozen_expression.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_all_terms_of_equation_10_are_there(training):
+    config, _, _, steps = training
+    _, terms = steps.generator_step(batch(config), config)
+    expected = {name for name, weight in losses.term_weights(config).items() if weight}
+    assert set(terms) == expected | {"total"}
+
+
+def test_consistency_discriminator_learns_while_the_encoder_is_pushed_the_other_way():
+    config = TerGanConfig(**TINY)
+    torch.manual_seed(0)
+    discriminator = EmbeddingDiscriminator(config, 30)
+    real, generated = torch.randn(8, 30, requires_grad=True), torch.randn(8, 30, requires_grad=True)
+    loss = losses.consistency_loss(discriminator(real), discriminator(generated))
+    loss.backward()
+    step = 0.05
+    with torch.no_grad():
+        worse_for_d = losses.consistency_loss(
+            discriminator(real - step * real.grad), discriminator(generated - step * generated.grad)
+        )
+        for parameter in discriminator.parameters():
+            parameter -= step * parameter.grad
+        better_for_d = losses.consistency_loss(discriminator(real), discriminator(generated))
+    assert worse_for_d > loss > better_for_d
+
+
+def test_batch_norm_statistics_of_stage_1_are_kept_where_asked():
+    config = TerGanConfig.compact(**TINY)
+    model = TerGanModel(config)
+    expression = EncoderClassifier(model.expression_encoder.__class__(config, 30), config.num_labels)
+    identity = EncoderClassifier(model.identity_encoder.__class__(config, 50), config.num_identities)
+    objective = GeneratorObjective(model, expression, identity).train()
+    before = [buffer.clone() for buffer in model.expression_encoder.buffers()]
+    objective(batch(config))
+    assert all(torch.equal(a, b) for a, b in zip(before, model.expression_encoder.buffers()))
+    assert model.decoder.training
