@@ -38,7 +38,6 @@ def main():
         # `accelerate launch` leaves one thread to each process; share all cores instead.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
     logging.getLogger("accelerate").setLevel(logging.WARNING)
-    set_seed(arguments.seed)
     config = arguments.model_config()
     sets = prepare_sets(
         accelerator, arguments.sources, arguments.resolve, config.expressions, config.image_size, arguments.split_seed
@@ -46,8 +45,12 @@ def main():
     config = arguments.model_config(num_identities=max(1, len(sets.identities)))
     accelerator.init_trackers("tergan")
 
+    # Seeded anew for each part, so that a part does not depend on whether what came before was computed or loaded.
+    set_seed(arguments.seed)
     expression = pretrain_encoder(accelerator, arguments, config, "expression", sets.training, sets.validation)
+    set_seed(arguments.seed + 1)
     identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, sets.validation)
+    set_seed(arguments.seed + 2)
     model = TerGanModel(config)
     model = train_generator(accelerator, arguments, model, expression, identity, sets.training, sets.validation)
 

@@ -173,9 +173,7 @@ class TerGanModel(TerGanPreTrainedModel):
         if not self.config.predict_residual:
             return self.decode(wanted, identity_embedding)
         # One batch through the decoder: in training both halves must share their batch statistics.
-        both = self.decode(
-            torch.cat([wanted, target_expression]), torch.cat([identity_embedding, identity_embedding])
-        )
+        both = self.decode(torch.cat([wanted, target_expression]), torch.cat([identity_embedding, identity_embedding]))
         with_wanted, with_own = both.chunk(2)
         return (target_pixel_values + with_wanted - with_own).clamp(-1, 1)
 
@@ -205,9 +203,7 @@ class TerGanModel(TerGanPreTrainedModel):
         expression = self.encode_expression(pixel_values)
         identity = self.encode_identity(target_pixel_values)
         generated = self.synthesize(expression, target_pixel_values, intensity, identity_embedding=identity)
-        output = TerGanOutput(
-            pixel_values=generated, expression_embedding=expression, identity_embedding=identity
-        )
+        output = TerGanOutput(pixel_values=generated, expression_embedding=expression, identity_embedding=identity)
         return output if return_dict is not False else output.to_tuple()
 
 

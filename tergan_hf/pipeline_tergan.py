@@ -207,8 +207,8 @@ class TerGanPipeline:
         if not faces:
             shown = f"{name} ({image})" if isinstance(image, (str, Path)) else name
             raise NoFaceFoundError(
-                f"{shown}: no face was found. Use a photo that shows a whole face from the front, upright and at least "
-                "about 40 pixels wide, or pass detect=False if it is a face crop already"
+                f"{shown}: no face was found. Use a photo that shows a whole face from the front, upright and at "
+                "least about 40 pixels wide, or pass detect=False if it is a face crop already"
             )
         framing = similarity_framing(faces[0].landmarks)
         return FramedFace(photo, framing, crop_face(photo, framing, size), FEATHER)

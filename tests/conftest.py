@@ -6,13 +6,13 @@ import os
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from pathlib import Path  # noqa: E402
+from pathlib import Path
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
-from PIL import Image  # noqa: E402
+import pytest
+import torch
+from PIL import Image
 
-from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline  # noqa: E402
+from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
 
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,10 +5,7 @@ import logging
 
 import gradio as gr
 
-
 logger = logging.getLogger(__name__)
-
-from gradio.events import Dependency
 
 class Photo(gr.Image):
     """An image input that hands the uploaded file on as it is, so that the pipeline reads it, honours its EXIF
@@ -23,12 +20,14 @@ class Photo(gr.Image):
         if payload is not None and payload.path is not None:
             return payload.path
         return super().preprocess(payload)
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
-
 
 def speaking_to_visitors(function):
     """Show what the pipeline says of a bad input as a message; of anything else, say that it is our fault."""
@@ -49,13 +48,11 @@ def speaking_to_visitors(function):
 
     return wrapped
 
-
 def visitors_words(message: str) -> str:
     """The pipeline's message without server paths and hints meant for programmers."""
     head, separator, rest = message.partition(": ")
     message = f"{head.split(' (')[0].capitalize()} photo: {rest}" if separator else message
     return message.split(", or pass detect=False")[0].rstrip(".") + "."
-
 
 def required(photo, what: str):
     """The photo, or a message that asks for it."""

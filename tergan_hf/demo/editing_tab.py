@@ -15,7 +15,9 @@ def build(pipe: TerGanPipeline):
         required(image, "the photo to change")
         return pipe.edit(image, example if example is not None else label, intensity=intensity)
 
-    gr.Markdown("Choose an expression by its name, or add a photo that shows it: the photo counts where both are given.")
+    gr.Markdown(
+        "Choose an expression by its name, or add a photo that shows it: the photo counts where both are given."
+    )
     with gr.Row():
         image = Photo(label="Your photo", height=320, elem_id="edit-image")
         with gr.Column():

@@ -8,9 +8,9 @@ from . import editing_tab, recognition_tab, transfer_tab
 
 TITLE = "TER-GAN: facial expression transfer, editing and recognition"
 NOTE = (
-    "Everything this page makes is **synthetic**: do not pass it off as a real photo, and change only photos of people "
-    "who agreed to it. Photos are processed in memory on this server. Example photos: Face Research Lab London Set, "
-    "DeBruine & Jones 2017, CC BY 4.0."
+    "Everything this page makes is **synthetic**: do not pass it off as a real photo, and change only photos of "
+    "people who agreed to it. Uploaded photos are deleted from the server within two hours. Example photos: Face "
+    "Research Lab London Set, DeBruine & Jones 2017, CC BY 4.0."
 )
 # No web fonts: the page must look the same without a network.
 THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])

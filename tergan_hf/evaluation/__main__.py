@@ -51,9 +51,11 @@ def transfer_report(pipe, photos, source, groups, count, name, output) -> dict:
     for detect in (False, True):
         gains, rows = measure_gain(pipe, photos, pairs, detect)
         measured["end_to_end" if detect else "crops"] = gains
-        print(f"{name}: expression gain {gains['all']:.3f}, detect={detect}", {k: round(v, 3) for k, v in gains.items()})
+        print(
+            f"{name}: expression gain {gains['all']:.3f}, detect={detect}", {k: round(v, 3) for k, v in gains.items()}
+        )
         titles = ["source", "target", "result", "truth"]
-        blocks = [sum((rows[at + shift] for shift in range(3)), []) for at in range(0, min(42, len(rows) - 2), 3)]
+        blocks = [rows[at] + rows[at + 1] + rows[at + 2] for at in range(0, min(42, len(rows) - 2), 3)]
         save_contact_sheet(blocks, output / f"{name}_transfer_detect_{detect}.png", titles * 3)
     if source.group_separator:
         parts = [set(str(value).split(source.group_separator)) for value in photos[source.group_column]]
@@ -71,9 +73,9 @@ def transfer_report(pipe, photos, source, groups, count, name, output) -> dict:
 def draw_misses(photos, report, path: Path, most: int = 40):
     """The photos whose expression was not named, with the label and the answer."""
     truths = photos["expression"]
-    missed = [
-        row for row, answer in enumerate(report.answers) if answer is None or answer[0]["label"] != truths[row]
-    ][:most]
+    missed = [row for row, answer in enumerate(report.answers) if answer is None or answer[0]["label"] != truths[row]][
+        :most
+    ]
     if not missed:
         return
     images = [decode(photos[row]["image"]) for row in missed]
@@ -84,7 +86,7 @@ def draw_misses(photos, report, path: Path, most: int = 40):
 
 
 def draw_uses(pipe: TerGanPipeline, photos, path: Path, people: int = 8):
-    """Per person: the photo, the next person's expression transferred, every label, each with what `recognize` says."""
+    """Per person: photo, the next person's expression transferred, every label, each with what `recognize` says."""
     chosen = [rows[0] for rows in _rows_by_identity(photos).values()][:people]
     images = [decode(photos[row]["image"]) for row in chosen]
     others = [decode(photos[rows[-1]]["image"]) for rows in list(_rows_by_identity(photos).values())[:people]]

@@ -37,7 +37,11 @@ def held_out_photos(weights: str | Path, data_root: str | Path) -> dict[str, tup
         elif source.validation_fraction:
             photos = load_photos(str(Path(data_root) / source.path), source.split, **source.extra)
             _, validation, groups = split_by_group(
-                photos, source.group_column, source.validation_fraction, source.group_separator, arguments["split_seed"]
+                photos,
+                source.group_column,
+                source.validation_fraction,
+                source.group_separator,
+                arguments["split_seed"],
             )
             held_out[source.name] = (validation, source, groups)
     return held_out

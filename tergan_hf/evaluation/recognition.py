@@ -43,7 +43,9 @@ class RecognitionReport:
         }
 
 
-def measure_recognition(pipe: TerGanPipeline, photos: Dataset, detect: bool, batch_size: int = 64) -> RecognitionReport:
+def measure_recognition(
+    pipe: TerGanPipeline, photos: Dataset, detect: bool, batch_size: int = 64
+) -> RecognitionReport:
     """Let the pipeline name the expression of every photo."""
     answers = []
     for start in tqdm(range(0, len(photos), batch_size), desc=f"recognize, detect={detect}", dynamic_ncols=True):

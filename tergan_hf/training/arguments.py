@@ -156,7 +156,9 @@ def _set(values: dict, override: str):
         raise ValueError(f"--set needs KEY=VALUE, got {override!r}")
     *parents, last = key.split(".")
     for parent in parents:
-        values = values.setdefault(parent, {})
+        # A copy: with YAML anchors two keys may share one mapping.
+        values[parent] = dict(values.get(parent) or {})
+        values = values[parent]
     values[last] = yaml.safe_load(value)
 
 

@@ -20,7 +20,9 @@ def embed_expressions(model: TerGanModel, chips: Chips, batch_size: int = 256) -
     """f(e) of every photo of a set and of its mirror image, (2N, expression_embedding_size)."""
     device = model.device
     embeddings = []
-    for start in tqdm(range(0, len(chips), batch_size), desc=f"f(e) of {chips.name}", dynamic_ncols=True, mininterval=5):
+    for start in tqdm(
+        range(0, len(chips), batch_size), desc=f"f(e) of {chips.name}", dynamic_ncols=True, mininterval=5
+    ):
         rows = np.arange(start, min(start + batch_size, len(chips)))
         crops = aligned_crops(chips, rows, model.config.image_size, device)
         embeddings.append(torch.stack([model.encode_expression(crops), model.encode_expression(crops.flip(3))], dim=1))

@@ -110,6 +110,4 @@ def total_loss(terms: dict[str, torch.Tensor], config: TerGanConfig, costly_inte
         KeyError: a term that eq. 10 does not have.
     """
     weights = term_weights(config)
-    return sum(
-        weights[name] * (costly_interval if name in COSTLY_TERMS else 1) * term for name, term in terms.items()
-    )
+    return sum(weights[name] * (costly_interval if name in COSTLY_TERMS else 1) * term for name, term in terms.items())

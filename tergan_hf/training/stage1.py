@@ -53,7 +53,7 @@ def pretrain_encoder(
 
     Args:
         label: `"expression"` trains G_es on every set, `"identity"` trains G_et on the sets with identities.
-        validation_sets: measured during `"expression"`; people kept out of training cannot be classified as identities.
+        validation_sets: measured during `"expression"`; who was kept out of training cannot be told by name.
 
     Returns:
         the classifier with averaged weights where averaging is on.

@@ -1,0 +1,196 @@
+"""Splits, framing, pairing and augmentation."""
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from PIL import Image
+
+from tergan_hf.data.augmentation import AugmentationConfig, Photometry, cut_crops, draw_framings, to_range
+from tergan_hf.data.framing import CHIP_MARGIN, chip_size, frame_photos
+from tergan_hf.data.loading import NO_RECIPE, load_photos
+from tergan_hf.data.sampling import BalancedPhotos, Chips, ExpressionPairs, label_chips
+from tergan_hf.data.splits import split_by_group
+
+from .faces import loose_crops, photographed_people, repeatable_people
+
+
+EXPRESSIONS = ["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
+
+
+@pytest.fixture(scope="module")
+def photographed(tmp_path_factory):
+    return photographed_people(tmp_path_factory.mktemp("data") / "people")
+
+
+@pytest.fixture
+def repeatable(tmp_path):
+    photos = load_photos(str(repeatable_people(tmp_path / "avatars.parquet")))
+    return label_chips({"avatars": frame_photos(photos, 32, align=False)}, EXPRESSIONS)
+
+
+def test_folders_and_parquet_files_come_in_one_shape(tmp_path, photographed):
+    folder = load_photos(str(photographed))
+    parquet = load_photos(str(loose_crops(tmp_path / "fer.parquet")))
+    for photos in (folder, parquet):
+        assert {"image", "expression", "identity", "recipe"} <= set(photos.column_names)
+    assert set(folder["recipe"]) == {NO_RECIPE}
+    assert set(parquet["identity"]) == {""}
+
+
+def test_missing_data_and_columns_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.parquet"):
+        load_photos(str(tmp_path / "gone.parquet"))
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_photos(str(tmp_path / "nowhere"))
+    Dataset.from_dict({"image": ["x"]}).to_parquet(tmp_path / "bare.parquet")
+    with pytest.raises(ValueError, match="'expression'"):
+        load_photos(str(tmp_path / "bare.parquet"))
+
+
+def test_split_keeps_people_apart_and_does_not_depend_on_the_order():
+    rows = Dataset.from_dict({"identity": [f"p{n % 20}" for n in range(200)], "row": list(range(200))})
+    training, validation, kept_out = split_by_group(rows, fraction=0.25, seed=3)
+    assert not set(training["identity"]) & set(validation["identity"])
+    assert set(validation["identity"]) == set(kept_out) and len(kept_out) == 5
+    assert split_by_group(rows.shuffle(seed=1), fraction=0.25, seed=3)[2] == kept_out
+    assert split_by_group(rows, fraction=0.25, seed=4)[2] != kept_out
+
+
+def test_split_keeps_out_every_blend_of_a_head():
+    rows = Dataset.from_dict({"heads": ["a", "b", "c", "d", "a+b", "c+d", "a+c", "b+d"]})
+    training, validation, kept_out = split_by_group(rows, "heads", 0.25, "+", seed=0)
+    for heads in training["heads"]:
+        assert not set(heads.split("+")) & set(kept_out)
+    for heads in validation["heads"]:
+        assert set(heads.split("+")) & set(kept_out)
+
+
+def test_a_split_with_an_empty_side_is_refused():
+    with pytest.raises(ValueError, match="leaves"):
+        split_by_group(Dataset.from_dict({"identity": ["a", "a"]}), fraction=0.2)
+
+
+def test_chips_show_the_aligned_face_with_a_margin(photographed):
+    framed = frame_photos(load_photos(str(photographed)), 32)
+    sets, _ = label_chips({"people": framed}, EXPRESSIONS)
+    assert len(sets[0]) == 14
+    assert sets[0].pixels(0).shape == (3, chip_size(32), chip_size(32))
+    # The same person, turned by 4°: aligned, both chips must look alike.
+    first, second = (sets[0].pixels(row).float() for row in np.flatnonzero(sets[0].identities == 0))
+    middle = slice(chip_size(32) // 4, -(chip_size(32) // 4))
+    assert (first - second)[:, middle, middle].abs().mean() < 12
+
+
+def test_photos_without_a_face_are_left_out(tmp_path, photographed, caplog):
+    photos = load_photos(str(photographed)).select(range(2))
+    blank = Image.new("RGB", (100, 100))
+    blank.save(tmp_path / "blank.png")
+    rows = [*photos, {**photos[0], "image": {"path": str(tmp_path / "blank.png"), "bytes": None}}]
+    photos = Dataset.from_list(rows, features=photos.features)
+    assert len(frame_photos(photos, 32)) == 2
+    assert "No face found in 1 of 3" in caplog.text
+
+
+def test_balanced_photos_draw_every_expression_equally_often():
+    labels = np.array([3] * 90 + [4] * 9 + [0])
+    pixels = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    chips = Chips("set", list(range(100)), labels, np.full(100, -1), np.full(100, -1), np.zeros((100, 2, 3)))
+    chips.pixels = lambda row: pixels
+    drawn = BalancedPhotos([chips], 600, seed=1)
+    counts = np.bincount([drawn[n]["expression"] for n in range(600)], minlength=5)[[0, 3, 4]]
+    assert counts.min() > 150
+    again = BalancedPhotos([chips], 600, seed=1)
+    assert [drawn[n]["expression"] for n in range(20)] == [again[n]["expression"] for n in range(20)]
+    assert [drawn[n]["expression"] for n in range(20)] != [
+        BalancedPhotos([chips], 600, seed=2)[n]["expression"] for n in range(20)
+    ]
+
+
+def test_ground_truth_is_the_targets_person_with_the_sources_recipe(repeatable):
+    sets, identities = repeatable
+    chips = sets[0]
+    assert len(identities) == 4
+    pairs = ExpressionPairs(sets, 60, seed=0, ground_truth_share=1.0)
+    across = 0
+    for number in range(60):
+        item = pairs[number]
+        assert item["has_truth"]
+        row = next(r for r in range(len(chips)) if torch.equal(chips.pixels(r), item["truth"]))
+        assert chips.identities[row] == item["target_identity"]
+        assert chips.expressions[row] == item["source_expression"]
+        source = next(r for r in range(len(chips)) if torch.equal(chips.pixels(r), item["source"]))
+        across += chips.identities[source] != item["target_identity"]
+    assert across > 30
+
+
+def test_two_photos_of_a_person_are_a_truth_with_its_own_framing(photographed):
+    sets, _ = label_chips({"people": frame_photos(load_photos(str(photographed)), 32)}, EXPRESSIONS)
+    item = ExpressionPairs(sets, 4, ground_truth_share=1.0)[0]
+    assert item["has_truth"] and torch.equal(item["source"], item["truth"])
+    assert torch.equal(item["registration"], torch.eye(2, 3))
+
+
+def test_the_papers_pairs_have_no_truth(repeatable):
+    pairs = ExpressionPairs(repeatable[0], 20, ground_truth_share=0.0)
+    assert not any(pairs[number]["has_truth"] for number in range(20))
+
+
+def test_sets_without_identities_cannot_make_pairs(tmp_path):
+    framed = frame_photos(load_photos(str(loose_crops(tmp_path / "fer.parquet"))), 32, align=False)
+    sets, identities = label_chips({"fer": framed}, EXPRESSIONS)
+    assert identities == [] and not sets[0].has_identities
+    with pytest.raises(ValueError, match="identities"):
+        ExpressionPairs(sets, 4)
+
+
+def test_unknown_expressions_are_named(repeatable):
+    with pytest.raises(ValueError, match=r"avatars.*happiness"):
+        label_chips({"avatars": repeatable[0][0].photos}, ["anger", "sadness", "surprise"])
+
+
+def test_truth_is_cut_with_the_targets_framing():
+    """Two shots of one scene, aligned differently: the registered truth must coincide with the target's crop."""
+    side = 200
+    y, x = np.mgrid[0:side, 0:side]
+    scene = Image.fromarray(np.uint8(np.stack([x, y, 127 + 100 * np.sin(x / 9)], -1)))
+    from tergan_hf.face_alignment_tergan import crop_face, zoom_out
+
+    size = chip_size(64)
+    framings = [
+        np.array([[0.01, 0.0, -0.5], [0.0, 0.01, -0.5]]),
+        np.array([[0.0098, 0.0008, -0.55], [-0.0008, 0.0098, -0.4]]),
+    ]
+    pixels = [
+        torch.from_numpy(np.array(crop_face(scene, zoom_out(f, CHIP_MARGIN), size))).permute(2, 0, 1) for f in framings
+    ]
+    chips = Chips("scene", [0, 1], np.array([0, 0]), np.array([0, 0]), np.array([0, 1]), np.stack(framings))
+    registration = ExpressionPairs._registration(chips, target=0, truth=1)
+    jitter = draw_framings(1, AugmentationConfig(flip=1.0), torch.Generator().manual_seed(0), "cpu")
+    target = cut_crops(to_range(pixels[0][None]), jitter, 64)
+    truth = cut_crops(to_range(pixels[1][None]), jitter, 64, registration=registration[None])
+    unregistered = cut_crops(to_range(pixels[1][None]), jitter, 64)
+    inside = (..., slice(12, -12), slice(12, -12))
+    assert (target - truth)[inside].abs().mean() < 0.015
+    assert (target - unregistered)[inside].abs().mean() > 3 * (target - truth)[inside].abs().mean() + 0.02
+
+
+def test_paper_augmentation_draws_the_papers_samples():
+    framings = draw_framings(2000, AugmentationConfig.paper(), torch.Generator().manual_seed(0), "cpu")
+    flipped = torch.det(framings[:, :, :2]) < 0
+    assert 0.4 < flipped.float().mean() < 0.6
+    angles = torch.rad2deg(torch.atan2(-framings[:, 0, 1], framings[:, 1, 1])).round().unique()
+    assert angles.tolist() == [-6, -3, 0, 3, 6]
+    shifts = {tuple(shift) for shift in (framings[:, :, 2] * 75 / 2).round().int().tolist()}
+    assert shifts == {(0, 0), (-5, -5), (-5, 5), (5, -5), (5, 5)}
+    assert torch.allclose(torch.det(framings[:, :, :2]).abs(), torch.ones(2000))
+
+
+def test_photometry_treats_target_and_truth_alike_and_paper_leaves_light_alone():
+    images = torch.rand(4, 3, 16, 16) * 2 - 1
+    generator = torch.Generator().manual_seed(0)
+    drawn = Photometry.draw(4, AugmentationConfig(grey=0.5), generator, "cpu")
+    assert torch.equal(drawn.apply(images), drawn.apply(images))
+    assert not torch.allclose(drawn.apply(images), images)
+    plain = Photometry.draw(4, AugmentationConfig.paper(), generator, "cpu")
+    torch.testing.assert_close(plain.apply(images), images, atol=1e-5, rtol=0)

@@ -1,0 +1,175 @@
+"""Detection, alignment, reading and paste-back."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tergan_hf.face_alignment_tergan import (
+    TEMPLATE,
+    compose_framings,
+    crop_face,
+    invert_framing,
+    similarity_framing,
+    whole_image_framing,
+    zoom_out,
+)
+from tergan_hf.face_blending_tergan import paste_face
+from tergan_hf.face_detection_tergan import FaceDetector
+from tergan_hf.image_reading_tergan import ImageInputError, read_image
+from tergan_hf.torchvision_compat import non_maximum_suppression
+
+
+def apply(framing, points):
+    return points @ framing[:, :2].T + framing[:, 2]
+
+
+def gradient(width, height):
+    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return Image.fromarray(np.uint8(np.stack([x, y, 255 - x], axis=-1)))
+
+
+def test_similarity_framing_undoes_any_similarity():
+    angle, scale, shift = 0.4, 123.0, np.array([50.0, -20.0])
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    landmarks = TEMPLATE @ rotation.T * scale + shift
+    np.testing.assert_allclose(apply(similarity_framing(landmarks), landmarks), TEMPLATE, atol=1e-9)
+
+
+def test_similarity_framing_does_not_mirror():
+    framing = similarity_framing(TEMPLATE * 100 + np.array([[0, 0], [0, 0], [3, 4], [0, 0], [0, 0]]))
+    assert np.linalg.det(framing[:, :2]) > 0
+
+
+def test_a_smile_hardly_moves_the_framing():
+    landmarks = TEMPLATE * 100
+    smile = landmarks + np.array([[0, 0], [0, 0], [0, 0], [-4, -3], [4, -3]])
+    corners = np.array([[0, 0], [100, 0], [0, 100], [100, 100]], float)
+    moved = apply(similarity_framing(smile), corners) - apply(similarity_framing(landmarks), corners)
+    assert np.abs(moved).max() < 0.03
+
+
+@pytest.mark.parametrize("landmarks", [np.zeros((5, 2)), np.full((5, 2), np.nan), np.zeros((4, 2))])
+def test_unusable_landmarks_are_refused(landmarks):
+    with pytest.raises(ValueError, match="landmarks"):
+        similarity_framing(landmarks)
+
+
+def test_framings_compose_and_invert():
+    framing = similarity_framing(TEMPLATE * 80 + 7)
+    identity = compose_framings(framing, invert_framing(framing))
+    np.testing.assert_allclose(identity, np.eye(2, 3), atol=1e-12)
+    wide = invert_framing(zoom_out(framing, 1.5))
+    narrow = invert_framing(framing)
+    assert abs(np.linalg.det(wide[:, :2])) == pytest.approx(1.5**2 * abs(np.linalg.det(narrow[:, :2])))
+    np.testing.assert_allclose(apply(wide, np.array([[0.5, 0.5]])), apply(narrow, np.array([[0.5, 0.5]])))
+
+
+def test_crop_of_the_whole_image_is_the_image():
+    image = gradient(64, 64)
+    assert np.abs(np.asarray(crop_face(image, whole_image_framing(64, 64), 64), int) - np.asarray(image)).max() <= 1
+
+
+@pytest.mark.parametrize("side", [40, 300, 2000])
+def test_crop_shows_the_framed_square_at_any_resolution(side):
+    image = gradient(side, side)
+    framing = zoom_out(whole_image_framing(side, side), 0.5)  # the middle half
+    crop = np.asarray(crop_face(image, framing, 32), float)
+    assert crop[:, 0, 0].mean() == pytest.approx(255 * (0.25 + 0.5 / 64), abs=4)
+    assert crop[:, -1, 0].mean() == pytest.approx(255 * (0.75 - 0.5 / 64), abs=4)
+
+
+def test_crop_repeats_the_edge_outside_the_photo():
+    image = Image.new("RGB", (50, 50), (200, 100, 50))
+    crop = np.asarray(crop_face(image, zoom_out(whole_image_framing(50, 50), 3.0), 30))
+    assert np.abs(crop.astype(int) - np.array([200, 100, 50])).max() <= 1
+
+
+def test_paste_of_an_unchanged_crop_changes_no_pixel():
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8))
+    framing = similarity_framing(TEMPLATE * 50 + 20)
+    crop = np.asarray(crop_face(photo, framing, 32), np.float32)
+    pasted = paste_face(photo, crop, framing, original_crop=crop)
+    assert np.array_equal(np.asarray(pasted), np.asarray(photo))
+
+
+@pytest.mark.parametrize("keep_detail", [True, False])
+def test_paste_changes_the_face_and_nothing_around_it(keep_detail):
+    photo = Image.new("RGB", (200, 160), (100, 100, 100))
+    framing = similarity_framing(TEMPLATE * 80 + np.array([60, 40]))
+    before = np.full((32, 32, 3), 100, np.float32)
+    pasted = np.asarray(paste_face(photo, before + 50, framing, before if keep_detail else None), int)
+    assert (pasted[80, 100] == 150).all()
+    outside = np.ones((160, 200), bool)
+    outside[38:122, 58:142] = False
+    assert (pasted[outside] == 100).all()
+    rows = pasted[80, :, 0]
+    assert np.abs(np.diff(rows)).max() <= 12, "the border must fade"
+
+
+def test_paste_of_a_face_outside_the_photo_is_the_photo():
+    photo = Image.new("RGB", (50, 50), "red")
+    framing = similarity_framing(TEMPLATE * 40 + 500)
+    assert np.array_equal(np.asarray(paste_face(photo, np.zeros((8, 8, 3)), framing)), np.asarray(photo))
+
+
+def test_detector_finds_the_example_faces(smiling):
+    faces = FaceDetector().detect(smiling.convert("RGB"))
+    assert len(faces) == 1
+    left_eye, right_eye, nose, left_mouth, _ = faces[0].landmarks
+    assert left_eye[0] < nose[0] < right_eye[0]
+    assert left_eye[1] < nose[1] < left_mouth[1]
+    assert faces[0].confidence > 0.95
+
+
+def test_detector_puts_the_largest_face_first_and_keeps_photo_pixels(smiling):
+    big = smiling.convert("RGB").resize((1500, 1500))
+    canvas = Image.new("RGB", (2400, 1500), "white")
+    canvas.paste(smiling.convert("RGB").resize((600, 600)), (0, 0))
+    canvas.paste(big, (900, 0))
+    faces = FaceDetector().detect(canvas)
+    assert len(faces) == 2
+    assert faces[0].area > faces[1].area
+    assert faces[0].box[0] > 900
+
+
+@pytest.mark.parametrize("image", [Image.new("RGB", (200, 200), "grey"), Image.new("RGB", (3, 2)), gradient(500, 30)])
+def test_detector_finds_nothing_where_nothing_is(image):
+    assert FaceDetector().detect(image) == []
+
+
+def test_reading_honours_exif_rotation_and_modes(tmp_path):
+    image = Image.new("RGB", (40, 20), "red")
+    exif = Image.Exif()
+    exif[274] = 6
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg", "x").size == (20, 40)
+    assert read_image(Image.new("L", (5, 5), 9), "x").getpixel((0, 0)) == (9, 9, 9)
+    assert read_image(Image.new("RGBA", (5, 5), (0, 0, 0, 0)), "x").getpixel((0, 0)) == (255, 255, 255)
+    assert read_image(Image.new("CMYK", (5, 5)), "x").mode == "RGB"
+    deep = Image.fromarray(np.full((5, 5), 32768, np.uint16))
+    assert read_image(deep, "x").getpixel((0, 0))[0] == pytest.approx(127, abs=1)
+
+
+def test_reading_names_what_it_cannot_read(tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    whole = tmp_path / "whole.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(whole)
+    (tmp_path / "half.png").write_bytes(whole.read_bytes()[:2000])
+    for bad in ("text.jpg", "half.png"):
+        with pytest.raises(ImageInputError, match=rf"portrait.*{bad}"):
+            read_image(tmp_path / bad, "portrait")
+    with pytest.raises(FileNotFoundError, match=r"portrait.*gone\.jpg"):
+        read_image(tmp_path / "gone.jpg", "portrait")
+    for bad in (np.zeros((5, 5)), np.zeros((5, 5, 3)), np.zeros((0, 5, 3), np.uint8), 7, None):
+        with pytest.raises(ImageInputError, match="portrait"):
+            read_image(bad, "portrait")
+
+
+def test_non_maximum_suppression_keeps_the_best_of_overlapping_boxes():
+    boxes = torch.tensor([[0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30], [0, 0, 10, 5]], dtype=torch.float)
+    scores = torch.tensor([0.8, 0.9, 0.5, 0.7])
+    # 1 beats 0 (IoU 81/119); 3 overlaps 1 by 36/114; 2 stands alone.
+    assert non_maximum_suppression(boxes, scores, 0.5).tolist() == [1, 3, 2]
+    assert non_maximum_suppression(boxes, scores, 0.3).tolist() == [1, 2]
+    assert non_maximum_suppression(boxes[:0], scores[:0], 0.5).tolist() == []

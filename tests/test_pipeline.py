@@ -1,0 +1,106 @@
+"""TerGanPipeline on real photos: what comes back, and what is said of bad input. Random weights do."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
+from tergan_hf.face_detection_tergan import NoFaceFoundError
+
+from .conftest import EXAMPLES, TINY
+
+
+def differs(a, b):
+    return np.asarray(a, int) - np.asarray(b, int)
+
+
+def test_transfer_keeps_the_photos_size_and_surroundings(tiny_pipeline, smiling, neutral):
+    wide = Image.new("RGB", (900, 700), "navy")
+    wide.paste(neutral, (200, 30))
+    result = tiny_pipeline.transfer(smiling, wide)
+    assert result.size == wide.size
+    changed = np.abs(differs(result, wide)).sum(2) > 0
+    assert changed.any()
+    assert not changed[:, :200].any() and not changed[:, 840:].any()
+
+
+def test_intensity_zero_gives_the_photo_back(tiny_pipeline, smiling, neutral):
+    assert not differs(tiny_pipeline.transfer(smiling, neutral, intensity=0), neutral).any()
+
+
+def test_without_paste_back_the_crop_comes_back(tiny_pipeline, smiling, neutral):
+    assert tiny_pipeline.transfer(smiling, neutral, paste_back=False).size == (32, 32)
+
+
+def test_crops_need_no_detection(tiny_pipeline):
+    crop = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8))
+    assert tiny_pipeline.transfer(crop, crop, detect=False).size == (48, 48)
+    assert tiny_pipeline.edit(crop, "anger", detect=False, paste_back=False).size == (32, 32)
+
+
+def test_paths_arrays_and_images_are_the_same(tiny_pipeline, neutral):
+    path = EXAMPLES / "london_014_neutral.jpg"
+    answers = [tiny_pipeline.recognize(given) for given in (path, str(path), np.asarray(neutral), neutral)]
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_recognize_ranks_every_label(tiny_pipeline, neutral):
+    answer = tiny_pipeline.recognize(neutral)
+    assert {entry["label"] for entry in answer} == set(tiny_pipeline.labels)
+    scores = [entry["score"] for entry in answer]
+    assert scores == sorted(scores, reverse=True)
+    assert sum(scores) == pytest.approx(1)
+
+
+def test_embeddings_have_the_papers_sizes(tiny_pipeline, neutral):
+    embeddings = tiny_pipeline.embed(neutral)
+    assert embeddings["expression"].shape == (30,)
+    assert embeddings["identity"].shape == (50,)
+
+
+def test_lists_give_lists_and_one_photo_serves_all(tiny_pipeline, smiling, neutral):
+    alone = tiny_pipeline.transfer(smiling, neutral)
+    both = tiny_pipeline.transfer([smiling, neutral], neutral)
+    assert len(both) == 2
+    assert np.abs(differs(both[0], alone)).max() <= 1
+    edited = tiny_pipeline.edit(neutral, ["anger", smiling])
+    assert np.abs(differs(edited[1], alone)).max() <= 1
+    assert len(tiny_pipeline.recognize([smiling])) == 1
+    assert len(tiny_pipeline.embed([smiling, neutral])) == 2
+
+
+def test_exif_rotation_is_honoured(tiny_pipeline, neutral, tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6  # shown after a quarter turn clockwise
+    neutral.convert("RGB").rotate(90, expand=True).save(tmp_path / "phone.png", exif=exif)
+    assert tiny_pipeline.recognize(tmp_path / "phone.png") == tiny_pipeline.recognize(neutral)
+
+
+def test_the_papers_model_pastes_its_own_pixels(smiling, neutral):
+    pipe = TerGanPipeline(TerGanModel(TerGanConfig(**TINY)), TerGanImageProcessor(size={"height": 32, "width": 32}))
+    result = pipe.transfer(smiling, neutral)
+    assert result.size == neutral.size
+    assert not differs(result, neutral)[:100].any()
+
+
+@pytest.mark.parametrize("intensity", [float("nan"), float("inf"), "much", None, True])
+def test_intensity_must_be_a_finite_number(tiny_pipeline, smiling, neutral, intensity):
+    with pytest.raises(ValueError, match="intensity"):
+        tiny_pipeline.transfer(smiling, neutral, intensity=intensity)
+
+
+def test_errors_name_the_input(tiny_pipeline, smiling, neutral, tmp_path):
+    empty = Image.new("RGB", (300, 300), "white")
+    empty.save(tmp_path / "empty.png")
+    with pytest.raises(NoFaceFoundError, match=r"^target \(.*empty\.png\): no face"):
+        tiny_pipeline.transfer(smiling, tmp_path / "empty.png")
+    with pytest.raises(NoFaceFoundError, match=r"^source\[1\]: no face"):
+        tiny_pipeline.transfer([smiling, empty], neutral)
+    with pytest.raises(FileNotFoundError, match=r"source \(nowhere\.jpg\)"):
+        tiny_pipeline.transfer("nowhere.jpg", neutral)
+    with pytest.raises(ValueError, match=r"'bored' is neither .*anger, disgust"):
+        tiny_pipeline.edit(neutral, "bored")
+    with pytest.raises(ValueError, match=r"source: 2, target: 3"):
+        tiny_pipeline.transfer([smiling] * 2, [neutral] * 3)
+    with pytest.raises(ValueError, match="empty"):
+        tiny_pipeline.recognize([])

@@ -1,0 +1,129 @@
+"""The training script, from data to a folder that loads: a tiny run, stopped, resumed, on one and two processes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+from tergan_hf import TerGanModel, TerGanPipeline
+
+from .conftest import ROOT, TINY
+from .faces import loose_crops, photographed_people, repeatable_people
+
+
+STAGE = {"steps": 2, "batch_size": 4, "ema_decay": 0.5}
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    repeatable_people(folder / "avatars.parquet")
+    photographed_people(folder / "people")
+    loose_crops(folder / "fer.parquet")
+    loose_crops(folder / "fer_validation.parquet", 6)
+    config = {
+        "preset": "compact",
+        "model": {key: list(value) if isinstance(value, tuple) else value for key, value in TINY.items()},
+        "sources": [
+            {
+                "name": "avatars", "path": "avatars.parquet", "align": False, "group_column": "heads",
+                "group_separator": "+", "validation_fraction": 0.25,
+            },
+            {"name": "people", "path": "people", "validation_fraction": 0.3},
+            {"name": "fer", "path": "fer.parquet", "align": False, "validation_path": "fer_validation.parquet"},
+        ],
+        "logging_steps": 1, "evaluation_steps": 2, "checkpointing_steps": 1,
+        "expression_stage": STAGE, "identity_stage": STAGE, "generator_stage": STAGE,
+        "pairs": {"ground_truth_share": 0.8, "recognition_share": 0.5, "costly_interval": 2},
+    }  # fmt: skip
+    del config["model"]["num_identities"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+def train(folder, output, *arguments, launcher=("-m", "accelerate.commands.launch", "--num_processes=1", "--cpu")):
+    command = [sys.executable, *launcher, str(ROOT / "train_accelerate.py"), "--config", str(folder / "config.yaml")]
+    command += ["--data_root", str(folder), "--output_dir", str(output), *arguments]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "HF_HOME": str(folder / "hf"), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=400)
+
+
+@pytest.fixture(scope="module")
+def finished(run_folder):
+    done = train(run_folder, run_folder / "out")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return run_folder / "out"
+
+
+def test_the_result_loads_and_works(finished, smiling, neutral):
+    pipe = TerGanPipeline.from_pretrained(finished / "model", device="cpu")
+    assert pipe.model.config.num_identities == 2 + 5  # heads and people kept out do not count
+    assert pipe.model.expression_prototypes.abs().sum() > 0
+    assert pipe.model.classifier.weight.abs().sum() > 0
+    assert pipe.transfer(smiling, neutral).size == neutral.size
+    assert yaml.safe_load((finished / "model" / "training.yaml").read_text())["preset"] == "compact"
+
+
+def test_progress_can_be_watched(finished):
+    assert list((finished / "logs").rglob("events.out.tfevents.*"))
+    sheet = Image.open(finished / "samples" / "generator_stage-0000002.png")
+    assert sheet.height == 4 * 32 and sheet.width >= 2 * 32
+
+
+def test_resuming_reaches_what_an_unbroken_run_reaches(run_folder, finished):
+    output = run_folder / "resumed"
+    first = train(run_folder, output, "--set", "generator_stage.steps=1")
+    assert first.returncode == 0, first.stderr[-3000:]
+    second = train(run_folder, output, "--resume_from_checkpoint", "latest")
+    assert second.returncode == 0, second.stderr[-3000:]
+    assert "at step 1 from" in second.stderr
+    unbroken = load_file(finished / "model" / "model.safetensors")
+    resumed = load_file(output / "model" / "model.safetensors")
+    for name, tensor in unbroken.items():
+        assert (tensor - resumed[name]).abs().max() < 1e-3, name
+
+
+def test_two_processes_train_together(run_folder):
+    launcher = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29611")
+    done = train(run_folder, run_folder / "two", launcher=launcher)
+    assert done.returncode == 0, done.stderr[-3000:]
+    TerGanModel.from_pretrained(run_folder / "two" / "model")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("generator_stage.stepz=3", "unknown key 'generator_stage.stepz'"),
+        ("preset=huge", "preset must be 'paper' or 'compact', not 'huge'"),
+        ("sources=[]", "sources is empty"),
+        ("pair_augmentation.mode=wild", "not 'wild'"),
+        ("split_seed=much", "split_seed must be a whole number"),
+        ("generator_stage.learning_rate=fast", "fast"),
+        ("seed", "KEY=VALUE"),
+    ],
+)
+def test_bad_settings_are_named(run_folder, capsys, override, message):
+    from tergan_hf.training.arguments import parse_arguments
+
+    with pytest.raises(SystemExit):
+        parse_arguments(["--config", str(run_folder / "config.yaml"), "--set", override])
+    assert message in capsys.readouterr().err
+
+
+def test_an_override_reaches_one_stage_only(run_folder):
+    from tergan_hf.training.arguments import parse_arguments
+
+    arguments = parse_arguments(["--config", str(run_folder / "config.yaml"), "--set", "generator_stage.steps=7"])
+    assert (arguments.generator_stage.steps, arguments.expression_stage.steps) == (7, 2)
+
+
+@pytest.mark.parametrize("name", ["compact", "paper"])
+def test_shipped_configurations_parse(name):
+    from tergan_hf.training.arguments import parse_arguments
+
+    arguments = parse_arguments(["--config", str(ROOT / "configs" / f"{name}.yaml")])
+    assert arguments.model_config().feature_map_sizes[-1] == 2

@@ -1,0 +1,54 @@
+"""The weights in the repository keep what the model card promises, on people they were not trained on."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .conftest import EXAMPLES, WEIGHTS
+
+
+PHOTOS = sorted(EXAMPLES.glob("*.jpg"))
+
+
+@pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.stem)
+def test_example_expressions_are_recognised(embedded_pipeline, path):
+    expected = path.stem.rsplit("_", 1)[1]
+    assert embedded_pipeline.recognize(path)[0]["label"] == expected
+
+
+def test_weights_are_small_and_safe():
+    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 40e6
+    assert not [path for path in WEIGHTS.iterdir() if path.suffix in (".bin", ".pt", ".pkl", ".pth")]
+
+
+@pytest.mark.parametrize("label", ["happiness", "surprise"])
+def test_editing_by_label_makes_the_expression_readable(embedded_pipeline, label):
+    """Its own reading of f(e) must move to the label on neutral strangers."""
+    neutral = [path for path in PHOTOS if "neutral" in path.stem]
+    before = embedded_pipeline.recognize(neutral)
+    after = embedded_pipeline.recognize(embedded_pipeline.edit(neutral, label))
+    gains = [score(b, label) - score(a, label) for a, b in zip(before, after)]
+    assert np.mean(gains) > 0.2, gains
+
+
+def test_intensity_moves_the_photo_monotonically(embedded_pipeline):
+    source, target = EXAMPLES / "london_099_happiness.jpg", EXAMPLES / "london_036_neutral.jpg"
+    original = np.asarray(Image.open(target).convert("RGB"), int)
+    distances = [
+        np.abs(np.asarray(embedded_pipeline.transfer(source, target, intensity), int) - original).mean()
+        for intensity in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    assert distances[0] == 0
+    assert all(later > earlier for earlier, later in zip(distances, distances[1:]))
+
+
+def test_transfer_keeps_the_person(embedded_pipeline):
+    """f(i) of the result is nearer to the target's than to the source's."""
+    source, target = EXAMPLES / "london_099_happiness.jpg", EXAMPLES / "london_136_neutral.jpg"
+    result = embedded_pipeline.transfer(source, target)
+    to_source, to_target, made = (embedded_pipeline.embed(image)["identity"] for image in (source, target, result))
+    assert np.linalg.norm(made - to_target) < 0.5 * np.linalg.norm(made - to_source)
+
+
+def score(answer, label):
+    return next(entry["score"] for entry in answer if entry["label"] == label)
