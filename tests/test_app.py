@@ -65,7 +65,7 @@ def page(chromium, url):
     page.on("request", lambda request: strangers.append(request.url) if outside(request.url, url) else None)
     page.on("pageerror", lambda error: failures.append(str(error)))
     page.goto(url)
-    page.get_by_role("tab", name="Transfer").wait_for(timeout=60_000)
+    page.get_by_role("tab", name="Transfer", exact=True).wait_for(timeout=60_000)
     yield page
     context.close()
     assert strangers == []
@@ -100,13 +100,20 @@ def test_transfer_tab(page):
 
 
 def test_transfer_examples_run_on_click(page):
-    page.locator(".gallery-item, table.table tr.tr-body, [data-testid=gallery]").first.wait_for(timeout=30_000)
-    page.locator("tr.tr-body, .gallery-item").first.click()
+    row = page.locator("tr.tr-body:visible").first
+    row.wait_for(timeout=30_000)
+    row.locator("img").first.click()
     page.locator("#transfer-result img").first.wait_for(timeout=60_000)
 
 
+def test_fer_examples_run_on_click(page):
+    page.get_by_role("tab", name="FER", exact=True).click()
+    page.locator("button.gallery-item:visible").first.click()
+    page.locator("#fer-answer h2").wait_for(timeout=60_000)
+
+
 def test_editing_tab(page):
-    page.get_by_role("tab", name="Editing").click()
+    page.get_by_role("tab", name="Editing", exact=True).click()
     upload(page, "edit-image", str(EXAMPLES / "london_036_neutral.jpg"))
     page.locator("#edit-label").get_by_label("surprise").check()
     page.locator("#edit-run").click()
@@ -127,7 +134,7 @@ def test_editing_tab(page):
 
 
 def test_fer_tab(page):
-    page.get_by_role("tab", name="FER").click()
+    page.get_by_role("tab", name="FER", exact=True).click()
     upload(page, "fer-image", str(EXAMPLES / "london_099_happiness.jpg"))
     page.locator("#fer-run").click()
     answer = page.locator("#fer-answer")
@@ -148,7 +155,7 @@ def test_photo_without_a_face_is_a_message(page, tmp_path):
     from PIL import Image
 
     Image.new("RGB", (300, 300), "white").save(tmp_path / "wall.png")
-    page.get_by_role("tab", name="FER").click()
+    page.get_by_role("tab", name="FER", exact=True).click()
     upload(page, "fer-image", str(tmp_path / "wall.png"))
     page.locator("#fer-run").click()
     page.get_by_text("no face was found").first.wait_for(timeout=30_000)
@@ -158,7 +165,7 @@ def test_photo_without_a_face_is_a_message(page, tmp_path):
 
 def test_unreadable_file_is_a_message(page, tmp_path):
     (tmp_path / "notes.jpg").write_text("this is no picture")
-    page.get_by_role("tab", name="FER").click()
+    page.get_by_role("tab", name="FER", exact=True).click()
     page.locator("#fer-image input[type=file]").first.set_input_files(str(tmp_path / "notes.jpg"))
     page.wait_for_timeout(1500)
     page.locator("#fer-run").click()

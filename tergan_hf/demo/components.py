@@ -11,17 +11,28 @@ logger = logging.getLogger(__name__)
 
 class Photo(gr.Image):
     """An image input that hands the uploaded file on as it is, so that the pipeline reads it, honours its EXIF
-    rotation, and words the error where it cannot be read."""
+    rotation, and words the error where it cannot be read. Make one with `photo_input`: Gradio reads a component's
+    settings off the signature of its `__init__`, which must stay `gr.Image`'s."""
 
     is_template = True
-
-    def __init__(self, **kwargs):
-        super().__init__(type="filepath", image_mode=None, sources=["upload", "webcam", "clipboard"], **kwargs)
 
     def preprocess(self, payload):
         if payload is not None and payload.path is not None:
             return payload.path
         return super().preprocess(payload)
+
+
+def photo_input(**settings) -> Photo:
+    """A `Photo` for upload, webcam and clipboard."""
+    return Photo(type="filepath", image_mode=None, sources=["upload", "webcam", "clipboard"], **settings)
+
+
+def result_image(**settings) -> gr.Image:
+    """Where a result is shown, with a way to download it."""
+    return gr.Image(
+        label="Result (synthetic)", height=320, format="png", interactive=False, buttons=["download", "fullscreen"],
+        **settings,
+    )  # fmt: skip
 
 
 def speaking_to_visitors(function):

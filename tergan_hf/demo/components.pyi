@@ -9,22 +9,17 @@ logger = logging.getLogger(__name__)
 
 class Photo(gr.Image):
     """An image input that hands the uploaded file on as it is, so that the pipeline reads it, honours its EXIF
-    rotation, and words the error where it cannot be read."""
+    rotation, and words the error where it cannot be read. Make one with `photo_input`: Gradio reads a component's
+    settings off the signature of its `__init__`, which must stay `gr.Image`'s."""
 
     is_template = True
-
-    def __init__(self, **kwargs):
-        super().__init__(type="filepath", image_mode=None, sources=["upload", "webcam", "clipboard"], **kwargs)
 
     def preprocess(self, payload):
         if payload is not None and payload.path is not None:
             return payload.path
         return super().preprocess(payload)
-    from collections.abc import Callable, Sequence
-    from typing import TYPE_CHECKING, Any, Literal
-
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
-
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component

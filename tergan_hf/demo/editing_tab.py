@@ -3,7 +3,7 @@
 import gradio as gr
 
 from ..pipeline_tergan import TerGanPipeline
-from .components import Photo, required, speaking_to_visitors
+from .components import photo_input, required, result_image, speaking_to_visitors
 from .examples import example_photos
 
 
@@ -19,12 +19,12 @@ def build(pipe: TerGanPipeline):
         "Choose an expression by its name, or add a photo that shows it: the photo counts where both are given."
     )
     with gr.Row():
-        image = Photo(label="Your photo", height=320, elem_id="edit-image")
+        image = photo_input(label="Your photo", height=320, elem_id="edit-image")
         with gr.Column():
             label = gr.Radio(pipe.labels, value="happiness", label="Expression", elem_id="edit-label")
             with gr.Accordion("Or by example photo", open=False):
-                example = Photo(label="Expression photo", height=220, elem_id="edit-example")
-        result = gr.Image(label="Result (synthetic)", height=320, format="png", elem_id="edit-result")
+                example = photo_input(label="Expression photo", height=220, elem_id="edit-example")
+        result = result_image(elem_id="edit-result")
     intensity = gr.Slider(0, 1.5, value=1, step=0.05, label="Intensity", info="0 changes nothing, above 1 exaggerates")
     button = gr.Button("Edit the expression", variant="primary", elem_id="edit-run")
     inputs = [image, label, example, intensity]

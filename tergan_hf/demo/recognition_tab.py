@@ -3,7 +3,7 @@
 import gradio as gr
 
 from ..pipeline_tergan import TerGanPipeline
-from .components import Photo, required, speaking_to_visitors
+from .components import photo_input, required, speaking_to_visitors
 from .examples import example_photos
 
 
@@ -17,7 +17,7 @@ def build(pipe: TerGanPipeline):
 
     gr.Markdown("What a face *shows* is not what a person *feels*: take the answer as a description of the photo.")
     with gr.Row():
-        image = Photo(label="Your photo", height=360, elem_id="fer-image")
+        image = photo_input(label="Your photo", height=360, elem_id="fer-image")
         answer = gr.Label(num_top_classes=len(pipe.labels), label="Expression", elem_id="fer-answer")
     button = gr.Button("Recognise the expression", variant="primary", elem_id="fer-run")
     button.click(recognize, image, answer, api_name="recognize")

@@ -3,7 +3,7 @@
 import gradio as gr
 
 from ..pipeline_tergan import TerGanPipeline
-from .components import Photo, required, speaking_to_visitors
+from .components import photo_input, required, result_image, speaking_to_visitors
 from .examples import example_photos
 
 
@@ -18,9 +18,9 @@ def build(pipe: TerGanPipeline):
 
     gr.Markdown("The face in **your photo** takes on the expression of the face in **the expression photo**.")
     with gr.Row():
-        source = Photo(label="Expression photo", height=320, elem_id="transfer-source")
-        target = Photo(label="Your photo", height=320, elem_id="transfer-target")
-        result = gr.Image(label="Result (synthetic)", height=320, format="png", elem_id="transfer-result")
+        source = photo_input(label="Expression photo", height=320, elem_id="transfer-source")
+        target = photo_input(label="Your photo", height=320, elem_id="transfer-target")
+        result = result_image(elem_id="transfer-result")
     intensity = gr.Slider(0, 1.5, value=1, step=0.05, label="Intensity", info="0 changes nothing, above 1 exaggerates")
     button = gr.Button("Transfer the expression", variant="primary", elem_id="transfer-run")
     inputs = [source, target, intensity]
