@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint browser clean
 
 demo: $(VENV)/.installed
-	GRADIO_ANALYTICS_ENABLED=False $(BIN)/python app.py
+	GRADIO_ANALYTICS_ENABLED=False TERGAN_OPEN_BROWSER=1 $(BIN)/python app.py
 
 test: $(VENV)/.installed-test browser lint
 	$(BIN)/python -m pytest

@@ -4,6 +4,7 @@
 """
 
 import os
+import sys
 from pathlib import Path
 
 from tergan_hf import TerGanPipeline
@@ -13,6 +14,11 @@ from tergan_hf.demo.interface import THEME, build_demo
 
 MODEL = os.environ.get("TERGAN_MODEL") or str(Path(__file__).parent / "weights" / "ter-gan")
 
+# Only where there is a screen: elsewhere Python would look for a browser in the terminal.
+HAS_SCREEN = sys.platform in ("darwin", "win32") or bool(
+    os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+)
+
 demo = build_demo(TerGanPipeline.from_pretrained(MODEL))
 
 if __name__ == "__main__":
@@ -20,5 +26,5 @@ if __name__ == "__main__":
         theme=THEME,
         allowed_paths=[str(ASSETS)],
         max_file_size="20mb",
-        inbrowser=os.environ.get("TERGAN_OPEN_BROWSER") == "1",
+        inbrowser=HAS_SCREEN and os.environ.get("TERGAN_OPEN_BROWSER") == "1",
     )

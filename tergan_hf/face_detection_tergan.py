@@ -9,6 +9,10 @@ from PIL import Image
 from .torchvision_compat import ensure_torchvision
 
 
+SMALLEST_FACE = 20  # pixels, of the network's image pyramid
+ENLARGED_SIDE = 64  # pixels, so that a face that fills a small photo is well above the smallest
+
+
 class NoFaceFoundError(ValueError):
     """There is no face in an image that should show one."""
 
@@ -58,21 +62,14 @@ class FaceDetector:
     def detect(self, image: Image.Image) -> list[DetectedFace]:
         """All faces of an RGB photo, the largest first; an empty list where there is none."""
         scale = min(1.0, self.max_side / max(image.size))
-        # The network's smallest face is 20 pixels: a photo smaller than about three times that is enlarged.
-        if min(image.size) < 64:
-            scale = 64 / min(image.size)
-        if scale != 1:
-            width, height = (max(1, round(side * scale)) for side in image.size)
-            searched = image.resize((width, height), Image.Resampling.BILINEAR)
-        else:
-            searched = image
-        try:
-            boxes, confidences, landmarks = self._network.detect(searched, landmarks=True)
-        except (RuntimeError, ValueError) as error:
-            # MTCNN trips over its own empty tensors on some photos without faces.
-            if "empty" not in str(error) and "size" not in str(error):
-                raise
+        if min(image.size) * scale < ENLARGED_SIDE:
+            # Small photos are enlarged, narrow strips only as far as their length allows.
+            scale = min(ENLARGED_SIDE / min(image.size), 4 * self.max_side / max(image.size))
+        width, height = (round(side * scale) for side in image.size)
+        if min(width, height) < SMALLEST_FACE:
             return []
+        searched = image if scale == 1 else image.resize((width, height), Image.Resampling.BILINEAR)
+        boxes, confidences, landmarks = self._network.detect(searched, landmarks=True)
         if boxes is None:
             return []
         faces = [

@@ -133,7 +133,9 @@ def test_detector_puts_the_largest_face_first_and_keeps_photo_pixels(smiling):
     assert faces[0].box[0] > 900
 
 
-@pytest.mark.parametrize("image", [Image.new("RGB", (200, 200), "grey"), Image.new("RGB", (3, 2)), gradient(500, 30)])
+@pytest.mark.parametrize(
+    "image", [Image.new("RGB", (200, 200), "grey"), Image.new("RGB", (3, 2)), gradient(500, 30), gradient(9000, 4)]
+)
 def test_detector_finds_nothing_where_nothing_is(image):
     assert FaceDetector().detect(image) == []
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -93,8 +94,11 @@ class TrainingLoop:
         if checkpoint is not None:
             accelerator.load_state(str(checkpoint))
             logger.info("Resumed %s at step %d from %s", self.name, self.step, checkpoint)
+        workers = arguments.workers
+        if workers < 0:
+            workers = 0 if accelerator.device.type == "cpu" else min(8, os.cpu_count() or 1)
         loader = accelerator.prepare(
-            DataLoader(dataset, self.settings.batch_size, num_workers=arguments.workers, drop_last=True)
+            DataLoader(dataset, self.settings.batch_size, num_workers=workers, drop_last=True)
         )
         if self.step:
             loader = accelerator.skip_first_batches(loader, self.step)
