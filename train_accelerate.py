@@ -2,15 +2,17 @@
 
 import logging
 import os
+import sys
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, ProjectConfiguration, set_seed
 
 from tergan_hf import TerGanModel
 from tergan_hf.data.preparation import prepare_sets
-from tergan_hf.training.arguments import parse_arguments
+from tergan_hf.training.arguments import claim_output_dir, parse_arguments
 from tergan_hf.training.finalize import finalize, save_model
 from tergan_hf.training.stage1 import pretrain_encoder
 from tergan_hf.training.stage2 import train_generator
@@ -19,14 +21,13 @@ from tergan_hf.training.stage2 import train_generator
 def main():
     arguments = parse_arguments()
     output = Path(arguments.output_dir)
-    precision = arguments.mixed_precision
-    if precision == "auto":
-        precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
+    # The other processes wait while the first one finds and aligns the faces.
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=6))
     # Terms of weight 0, and the costly ones between their steps, leave parameters without a gradient.
     parallel = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(
-        kwargs_handlers=[parallel],
-        mixed_precision=precision,
+        kwargs_handlers=[parallel, patience],
+        mixed_precision=choose_precision(arguments.mixed_precision),
         log_with="tensorboard",
         project_config=ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "logs")),
     )
@@ -38,6 +39,8 @@ def main():
         # `accelerate launch` leaves one thread to each process; share all cores instead.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
     logging.getLogger("accelerate").setLevel(logging.WARNING)
+    if accelerator.is_main_process:
+        claim_output_dir(arguments)
     config = arguments.model_config()
     sets = prepare_sets(
         accelerator, arguments.sources, arguments.resolve, config.expressions, config.image_size, arguments.split_seed
@@ -56,11 +59,24 @@ def main():
 
     if accelerator.is_main_process:
         model.to(accelerator.device)
-        save_model(finalize(model, arguments, sets.training), arguments, output / "model")
+        save_model(finalize(model, sets.training), arguments, sets.kept_out, output / "model")
         print(f"Saved to {output / 'model'}")
     accelerator.wait_for_everyone()
     accelerator.end_training()
 
 
+def choose_precision(wanted: str) -> str:
+    """`auto`: bf16 on a GPU that computes in it, fp32 elsewhere."""
+    if wanted != "auto":
+        return wanted
+    on_gpu = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "false").lower() not in ("true", "1")
+    return "bf16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+
+
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (FileNotFoundError, FileExistsError, ValueError) as error:
+        # Bad data and contradictory settings: the message says which.
+        logging.getLogger(__name__).debug("", exc_info=True)
+        sys.exit(f"train_accelerate.py: {error}")

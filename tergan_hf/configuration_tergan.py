@@ -13,14 +13,18 @@ class TerGanConfig(PreTrainedConfig):
     r"""
     Everything that defines a TER-GAN: its networks and its training objective. The defaults are the paper's
     (Ali & Hughes 2020, arXiv:2002.07050, section 4.1); `TerGanConfig.paper()` names them, `TerGanConfig.compact()` is
-    the same design with fewer channels, small enough to be trained on a CPU.
+    the same design with fewer channels, small enough to be trained on a CPU, and `TerGanConfig.photo()` has the
+    compact encoders and the photo decoder.
 
     Args:
         image_size (`int`, defaults to 75): height and width of a face crop in pixels.
         num_channels (`int`, defaults to 3): colour channels.
         encoder_channels: channels of the encoders' downsampling blocks (`G_es` and `G_et`).
-        decoder_channels: channels of the decoder's upsampling blocks (`G_de`); as many blocks as the encoder has, the
-            last one gives the image and must equal `num_channels`.
+        decoder_type (`str`, defaults to `"bottleneck"`): `"bottleneck"` is the paper's, which sees the target through
+            f(i) alone. `"photo"` also sees G_et's feature maps, is modulated at every scale by f(e) of source and
+            target and by f(i), and moves and repaints the target's own pixels.
+        decoder_channels: channels of the decoder's upsampling blocks (`G_de`), as many as the encoder has. The last
+            bottleneck block gives the image and must equal `num_channels`.
         expression_embedding_size (`int`, defaults to 30): length of f(e).
         identity_embedding_size (`int`, defaults to 50): length of f(i).
         leaky_relu_slope (`float`, defaults to 0.2): negative slope of every LeakyReLU.
@@ -29,7 +33,10 @@ class TerGanConfig(PreTrainedConfig):
         predict_residual (`bool`, defaults to `False`): `False` is the paper, x̄ = G_de(f(e)_s, f(i)_t). `True` adds to
             the target what the decoder changes between the target's own expression and the wanted one,
             x̄ = x_t + G_de(f(e)_s, f(i)_t) − G_de(f(e)_t, f(i)_t): same networks, but what 50 numbers cannot hold of a
-            stranger's face stays in the photo.
+            stranger's face stays in the photo. Of the bottleneck decoder only: the photo decoder works so by nature.
+        expression_gate (`float`, defaults to 0.5): of the photo decoder. Its change is scaled by
+            1 − exp(−d / expression_gate), d the mean square difference of the wanted and the target's own f(e): the
+            same expression changes no pixel.
         discriminator_channels, discriminator_hidden_size, discriminator_branch_sizes: the shared convolutions, the
             shared FC layer, and the FC layers of each branch of D.
         embedding_discriminator_sizes: hidden FC layers of `D_es` and `D_et`, before their one logit.
@@ -39,8 +46,15 @@ class TerGanConfig(PreTrainedConfig):
             Not in the paper.
         ground_truth_focus (`float`, defaults to 0): how much more the pixels count in which target and truth differ;
             a pixel's weight is 1 + focus · |truth − target|, mean over colours. Not in the paper.
+        structure_weight (`float`, defaults to 0): the same pairs' L1 at half and quarter resolution and between
+            neighbouring pixels. Not in the paper.
+        smoothness_weight (`float`, defaults to 0): total variation of the photo decoder's flow. (The paper suggests
+            total variation as an improvement.)
         recognition_weight (`float`, defaults to 0): weight of the expression cross-entropy on f(e) that stays on in
             stage 2. Not in the paper.
+        pause_reversal_at_chance (`bool`, defaults to `False`): in eq. 4 and 5, reverse no gradient while `D_es` or
+            `D_et` does worse than chance: the encoder is to confuse it, and without a bound it goes on to fool it with ever
+            larger embeddings. Not in the paper.
         freeze_batch_norm (`bool`, defaults to `False`): keep the encoders' stage-1 batch statistics in stage 2, so
             that photos of another domain (FER2013 has no identities and is absent there) are still read correctly.
 
@@ -58,7 +72,9 @@ class TerGanConfig(PreTrainedConfig):
     identity_embedding_size: int = 50
     leaky_relu_slope: float = 0.2
     num_identities: int = 80
+    decoder_type: str = "bottleneck"
     predict_residual: bool = False
+    expression_gate: float = 0.5
 
     discriminator_channels: list[int] | tuple[int, ...] = (16, 32, 64, 128)
     discriminator_hidden_size: int = 1024
@@ -75,7 +91,10 @@ class TerGanConfig(PreTrainedConfig):
     adversarial_weight: float | int = 0.5
     ground_truth_weight: float | int = 0.0
     ground_truth_focus: float | int = 0.0
+    structure_weight: float | int = 0.0
+    smoothness_weight: float | int = 0.0
     recognition_weight: float | int = 0.0
+    pause_reversal_at_chance: bool = False
     freeze_batch_norm: bool = False
 
     def __post_init__(self, **kwargs):
@@ -86,7 +105,9 @@ class TerGanConfig(PreTrainedConfig):
         blocks = len(self.encoder_channels)
         if len(self.decoder_channels) != blocks:
             raise ValueError(f"decoder_channels must have as many blocks as encoder_channels ({blocks})")
-        if self.decoder_channels[-1] != self.num_channels:
+        if self.decoder_type not in ("bottleneck", "photo"):
+            raise ValueError(f"decoder_type must be 'bottleneck' or 'photo', not {self.decoder_type!r}")
+        if self.decoder_type == "bottleneck" and self.decoder_channels[-1] != self.num_channels:
             raise ValueError(f"decoder_channels must end with num_channels ({self.num_channels})")
         if len(self.feature_layer_weights) != blocks:
             raise ValueError(f"feature_layer_weights needs one weight per encoder block ({blocks})")
@@ -129,12 +150,29 @@ class TerGanConfig(PreTrainedConfig):
             "ground_truth_weight": 1.0,
             "ground_truth_focus": 10.0,
             "recognition_weight": 0.05,
+            "pause_reversal_at_chance": True,
             "freeze_batch_norm": True,
         }
-        if "id2label" not in overrides:
-            settings["id2label"] = dict(enumerate(EXPRESSIONS_WITH_NEUTRAL))
-            settings["label2id"] = {label: index for index, label in settings["id2label"].items()}
-        return cls(**{**settings, **overrides})
+        return cls(**{**settings, **_seven_expressions(overrides)})
+
+    @classmethod
+    def photo(cls, **overrides) -> "TerGanConfig":
+        """The compact encoders and objective with the photo decoder: sharp on strangers' photos."""
+        settings = {
+            "decoder_type": "photo",
+            "predict_residual": False,
+            "decoder_channels": (160, 96, 64, 32, 16),
+            "structure_weight": 1.0,
+            "smoothness_weight": 0.4,
+        }
+        return cls.compact(**{**settings, **overrides})
+
+
+def _seven_expressions(overrides: dict) -> dict:
+    if "id2label" in overrides:
+        return overrides
+    id2label = dict(enumerate(EXPRESSIONS_WITH_NEUTRAL))
+    return {"id2label": id2label, "label2id": {label: index for index, label in id2label.items()}, **overrides}
 
 
 __all__ = ["TerGanConfig"]

@@ -1,12 +1,13 @@
 """What people hand in as an image, to an upright RGB image, or an error that names the input."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 
-ImageLike = Image.Image | str | Path | np.ndarray
+ImageLike = Image.Image | str | Path | np.ndarray | io.BytesIO
 
 
 class ImageInputError(ValueError):
@@ -16,7 +17,7 @@ class ImageInputError(ValueError):
 def read_image(image: ImageLike, name: str) -> Image.Image:
     """
     Args:
-        image: a PIL image of any mode, a path, or an (H, W, 3) uint8 array.
+        image: a PIL image of any mode, a path, an open binary buffer, or an (H, W, 3) uint8 array.
         name: what the caller calls this input, for the message.
 
     Returns:
@@ -34,11 +35,11 @@ def read_image(image: ImageLike, name: str) -> Image.Image:
         return Image.fromarray(image)
     if isinstance(image, (str, Path)):
         name = f"{name} ({image})"
-        path = Path(image)
-        if not path.exists():
+        if not is_file(image):
             raise FileNotFoundError(f"{name}: no such file")
+    if isinstance(image, (str, Path, io.BytesIO)):
         try:
-            with Image.open(path) as opened:
+            with Image.open(image) as opened:
                 return _upright_rgb(opened)
         except UnidentifiedImageError as error:
             raise ImageInputError(f"{name}: not an image file this software can read; use JPEG or PNG") from error
@@ -50,6 +51,14 @@ def read_image(image: ImageLike, name: str) -> Image.Image:
         except (OSError, SyntaxError, ValueError) as error:
             raise ImageInputError(f"{name}: the image cannot be read ({error})") from error
     raise ImageInputError(f"{name}: expected a PIL image, a path or an H×W×3 uint8 array, got {type(image).__name__}")
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a path leads to a file; `False` too where the system refuses to look (a name too long, say)."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:

@@ -1,5 +1,6 @@
 """TER-GAN model: two encoders, one decoder, a shallow expression classifier (Ali & Hughes 2020, arXiv:2002.07050)."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,29 @@ class TerGanOutput(ModelOutput):
     identity_embedding: torch.FloatTensor | None = None
 
 
+@dataclass
+class TerGanChange(ModelOutput):
+    """
+    How a target's face changes, as parts that can be enlarged to a photo's own resolution.
+
+    Args:
+        pixel_values (`torch.FloatTensor` of shape `(batch, channels, image_size, image_size)`):
+            x̄ at the network's resolution, in [-1, 1].
+        flow (`torch.FloatTensor` of shape `(batch, 2, image_size, image_size)`):
+            where each pixel of x̄ looks in x_t, as (x, y) offsets in the coordinates of `grid_sample` (the crop spans
+            [-1, 1]). `None` for the bottleneck decoder.
+        residual (`torch.FloatTensor` of shape `(batch, channels, image_size, image_size)`):
+            what is added to the moved x_t. `None` where x̄ replaces x_t (the paper's model).
+        identity_embedding (`torch.FloatTensor` of shape `(batch, identity_embedding_size)`):
+            f(i) of the target.
+    """
+
+    pixel_values: torch.FloatTensor | None = None
+    flow: torch.FloatTensor | None = None
+    residual: torch.FloatTensor | None = None
+    identity_embedding: torch.FloatTensor | None = None
+
+
 class TerGanEncoder(nn.Module):
     """`G_es` or `G_et` (section 4.1): blocks of 3×3 stride-1 convolution, batch norm, LeakyReLU and 2×2 max-pool
     (the paper says "downsampling block"; the pool is our reading), then one FC layer."""
@@ -58,9 +82,13 @@ class TerGanEncoder(nn.Module):
             hidden = self.pool(features[-1])
         return features
 
+    def embed(self, feature_maps: list[torch.Tensor]) -> torch.Tensor:
+        """The embedding (B, embedding_size) that belongs to these feature maps."""
+        return self.embedding(self.pool(feature_maps[-1]).flatten(1))
+
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(B, C, S, S) in [-1, 1] → (B, embedding_size)."""
-        return self.embedding(self.pool(self.feature_maps(pixel_values)[-1]).flatten(1))
+        return self.embed(self.feature_maps(pixel_values))
 
 
 class TerGanDecoder(nn.Module):
@@ -83,6 +111,9 @@ class TerGanDecoder(nn.Module):
             for before, after in zip(channels[:-2], channels[1:-1])
         )
         self.to_image = nn.Conv2d(channels[-2], channels[-1], kernel_size=3, padding=1)
+        if config.predict_residual:
+            # A small first change: training starts from "hand the target back", not from noise on top of it.
+            self.to_image.initial_std = 0.01
 
     def forward(self, fused: torch.Tensor) -> torch.Tensor:
         """f(x) = [f(e), f(i)] (B, 80) → image (B, C, S, S) in [-1, 1]."""
@@ -90,6 +121,87 @@ class TerGanDecoder(nn.Module):
         for size, block in zip(self.sizes[1:], [*self.convolutions, self.to_image]):
             hidden = block(F.interpolate(hidden, size=(size, size), mode="nearest"))
         return torch.tanh(hidden)
+
+
+class ModulatedBlock(nn.Module):
+    """3×3 convolution, group norm, FiLM (Perez et al. 2018: a scale and a shift per channel, read from the condition),
+    LeakyReLU."""
+
+    def __init__(self, config: TerGanConfig, before: int, after: int, condition_size: int):
+        super().__init__()
+        self.convolution = nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False)
+        self.norm = nn.GroupNorm(math.gcd(8, after), after)
+        self.modulation = nn.Linear(condition_size, 2 * after)
+        self.modulation.initial_std = 0.0
+        self.activation = nn.LeakyReLU(config.leaky_relu_slope)
+
+    def forward(self, hidden: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """(B, before, h, w), (B, condition_size) → (B, after, h, w)."""
+        scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, dim=1)
+        return self.activation(self.norm(self.convolution(hidden)) * (1 + scale) + shift)
+
+
+class TerGanPhotoDecoder(nn.Module):
+    """
+    G_de for strangers' photos. It starts from G_et's last map, meets G_et's feature maps again at every size, and is
+    modulated at every scale by what to add (the wanted f(e)), what to undo (the target's f(e)) and whose face it is
+    (f(i)). It puts out a flow, a mask and colours: x̄ = m · warp(x_t, flow) + (1 − m) · colour.
+    """
+
+    MAX_FLOW = 0.25  # of the crop's [-1, 1]
+
+    def __init__(self, config: TerGanConfig):
+        super().__init__()
+        self.sizes = tuple(reversed(config.feature_map_sizes))
+        self.gate = config.expression_gate
+        condition_size = 2 * config.expression_embedding_size + config.identity_embedding_size
+        skips = tuple(reversed(config.encoder_channels))
+        channels = [skips[0], *config.decoder_channels]
+        self.blocks = nn.ModuleList(
+            ModulatedBlock(config, before + skip, after, condition_size)
+            for before, skip, after in zip(channels[:-1], skips, channels[1:])
+        )
+        self.to_change = nn.Conv2d(channels[-1], 2 + 1 + config.num_channels, kernel_size=3, padding=1)
+        self.to_change.initial_std = 0.0
+
+    def forward(
+        self,
+        wanted: torch.Tensor,
+        own: torch.Tensor,
+        identity: torch.Tensor,
+        feature_maps: list[torch.Tensor],
+        target: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """
+        Args:
+            wanted, own: f(e) to show and f(e) of the target. identity: f(i). feature_maps: G_et's, full size first.
+            target: x_t.
+
+        Returns:
+            x̄ in [-1, 1], flow and residual as in `TerGanChange`.
+        """
+        condition = torch.cat([wanted, own, identity], dim=1)
+        hidden = F.max_pool2d(feature_maps[-1], 2)
+        for size, skip, block in zip(self.sizes[1:], reversed(feature_maps), self.blocks):
+            hidden = F.interpolate(hidden, size=(size, size), mode="nearest")
+            hidden = block(torch.cat([hidden, skip], dim=1), condition)
+        flow, mask, colour = self.to_change(hidden).float().split([2, 1, target.shape[1]], dim=1)
+        distance = (wanted - own).float().square().mean(1)[:, None, None, None]
+        gate = 1 - torch.exp(-distance / self.gate)
+        flow = self.MAX_FLOW * gate * torch.tanh(flow)
+        moved = warp(target, flow)
+        # The mask starts near 1: what the flow can do is done by moving the photo's own pixels.
+        residual = gate * torch.sigmoid(mask - 2) * (torch.tanh(colour) - moved)
+        return moved + residual, flow, residual
+
+
+def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """Look up each pixel at an offset: images (B, C, H, W), flow (B, 2, H, W) in `grid_sample`'s [-1, 1] coordinates;
+    past the border the edge repeats."""
+    identity = torch.eye(2, 3, device=images.device).expand(len(images), 2, 3)
+    grid = F.affine_grid(identity, list(images.shape), align_corners=False)
+    grid = grid + flow.float().permute(0, 2, 3, 1)
+    return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
 class TerGanPreTrainedModel(PreTrainedModel):
@@ -101,13 +213,13 @@ class TerGanPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
         super()._init_weights(module)
-        if isinstance(module, nn.Conv2d):
+        # Set on single layers, not by their parents: transformers passes over modules without weights of their own.
+        if hasattr(module, "initial_std"):
+            init.normal_(module.weight, std=module.initial_std)
+        elif isinstance(module, nn.Conv2d):
             init.kaiming_normal_(module.weight, a=self.config.leaky_relu_slope)
         elif isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight)
-        if isinstance(module, TerGanDecoder) and self.config.predict_residual:
-            # A small first change: training starts from "hand the target back", not from noise on top of it.
-            init.normal_(module.to_image.weight, std=0.01)
         if isinstance(module, TerGanModel):
             init.zeros_(module.expression_prototypes)
 
@@ -124,7 +236,7 @@ class TerGanModel(TerGanPreTrainedModel):
         super().__init__(config)
         self.expression_encoder = TerGanEncoder(config, config.expression_embedding_size)
         self.identity_encoder = TerGanEncoder(config, config.identity_embedding_size)
-        self.decoder = TerGanDecoder(config)
+        self.decoder = TerGanPhotoDecoder(config) if config.decoder_type == "photo" else TerGanDecoder(config)
         self.classifier = nn.Linear(config.expression_embedding_size, config.num_labels)
         self.register_buffer("expression_prototypes", torch.zeros(config.num_labels, config.expression_embedding_size))
         self.post_init()
@@ -138,44 +250,47 @@ class TerGanModel(TerGanPreTrainedModel):
         return self.identity_encoder(pixel_values)
 
     def decode(self, expression_embedding: torch.Tensor, identity_embedding: torch.Tensor) -> torch.Tensor:
-        """G_de([f(e), f(i)]): `(batch, channels, image_size, image_size)` in [-1, 1]."""
+        """G_de([f(e), f(i)]) of the bottleneck decoder: `(batch, channels, image_size, image_size)` in [-1, 1]."""
         return self.decoder(torch.cat([expression_embedding, identity_embedding], dim=1))
+
+    def change(
+        self,
+        expression_embedding: torch.Tensor,
+        target_pixel_values: torch.Tensor,
+        intensity: float | torch.Tensor = 1.0,
+    ) -> TerGanChange:
+        """
+        Give the target's face the expression f(e), whichever image or prototype f(e) comes from.
+
+        Args:
+            expression_embedding: f(e), `(batch, expression_embedding_size)`.
+            target_pixel_values: x_t.
+            intensity: α, a number or `(batch, 1)`; the decoder is asked for f(e)_t + α · (f(e) − f(e)_t). With the
+                photo decoder, or `config.predict_residual`, 0 gives x_t back.
+        """
+        feature_maps = self.identity_encoder.feature_maps(target_pixel_values)
+        identity = self.identity_encoder.embed(feature_maps)
+        own = self.encode_expression(target_pixel_values)
+        wanted = own + intensity * (expression_embedding - own)
+        if self.config.decoder_type == "photo":
+            generated, flow, residual = self.decoder(wanted, own, identity, feature_maps, target_pixel_values)
+            return TerGanChange(generated.clamp(-1, 1), flow, residual, identity)
+        if not self.config.predict_residual:
+            return TerGanChange(self.decode(wanted, identity), identity_embedding=identity)
+        # One batch through the decoder: in training both halves must share their batch statistics.
+        both = self.decode(torch.cat([wanted, own]), torch.cat([identity, identity]))
+        with_wanted, with_own = both.chunk(2)
+        residual = with_wanted - with_own
+        return TerGanChange((target_pixel_values + residual).clamp(-1, 1), None, residual, identity)
 
     def synthesize(
         self,
         expression_embedding: torch.Tensor,
         target_pixel_values: torch.Tensor,
         intensity: float | torch.Tensor = 1.0,
-        identity_embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """
-        x̄: the target's face with the expression f(e), whichever image or prototype f(e) comes from.
-
-        Args:
-            expression_embedding: f(e), `(batch, expression_embedding_size)`.
-            target_pixel_values: x_t.
-            intensity: α, a number or `(batch, 1)`; the decoder sees f(e)_t + α · (f(e) − f(e)_t). With
-                `config.predict_residual`, 0 gives x_t back exactly.
-            identity_embedding: f(i) of the target where it is known already.
-
-        Returns:
-            `(batch, channels, image_size, image_size)` in [-1, 1].
-        """
-        if identity_embedding is None:
-            identity_embedding = self.encode_identity(target_pixel_values)
-        needs_target_expression = self.config.predict_residual or not (
-            isinstance(intensity, (int, float)) and intensity == 1
-        )
-        if not needs_target_expression:
-            return self.decode(expression_embedding, identity_embedding)
-        target_expression = self.encode_expression(target_pixel_values)
-        wanted = target_expression + intensity * (expression_embedding - target_expression)
-        if not self.config.predict_residual:
-            return self.decode(wanted, identity_embedding)
-        # One batch through the decoder: in training both halves must share their batch statistics.
-        both = self.decode(torch.cat([wanted, target_expression]), torch.cat([identity_embedding, identity_embedding]))
-        with_wanted, with_own = both.chunk(2)
-        return (target_pixel_values + with_wanted - with_own).clamp(-1, 1)
+        """x̄ of `change`: `(batch, channels, image_size, image_size)` in [-1, 1]."""
+        return self.change(expression_embedding, target_pixel_values, intensity).pixel_values
 
     def classify(self, expression_embedding: torch.Tensor) -> torch.Tensor:
         """Expression logits `(batch, num_labels)` of the shallow classifier on f(e) (section 4.4)."""
@@ -201,9 +316,8 @@ class TerGanModel(TerGanPreTrainedModel):
         if target_pixel_values is None:
             target_pixel_values = pixel_values
         expression = self.encode_expression(pixel_values)
-        identity = self.encode_identity(target_pixel_values)
-        generated = self.synthesize(expression, target_pixel_values, intensity, identity_embedding=identity)
-        output = TerGanOutput(pixel_values=generated, expression_embedding=expression, identity_embedding=identity)
+        change = self.change(expression, target_pixel_values, intensity)
+        output = TerGanOutput(change.pixel_values, expression, change.identity_embedding)
         return output if return_dict is not False else output.to_tuple()
 
 
@@ -242,4 +356,11 @@ class TerGanForImageClassification(TerGanPreTrainedModel):
         return output if return_dict is not False else output.to_tuple()
 
 
-__all__ = ["TerGanEncoder", "TerGanForImageClassification", "TerGanModel", "TerGanOutput", "TerGanPreTrainedModel"]
+__all__ = [
+    "TerGanChange",
+    "TerGanEncoder",
+    "TerGanForImageClassification",
+    "TerGanModel",
+    "TerGanOutput",
+    "TerGanPreTrainedModel",
+]

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from .face_alignment_tergan import crop_face, similarity_framing, whole_image_framing
-from .face_blending_tergan import FEATHER, paste_face
+from .face_blending_tergan import FEATHER, paste_change, paste_crop
 from .face_detection_tergan import FaceDetector, NoFaceFoundError
 from .image_processing_tergan import TerGanImageProcessor
-from .image_reading_tergan import ImageLike, read_image
-from .modeling_tergan import TerGanModel
+from .image_reading_tergan import ImageLike, is_file, read_image
+from .modeling_tergan import TerGanChange, TerGanModel
 
 
 BATCH_SIZE = 32  # crops the network sees at once
@@ -155,7 +155,7 @@ class TerGanPipeline:
         pixel_values = self._pixel_values(self._frame_all(images, detect))
         logits = self._in_batches(lambda batch: self.model.classify(self.model.encode_expression(batch)), pixel_values)
         answers = []
-        for scores in logits.double().softmax(1).cpu().tolist():
+        for scores in logits.float().cpu().double().softmax(1).tolist():
             ranked = sorted(zip(self.labels, scores), key=lambda pair: pair[1], reverse=True)
             answers.append([{"label": label, "score": score} for label, score in ranked])
         return self._finish(answers, single)
@@ -180,14 +180,22 @@ class TerGanPipeline:
         results = []
         for start in range(0, len(targets), BATCH_SIZE):
             batch = pixel_values[start : start + BATCH_SIZE]
-            generated = self.model.synthesize(expressions[start : start + BATCH_SIZE], batch, intensity)
-            if not paste_back:
-                results += self.image_processor.to_images(generated)
-                continue
-            for face, after, before in zip(targets[start:], _to_bytes_range(generated), _to_bytes_range(batch)):
-                original = before if self.model.config.predict_residual else None
-                results.append(paste_face(face.photo, after, face.framing, original, face.feather))
+            change = self.model.change(expressions[start : start + BATCH_SIZE], batch, intensity)
+            if paste_back:
+                results += [self._paste(face, change, row) for row, face in enumerate(targets[start:][: len(batch)])]
+            else:
+                results += self.image_processor.to_images(change.pixel_values)
         return results
+
+    @staticmethod
+    def _paste(face: FramedFace, change: TerGanChange, row: int) -> Image.Image:
+        if change.residual is None:
+            crop = (_channels_last(change.pixel_values[row]) + 1) * 127.5
+            return paste_crop(face.photo, face.framing, crop, face.feather)
+        # The network's coordinates span [-1, 1]: two of them are the crop's side.
+        flow = None if change.flow is None else _channels_last(change.flow[row]) / 2
+        residual = _channels_last(change.residual[row]) * 127.5
+        return paste_change(face.photo, face.framing, residual, flow, face.feather)
 
     def _frame_all(self, images: list[tuple[str, ImageLike]], detect: bool) -> list[FramedFace]:
         # A single image beside a list appears once per pair; it is framed once.
@@ -224,9 +232,10 @@ class TerGanPipeline:
     def _as_label(self, wanted, name: str) -> str | None:
         if not isinstance(wanted, str):
             return None
-        if wanted.strip().lower() in self.labels:
-            return wanted.strip().lower()
-        if Path(wanted).exists():
+        for label in self.labels:
+            if wanted.strip().lower() == label.lower():
+                return label
+        if is_file(wanted):
             return None
         raise ValueError(
             f"{name}: {wanted!r} is neither a known expression nor an existing file. "
@@ -263,6 +272,6 @@ class TerGanPipeline:
         return results[0] if single else results
 
 
-def _to_bytes_range(pixel_values: torch.Tensor) -> np.ndarray:
-    """(B, 3, S, S) in [-1, 1] → (B, S, S, 3) float in [0, 255], not rounded."""
-    return ((pixel_values.float() + 1) * 127.5).permute(0, 2, 3, 1).cpu().numpy()
+def _channels_last(image: torch.Tensor) -> np.ndarray:
+    """(C, S, S) on any device → (S, S, C) float32 array."""
+    return image.float().permute(1, 2, 0).cpu().numpy()

@@ -14,7 +14,7 @@ from tergan_hf.face_alignment_tergan import (
     whole_image_framing,
     zoom_out,
 )
-from tergan_hf.face_blending_tergan import paste_face
+from tergan_hf.face_blending_tergan import paste_change, paste_crop
 from tergan_hf.face_detection_tergan import FaceDetector
 from tergan_hf.image_reading_tergan import ImageInputError, read_image
 from tergan_hf.torchvision_compat import non_maximum_suppression
@@ -85,32 +85,55 @@ def test_crop_repeats_the_edge_outside_the_photo():
     assert np.abs(crop.astype(int) - np.array([200, 100, 50])).max() <= 1
 
 
-def test_paste_of_an_unchanged_crop_changes_no_pixel():
+def test_a_change_of_nothing_changes_no_pixel():
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8))
     framing = similarity_framing(TEMPLATE * 50 + 20)
-    crop = np.asarray(crop_face(photo, framing, 32), np.float32)
-    pasted = paste_face(photo, crop, framing, original_crop=crop)
+    pasted = paste_change(photo, framing, np.zeros((32, 32, 3)), np.zeros((32, 32, 2)))
     assert np.array_equal(np.asarray(pasted), np.asarray(photo))
 
 
-@pytest.mark.parametrize("keep_detail", [True, False])
-def test_paste_changes_the_face_and_nothing_around_it(keep_detail):
+@pytest.mark.parametrize("way", ["crop", "residual"])
+def test_paste_changes_the_face_and_nothing_around_it(way):
     photo = Image.new("RGB", (200, 160), (100, 100, 100))
     framing = similarity_framing(TEMPLATE * 80 + np.array([60, 40]))
-    before = np.full((32, 32, 3), 100, np.float32)
-    pasted = np.asarray(paste_face(photo, before + 50, framing, before if keep_detail else None), int)
+    if way == "crop":
+        pasted = paste_crop(photo, framing, np.full((32, 32, 3), 150.0))
+    else:
+        pasted = paste_change(photo, framing, np.full((32, 32, 3), 50.0))
+    pasted = np.asarray(pasted, int)
     assert (pasted[80, 100] == 150).all()
     outside = np.ones((160, 200), bool)
     outside[38:122, 58:142] = False
     assert (pasted[outside] == 100).all()
-    rows = pasted[80, :, 0]
-    assert np.abs(np.diff(rows)).max() <= 12, "the border must fade"
+    assert np.abs(np.diff(pasted[80, :, 0])).max() <= 12, "the border must fade"
+
+
+def test_flow_fetches_the_photos_own_pixels():
+    photo = gradient(256, 256)
+    framing = whole_image_framing(256, 256)
+    flow = np.zeros((32, 32, 2))
+    flow[..., 0] = 0.1  # a tenth of the side to the right
+    pasted = np.asarray(paste_change(photo, framing, np.zeros((32, 32, 3)), flow), int)
+    expected = np.asarray(photo, int)[:, 26:]
+    assert np.abs(pasted[64:192, 64:192] - expected[64:192, 64:192]).max() <= 2
+
+
+def test_flow_turns_with_the_face():
+    """In a photo turned by 90° the same flow must move pixels along the turned axis."""
+    photo = gradient(200, 200)
+    turned = np.array([[0.0, 1 / 200, 0.0], [-1 / 200, 0.0, 1.0]])  # crop x runs down the photo
+    flow = np.zeros((32, 32, 2))
+    flow[..., 0] = 0.1
+    pasted = np.asarray(paste_change(photo, turned, np.zeros((32, 32, 3)), flow), int)
+    expected = np.asarray(photo, int)[20:]
+    assert np.abs(pasted[60:140, 60:140] - expected[60:140, 60:140]).max() <= 2
 
 
 def test_paste_of_a_face_outside_the_photo_is_the_photo():
     photo = Image.new("RGB", (50, 50), "red")
     framing = similarity_framing(TEMPLATE * 40 + 500)
-    assert np.array_equal(np.asarray(paste_face(photo, np.zeros((8, 8, 3)), framing)), np.asarray(photo))
+    for pasted in (paste_crop(photo, framing, np.zeros((8, 8, 3))), paste_change(photo, framing, np.ones((8, 8, 3)))):
+        assert np.array_equal(np.asarray(pasted), np.asarray(photo))
 
 
 def test_detector_finds_the_example_faces(smiling):

@@ -11,17 +11,17 @@ import numpy as np
 from datasets import Array2D, Dataset, Image
 from datasets.fingerprint import Hasher
 from PIL import Image as PILImage
-from PIL import ImageOps
 
 from ..face_alignment_tergan import crop_face, similarity_framing, whole_image_framing, zoom_out
 from ..face_detection_tergan import FaceDetector
+from ..image_reading_tergan import read_image
 
 
 logger = logging.getLogger(__name__)
 
 CHIP_MARGIN = 1.3  # side of a chip / side of the crop it is about
 CHIP_OVERSAMPLING = 1.25  # resolution of a chip / resolution of the network's crop
-_VERSION = 2  # raise when a chip would come out different, so that cached ones are not used
+_VERSION = 3  # raise when a chip would come out different, so that cached ones are not used
 
 
 def chip_size(image_size: int) -> int:
@@ -30,7 +30,7 @@ def chip_size(image_size: int) -> int:
 
 
 def frame_photos(
-    photos: Dataset, image_size: int, align: bool = True, detector: FaceDetector | None = None
+    photos: Dataset, image_size: int, align: bool = True, name: str = "photos", detector: FaceDetector | None = None
 ) -> Dataset:
     """
     Replace each photo by its chip and add its `framing` ((2, 3), photo pixels → unit square of the crop).
@@ -42,17 +42,18 @@ def frame_photos(
         photos: as `load_photos` gives them.
         image_size: side of the network's input in pixels.
         align: find the face; `False` takes the whole photo as the aligned crop.
+        name: of the set, for messages.
         detector: default `FaceDetector()`.
 
     Raises:
-        ValueError: no face in any photo.
+        ValueError: no face in any photo, or a photo cannot be read.
     """
     if align and detector is None:
         detector = FaceDetector()
     size = chip_size(image_size)
 
-    def to_chip(row: dict) -> dict:
-        image = decode(row["image"])
+    def to_chip(row: dict, index: int) -> dict:
+        image = decode(row["image"], f"{name}[{index}]")
         framing = whole_image_framing(*image.size)
         if align:
             faces = detector.detect(image)
@@ -69,20 +70,25 @@ def frame_photos(
     features["has_face"] = photos.features["recipe"].__class__("bool")
     chips = photos.map(
         to_chip,
+        with_indices=True,
         features=features,
         desc="Finding and aligning faces" if align else "Framing crops",
         new_fingerprint=Hasher.hash([photos._fingerprint, size, align, CHIP_MARGIN, _VERSION]),
     )
     found = np.flatnonzero(chips.with_format("numpy")["has_face"][:])
     if len(found) == 0:
-        raise ValueError("no face was found in any photo of this set")
+        raise ValueError("no face was found in any photo")
     if len(found) < len(chips):
-        logger.warning("No face found in %d of %d photos; they are left out", len(chips) - len(found), len(chips))
+        logger.warning(
+            "%s: no face found in %d of %d photos; they are left out", name, len(chips) - len(found), len(chips)
+        )
     return chips.select(found).remove_columns("has_face")
 
 
-def decode(encoded: dict) -> PILImage.Image:
-    """An undecoded `datasets` image (`bytes` or `path`) to an upright RGB image."""
-    source = io.BytesIO(encoded["bytes"]) if encoded["bytes"] is not None else encoded["path"]
-    with PILImage.open(source) as image:
-        return ImageOps.exif_transpose(image).convert("RGB")
+def decode(encoded: dict, name: str = "image") -> PILImage.Image:
+    """An undecoded `datasets` image (`bytes` or `path`) to an upright RGB image, as a visitor's photo is read.
+
+    Raises:
+        ImageInputError: it cannot be read; the message says `name`.
+    """
+    return read_image(encoded["path"] if encoded["bytes"] is None else io.BytesIO(encoded["bytes"]), name)

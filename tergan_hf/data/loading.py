@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict, Image, Value, load_dataset
+from datasets import Dataset, Image, Value, load_dataset
 
 
+HUB_PREFIX = "hub://"
 NO_IDENTITY = ""  # of photos nobody is named in
 NO_RECIPE = -1  # of photos that are not one of a person's exactly repeatable expressions
 
@@ -17,7 +18,7 @@ class DataSource:
 
     Args:
         name: tells the sets apart in logs; identities of different sets never mix.
-        path: a folder (`imagefolder` with `metadata.csv`), a parquet file, or a data set id on the Hub.
+        path: a folder (`imagefolder` with `metadata.csv`), a parquet file, or `hub://owner/name` on the Hub.
         split: which split to read.
         align: find and align the face; `False` takes each image as an aligned face crop.
         group_column: rows that share a value here stay on one side of the split: `identity`, or a column that names
@@ -48,7 +49,7 @@ def load_photos(path: str, split: str = "train", **extra) -> Dataset:
     Read labelled photos.
 
     Args:
-        path: a folder in `imagefolder` layout with `metadata.csv`, a `.parquet` file, or a data set id on the Hub.
+        path: a folder in `imagefolder` layout with `metadata.csv`, a `.parquet` file, or `hub://owner/name`.
         split: the split to read.
 
     Returns:
@@ -66,12 +67,10 @@ def load_photos(path: str, split: str = "train", **extra) -> Dataset:
         photos = load_dataset("parquet", data_files={split: str(location)}, split=split, **extra)
     elif location.is_dir():
         photos = load_dataset("imagefolder", data_dir=str(location), split=split, **extra)
-    elif location.is_absolute() or path.startswith("."):
-        raise FileNotFoundError(f"no such folder: {path}")
+    elif path.startswith(HUB_PREFIX):
+        photos = load_dataset(path.removeprefix(HUB_PREFIX), split=split, **extra)
     else:
-        photos = load_dataset(path, split=split, **extra)
-    if isinstance(photos, DatasetDict):
-        raise ValueError(f"{path} has several splits, name one of {sorted(photos)}")
+        raise FileNotFoundError(f"no such folder: {path} (a data set on the Hub is written {HUB_PREFIX}owner/name)")
     for column in ("image", "expression"):
         if column not in photos.column_names:
             raise ValueError(f"{path} has no column '{column}' (it has: {', '.join(photos.column_names)})")
@@ -80,5 +79,16 @@ def load_photos(path: str, split: str = "train", **extra) -> Dataset:
     if "recipe" not in photos.column_names:
         photos = photos.add_column("recipe", [NO_RECIPE] * len(photos))
     photos = photos.cast_column("image", Image(decode=False))
-    photos = photos.cast_column("identity", Value("string"))
-    return photos.cast_column("recipe", Value("int32"))
+    photos = _without_gaps(photos, "identity", NO_IDENTITY, "string")
+    return _without_gaps(photos, "recipe", NO_RECIPE, "int32")
+
+
+def _without_gaps(photos: Dataset, column: str, filler, kind: str) -> Dataset:
+    """The column as one kind, empty cells (null in Arrow) filled."""
+    values = list(photos[column])
+    if None in values:
+        photos = photos.remove_columns(column).add_column(column, [filler if v is None else v for v in values])
+    try:
+        return photos.cast_column(column, Value(kind))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"column '{column}' must hold {kind} values: {error}") from error

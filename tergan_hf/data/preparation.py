@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 
 from accelerate import Accelerator
+from datasets import Dataset
 
 from .framing import frame_photos
 from .loading import DataSource, load_photos
@@ -16,11 +17,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class PreparedSets:
-    """Training and validation sets, and the names of the people trained on in the order of their indices."""
+    """Training and validation sets, the names of the people trained on in the order of their indices, and for each set
+    the groups kept out of training."""
 
     training: list[Chips]
     validation: list[Chips]
     identities: list[str]
+    kept_out: dict[str, list[str]]
 
 
 def prepare_sets(
@@ -36,25 +39,35 @@ def prepare_sets(
     Raises:
         FileNotFoundError, ValueError: as the steps raise them.
     """
-    training, validation = {}, {}
+    training, validation, kept_out = {}, {}, {}
     with accelerator.main_process_first():
         for source in sources:
-            photos = load_photos(resolve(source.path), source.split, **source.extra)
-            framed = frame_photos(photos, image_size, source.align)
-            if source.validation_path is not None:
-                training[source.name] = framed
-                held_out = load_photos(resolve(source.validation_path), "train", **source.extra)
-                validation[source.name] = frame_photos(held_out, image_size, source.align)
-            elif source.validation_fraction:
-                training[source.name], validation[source.name], groups = split_by_group(
-                    framed, source.group_column, source.validation_fraction, source.group_separator, seed
-                )
-                logger.info("%s: kept out of training: %s", source.name, ", ".join(groups))
-            else:
-                training[source.name] = framed
+            try:
+                photos, held_out, kept_out[source.name] = split_source(source, resolve, seed)
+                training[source.name] = frame_photos(photos, image_size, source.align, source.name)
+                if held_out is not None:
+                    validation[source.name] = frame_photos(held_out, image_size, source.align, source.name)
+            except ValueError as error:
+                raise ValueError(f"source '{source.name}': {error}") from error
+            logger.info("%s: kept out of training: %s", source.name, ", ".join(kept_out[source.name]) or "nobody")
     weights = {source.name: (source.weight, source.pair_weight) for source in sources}
     training_sets, identities = label_chips(training, expressions, weights)
     validation_sets, _ = label_chips(validation, expressions, weights) if validation else ([], [])
     for chips in training_sets + validation_sets:
         logger.info("%s: %d photos", chips.name, len(chips))
-    return PreparedSets(training_sets, validation_sets, identities)
+    return PreparedSets(training_sets, validation_sets, identities, kept_out)
+
+
+def split_source(source: DataSource, resolve, seed: int) -> tuple[Dataset, Dataset | None, list[str]]:
+    """
+    Load one source and keep its validation photos apart.
+
+    Returns:
+        training photos, validation photos (`None` where the source asks for none), the groups kept out.
+    """
+    photos = load_photos(resolve(source.path), source.split, **source.extra)
+    if source.validation_path is not None:
+        return photos, load_photos(resolve(source.validation_path), "train", **source.extra), []
+    if not source.validation_fraction:
+        return photos, None, []
+    return split_by_group(photos, source.group_column, source.validation_fraction, source.group_separator, seed)

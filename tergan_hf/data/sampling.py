@@ -151,14 +151,14 @@ class ExpressionPairs(_DrawnDataset):
     """
     Pairs (x_s, x_t) for stage 2, x_s with every expression equally often.
 
-    With `ground_truth=False` these are the paper's random pairs. With `True`, half of the pairs of a set with recipes
-    are "identity of x_t with the recipe of x_s" across people, half of the pairs of a set without are two photos of
-    one person; both know the true x̄, which is exact in the first case and nearly so in the second.
+    A pair without ground truth is the paper's: x_s and x_t at random. A pair with one knows the true x̄. In a set with
+    recipes, x_s is anybody's photo and the truth is x_t's person with the recipe of x_s, exact. In a set without, x_s
+    is another photo of x_t's person and its own truth, nearly exact where pose and light agree.
 
     Args:
-        sets: those with identities.
-        length: items per epoch.
-        ground_truth_share: how many pairs have a ground truth where the set allows it.
+        sets: those without identities are passed over.
+        length: number of items.
+        ground_truth_share: how many pairs have a ground truth.
 
     Items: `source`, `target`, `truth` (3, H, H) uint8 chips; `registration` (2, 3), from the target's framing to the
     coordinates of the truth's chip, [-1, 1] over the crop; `has_truth` bool; `source_expression`,
@@ -194,7 +194,8 @@ class ExpressionPairs(_DrawnDataset):
                 truth = self.row_of[number].get((chips.identities[target], chips.recipes[source]))
             else:
                 same_person = np.flatnonzero(chips.identities == chips.identities[target])
-                source = truth = random.choice(same_person)
+                others = same_person[same_person != target]
+                source = truth = random.choice(others if len(others) else same_person)
         else:
             source_number = random.choice(len(self.sets), p=self.weights)
             source = self._balanced(source_number, random)

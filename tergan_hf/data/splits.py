@@ -4,6 +4,8 @@ import hashlib
 
 from datasets import Dataset
 
+from .loading import NO_IDENTITY
+
 
 def split_by_group(
     photos: Dataset,
@@ -17,7 +19,8 @@ def split_by_group(
 
     The choice hashes each group's name, so it does not depend on row order, machine, or which other sets are loaded.
     With a separator a row belongs to several groups at once (a face blended from two heads); it is validation data as
-    soon as one of them is kept out, so that nothing of a kept-out group is trained on.
+    soon as one of them is kept out, so that nothing of a kept-out group is trained on. A photo of
+    nobody in particular is a group of its own.
 
     Returns:
         training photos, validation photos, the sorted names of the groups kept out.
@@ -27,7 +30,7 @@ def split_by_group(
     """
     if column not in photos.column_names:
         raise ValueError(f"cannot split by '{column}' (columns: {', '.join(photos.column_names)})")
-    groups_of_row = [set(str(value).split(separator)) if separator else {str(value)} for value in photos[column]]
+    groups_of_row = row_groups(photos, column, separator)
     groups = sorted(set().union(*groups_of_row), key=lambda name: _hash(f"{seed}:{name}"))
     kept_out = set(groups[: round(fraction * len(groups))])
     validation = [index for index, names in enumerate(groups_of_row) if names & kept_out]
@@ -38,6 +41,14 @@ def split_by_group(
             f"and {len(validation)} for validation"
         )
     return photos.select(training), photos.select(validation), sorted(kept_out)
+
+
+def row_groups(photos: Dataset, column: str, separator: str | None = None) -> list[set[str]]:
+    """The groups each row belongs to. A photo of nobody in particular is a group of its own, `#row`."""
+    return [
+        {f"#{row}"} if value == NO_IDENTITY else set(str(value).split(separator)) if separator else {str(value)}
+        for row, value in enumerate(photos[column])
+    ]
 
 
 def _hash(text: str) -> str:

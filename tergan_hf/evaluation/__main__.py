@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.framing import decode
+from ..data.splits import row_groups
 from ..pipeline_tergan import TerGanPipeline
 from .contact_sheet import save_contact_sheet
 from .held_out import held_out_photos
@@ -58,7 +59,7 @@ def transfer_report(pipe, photos, source, groups, count, name, output) -> dict:
         blocks = [rows[at] + rows[at + 1] + rows[at + 2] for at in range(0, min(42, len(rows) - 2), 3)]
         save_contact_sheet(blocks, output / f"{name}_transfer_detect_{detect}.png", titles * 3)
     if source.group_separator:
-        parts = [set(str(value).split(source.group_separator)) for value in photos[source.group_column]]
+        parts = row_groups(photos, source.group_column, source.group_separator)
         unseen = photos.select(np.flatnonzero([part <= set(groups) for part in parts]))
         if len(set(unseen["identity"])) > 1:
             gains, _ = measure_gain(pipe, unseen, draw_pairs(unseen, count), detect=False)

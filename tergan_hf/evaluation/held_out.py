@@ -7,12 +7,12 @@ import yaml
 from datasets import Dataset
 
 from ..data.loading import DataSource, load_photos
-from ..data.splits import split_by_group
+from ..data.splits import row_groups
 
 
 def held_out_photos(weights: str | Path, data_root: str | Path) -> dict[str, tuple[Dataset, DataSource, list[str]]]:
     """
-    Repeat the run's split.
+    The other side of the run's split.
 
     Args:
         weights: folder with `training.yaml`.
@@ -34,14 +34,13 @@ def held_out_photos(weights: str | Path, data_root: str | Path) -> dict[str, tup
         source = DataSource(**{key: value for key, value in values.items() if key in names})
         if source.validation_path is not None:
             held_out[source.name] = (load_photos(str(Path(data_root) / source.validation_path)), source, [])
-        elif source.validation_fraction:
+        elif kept_out := arguments["kept_out"].get(source.name):
             photos = load_photos(str(Path(data_root) / source.path), source.split, **source.extra)
-            _, validation, groups = split_by_group(
-                photos,
-                source.group_column,
-                source.validation_fraction,
-                source.group_separator,
-                arguments["split_seed"],
-            )
-            held_out[source.name] = (validation, source, groups)
+            held_out[source.name] = (select_groups(photos, source, kept_out), source, kept_out)
     return held_out
+
+
+def select_groups(photos: Dataset, source: DataSource, groups: list[str]) -> Dataset:
+    """The photos that belong to at least one of these groups."""
+    names = row_groups(photos, source.group_column, source.group_separator)
+    return photos.select([row for row, found in enumerate(names) if found & set(groups)])

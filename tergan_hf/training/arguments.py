@@ -1,15 +1,17 @@
 """What `train_accelerate.py` can be told: a YAML file, and dotted overrides on the command line."""
 
 import argparse
+import copy
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from transformers import PreTrainedConfig
 
 from ..configuration_tergan import TerGanConfig
 from ..data.augmentation import AugmentationConfig
-from ..data.loading import DataSource
+from ..data.loading import HUB_PREFIX, DataSource
 
 
 @dataclass
@@ -58,8 +60,8 @@ class TrainingArguments:
     A whole training run.
 
     Args:
-        preset: `paper` or `compact`, the `TerGanConfig` to start from.
-        model: changes to the preset.
+        preset: `paper`, `compact` or `photo`, the `TerGanConfig` to start from.
+        model: changes to the preset's `TerGanConfig`, and `expressions`, the list of labels.
         sources: the photo sets.
         data_root: relative paths of `sources` start here.
         output_dir: checkpoints, logs, samples, and the result in `model/`.
@@ -90,8 +92,8 @@ class TrainingArguments:
     pair_augmentation: AugmentationConfig = field(default_factory=AugmentationConfig.paper)
 
     def __post_init__(self):
-        if self.preset not in ("paper", "compact"):
-            raise ValueError(f"preset must be 'paper' or 'compact', not {self.preset!r}")
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
         if not self.sources:
             raise ValueError("sources is empty: name at least one set of photos")
         names = [source.name for source in self.sources]
@@ -101,19 +103,24 @@ class TrainingArguments:
     def model_config(self, **overrides) -> TerGanConfig:
         """The preset with the changes of `model`, then `overrides`."""
         settings = dict(self.model)
+        known = {item.name for item in dataclasses.fields(TerGanConfig)} - {
+            item.name for item in dataclasses.fields(PreTrainedConfig)
+        }
+        unknown = sorted(set(settings) - known - {"expressions"})
+        if unknown:
+            raise ValueError(f"unknown key 'model.{unknown[0]}'; known here: {', '.join(sorted(known))}, expressions")
         if "expressions" in settings:
             settings["id2label"] = dict(enumerate(settings.pop("expressions")))
             settings["label2id"] = {label: index for index, label in settings["id2label"].items()}
         return getattr(TerGanConfig, self.preset)(**{**settings, **overrides})
 
     def resolve(self, path: str) -> str:
-        """A source's path: below `data_root` where something is there, unchanged (a Hub id) otherwise."""
-        below = Path(self.data_root) / path
-        return str(below) if below.exists() else path
+        """A source's path: below `data_root`, unless it is absolute or on the Hub."""
+        return path if path.startswith(HUB_PREFIX) else str(Path(self.data_root) / path)
 
     def to_dict(self) -> dict:
         """Plain values, for the log and for `training.yaml` beside the weights."""
-        return dataclasses.asdict(self)
+        return _plain(dataclasses.asdict(self))
 
 
 def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
@@ -132,8 +139,8 @@ def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--resume_from_checkpoint", help="a checkpoint folder, or 'latest'")
     parser.add_argument(
-        "--set", nargs="*", default=[], metavar="KEY=VALUE", dest="overrides",
-        help="change any value of the YAML file, for example generator_stage.steps=100",
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="overrides",
+        help="change any value of the YAML file, for example generator_stage.steps=100 sources.0.weight=2",
     )  # fmt: skip
     options = parser.parse_args(argv)
     try:
@@ -146,7 +153,9 @@ def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
                 values[name] = getattr(options, name)
         for override in options.overrides:
             _set(values, override)
-        return _build(TrainingArguments, values, "")
+        arguments = _build(TrainingArguments, _over_preset(values), "")
+        arguments.model_config()
+        return arguments
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         parser.error(str(error))
 
@@ -157,10 +166,19 @@ def _set(values: dict, override: str):
         raise ValueError(f"--set needs KEY=VALUE, got {override!r}")
     *parents, last = key.split(".")
     for parent in parents:
+        place = _place(values, parent, key)
         # A copy: with YAML anchors two keys may share one mapping.
-        values[parent] = dict(values.get(parent) or {})
-        values = values[parent]
-    values[last] = yaml.safe_load(value)
+        values[place] = copy.copy(values[place] if isinstance(values, list) else values.get(place) or {})
+        values = values[place]
+    values[_place(values, last, key)] = yaml.safe_load(value)
+
+
+def _place(values: dict | list, name: str, key: str) -> str | int:
+    if isinstance(values, dict):
+        return name
+    if isinstance(values, list) and name.isdigit() and int(name) < len(values):
+        return int(name)
+    raise ValueError(f"--set {key}: there is no {name!r} to change")
 
 
 _NESTED = {
@@ -171,6 +189,56 @@ _NESTED = {
     "classifier_augmentation": AugmentationConfig,
     "pair_augmentation": AugmentationConfig,
 }
+
+
+def claim_output_dir(arguments: TrainingArguments):
+    """
+    Write the run's arguments to `output_dir/arguments.yaml`.
+
+    Raises:
+        FileExistsError: another run's checkpoints are there and this one was not told to resume.
+        ValueError: this run resumes one whose people or networks are not its own.
+    """
+    folder = Path(arguments.output_dir)
+    record, now = folder / "arguments.yaml", arguments.to_dict()
+    if arguments.resume_from_checkpoint is None:
+        if (folder / "checkpoints").exists() or (folder / "stages").exists():
+            raise FileExistsError(
+                f"{folder} holds an earlier run: add --resume_from_checkpoint latest to go on with it, or choose "
+                "another --output_dir"
+            )
+    elif record.is_file():
+        before = yaml.safe_load(record.read_text())
+        for name in ("preset", "model", "sources", "split_seed"):
+            if before.get(name) != now[name]:
+                raise ValueError(
+                    f"cannot resume: '{name}' is {now[name]}, but the run in {folder} has {before.get(name)}"
+                )
+    folder.mkdir(parents=True, exist_ok=True)
+    record.write_text(yaml.safe_dump(now, sort_keys=False))
+
+
+# What the preset means for a run, where the YAML file does not say otherwise.
+PRESETS = {
+    "paper": {
+        "classifier_augmentation": dataclasses.asdict(AugmentationConfig.paper()),
+        "pair_augmentation": dataclasses.asdict(AugmentationConfig.paper()),
+    },
+    "compact": {
+        "pairs": {"ground_truth_share": 0.85, "recognition_share": 0.5, "costly_interval": 4},
+        "classifier_augmentation": {"erase": 0.3, "low_resolution": 0.3, "grey": 0.3},
+        "pair_augmentation": {"shift": 0.05, "grey": 0.1, "low_resolution": 0.1, "noise": 0.02},
+    },
+}
+PRESETS["photo"] = PRESETS["compact"]
+
+
+def _over_preset(values: dict) -> dict:
+    merged = dict(values)
+    for name, defaults in PRESETS.get(values.get("preset", "paper"), {}).items():
+        if isinstance(values.get(name, {}), dict):
+            merged[name] = {**defaults, **values.get(name, {})}
+    return merged
 
 
 def _build(kind: type, values: dict, where: str):
@@ -187,9 +255,19 @@ def _build(kind: type, values: dict, where: str):
         elif name in _NESTED and value is not None:
             value = _build(_NESTED[name], value, f"{name}.")
         elif fields[name].type is float:
-            # YAML reads 2e-4 as text.
-            value = float(value)
+            try:
+                value = float(value)  # YAML reads 2e-4 as text
+            except (TypeError, ValueError):
+                raise ValueError(f"{where}{name} must be a number, not {value!r}") from None
         elif fields[name].type is int and not isinstance(value, int):
             raise ValueError(f"{where}{name} must be a whole number, not {value!r}")
         built[name] = value
     return kind(**built)
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -38,9 +38,9 @@ class EmbeddingDiscriminator(nn.Module):
         sizes = [embedding_size, *config.embedding_discriminator_sizes, 1]
         self.layers = fully_connected(sizes, config.leaky_relu_slope)
 
-    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
-        """(B, embedding_size) → (B,) logits."""
-        return self.layers(reverse_gradient(embedding)).squeeze(1)
+    def forward(self, embedding: torch.Tensor, reversal: float = 1.0) -> torch.Tensor:
+        """(B, embedding_size) → (B,) logits; the gradient reaches the encoder times `-reversal`."""
+        return self.layers(reverse_gradient(embedding, reversal)).squeeze(1)
 
 
 def fully_connected(sizes: list[int], slope: float) -> nn.Sequential:

@@ -85,40 +85,41 @@ def prototypes(embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Ten
     return (weight.T @ embeddings) / weight.sum(0)[:, None].clamp(min=1e-12)
 
 
-def finalize(model: TerGanModel, arguments: TrainingArguments, sets: list[Chips]) -> TerGanModel:
-    """Fit classifier and prototypes on the training photos. Prototypes come from the sets with identities, the ones
-    the decoder has learnt from."""
+def finalize(model: TerGanModel, sets: list[Chips]) -> TerGanModel:
+    """Fit classifier and prototypes on the training photos. A class's prototype comes from the sets with identities,
+    the ones the decoder has learnt from; only where they have no photo of the class, from the others."""
     model.eval()
     num_labels = model.config.num_labels
     embeddings = [embed_expressions(model, chips) for chips in sets]
     labels = [torch.from_numpy(chips.expressions).repeat_interleave(2).to(model.device) for chips in sets]
     weights = [
-        torch.from_numpy(column).repeat_interleave(2).to(model.device).float() / 2
+        torch.from_numpy(column).float().repeat_interleave(2).to(model.device) / 2
         for column in balanced_weights(sets, num_labels)
     ]
     weight, bias = fit_classifier(torch.cat(embeddings), torch.cat(labels), torch.cat(weights), num_labels)
     with torch.no_grad():
         model.classifier.weight.copy_(weight)
         model.classifier.bias.copy_(bias)
-        decoded = [number for number, chips in enumerate(sets) if chips.has_identities]
-        known = torch.cat([embeddings[number] for number in decoded])
-        known_labels = torch.cat([labels[number] for number in decoded])
-        model.expression_prototypes.copy_(prototypes(known, known_labels, model.classify(known), num_labels))
+        found = torch.zeros_like(model.expression_prototypes)
+        for decoded in (False, True):
+            parts = [number for number, chips in enumerate(sets) if chips.has_identities == decoded]
+            if parts:
+                known = torch.cat([embeddings[number] for number in parts])
+                known_labels = torch.cat([labels[number] for number in parts])
+                means = prototypes(known, known_labels, model.classify(known), num_labels)
+                present = torch.bincount(known_labels, minlength=num_labels) > 0
+                found = torch.where(present[:, None], means, found)
+        model.expression_prototypes.copy_(found)
     return model
 
 
-def save_model(model: TerGanModel, arguments: TrainingArguments, folder: str | Path):
-    """Write what `from_pretrained` reads, and `training.yaml`, the arguments that led to it."""
+def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[str, list[str]], folder: str | Path):
+    """Write what `from_pretrained` reads, and `training.yaml`: the arguments that led to it, and for each set the
+    names of the groups that were kept out of training."""
     folder = Path(folder)
     model.to(memory_format=torch.contiguous_format).save_pretrained(folder, max_shard_size="16MB")
     size = model.config.image_size
     TerGanImageProcessor(size={"height": size, "width": size}).save_pretrained(folder)
-    (folder / "training.yaml").write_text(yaml.safe_dump(_plain(arguments.to_dict()), sort_keys=False))
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+    (folder / "training.yaml").write_text(
+        yaml.safe_dump({**arguments.to_dict(), "kept_out": kept_out}, sort_keys=False)
+    )

@@ -32,8 +32,8 @@ class TrainingLoop:
         accelerator: with trackers started.
         arguments: the whole run.
         name: one of `STAGES`; names the checkpoints and scalars.
-        modules: what is trained; prepared for the accelerator in `self.modules`, in this order.
-        optimized: the module whose parameters each optimiser owns. One optimiser for each.
+        modules: what is trained, with an optimiser each; prepared for the accelerator in `self.modules` and
+            `self.optimizers`, in this order.
         averaged: an unwrapped module of which an exponential moving average is kept in `self.average`.
     """
 
@@ -61,7 +61,9 @@ class TrainingLoop:
         self.average = None
         if averaged is not None:
             self.source_of_average = averaged
-            self.average = AveragedModel(averaged, multi_avg_fn=get_ema_multi_avg_fn(self.settings.ema_decay))
+            self.average = AveragedModel(
+                averaged, multi_avg_fn=get_ema_multi_avg_fn(self.settings.ema_decay), use_buffers=True
+            )
             accelerator.register_for_checkpointing(self.average)
         accelerator.register_for_checkpointing(self, *self.schedulers)
 
@@ -148,6 +150,10 @@ class TrainingLoop:
     def save(self):
         """Write a checkpoint and drop the oldest ones of this stage beyond `checkpoints_kept`."""
         folder = checkpoint_root(self.arguments) / f"{self.name}-{self.step:07d}"
+        if self.accelerator.is_main_process:
+            # Cut off while being written again, it must not pass for complete.
+            (folder / "complete.json").unlink(missing_ok=True)
+        self.accelerator.wait_for_everyone()
         self.accelerator.save_state(str(folder))
         if self.accelerator.is_main_process:
             (folder / "complete.json").write_text(json.dumps({"stage": self.name, "step": self.step}))

@@ -3,6 +3,7 @@
 L1 is the mean absolute difference; cross-entropies are means over the batch.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -50,6 +51,9 @@ def consistency_loss(real_logits: torch.Tensor, generated_logits: torch.Tensor) 
     ) + F.binary_cross_entropy_with_logits(generated_logits, torch.zeros_like(generated_logits))
 
 
+CHANCE = 2 * math.log(2)  # consistency_loss of a discriminator that cannot tell
+
+
 def reconstruction_loss(generated: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
     """Eq. 6 with x_t, eq. 7 with x_s: L1(x̄, x)."""
     return F.l1_loss(generated, real)
@@ -77,6 +81,20 @@ def ground_truth_loss(
     return (per_pair * has_truth).sum() / has_truth.sum().clamp(min=1)
 
 
+def structure_loss(generated: torch.Tensor, truth: torch.Tensor, has_truth: torch.Tensor) -> torch.Tensor:
+    """Ours: over the pairs that have a truth, half the sum of the L1 at half and quarter resolution, plus the L1 of
+    the differences between neighbouring pixels, across and down."""
+    miss = generated - truth
+    coarse = sum(F.avg_pool2d(miss, size).abs().flatten(1).mean(1) for size in (2, 4))
+    edges = sum(miss.diff(dim=axis).abs().flatten(1).mean(1) for axis in (2, 3))
+    return ((coarse / 2 + edges) * has_truth).sum() / has_truth.sum().clamp(min=1)
+
+
+def smoothness_loss(flow: torch.Tensor) -> torch.Tensor:
+    """Total variation of a flow field (B, 2, H, W): mean absolute difference of neighbours, across plus down."""
+    return flow.diff(dim=2).abs().mean() + flow.diff(dim=3).abs().mean()
+
+
 def term_weights(config: TerGanConfig) -> dict[str, float]:
     """Eq. 10's λ1 … λ7 under the names of their terms, and the weights of ours."""
     return {
@@ -88,6 +106,8 @@ def term_weights(config: TerGanConfig) -> dict[str, float]:
         "expression_consistency": config.expression_consistency_weight,
         "adversarial": config.adversarial_weight,
         "ground_truth": config.ground_truth_weight,
+        "structure": config.structure_weight,
+        "smoothness": config.smoothness_weight,
         "recognition": config.recognition_weight,
     }
 

@@ -13,7 +13,7 @@ from ..data.augmentation import AugmentationConfig, Photometry, cut_crops, draw_
 from ..data.sampling import BalancedPhotos, Chips
 from ..modeling_tergan import TerGanEncoder
 from .arguments import TrainingArguments
-from .loop import TrainingLoop, dataset_length
+from .loop import TrainingLoop, dataset_length, find_checkpoint
 from .monitoring import classification_accuracy
 
 
@@ -67,7 +67,8 @@ def pretrain_encoder(
     classifier = EncoderClassifier(TerGanEncoder(config, size), classes)
     initialize(classifier, config)
     finished = Path(arguments.output_dir) / "stages" / f"{label}.safetensors"
-    if arguments.resume_from_checkpoint and finished.is_file():
+    named = arguments.resume_from_checkpoint not in (None, "latest") and find_checkpoint(arguments, stage)
+    if arguments.resume_from_checkpoint and finished.is_file() and not named:
         classifier.load_state_dict(load_file(finished))
         return classifier
 

@@ -81,8 +81,8 @@ class GeneratorObjective(nn.Module):
         else:
             both = model.encode_expression(torch.cat([batch.source, batch.photos]))
             expression = both[:count]
-        identity = model.encode_identity(batch.target)
-        generated = model.synthesize(expression, batch.target, identity_embedding=identity)
+        change = model.change(expression, batch.target)
+        generated, identity = change.pixel_values, change.identity_embedding
 
         if costly and config.identity_feature_weight:
             terms["identity_feature"] = self._features(self.frozen_identity, generated, batch.target)
@@ -94,25 +94,35 @@ class GeneratorObjective(nn.Module):
             terms["expression_reconstruction"] = losses.reconstruction_loss(generated, batch.source)
         # Eq. 4 and 5 minimise over the encoders alone, so x̄ is a constant there.
         if costly and config.expression_consistency_weight:
-            terms["expression_consistency"] = losses.consistency_loss(
-                self.expression_discriminator(expression),
-                self.expression_discriminator(model.encode_expression(generated.detach())),
+            terms["expression_consistency"] = self._consistency(
+                self.expression_discriminator, expression, model.encode_expression(generated.detach())
             )
         if costly and config.identity_consistency_weight:
-            terms["identity_consistency"] = losses.consistency_loss(
-                self.identity_discriminator(identity),
-                self.identity_discriminator(model.encode_identity(generated.detach())),
+            terms["identity_consistency"] = self._consistency(
+                self.identity_discriminator, identity, model.encode_identity(generated.detach())
             )
         if config.ground_truth_weight:
             terms["ground_truth"] = losses.ground_truth_loss(
                 generated, batch.truth, batch.target, batch.has_truth, config.ground_truth_focus
             )
+        if config.structure_weight:
+            terms["structure"] = losses.structure_loss(generated, batch.truth, batch.has_truth)
+        if config.smoothness_weight and change.flow is not None:
+            terms["smoothness"] = losses.smoothness_loss(change.flow)
         if config.recognition_weight:
             terms["recognition"] = F.cross_entropy(self.recognition_head(expression), batch.source_expression)
             if batch.photos is not None:
                 logits = self.recognition_head(both[count:])
                 terms["recognition"] = (terms["recognition"] + F.cross_entropy(logits, batch.photo_expression)) / 2
         return generated, terms
+
+    def _consistency(self, discriminator: nn.Module, real: torch.Tensor, generated: torch.Tensor) -> torch.Tensor:
+        reversal = 1.0
+        if self.config.pause_reversal_at_chance:
+            with torch.no_grad():
+                fooled = losses.consistency_loss(discriminator(real), discriminator(generated)) > losses.CHANCE
+            reversal = 0.0 if fooled else 1.0
+        return losses.consistency_loss(discriminator(real, reversal), discriminator(generated, reversal))
 
     def _features(self, encoder: nn.Module, generated: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
