@@ -53,8 +53,8 @@ class TerGanConfig(PreTrainedConfig):
         recognition_weight (`float`, defaults to 0): weight of the expression cross-entropy on f(e) that stays on in
             stage 2. Not in the paper.
         pause_reversal_at_chance (`bool`, defaults to `False`): in eq. 4 and 5, reverse no gradient while `D_es` or
-            `D_et` does worse than chance: the encoder is to confuse it, and without a bound it goes on to fool it with ever
-            larger embeddings. Not in the paper.
+            `D_et` does worse than chance: the encoder is to confuse it, and without a bound it goes on to fool it with
+            ever larger embeddings. Not in the paper.
         freeze_batch_norm (`bool`, defaults to `False`): keep the encoders' stage-1 batch statistics in stage 2, so
             that photos of another domain (FER2013 has no identities and is absent there) are still read correctly.
 

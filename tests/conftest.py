@@ -21,7 +21,7 @@ WEIGHTS = ROOT / "weights" / "ter-gan"
 TINY = {
     "image_size": 32,
     "encoder_channels": (4, 4, 8, 8, 8),
-    "decoder_channels": (8, 8, 4, 4, 3),
+    "decoder_channels": (8, 8, 4, 4, 3),  # ends with 3, as the bottleneck decoder must
     "discriminator_channels": (4, 4, 8, 8),
     "discriminator_hidden_size": 16,
     "discriminator_branch_sizes": (8, 8),
@@ -41,12 +41,15 @@ def tiny_residual_config() -> TerGanConfig:
     return TerGanConfig.compact(**TINY)
 
 
-@pytest.fixture
-def tiny_pipeline(tiny_residual_config) -> TerGanPipeline:
-    """Random weights on the real detector."""
+@pytest.fixture(params=["compact", "photo"])
+def tiny_pipeline(request) -> TerGanPipeline:
+    """Random weights, away from their zero beginnings, on the real detector."""
     torch.manual_seed(0)
-    model = TerGanModel(tiny_residual_config)
+    model = TerGanModel(getattr(TerGanConfig, request.param)(**TINY))
     torch.nn.init.normal_(model.expression_prototypes)
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
     return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
 
 

@@ -65,7 +65,7 @@ def test_equation_10_weighs_each_term_as_the_paper_does():
     expected = {
         "identity_feature": 1, "expression_feature": 1, "identity_reconstruction": 1, "expression_reconstruction": 1,
         "identity_consistency": 0.3, "expression_consistency": 0.3, "adversarial": 0.5,
-        "ground_truth": 0, "recognition": 0,
+        "ground_truth": 0, "structure": 0, "smoothness": 0, "recognition": 0,
     }  # fmt: skip
     assert losses.term_weights(config) == expected
     for name, weight in expected.items():
@@ -94,3 +94,25 @@ def test_gradient_reversal_changes_the_sign_backwards_only():
     assert torch.equal(passed, features)
     (passed * weights).sum().backward()
     assert torch.equal(features.grad, -weights)
+
+
+def test_structure_loss_sees_coarse_and_edges():
+    generated, truth = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+    # A constant miss of 1: 1 at both coarse scales, halved; no edges.
+    assert losses.structure_loss(generated, truth, torch.tensor([True])).item() == pytest.approx(1.0)
+    truth = torch.tensor([1.0, -1.0]).repeat(1, 1, 4, 2)
+    # Stripes vanish in every 2×2 and 4×4 mean; neighbours across differ by 2, down by 0.
+    assert losses.structure_loss(generated, truth, torch.tensor([True])).item() == pytest.approx(2.0)
+    assert losses.structure_loss(generated, truth, torch.tensor([False])).item() == 0
+
+
+def test_smoothness_loss_is_total_variation():
+    flow = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]]).repeat(1, 2, 1, 1)
+    assert losses.smoothness_loss(flow).item() == pytest.approx(1.0)
+    assert losses.smoothness_loss(torch.ones(1, 2, 4, 4)).item() == 0
+
+
+def test_costly_terms_weigh_as_much_more_as_they_are_rarer():
+    config = TerGanConfig()
+    terms = {"adversarial": torch.tensor(1.0), "identity_reconstruction": torch.tensor(1.0)}
+    assert losses.total_loss(terms, config, costly_interval=4).item() == pytest.approx(4 * 0.5 + 1)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from tergan_hf import TerGanConfig, TerGanForImageClassification, TerGanModel
+from tergan_hf.modeling_tergan import TerGanPhotoDecoder, warp
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
 
 from .conftest import TINY
@@ -48,9 +49,9 @@ def test_discriminators_have_the_papers_layers():
 
 
 @pytest.mark.parametrize("size", [64, 75, 96, 128])
-@pytest.mark.parametrize("residual", [False, True])
-def test_shapes_hold(size, residual):
-    config = TerGanConfig(**{**TINY, "image_size": size, "predict_residual": residual})
+@pytest.mark.parametrize("preset", ["paper", "compact", "photo"])
+def test_shapes_hold(size, preset):
+    config = getattr(TerGanConfig, preset)(**{**TINY, "image_size": size})
     model = TerGanModel(config).eval()
     output = model(torch.rand(2, 3, size, size) * 2 - 1, torch.rand(2, 3, size, size) * 2 - 1)
     assert output.pixel_values.shape == (2, 3, size, size)
@@ -81,10 +82,39 @@ def test_residual_output_adds_what_the_decoder_changes(tiny_residual_config):
     torch.testing.assert_close(model(source, target).pixel_values, (target + change).clamp(-1, 1))
 
 
-def test_residual_output_of_intensity_zero_is_the_target(tiny_residual_config):
-    model = TerGanModel(tiny_residual_config).eval()
-    target = torch.rand(1, 3, 32, 32) * 2 - 1
-    torch.testing.assert_close(model.synthesize(torch.randn(1, 30), target, 0.0), target)
+@pytest.mark.parametrize("preset", ["compact", "photo"])
+def test_intensity_zero_is_the_target(preset):
+    model = TerGanModel(getattr(TerGanConfig, preset)(**TINY)).eval()
+    stir(model)
+    target, expression = torch.rand(1, 3, 32, 32) * 2 - 1, torch.randn(1, 30)
+    torch.testing.assert_close(model.synthesize(expression, target, 0.0), target, atol=1e-4, rtol=0)
+    assert (model.synthesize(expression, target, 1.0) - target).abs().mean() > 1e-3
+
+
+def test_photo_decoder_moves_and_repaints_the_target():
+    model = TerGanModel(TerGanConfig.photo(**TINY)).eval()
+    stir(model)
+    target = torch.rand(2, 3, 32, 32) * 2 - 1
+    change = model.change(torch.randn(2, 30), target)
+    assert change.flow.abs().max() <= TerGanPhotoDecoder.MAX_FLOW
+    assert change.flow.abs().max() > 0
+    expected = (warp(target, change.flow) + change.residual).clamp(-1, 1)
+    torch.testing.assert_close(change.pixel_values, expected)
+
+
+def test_warp_looks_pixels_up_at_the_offset():
+    image = torch.arange(8.0).expand(1, 1, 8, 8)
+    flow = torch.zeros(1, 2, 8, 8)
+    flow[:, 0] = 2 * 2 / 8  # two pixels to the right, the image being 2 wide
+    assert torch.allclose(warp(image, flow)[0, 0, 0], torch.tensor([2.0, 3, 4, 5, 6, 7, 7, 7]), atol=1e-5)
+
+
+def stir(model):
+    """Weights away from their zero beginnings, as training leaves them."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
 
 
 def test_classification_model_reads_the_same_weights(tiny_config, tmp_path):
@@ -111,6 +141,14 @@ def test_classification_model_reads_the_same_weights(tiny_config, tmp_path):
 def test_contradictory_sizes_are_named(wrong, field):
     with pytest.raises(ValueError, match=field):
         TerGanConfig(**{**TINY, **wrong})
+
+
+def test_changes_start_small():
+    """Before training, the presets with a ground truth hand the target back almost unchanged."""
+    target, source = torch.rand(2, 3, 64, 64) * 2 - 1, torch.rand(2, 3, 64, 64) * 2 - 1
+    for preset, most in (("compact", 0.1), ("photo", 0.3)):
+        model = TerGanModel(getattr(TerGanConfig, preset)()).eval()
+        assert (model(source, target).pixel_values - target).abs().mean() < most
 
 
 def test_compact_is_the_same_design_with_fewer_channels():

@@ -15,7 +15,7 @@ from .conftest import ROOT, TINY
 from .faces import loose_crops, photographed_people, repeatable_people
 
 
-STAGE = {"steps": 2, "batch_size": 4, "ema_decay": 0.5}
+STAGE = {"steps": 2, "batch_size": 4, "ema_decay": 0.5, "learning_rate": 0.02}
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def run_folder(tmp_path_factory):
     loose_crops(folder / "fer.parquet")
     loose_crops(folder / "fer_validation.parquet", 6)
     config = {
-        "preset": "compact",
+        "preset": "photo",
         "model": {key: list(value) if isinstance(value, tuple) else value for key, value in TINY.items()},
         "sources": [
             {
@@ -38,7 +38,7 @@ def run_folder(tmp_path_factory):
         ],
         "logging_steps": 1, "evaluation_steps": 2, "checkpointing_steps": 1,
         "expression_stage": STAGE, "identity_stage": STAGE, "generator_stage": STAGE,
-        "pairs": {"ground_truth_share": 0.8, "recognition_share": 0.5, "costly_interval": 2},
+        "pairs": {"costly_interval": 2},
     }  # fmt: skip
     del config["model"]["num_identities"]
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -65,7 +65,7 @@ def test_the_result_loads_and_works(finished, smiling, neutral):
     assert pipe.model.expression_prototypes.abs().sum() > 0
     assert pipe.model.classifier.weight.abs().sum() > 0
     assert pipe.transfer(smiling, neutral).size == neutral.size
-    assert yaml.safe_load((finished / "model" / "training.yaml").read_text())["preset"] == "compact"
+    assert yaml.safe_load((finished / "model" / "training.yaml").read_text())["preset"] == "photo"
 
 
 def test_progress_can_be_watched(finished):
@@ -83,8 +83,10 @@ def test_resuming_reaches_what_an_unbroken_run_reaches(run_folder, finished):
     assert "at step 1 from" in second.stderr
     unbroken = load_file(finished / "model" / "model.safetensors")
     resumed = load_file(output / "model" / "model.safetensors")
-    for name, tensor in unbroken.items():
-        assert (tensor - resumed[name]).abs().max() < 1e-3, name
+    parts = ("expression_encoder", "identity_encoder", "decoder")
+    apart = {name: float((tensor.float() - resumed[name].float()).abs().max()) for name, tensor in unbroken.items()}
+    # Steps are as large as the learning rate: a state that was not restored would show at once.
+    assert {name: gap for name, gap in apart.items() if gap > 1e-4 and name.startswith(parts)} == {}
 
 
 def test_two_processes_train_together(run_folder):
@@ -98,7 +100,10 @@ def test_two_processes_train_together(run_folder):
     ("override", "message"),
     [
         ("generator_stage.stepz=3", "unknown key 'generator_stage.stepz'"),
-        ("preset=huge", "preset must be 'paper' or 'compact', not 'huge'"),
+        ("preset=huge", "preset must be one of paper, compact, photo, not 'huge'"),
+        ("model.predict_residul=true", "unknown key 'model.predict_residul'"),
+        ("sources.9.weight=2", "there is no '9' to change"),
+        ("model.image_size=16", "image_size 16 is too small"),
         ("sources=[]", "sources is empty"),
         ("pair_augmentation.mode=wild", "not 'wild'"),
         ("split_seed=much", "split_seed must be a whole number"),
@@ -114,6 +119,32 @@ def test_bad_settings_are_named(run_folder, capsys, override, message):
     assert message in capsys.readouterr().err
 
 
+def test_presets_set_what_they_mean_and_the_file_has_the_last_word(run_folder):
+    from tergan_hf.training.arguments import parse_arguments
+
+    config = ["--config", str(run_folder / "config.yaml")]
+    arguments = parse_arguments([*config, "--set", "pair_augmentation.flip=0", "--set", "sources.1.weight=2"])
+    assert (arguments.pairs.ground_truth_share, arguments.pairs.costly_interval) == (0.85, 2)
+    assert (arguments.pair_augmentation.flip, arguments.pair_augmentation.mode) == (0, "jitter")
+    assert arguments.sources[1].weight == 2
+    paper = parse_arguments([*config, "--set", "preset=paper", "model={}", "pair_augmentation.flip=0"])
+    assert (paper.pairs.ground_truth_share, paper.pairs.costly_interval) == (0, 2)
+    assert (paper.pair_augmentation.mode, paper.pair_augmentation.gain) == ("paper", 0)
+
+
+def test_a_second_run_does_not_mix_with_the_first(run_folder, finished):
+    again = train(run_folder, finished)
+    assert again.returncode != 0 and "holds an earlier run" in again.stderr
+    other = train(run_folder, finished, "--resume_from_checkpoint", "latest", "--set", "split_seed=9")
+    assert other.returncode != 0 and "cannot resume: 'split_seed' is 9" in other.stderr
+
+
+def test_missing_data_is_a_message(run_folder):
+    done = train(run_folder, run_folder / "nothing", "--set", "sources.1.path=gone")
+    assert done.returncode != 0
+    assert "source 'people'" in done.stderr and "Traceback" not in done.stderr.split("train_accelerate.py: ")[-1]
+
+
 def test_an_override_reaches_one_stage_only(run_folder):
     from tergan_hf.training.arguments import parse_arguments
 
@@ -121,7 +152,7 @@ def test_an_override_reaches_one_stage_only(run_folder):
     assert (arguments.generator_stage.steps, arguments.expression_stage.steps) == (7, 2)
 
 
-@pytest.mark.parametrize("name", ["compact", "paper"])
+@pytest.mark.parametrize("name", ["photo", "compact", "paper"])
 def test_shipped_configurations_parse(name):
     from tergan_hf.training.arguments import parse_arguments
 

@@ -29,7 +29,7 @@ def batch(config, photos=False):
     )
 
 
-@pytest.fixture(params=["paper", "compact"])
+@pytest.fixture(params=["paper", "compact", "photo"])
 def training(request):
     torch.manual_seed(0)
     config = getattr(TerGanConfig, request.param)(**TINY)
@@ -57,6 +57,9 @@ def test_generator_step_leaves_the_discriminator_alone(training):
     _, terms = steps.generator_step(batch(config, photos=config.recognition_weight > 0), config)
     assert torch.isfinite(terms["total"])
     assert not changed(discriminator, discriminator_before)
+    # A gradient left behind would be taken for D's own in its next step.
+    assert all(parameter.grad is None for parameter in discriminator.parameters())
+    assert all(parameter.requires_grad for parameter in discriminator.parameters())
     moved = changed(objective, generator_before)
     for part in ("model.expression_encoder", "model.identity_encoder", "model.decoder", "expression_discriminator"):
         assert any(name.startswith(part) for name in moved), part
@@ -70,6 +73,7 @@ def test_discriminator_step_leaves_the_generator_alone(training):
     generator_before, discriminator_before = snapshot(objective), snapshot(discriminator)
     steps.discriminator_step(pairs, generated)
     assert not changed(objective, generator_before)
+    assert all(parameter.grad is None for parameter in objective.parameters())
     assert changed(discriminator, discriminator_before) == set(discriminator_before)
 
 
@@ -117,3 +121,26 @@ def test_batch_norm_statistics_of_stage_1_are_kept_where_asked():
     objective(batch(config))
     assert all(torch.equal(a, b) for a, b in zip(before, model.expression_encoder.buffers()))
     assert model.decoder.training
+
+
+def test_reversal_pauses_where_the_discriminator_is_fooled():
+    config = TerGanConfig.compact(**TINY)
+    model = TerGanModel(config)
+    expression = EncoderClassifier(model.expression_encoder.__class__(config, 30), config.num_labels)
+    identity = EncoderClassifier(model.identity_encoder.__class__(config, 50), config.num_identities)
+    objective = GeneratorObjective(model, expression, identity)
+    discriminator = objective.identity_discriminator
+    torch.manual_seed(0)
+    first, second = torch.randn(8, 50), torch.randn(8, 50) + 3
+
+    def gradient(real, generated):
+        real = real.clone().requires_grad_(True)
+        loss = objective._consistency(discriminator, real, generated)
+        loss.backward()
+        return loss.item(), real.grad.abs().sum().item()
+
+    one, other = gradient(first, second), gradient(second, first)
+    fooled, right = max(one, other), min(one, other)
+    assert fooled[0] > losses.CHANCE > right[0]
+    assert fooled[1] == 0 < right[1]
+    assert all(parameter.grad is not None for parameter in discriminator.parameters())

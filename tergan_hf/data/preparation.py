@@ -47,6 +47,8 @@ def prepare_sets(
                 training[source.name] = frame_photos(photos, image_size, source.align, source.name)
                 if held_out is not None:
                     validation[source.name] = frame_photos(held_out, image_size, source.align, source.name)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f"source '{source.name}': {error}") from error
             except ValueError as error:
                 raise ValueError(f"source '{source.name}': {error}") from error
             logger.info("%s: kept out of training: %s", source.name, ", ".join(kept_out[source.name]) or "nobody")

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..data.framing import decode
 from ..data.splits import row_groups
+from ..face_detection_tergan import NoFaceFoundError
 from ..pipeline_tergan import TerGanPipeline
 from .contact_sheet import save_contact_sheet
 from .held_out import held_out_photos
@@ -88,21 +89,26 @@ def draw_misses(photos, report, path: Path, most: int = 40):
 
 def draw_uses(pipe: TerGanPipeline, photos, path: Path, people: int = 8):
     """Per person: photo, the next person's expression transferred, every label, each with what `recognize` says."""
-    chosen = [rows[0] for rows in _rows_by_identity(photos).values()][:people]
-    images = [decode(photos[row]["image"]) for row in chosen]
-    others = [decode(photos[rows[-1]]["image"]) for rows in list(_rows_by_identity(photos).values())[:people]]
-    rows, captions = [], []
+    rows_of = list(_rows_by_identity(photos).values())[:people]
+    images = [decode(photos[rows[0]]["image"]) for rows in rows_of]
+    sources = [decode(photos[rows[-1]]["image"]) for rows in rows_of]
+    sheet, captions = [], []
     for at, image in enumerate(images):
-        source = others[(at + 1) % len(others)]
-        row = [image, source, pipe.transfer(source, image), *(pipe.edit(image, label) for label in pipe.labels)]
-        rows.append(row)
-        captions.append([_said(pipe, shown) for shown in row])
-    faces = [[shown.crop(_middle(shown)) for shown in row] for row in rows]
-    save_contact_sheet(faces, path, ["photo", "source", "transfer", *pipe.labels], captions, side=160)
+        source = sources[(at + 1) % len(sources)]
+        try:
+            row = [image, source, pipe.transfer(source, image), *(pipe.edit(image, label) for label in pipe.labels)]
+        except NoFaceFoundError:
+            row = [image, source, *[None] * (1 + len(pipe.labels))]
+        sheet.append([shown and shown.crop(_middle(shown)) for shown in row])
+        captions.append([_said(pipe, shown) if shown else "no face" for shown in row])
+    save_contact_sheet(sheet, path, ["photo", "source", "transfer", *pipe.labels], captions, side=160)
 
 
 def _said(pipe: TerGanPipeline, image) -> str:
-    best = pipe.recognize(image)[0]
+    try:
+        best = pipe.recognize(image)[0]
+    except NoFaceFoundError:
+        return "no face"
     return f"{best['label']} {best['score']:.2f}"
 
 
