@@ -12,7 +12,8 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 
 from tergan_hf import TerGanModel
 from tergan_hf.data.preparation import prepare_sets
-from tergan_hf.training.arguments import claim_output_dir, parse_arguments
+from tergan_hf.training.checkpoints import claim_output_dir
+from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.finalize import finalize, save_model
 from tergan_hf.training.stage1 import pretrain_encoder
 from tergan_hf.training.stage2 import train_generator

@@ -112,7 +112,7 @@ def test_two_processes_train_together(run_folder):
     ],
 )
 def test_bad_settings_are_named(run_folder, capsys, override, message):
-    from tergan_hf.training.arguments import parse_arguments
+    from tergan_hf.training.command_line import parse_arguments
 
     with pytest.raises(SystemExit):
         parse_arguments(["--config", str(run_folder / "config.yaml"), "--set", override])
@@ -120,7 +120,7 @@ def test_bad_settings_are_named(run_folder, capsys, override, message):
 
 
 def test_presets_set_what_they_mean_and_the_file_has_the_last_word(run_folder):
-    from tergan_hf.training.arguments import parse_arguments
+    from tergan_hf.training.command_line import parse_arguments
 
     config = ["--config", str(run_folder / "config.yaml")]
     arguments = parse_arguments([*config, "--set", "pair_augmentation.flip=0", "--set", "sources.1.weight=2"])
@@ -146,7 +146,7 @@ def test_missing_data_is_a_message(run_folder):
 
 
 def test_an_override_reaches_one_stage_only(run_folder):
-    from tergan_hf.training.arguments import parse_arguments
+    from tergan_hf.training.command_line import parse_arguments
 
     arguments = parse_arguments(["--config", str(run_folder / "config.yaml"), "--set", "generator_stage.steps=7"])
     assert (arguments.generator_stage.steps, arguments.expression_stage.steps) == (7, 2)
@@ -154,7 +154,7 @@ def test_an_override_reaches_one_stage_only(run_folder):
 
 @pytest.mark.parametrize("name", ["photo", "compact", "paper"])
 def test_shipped_configurations_parse(name):
-    from tergan_hf.training.arguments import parse_arguments
+    from tergan_hf.training.command_line import parse_arguments
 
     arguments = parse_arguments(["--config", str(ROOT / "configs" / f"{name}.yaml")])
     assert arguments.model_config().feature_map_sizes[-1] == 2

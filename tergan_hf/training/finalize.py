@@ -120,6 +120,7 @@ def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[
     model.to(memory_format=torch.contiguous_format).save_pretrained(folder, max_shard_size="16MB")
     size = model.config.image_size
     TerGanImageProcessor(size={"height": size, "width": size}).save_pretrained(folder)
-    (folder / "training.yaml").write_text(
-        yaml.safe_dump({**arguments.to_dict(), "kept_out": kept_out}, sort_keys=False)
-    )
+    record = {**arguments.to_dict(), "kept_out": kept_out}
+    for of_one_machine in ("data_root", "output_dir", "resume_from_checkpoint"):
+        del record[of_one_machine]
+    (folder / "training.yaml").write_text(yaml.safe_dump(record, sort_keys=False))

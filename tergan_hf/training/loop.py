@@ -3,10 +3,8 @@
 import json
 import logging
 import os
-import re
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -17,6 +15,7 @@ from tqdm.auto import tqdm
 from transformers import get_scheduler
 
 from .arguments import OptimizerArguments, TrainingArguments
+from .checkpoints import checkpoint_root, find_checkpoint, list_checkpoints
 
 
 logger = logging.getLogger(__name__)
@@ -178,32 +177,3 @@ def adam(module: nn.Module, settings: OptimizerArguments) -> torch.optim.Optimiz
 def dataset_length(accelerator: Accelerator, settings: OptimizerArguments) -> int:
     """Items that `settings.steps` steps take on all processes together."""
     return settings.steps * settings.batch_size * accelerator.num_processes
-
-
-def checkpoint_root(arguments: TrainingArguments) -> Path:
-    """The folder of all checkpoints of a run."""
-    return Path(arguments.output_dir) / "checkpoints"
-
-
-def list_checkpoints(arguments: TrainingArguments, stage: str) -> list[Path]:
-    """Complete checkpoints of a stage, oldest first; one that was cut off while being written does not count."""
-    found = checkpoint_root(arguments).glob(f"{stage}-*/complete.json")
-    return sorted(path.parent for path in found if re.fullmatch(rf"{stage}-\d+", path.parent.name))
-
-
-def find_checkpoint(arguments: TrainingArguments, stage: str) -> Path | None:
-    """The checkpoint to resume a stage from, if the run was asked to resume and there is one of this stage.
-
-    Raises:
-        FileNotFoundError: a checkpoint named in so many words is not there.
-    """
-    wanted = arguments.resume_from_checkpoint
-    if wanted is None:
-        return None
-    if wanted == "latest":
-        found = list_checkpoints(arguments, stage)
-        return found[-1] if found else None
-    folder = Path(wanted)
-    if not (folder / "complete.json").is_file():
-        raise FileNotFoundError(f"no complete checkpoint at {folder}")
-    return folder if folder.name.startswith(stage) else None

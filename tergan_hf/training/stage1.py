@@ -13,7 +13,8 @@ from ..data.augmentation import AugmentationConfig, Photometry, cut_crops, draw_
 from ..data.sampling import BalancedPhotos, Chips
 from ..modeling_tergan import TerGanEncoder
 from .arguments import TrainingArguments
-from .loop import TrainingLoop, dataset_length, find_checkpoint
+from .checkpoints import find_checkpoint
+from .loop import TrainingLoop, dataset_length
 from .monitoring import classification_accuracy
 
 

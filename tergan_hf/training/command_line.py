@@ -1,0 +1,125 @@
+"""How `train_accelerate.py` is told: a YAML file over a preset's defaults, and dotted overrides over the file."""
+
+import argparse
+import copy
+import dataclasses
+
+import yaml
+
+from ..data.augmentation import AugmentationConfig
+from ..data.loading import DataSource
+from .arguments import OptimizerArguments, PairArguments, TrainingArguments
+
+
+_NESTED = {
+    "expression_stage": OptimizerArguments,
+    "identity_stage": OptimizerArguments,
+    "generator_stage": OptimizerArguments,
+    "pairs": PairArguments,
+    "classifier_augmentation": AugmentationConfig,
+    "pair_augmentation": AugmentationConfig,
+}
+
+# What the preset means for a run, where the YAML file does not say otherwise.
+PRESET_DEFAULTS = {
+    "paper": {
+        "classifier_augmentation": dataclasses.asdict(AugmentationConfig.paper()),
+        "pair_augmentation": dataclasses.asdict(AugmentationConfig.paper()),
+    },
+    "compact": {
+        "pairs": {"ground_truth_share": 0.85, "recognition_share": 0.5, "costly_interval": 4},
+        "classifier_augmentation": {"erase": 0.3, "low_resolution": 0.3, "grey": 0.3},
+        "pair_augmentation": {"shift": 0.05, "grey": 0.1, "low_resolution": 0.1, "noise": 0.02},
+    },
+}
+PRESET_DEFAULTS["photo"] = PRESET_DEFAULTS["compact"]
+
+
+def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
+    """Read the command line.
+
+    Raises:
+        SystemExit: an unknown option or key, or a value of the wrong kind; the message names it.
+    """
+    parser = argparse.ArgumentParser(
+        description="Train TER-GAN: stage 1 (encoders as classifiers), then stage 2 (the whole network).",
+        epilog="example: accelerate launch train_accelerate.py --config configs/compact.yaml --data_root data",
+    )
+    parser.add_argument("--config", required=True, help="YAML file, see configs/")
+    parser.add_argument("--data_root", help="folder that relative data paths start from")
+    parser.add_argument("--output_dir", help="where checkpoints, logs and the model go")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--resume_from_checkpoint", help="a checkpoint folder, or 'latest'")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="overrides",
+        help="change any value of the YAML file, for example generator_stage.steps=100 sources.0.weight=2",
+    )  # fmt: skip
+    options = parser.parse_args(argv)
+    try:
+        with open(options.config, encoding="utf-8") as file:
+            values = yaml.safe_load(file)
+        if not isinstance(values, dict):
+            raise ValueError(f"{options.config} does not hold a mapping")
+        for name in ("data_root", "output_dir", "seed", "resume_from_checkpoint"):
+            if getattr(options, name) is not None:
+                values[name] = getattr(options, name)
+        for override in options.overrides:
+            _set(values, override)
+        arguments = _build(TrainingArguments, _over_preset(values), "")
+        arguments.model_config()
+        return arguments
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        parser.error(str(error))
+
+
+def _set(values: dict, override: str):
+    key, separator, value = override.partition("=")
+    if not separator:
+        raise ValueError(f"--set needs KEY=VALUE, got {override!r}")
+    *parents, last = key.split(".")
+    for parent in parents:
+        place = _place(values, parent, key)
+        # A copy: with YAML anchors two keys may share one mapping.
+        values[place] = copy.copy(values[place] if isinstance(values, list) else values.get(place) or {})
+        values = values[place]
+    values[_place(values, last, key)] = yaml.safe_load(value)
+
+
+def _place(values: dict | list, name: str, key: str) -> str | int:
+    if isinstance(values, dict):
+        return name
+    if isinstance(values, list) and name.isdigit() and int(name) < len(values):
+        return int(name)
+    raise ValueError(f"--set {key}: there is no {name!r} to change")
+
+
+def _over_preset(values: dict) -> dict:
+    merged = dict(values)
+    for name, defaults in PRESET_DEFAULTS.get(values.get("preset", "paper"), {}).items():
+        if isinstance(values.get(name, {}), dict):
+            merged[name] = {**defaults, **values.get(name, {})}
+    return merged
+
+
+def _build(kind: type, values: dict, where: str):
+    if not isinstance(values, dict):
+        raise ValueError(f"{where or 'the configuration'} must be a mapping, not {values!r}")
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ValueError(f"unknown key {where + unknown[0]!r}; known here: {', '.join(sorted(fields))}")
+    built = {}
+    for name, value in values.items():
+        if name == "sources":
+            value = [_build(DataSource, item, "sources.") for item in value or []]
+        elif name in _NESTED and value is not None:
+            value = _build(_NESTED[name], value, f"{name}.")
+        elif fields[name].type is float:
+            try:
+                value = float(value)  # YAML reads 2e-4 as text
+            except (TypeError, ValueError):
+                raise ValueError(f"{where}{name} must be a number, not {value!r}") from None
+        elif fields[name].type is int and not isinstance(value, int):
+            raise ValueError(f"{where}{name} must be a whole number, not {value!r}")
+        built[name] = value
+    return kind(**built)
