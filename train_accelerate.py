@@ -1,4 +1,4 @@
-"""Train TER-GAN: `accelerate launch train_accelerate.py --config configs/compact.yaml`."""
+"""Train TER-GAN: `accelerate launch train_accelerate.py --config configs/photo.yaml`."""
 
 import logging
 import os

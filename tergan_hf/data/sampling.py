@@ -1,7 +1,7 @@
 """What a training step sees: balanced single photos (stage 1) and balanced pairs (stage 2).
 
-Both data sets draw by index: item i of epoch e is the same on every machine and in every process, whatever was drawn
-before, so that shards, workers and resumed runs need no shared random state.
+Both data sets draw by index: item i is the same on every machine and in every process, whatever was drawn before, so
+that shards, workers and resumed runs need no shared random state.
 """
 
 from dataclasses import dataclass
@@ -97,20 +97,16 @@ def label_chips(
 
 
 class _DrawnDataset(Dataset):
-    """Items drawn anew for each (seed, epoch, index)."""
+    """Items drawn anew for each (seed, index); a stage is one long pass over one of these."""
 
     def __init__(self, length: int, seed: int):
-        self.length, self.seed, self.epoch = length, seed, 0
+        self.length, self.seed = length, seed
 
     def __len__(self) -> int:
         return self.length
 
-    def set_epoch(self, epoch: int):
-        """The draws of another epoch; `accelerate`'s data loaders call it."""
-        self.epoch = epoch
-
     def random(self, index: int) -> np.random.Generator:
-        return np.random.default_rng((self.seed, self.epoch, index))
+        return np.random.default_rng((self.seed, index))
 
 
 class BalancedPhotos(_DrawnDataset):

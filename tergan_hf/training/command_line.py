@@ -43,7 +43,7 @@ def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
     """
     parser = argparse.ArgumentParser(
         description="Train TER-GAN: stage 1 (encoders as classifiers), then stage 2 (the whole network).",
-        epilog="example: accelerate launch train_accelerate.py --config configs/compact.yaml --data_root data",
+        epilog="example: accelerate launch train_accelerate.py --config configs/photo.yaml --data_root data",
     )
     parser.add_argument("--config", required=True, help="YAML file, see configs/")
     parser.add_argument("--data_root", help="folder that relative data paths start from")

@@ -20,8 +20,6 @@ from .checkpoints import checkpoint_root, find_checkpoint, list_checkpoints
 
 logger = logging.getLogger(__name__)
 
-STAGES = ("expression_stage", "identity_stage", "generator_stage")
-
 
 class TrainingLoop:
     """
@@ -30,7 +28,7 @@ class TrainingLoop:
     Args:
         accelerator: with trackers started.
         arguments: the whole run.
-        name: one of `STAGES`; names the checkpoints and scalars.
+        name: which of `TrainingArguments`' stages this is; names the checkpoints and scalars.
         modules: what is trained, with an optimiser each; prepared for the accelerator in `self.modules` and
             `self.optimizers`, in this order.
         averaged: an unwrapped module of which an exponential moving average is kept in `self.average`.
