@@ -74,15 +74,20 @@ def balanced_weights(sets: list[Chips], num_labels: int) -> list[np.ndarray]:
 
 def prototypes(embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, num_labels: int) -> torch.Tensor:
     """
-    One f(e) per class: the mean over its photos, each weighted by the probability the classifier gives the class, so
-    that faint and mislabelled expressions count little.
+    One f(e) per class: the mean over the quarter of its photos that the classifier is surest about, so that it stands
+    for a clear expression, not for a faint or mislabelled one.
 
     Returns:
         (num_labels, D); zeros for a class without photos.
     """
     confidence = logits.softmax(1).gather(1, labels[:, None])[:, 0]
-    weight = F.one_hot(labels, num_labels).to(embeddings) * confidence[:, None]
-    return (weight.T @ embeddings) / weight.sum(0)[:, None].clamp(min=1e-12)
+    found = torch.zeros(num_labels, embeddings.shape[1]).to(embeddings)
+    for label in range(num_labels):
+        rows = torch.nonzero(labels == label)[:, 0]
+        if len(rows):
+            surest = confidence[rows].topk(max(1, len(rows) // 4)).indices
+            found[label] = embeddings[rows[surest]].mean(0)
+    return found
 
 
 def finalize(model: TerGanModel, sets: list[Chips]) -> TerGanModel:

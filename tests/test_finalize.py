@@ -1,0 +1,53 @@
+"""The shallow classifier and the prototypes, on features whose answer is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from tergan_hf.data.sampling import Chips
+from tergan_hf.training.finalize import balanced_weights, fit_classifier, prototypes
+
+
+def test_classifier_separates_what_can_be_separated_at_any_scale():
+    torch.manual_seed(0)
+    centres = torch.tensor([[0.0, 0.0], [100.0, 0.0], [0.0, 0.001]])
+    labels = torch.arange(3).repeat(50)
+    features = centres[labels] + torch.randn(150, 2) * torch.tensor([5.0, 0.00005])
+    weight, bias = fit_classifier(features, labels, torch.full((150,), 1 / 150), 3)
+    assert ((features @ weight.T + bias).argmax(1) == labels).all()
+
+
+def test_classifier_listens_to_the_weights():
+    features, labels = torch.zeros(4, 1), torch.tensor([0, 0, 0, 1])
+    for weights, best in ((torch.full((4,), 0.25), 0), (torch.tensor([0.1, 0.1, 0.1, 0.7]), 1)):
+        weight, bias = fit_classifier(features, labels, weights, 2)
+        assert (features @ weight.T + bias).argmax(1)[0] == best
+
+
+def test_prototypes_are_means_over_the_surest_quarter():
+    embeddings = torch.arange(8.0)[:, None].repeat(1, 2)
+    labels = torch.tensor([0, 0, 0, 0, 0, 0, 0, 0])
+    logits = torch.stack([embeddings[:, 0], torch.zeros(8), torch.zeros(8)], dim=1)
+    found = prototypes(embeddings, labels, logits, 3)
+    assert found[0].tolist() == [6.5, 6.5]
+    assert found[1:].abs().sum() == 0
+
+
+def test_weights_balance_classes_first_and_sets_within_them():
+    def chips(name, labels, weight):
+        count = len(labels)
+        return Chips(
+            name,
+            list(range(count)),
+            np.array(labels),
+            np.zeros(count),
+            np.zeros(count),
+            np.zeros((count, 2, 3)),
+            weight,
+        )
+
+    first, second = balanced_weights([chips("a", [0, 0, 0, 1], 1.0), chips("b", [0], 3.0)], 2)
+    assert first.sum() + second.sum() == pytest.approx(1)
+    assert first[3] == pytest.approx(0.5)
+    assert second[0] == pytest.approx(0.5 * 3 / 4)
+    assert first[:3].tolist() == pytest.approx([0.5 / 4 / 3] * 3)
