@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, Features, Value
+from datasets import Image as HubImage
 from PIL import Image
 
 from tergan_hf.data.augmentation import AugmentationConfig, Photometry, cut_crops, draw_framings, to_range
@@ -43,9 +44,27 @@ def test_missing_data_and_columns_are_named(tmp_path):
         load_photos(str(tmp_path / "gone.parquet"))
     with pytest.raises(FileNotFoundError, match="nowhere"):
         load_photos(str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match="hub://owner/name"):
+        load_photos("fer2013")
     Dataset.from_dict({"image": ["x"]}).to_parquet(tmp_path / "bare.parquet")
     with pytest.raises(ValueError, match="'expression'"):
         load_photos(str(tmp_path / "bare.parquet"))
+
+
+def test_empty_cells_are_nobody_and_no_recipe(tmp_path):
+    table = {"image": [None] * 2, "expression": ["anger", "fear"], "identity": [None, "a"], "recipe": [None, 3]}
+    features = Features(
+        image=HubImage(), expression=Value("string"), identity=Value("string"), recipe=Value("int64")
+    )  # fmt: skip
+    Dataset.from_dict(table, features=features).to_parquet(tmp_path / "gaps.parquet")
+    photos = load_photos(str(tmp_path / "gaps.parquet"))
+    assert photos["identity"][:] == ["", "a"] and photos["recipe"][:] == [NO_RECIPE, 3]
+
+
+def test_photos_of_nobody_are_split_one_by_one():
+    rows = Dataset.from_dict({"identity": [""] * 10, "row": list(range(10))})
+    training, validation, _ = split_by_group(rows, fraction=0.3)
+    assert len(validation) == 3 and len(training) == 7
 
 
 def test_split_keeps_people_apart_and_does_not_depend_on_the_order():
