@@ -122,7 +122,7 @@ def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[
     """Write what `from_pretrained` reads, and `training.yaml`: the arguments that led to it, and for each set the
     names of the groups that were kept out of training."""
     folder = Path(folder)
-    model.to(memory_format=torch.contiguous_format).save_pretrained(folder, max_shard_size="16MB")
+    model.to(memory_format=torch.contiguous_format).save_pretrained(folder)
     size = model.config.image_size
     TerGanImageProcessor(size={"height": size, "width": size}).save_pretrained(folder)
     record = {**arguments.to_dict(), "kept_out": kept_out}
