@@ -60,7 +60,7 @@ def measure_gain(
     gains = np.array([float(gain) for gain in gains])
     labels = np.array([photos[source]["expression"] for source, _, _ in pairs])
     means = {"all": float(np.nanmean(gains))}
-    means |= {label: float(np.nanmean(gains[labels == label])) for label in sorted(set(labels))}
+    means |= {str(label): float(np.nanmean(gains[labels == label])) for label in sorted(set(labels))}
     return means, rows
 
 
