@@ -33,10 +33,9 @@ def read_image(image: ImageLike, name: str) -> Image.Image:
                 f"{name}: an array must be H×W×3 uint8 (RGB, 0 to 255), got shape {image.shape}, {image.dtype}"
             )
         return Image.fromarray(image)
-    if isinstance(image, (str, Path)):
-        name = f"{name} ({image})"
-        if not is_file(image):
-            raise FileNotFoundError(f"{name}: no such file")
+    name = full_name(name, image)
+    if isinstance(image, (str, Path)) and not is_file(image):
+        raise FileNotFoundError(f"{name}: no such file")
     if isinstance(image, (str, Path, io.BytesIO)):
         try:
             with Image.open(image) as opened:
@@ -51,6 +50,11 @@ def read_image(image: ImageLike, name: str) -> Image.Image:
         except (OSError, SyntaxError, ValueError) as error:
             raise ImageInputError(f"{name}: the image cannot be read ({error})") from error
     raise ImageInputError(f"{name}: expected a PIL image, a path or an H×W×3 uint8 array, got {type(image).__name__}")
+
+
+def full_name(name: str, image: ImageLike) -> str:
+    """What messages call an input: the caller's name for it, and the path where it is one."""
+    return f"{name} ({image})" if isinstance(image, (str, Path)) else name
 
 
 def is_file(path: str | Path) -> bool:

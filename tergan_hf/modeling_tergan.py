@@ -204,6 +204,23 @@ def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
+@torch.no_grad()
+def initialize_layer(layer: nn.Module, config: TerGanConfig):
+    """Initial weights of one convolution or linear layer: Kaiming or Xavier, or normal with the layer's own
+    `initial_std`. (Set on single layers, not by their parents: transformers passes over modules without weights of
+    their own.) Other modules are left alone."""
+    if not isinstance(layer, (nn.Conv2d, nn.Linear)):
+        return
+    if hasattr(layer, "initial_std"):
+        init.normal_(layer.weight, std=layer.initial_std)
+    elif isinstance(layer, nn.Conv2d):
+        init.kaiming_normal_(layer.weight, a=config.leaky_relu_slope)
+    else:
+        init.xavier_uniform_(layer.weight)
+    if layer.bias is not None:
+        init.zeros_(layer.bias)
+
+
 class TerGanPreTrainedModel(PreTrainedModel):
     config_class = TerGanConfig
     base_model_prefix = "tergan"
@@ -213,13 +230,7 @@ class TerGanPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
         super()._init_weights(module)
-        # Set on single layers, not by their parents: transformers passes over modules without weights of their own.
-        if hasattr(module, "initial_std"):
-            init.normal_(module.weight, std=module.initial_std)
-        elif isinstance(module, nn.Conv2d):
-            init.kaiming_normal_(module.weight, a=self.config.leaky_relu_slope)
-        elif isinstance(module, nn.Linear):
-            init.xavier_uniform_(module.weight)
+        initialize_layer(module, self.config)
         if isinstance(module, TerGanModel):
             init.zeros_(module.expression_prototypes)
 
@@ -270,12 +281,16 @@ class TerGanModel(TerGanPreTrainedModel):
         """
         feature_maps = self.identity_encoder.feature_maps(target_pixel_values)
         identity = self.identity_encoder.embed(feature_maps)
+        replaces_target = self.config.decoder_type == "bottleneck" and not self.config.predict_residual
+        if replaces_target and isinstance(intensity, (int, float)) and intensity == 1:
+            # The paper's transfer: the target's own expression is not looked at.
+            return TerGanChange(self.decode(expression_embedding, identity), identity_embedding=identity)
         own = self.encode_expression(target_pixel_values)
         wanted = own + intensity * (expression_embedding - own)
         if self.config.decoder_type == "photo":
             generated, flow, residual = self.decoder(wanted, own, identity, feature_maps, target_pixel_values)
             return TerGanChange(generated.clamp(-1, 1), flow, residual, identity)
-        if not self.config.predict_residual:
+        if replaces_target:
             return TerGanChange(self.decode(wanted, identity), identity_embedding=identity)
         # One batch through the decoder: in training both halves must share their batch statistics.
         both = self.decode(torch.cat([wanted, own]), torch.cat([identity, identity]))

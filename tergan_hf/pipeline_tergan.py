@@ -12,7 +12,7 @@ from .face_alignment_tergan import crop_face, similarity_framing, whole_image_fr
 from .face_blending_tergan import FEATHER, paste_change, paste_crop
 from .face_detection_tergan import FaceDetector, NoFaceFoundError
 from .image_processing_tergan import TerGanImageProcessor
-from .image_reading_tergan import ImageLike, is_file, read_image
+from .image_reading_tergan import ImageLike, full_name, is_file, read_image
 from .modeling_tergan import TerGanChange, TerGanModel
 
 
@@ -213,10 +213,9 @@ class TerGanPipeline:
             return FramedFace(photo, framing, photo.resize((size, size), Image.Resampling.BILINEAR), feather=0.0)
         faces = self.detector.detect(photo)
         if not faces:
-            shown = f"{name} ({image})" if isinstance(image, (str, Path)) else name
             raise NoFaceFoundError(
-                f"{shown}: no face was found. Use a photo that shows a whole face from the front, upright and at "
-                "least about 40 pixels wide, or pass detect=False if it is a face crop already"
+                f"{full_name(name, image)}: no face was found. Use a photo that shows a whole face from the front, "
+                "upright and at least about 40 pixels wide, or pass detect=False if it is a face crop already"
             )
         framing = similarity_framing(faces[0].landmarks)
         return FramedFace(photo, framing, crop_face(photo, framing, size), FEATHER)

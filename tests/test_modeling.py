@@ -72,6 +72,13 @@ def test_paper_output_depends_on_the_target_through_its_identity_only(tiny_confi
     torch.testing.assert_close(model(source, target).pixel_values, expected)
 
 
+def test_papers_transfer_does_not_look_at_the_targets_expression(tiny_config):
+    model = TerGanModel(tiny_config).train()
+    before = [buffer.clone() for buffer in model.expression_encoder.buffers()]
+    model.change(torch.randn(2, 30), torch.rand(2, 3, 32, 32))
+    assert all(torch.equal(a, b) for a, b in zip(before, model.expression_encoder.buffers()))
+
+
 def test_residual_output_adds_what_the_decoder_changes(tiny_residual_config):
     model = TerGanModel(tiny_residual_config).eval()
     source, target = torch.rand(1, 3, 32, 32) - 0.5, torch.rand(1, 3, 32, 32) - 0.5

@@ -5,6 +5,7 @@ import torch
 from accelerate import Accelerator
 
 from tergan_hf import TerGanConfig, TerGanModel
+from tergan_hf.modeling_tergan import TerGanEncoder
 from tergan_hf.training import losses
 from tergan_hf.training.arguments import OptimizerArguments
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
@@ -29,14 +30,17 @@ def batch(config, photos=False):
     )
 
 
+def make_objective(config):
+    expression = EncoderClassifier(TerGanEncoder(config, config.expression_embedding_size), config.num_labels)
+    identity = EncoderClassifier(TerGanEncoder(config, config.identity_embedding_size), config.num_identities)
+    return GeneratorObjective(TerGanModel(config), expression, identity)
+
+
 @pytest.fixture(params=["paper", "compact", "photo"])
 def training(request):
     torch.manual_seed(0)
     config = getattr(TerGanConfig, request.param)(**TINY)
-    model = TerGanModel(config)
-    expression = EncoderClassifier(model.expression_encoder.__class__(config, 30), config.num_labels)
-    identity = EncoderClassifier(model.identity_encoder.__class__(config, 50), config.num_identities)
-    objective, discriminator = GeneratorObjective(model, expression, identity), Discriminator(config)
+    objective, discriminator = make_objective(config), Discriminator(config)
     objective.train()
     optimizers = [adam(module, OptimizerArguments()) for module in (objective, discriminator)]
     steps = AdversarialSteps(Accelerator(cpu=True), objective, discriminator, discriminator, optimizers)
@@ -115,10 +119,8 @@ def test_consistency_discriminator_learns_while_the_encoder_is_pushed_the_other_
 
 def test_batch_norm_statistics_of_stage_1_are_kept_where_asked():
     config = TerGanConfig.compact(**TINY)
-    model = TerGanModel(config)
-    expression = EncoderClassifier(model.expression_encoder.__class__(config, 30), config.num_labels)
-    identity = EncoderClassifier(model.identity_encoder.__class__(config, 50), config.num_identities)
-    objective = GeneratorObjective(model, expression, identity).train()
+    objective = make_objective(config).train()
+    model = objective.model
     before = [buffer.clone() for buffer in model.expression_encoder.buffers()]
     objective(batch(config))
     assert all(torch.equal(a, b) for a, b in zip(before, model.expression_encoder.buffers()))
@@ -127,10 +129,7 @@ def test_batch_norm_statistics_of_stage_1_are_kept_where_asked():
 
 def test_reversal_pauses_where_the_discriminator_is_fooled():
     config = TerGanConfig.compact(**TINY)
-    model = TerGanModel(config)
-    expression = EncoderClassifier(model.expression_encoder.__class__(config, 30), config.num_labels)
-    identity = EncoderClassifier(model.identity_encoder.__class__(config, 50), config.num_identities)
-    objective = GeneratorObjective(model, expression, identity)
+    objective = make_objective(config)
     discriminator = objective.identity_discriminator
     torch.manual_seed(0)
     first, second = torch.randn(8, 50), torch.randn(8, 50) + 3

@@ -96,6 +96,10 @@ def label_chips(
     return sets, list(identities)
 
 
+def _rows_by_value(column: np.ndarray) -> dict[int, np.ndarray]:
+    return {value: np.flatnonzero(column == value) for value in np.unique(column)}
+
+
 class _DrawnDataset(Dataset):
     """Items drawn anew for each (seed, index); a stage is one long pass over one of these."""
 
@@ -126,7 +130,7 @@ class BalancedPhotos(_DrawnDataset):
         self.sets = sets
         keys = [getattr(chips, balance) for chips in sets]
         self.classes = np.unique(np.concatenate(keys))
-        self.rows = [{key: np.flatnonzero(column == key) for key in np.unique(column)} for column in keys]
+        self.rows = [_rows_by_value(column) for column in keys]
 
     def __getitem__(self, index: int) -> dict:
         random = self.random(index)
@@ -169,10 +173,8 @@ class ExpressionPairs(_DrawnDataset):
         weights = np.array([chips.pair_weight for chips in self.sets], float)
         self.weights = weights / weights.sum()
         self.ground_truth_share = ground_truth_share
-        self.by_expression = [
-            {key: np.flatnonzero(chips.expressions == key) for key in np.unique(chips.expressions)}
-            for chips in self.sets
-        ]
+        self.by_expression = [_rows_by_value(chips.expressions) for chips in self.sets]
+        self.by_identity = [_rows_by_value(chips.identities) for chips in self.sets]
         self.row_of = [
             {(i, r): row for row, (i, r) in enumerate(zip(chips.identities, chips.recipes)) if r != NO_RECIPE}
             for chips in self.sets
@@ -189,7 +191,7 @@ class ExpressionPairs(_DrawnDataset):
                 source = self._balanced(number, random)
                 truth = self.row_of[number].get((chips.identities[target], chips.recipes[source]))
             else:
-                same_person = np.flatnonzero(chips.identities == chips.identities[target])
+                same_person = self.by_identity[number][chips.identities[target]]
                 others = same_person[same_person != target]
                 source = truth = random.choice(others if len(others) else same_person)
         else:

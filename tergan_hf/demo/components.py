@@ -35,6 +35,11 @@ def result_image(**settings) -> gr.Image:
     )  # fmt: skip
 
 
+def intensity_slider() -> gr.Slider:
+    """How much of the expression is wanted."""
+    return gr.Slider(0, 1.5, value=1, step=0.05, label="Intensity", info="0 changes nothing, above 1 exaggerates")
+
+
 def speaking_to_visitors(function):
     """Show what the pipeline says of a bad input as a message; of anything else, say that it is our fault."""
 

@@ -3,7 +3,7 @@
 import gradio as gr
 
 from ..pipeline_tergan import TerGanPipeline
-from .components import photo_input, required, result_image, speaking_to_visitors
+from .components import intensity_slider, photo_input, required, result_image, speaking_to_visitors
 from .examples import example_photos
 
 
@@ -25,7 +25,7 @@ def build(pipe: TerGanPipeline):
             with gr.Accordion("Or by example photo", open=False):
                 example = photo_input(label="Expression photo", height=220, elem_id="edit-example")
         result = result_image(elem_id="edit-result")
-    intensity = gr.Slider(0, 1.5, value=1, step=0.05, label="Intensity", info="0 changes nothing, above 1 exaggerates")
+    intensity = intensity_slider()
     button = gr.Button("Edit the expression", variant="primary", elem_id="edit-run")
     inputs = [image, label, example, intensity]
     button.click(edit, inputs, result, api_name="edit")

@@ -3,7 +3,7 @@
 import gradio as gr
 
 from ..pipeline_tergan import TerGanPipeline
-from .components import photo_input, required, result_image, speaking_to_visitors
+from .components import intensity_slider, photo_input, required, result_image, speaking_to_visitors
 from .examples import example_photos
 
 
@@ -21,7 +21,7 @@ def build(pipe: TerGanPipeline):
         source = photo_input(label="Expression photo", height=320, elem_id="transfer-source")
         target = photo_input(label="Your photo", height=320, elem_id="transfer-target")
         result = result_image(elem_id="transfer-result")
-    intensity = gr.Slider(0, 1.5, value=1, step=0.05, label="Intensity", info="0 changes nothing, above 1 exaggerates")
+    intensity = intensity_slider()
     button = gr.Button("Transfer the expression", variant="primary", elem_id="transfer-run")
     inputs = [source, target, intensity]
     button.click(transfer, inputs, result, api_name="transfer")

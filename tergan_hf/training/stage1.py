@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ..configuration_tergan import TerGanConfig
 from ..data.augmentation import AugmentationConfig, Photometry, cut_crops, draw_framings, erase_rectangles, to_range
 from ..data.sampling import BalancedPhotos, Chips
-from ..modeling_tergan import TerGanEncoder
+from ..modeling_tergan import TerGanEncoder, initialize_layer
 from .arguments import TrainingArguments
 from .checkpoints import find_checkpoint
 from .loop import TrainingLoop, dataset_length
@@ -66,7 +66,7 @@ def pretrain_encoder(
     else:
         size, classes = config.expression_embedding_size, config.num_labels
     classifier = EncoderClassifier(TerGanEncoder(config, size), classes)
-    initialize(classifier, config)
+    classifier.apply(lambda layer: initialize_layer(layer, config))
     finished = Path(arguments.output_dir) / "stages" / f"{label}.safetensors"
     named = arguments.resume_from_checkpoint not in (None, "latest") and find_checkpoint(arguments, stage)
     if arguments.resume_from_checkpoint and finished.is_file() and not named:
@@ -106,14 +106,3 @@ def pretrain_encoder(
         finished.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: value.contiguous() for name, value in classifier.state_dict().items()}, finished)
     return classifier
-
-
-@torch.no_grad()
-def initialize(module: nn.Module, config: TerGanConfig):
-    """Kaiming for convolutions, Xavier for linear layers: as `TerGanModel` initialises itself."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, a=config.leaky_relu_slope)
-        elif isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)

@@ -261,8 +261,7 @@ def train_generator(
         average = loop.average.module.eval()
         measured = previews.expression_gain(average)
         previews.save_sheet(average, f"{arguments.output_dir}/samples/{loop.name}-{step:07d}.png")
-        reader = EncoderClassifier(average.expression_encoder, config.num_labels)
-        reader.head = objective.recognition_head
+        reader = nn.Sequential(average.expression_encoder, objective.recognition_head)
         for chips in validation_sets:
             measured[f"accuracy_{chips.name}"] = classification_accuracy(reader, chips, config.image_size)
         return measured
