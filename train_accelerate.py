@@ -17,6 +17,7 @@ from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.finalize import finalize, save_model
 from tergan_hf.training.stage1 import pretrain_encoder
 from tergan_hf.training.stage2 import train_generator
+from tergan_hf.training.warm_start import warm_start
 
 
 def main():
@@ -51,11 +52,12 @@ def main():
 
     # Seeded anew for each part, so that a part does not depend on whether what came before was computed or loaded.
     set_seed(arguments.seed)
-    expression = pretrain_encoder(accelerator, arguments, config, "expression", sets.training, sets.validation)
+    start = warm_start(TerGanModel(config), arguments.pretrained) if arguments.pretrained else None
+    expression = pretrain_encoder(accelerator, arguments, config, "expression", sets.training, sets.validation, start)
     set_seed(arguments.seed + 1)
-    identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, sets.validation)
+    identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, sets.validation, start)
     set_seed(arguments.seed + 2)
-    model = TerGanModel(config)
+    model = start or TerGanModel(config)
     model = train_generator(accelerator, arguments, model, expression, identity, sets.training, sets.validation)
 
     if accelerator.is_main_process:

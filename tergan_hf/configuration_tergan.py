@@ -20,6 +20,12 @@ class TerGanConfig(PreTrainedConfig):
         image_size (`int`, defaults to 75): height and width of a face crop in pixels.
         num_channels (`int`, defaults to 3): colour channels.
         encoder_channels: channels of the encoders' downsampling blocks (`G_es` and `G_et`).
+        identity_encoder_channels: of `G_et` alone, as many blocks, where it differs from `G_es`; default: the same.
+        patch_size (`int`, defaults to 1): with the photo decoder, G_et takes each patch of this many pixels squared as
+            one position with so many more channels, and G_de gives each back as pixels (Shi et al. 2016): a larger
+            face for the work of a small one.
+        expression_image_size (`int`, *optional*): side in pixels to which `G_es` reduces the crop before it looks;
+            default: `image_size`. An expression is legible in fewer pixels than a face is painted with.
         decoder_type (`str`, defaults to `"bottleneck"`): `"bottleneck"` is the paper's, which sees the target through
             f(i) alone. `"photo"` also sees G_et's feature maps, is modulated at every scale by f(e) of source and
             target and by f(i), and moves and repaints the target's own pixels.
@@ -50,6 +56,10 @@ class TerGanConfig(PreTrainedConfig):
             neighbouring pixels. Not in the paper.
         smoothness_weight (`float`, defaults to 0): total variation of the photo decoder's flow. (The paper suggests
             total variation as an improvement.)
+        motion_weight (`float`, defaults to 0): weight of the L1 between the photo decoder's flow and the exact
+            movement of rendered faces. Not in the paper.
+        activation_weight (`float`, defaults to 0): weight, in stage 1 of G_es, of reading off f(e) how far each muscle
+            of a rendered face is activated: mean squared error over each muscle's variance. Not in the paper.
         recognition_weight (`float`, defaults to 0): weight of the expression cross-entropy on f(e) that stays on in
             stage 2. Not in the paper.
         pause_reversal_at_chance (`bool`, defaults to `False`): in eq. 4 and 5, reverse no gradient while `D_es` or
@@ -57,6 +67,8 @@ class TerGanConfig(PreTrainedConfig):
             ever larger embeddings. Not in the paper.
         freeze_batch_norm (`bool`, defaults to `False`): keep the encoders' stage-1 batch statistics in stage 2, so
             that photos of another domain (FER2013 has no identities and is absent there) are still read correctly.
+        freeze_expression_encoder (`bool`, defaults to `False`): stage 2 leaves G_es as stage 1 made it: a third less
+            work, and recognition stays what it was.
 
     Raises:
         ValueError: sizes that contradict each other; the message names the field.
@@ -67,6 +79,9 @@ class TerGanConfig(PreTrainedConfig):
     image_size: int = 75
     num_channels: int = 3
     encoder_channels: list[int] | tuple[int, ...] = (64, 128, 256, 512, 1024)
+    identity_encoder_channels: list[int] | tuple[int, ...] | None = None
+    expression_image_size: int | None = None
+    patch_size: int = 1
     decoder_channels: list[int] | tuple[int, ...] = (512, 256, 128, 64, 3)
     expression_embedding_size: int = 30
     identity_embedding_size: int = 50
@@ -93,9 +108,12 @@ class TerGanConfig(PreTrainedConfig):
     ground_truth_focus: float | int = 0.0
     structure_weight: float | int = 0.0
     smoothness_weight: float | int = 0.0
+    motion_weight: float | int = 0.0
+    activation_weight: float | int = 0.0
     recognition_weight: float | int = 0.0
     pause_reversal_at_chance: bool = False
     freeze_batch_norm: bool = False
+    freeze_expression_encoder: bool = False
 
     def __post_init__(self, **kwargs):
         if kwargs.get("id2label") is None and kwargs.get("num_labels") is None and self.id2label is None:
@@ -103,21 +121,39 @@ class TerGanConfig(PreTrainedConfig):
             self.label2id = {label: index for index, label in self.id2label.items()}
         super().__post_init__(**kwargs)
         blocks = len(self.encoder_channels)
-        if len(self.decoder_channels) != blocks:
-            raise ValueError(f"decoder_channels must have as many blocks as encoder_channels ({blocks})")
+        if self.identity_encoder_channels is None:
+            self.identity_encoder_channels = tuple(self.encoder_channels)
+        if self.expression_image_size is None:
+            self.expression_image_size = self.image_size
+        for name in ("identity_encoder_channels", "decoder_channels"):
+            if len(getattr(self, name)) != blocks:
+                raise ValueError(f"{name} must have as many blocks as encoder_channels ({blocks})")
         if self.decoder_type not in ("bottleneck", "photo"):
             raise ValueError(f"decoder_type must be 'bottleneck' or 'photo', not {self.decoder_type!r}")
         if self.decoder_type == "bottleneck" and self.decoder_channels[-1] != self.num_channels:
             raise ValueError(f"decoder_channels must end with num_channels ({self.num_channels})")
         if len(self.feature_layer_weights) != blocks:
             raise ValueError(f"feature_layer_weights needs one weight per encoder block ({blocks})")
-        if self.feature_map_sizes[-1] < 1:
-            raise ValueError(f"image_size {self.image_size} is too small for {blocks} halvings")
+        if self.patch_size < 1 or self.image_size % self.patch_size:
+            raise ValueError(f"patch_size {self.patch_size} does not divide image_size {self.image_size}")
+        if self.patch_size > 1 and self.decoder_type == "bottleneck":
+            raise ValueError("patch_size above 1 needs decoder_type 'photo'")
+        for name, side in (
+            ("image_size", self.image_size // self.patch_size),
+            ("expression_image_size", self.expression_image_size),
+        ):
+            if side < 2**blocks:
+                raise ValueError(f"{name} {getattr(self, name)} is too small for {blocks} halvings")
+        if self.expression_image_size > self.image_size:
+            raise ValueError(
+                f"expression_image_size {self.expression_image_size} is above image_size {self.image_size}"
+            )
 
     @property
     def feature_map_sizes(self) -> tuple[int, ...]:
-        """Side of the image and of each encoder block's output: 75, 37, 18, 9, 4, 2 in the paper."""
-        return tuple(self.image_size // 2**block for block in range(len(self.encoder_channels) + 1))
+        """Side of the image, in patches, and of the output of each block of `G_et`: 75, 37, 18, 9, 4, 2 in the
+        paper."""
+        return tuple(self.image_size // self.patch_size // 2**block for block in range(len(self.encoder_channels) + 1))
 
     @property
     def expressions(self) -> list[str]:
@@ -157,13 +193,20 @@ class TerGanConfig(PreTrainedConfig):
 
     @classmethod
     def photo(cls, **overrides) -> "TerGanConfig":
-        """The compact encoders and objective with the photo decoder: sharp on strangers' photos."""
+        """The compact encoders and objective with the photo decoder at 128 pixels: sharp on strangers' photos."""
         settings = {
+            "image_size": 128,
+            "expression_image_size": min(64, overrides.get("image_size", 64)),
+            "patch_size": 2,
             "decoder_type": "photo",
             "predict_residual": False,
-            "decoder_channels": (160, 96, 64, 32, 16),
+            "identity_encoder_channels": (32, 64, 128, 256, 256),
+            "decoder_channels": (128, 128, 96, 48, 20),
             "structure_weight": 1.0,
             "smoothness_weight": 0.4,
+            "motion_weight": 5.0,
+            "activation_weight": 1.0,
+            "freeze_expression_encoder": True,
         }
         return cls.compact(**{**settings, **overrides})
 

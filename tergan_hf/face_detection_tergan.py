@@ -53,7 +53,7 @@ class FaceDetector:
         self.max_side = max_side
 
     @cached_property
-    def _network(self):
+    def network(self):
         ensure_torchvision()
         from facenet_pytorch import MTCNN
 
@@ -69,7 +69,7 @@ class FaceDetector:
         if min(width, height) < SMALLEST_FACE:
             return []
         searched = image if scale == 1 else image.resize((width, height), Image.Resampling.BILINEAR)
-        boxes, confidences, landmarks = self._network.detect(searched, landmarks=True)
+        boxes, confidences, landmarks = self.network.detect(searched, landmarks=True)
         if boxes is None:
             return []
         faces = [

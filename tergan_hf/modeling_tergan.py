@@ -1,6 +1,7 @@
 """TER-GAN model: two encoders, one decoder, a shallow expression classifier (Ali & Hughes 2020, arXiv:2002.07050)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,13 +57,36 @@ class TerGanChange(ModelOutput):
     identity_embedding: torch.FloatTensor | None = None
 
 
+@dataclass
+class TerGanTarget(ModelOutput):
+    """
+    A target seen once, to be given many expressions.
+
+    Args:
+        pixel_values (`torch.FloatTensor` of shape `(batch, channels, image_size, image_size)`): x_t.
+        expression_embedding (`torch.FloatTensor` of shape `(batch, expression_embedding_size)`):
+            f(e) of the target itself.
+        identity_embedding (`torch.FloatTensor` of shape `(batch, identity_embedding_size)`): f(i).
+        feature_maps (`tuple` of `torch.FloatTensor`): G_et's, full size first.
+    """
+
+    pixel_values: torch.FloatTensor | None = None
+    expression_embedding: torch.FloatTensor | None = None
+    identity_embedding: torch.FloatTensor | None = None
+    feature_maps: tuple[torch.FloatTensor, ...] | None = None
+
+
 class TerGanEncoder(nn.Module):
     """`G_es` or `G_et` (section 4.1): blocks of 3×3 stride-1 convolution, batch norm, LeakyReLU and 2×2 max-pool
-    (the paper says "downsampling block"; the pool is our reading), then one FC layer."""
+    (the paper says "downsampling block"; the pool is our reading), then one FC layer. Larger images are reduced to
+    the encoder's own size first."""
 
-    def __init__(self, config: TerGanConfig, embedding_size: int):
+    def __init__(
+        self, config: TerGanConfig, channels: Sequence[int], image_size: int, embedding_size: int, patch_size: int = 1
+    ):
         super().__init__()
-        channels = [config.num_channels, *config.encoder_channels]
+        self.image_size, self.patch_size = image_size, patch_size
+        channels = [config.num_channels * patch_size**2, *channels]
         self.convolutions = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
@@ -72,11 +96,30 @@ class TerGanEncoder(nn.Module):
             for before, after in zip(channels[:-1], channels[1:])
         )
         self.pool = nn.MaxPool2d(2)
-        self.embedding = nn.Linear(channels[-1] * config.feature_map_sizes[-1] ** 2, embedding_size)
+        last_size = image_size // patch_size // 2 ** len(self.convolutions)
+        self.embedding = nn.Linear(channels[-1] * last_size**2, embedding_size)
+
+    @classmethod
+    def of_expression(cls, config: TerGanConfig) -> "TerGanEncoder":
+        """G_es."""
+        return cls(config, config.encoder_channels, config.expression_image_size, config.expression_embedding_size)
+
+    @classmethod
+    def of_identity(cls, config: TerGanConfig) -> "TerGanEncoder":
+        """G_et."""
+        return cls(
+            config, config.identity_encoder_channels, config.image_size, config.identity_embedding_size,
+            config.patch_size,
+        )  # fmt: skip
 
     def feature_maps(self, pixel_values: torch.Tensor) -> list[torch.Tensor]:
         """h_l of equations 8 and 9: each block's activation before its pool, full size first."""
         features, hidden = [], pixel_values
+        if hidden.shape[-1] != self.image_size:
+            side = (self.image_size, self.image_size)
+            hidden = F.interpolate(hidden, size=side, mode="bilinear", antialias=True)
+        if self.patch_size > 1:
+            hidden = F.pixel_unshuffle(hidden, self.patch_size)
         for convolution in self.convolutions:
             features.append(convolution(hidden))
             hidden = self.pool(features[-1])
@@ -98,7 +141,7 @@ class TerGanDecoder(nn.Module):
     def __init__(self, config: TerGanConfig):
         super().__init__()
         self.sizes = tuple(reversed(config.feature_map_sizes))
-        self.start_channels = config.encoder_channels[-1]
+        self.start_channels = config.identity_encoder_channels[-1]
         embedding_size = config.expression_embedding_size + config.identity_embedding_size
         self.projection = nn.Linear(embedding_size, self.start_channels * self.sizes[0] ** 2)
         channels = [self.start_channels, *config.decoder_channels]
@@ -149,19 +192,27 @@ class TerGanPhotoDecoder(nn.Module):
     """
 
     MAX_FLOW = 0.25  # of the crop's [-1, 1]
+    REFINED_SIZE = 32  # pixels; larger maps pass through one block only
 
     def __init__(self, config: TerGanConfig):
         super().__init__()
         self.sizes = tuple(reversed(config.feature_map_sizes))
         self.gate = config.expression_gate
         condition_size = 2 * config.expression_embedding_size + config.identity_embedding_size
-        skips = tuple(reversed(config.encoder_channels))
+        skips = tuple(reversed(config.identity_encoder_channels))
         channels = [skips[0], *config.decoder_channels]
         self.blocks = nn.ModuleList(
             ModulatedBlock(config, before + skip, after, condition_size)
             for before, skip, after in zip(channels[:-1], skips, channels[1:])
         )
-        self.to_change = nn.Conv2d(channels[-1], 2 + 1 + config.num_channels, kernel_size=3, padding=1)
+        # A second look where it costs little: the shape of a movement is settled in the small maps.
+        self.refinements = nn.ModuleList(
+            ModulatedBlock(config, after, after, condition_size) if size <= self.REFINED_SIZE else None
+            for size, after in zip(self.sizes[1:], config.decoder_channels)
+        )
+        self.patch_size, self.num_channels = config.patch_size, config.num_channels
+        painted = (1 + config.num_channels) * config.patch_size**2
+        self.to_change = nn.Conv2d(channels[-1], 2 + painted, kernel_size=3, padding=1)
         self.to_change.initial_std = 0.0
 
     def forward(
@@ -182,10 +233,17 @@ class TerGanPhotoDecoder(nn.Module):
         """
         condition = torch.cat([wanted, own, identity], dim=1)
         hidden = F.max_pool2d(feature_maps[-1], 2)
-        for size, skip, block in zip(self.sizes[1:], reversed(feature_maps), self.blocks):
+        for size, skip, block, refinement in zip(
+            self.sizes[1:], reversed(feature_maps), self.blocks, self.refinements
+        ):
             hidden = F.interpolate(hidden, size=(size, size), mode="nearest")
             hidden = block(torch.cat([hidden, skip], dim=1), condition)
-        flow, mask, colour = self.to_change(hidden).float().split([2, 1, target.shape[1]], dim=1)
+            if refinement is not None:
+                hidden = hidden + refinement(hidden, condition)
+        change = self.to_change(hidden).float()
+        # A movement is smooth and may be enlarged; what is painted gets its own value in every pixel of a patch.
+        flow = F.interpolate(change[:, :2], scale_factor=float(self.patch_size), mode="bilinear")
+        mask, colour = F.pixel_shuffle(change[:, 2:], self.patch_size).split([1, self.num_channels], dim=1)
         distance = (wanted - own).float().square().mean(1)[:, None, None, None]
         gate = 1 - torch.exp(-distance / self.gate)
         flow = self.MAX_FLOW * gate * torch.tanh(flow)
@@ -245,8 +303,8 @@ class TerGanModel(TerGanPreTrainedModel):
 
     def __init__(self, config: TerGanConfig):
         super().__init__(config)
-        self.expression_encoder = TerGanEncoder(config, config.expression_embedding_size)
-        self.identity_encoder = TerGanEncoder(config, config.identity_embedding_size)
+        self.expression_encoder = TerGanEncoder.of_expression(config)
+        self.identity_encoder = TerGanEncoder.of_identity(config)
         self.decoder = TerGanPhotoDecoder(config) if config.decoder_type == "photo" else TerGanDecoder(config)
         self.classifier = nn.Linear(config.expression_embedding_size, config.num_labels)
         self.register_buffer("expression_prototypes", torch.zeros(config.num_labels, config.expression_embedding_size))
@@ -264,10 +322,26 @@ class TerGanModel(TerGanPreTrainedModel):
         """G_de([f(e), f(i)]) of the bottleneck decoder: `(batch, channels, image_size, image_size)` in [-1, 1]."""
         return self.decoder(torch.cat([expression_embedding, identity_embedding], dim=1))
 
+    def encode_target(self, pixel_values: torch.Tensor, with_expression: bool = True) -> TerGanTarget:
+        """
+        Everything `change` needs of a target.
+
+        Args:
+            pixel_values: x_t.
+            with_expression: the paper's transfer does not look at the target's own expression.
+        """
+        feature_maps = self.identity_encoder.feature_maps(pixel_values)
+        return TerGanTarget(
+            pixel_values=pixel_values,
+            expression_embedding=self.encode_expression(pixel_values) if with_expression else None,
+            identity_embedding=self.identity_encoder.embed(feature_maps),
+            feature_maps=tuple(feature_maps),
+        )
+
     def change(
         self,
         expression_embedding: torch.Tensor,
-        target_pixel_values: torch.Tensor,
+        target: torch.Tensor | TerGanTarget,
         intensity: float | torch.Tensor = 1.0,
     ) -> TerGanChange:
         """
@@ -275,20 +349,18 @@ class TerGanModel(TerGanPreTrainedModel):
 
         Args:
             expression_embedding: f(e), `(batch, expression_embedding_size)`.
-            target_pixel_values: x_t.
+            target: x_t, or what `encode_target` made of it.
             intensity: α, a number or `(batch, 1)`; the decoder is asked for f(e)_t + α · (f(e) − f(e)_t). With the
                 photo decoder, or `config.predict_residual`, 0 gives x_t back.
         """
-        feature_maps = self.identity_encoder.feature_maps(target_pixel_values)
-        identity = self.identity_encoder.embed(feature_maps)
         replaces_target = self.config.decoder_type == "bottleneck" and not self.config.predict_residual
-        if replaces_target and isinstance(intensity, (int, float)) and intensity == 1:
-            # The paper's transfer: the target's own expression is not looked at.
-            return TerGanChange(self.decode(expression_embedding, identity), identity_embedding=identity)
-        own = self.encode_expression(target_pixel_values)
-        wanted = own + intensity * (expression_embedding - own)
+        as_is = replaces_target and isinstance(intensity, (int, float)) and intensity == 1
+        if not isinstance(target, TerGanTarget):
+            target = self.encode_target(target, with_expression=not as_is)
+        photo, identity, own = target.pixel_values, target.identity_embedding, target.expression_embedding
+        wanted = expression_embedding if as_is else own + intensity * (expression_embedding - own)
         if self.config.decoder_type == "photo":
-            generated, flow, residual = self.decoder(wanted, own, identity, feature_maps, target_pixel_values)
+            generated, flow, residual = self.decoder(wanted, own, identity, target.feature_maps, photo)
             return TerGanChange(generated.clamp(-1, 1), flow, residual, identity)
         if replaces_target:
             return TerGanChange(self.decode(wanted, identity), identity_embedding=identity)
@@ -296,16 +368,16 @@ class TerGanModel(TerGanPreTrainedModel):
         both = self.decode(torch.cat([wanted, own]), torch.cat([identity, identity]))
         with_wanted, with_own = both.chunk(2)
         residual = with_wanted - with_own
-        return TerGanChange((target_pixel_values + residual).clamp(-1, 1), None, residual, identity)
+        return TerGanChange((photo + residual).clamp(-1, 1), None, residual, identity)
 
     def synthesize(
         self,
         expression_embedding: torch.Tensor,
-        target_pixel_values: torch.Tensor,
+        target: torch.Tensor | TerGanTarget,
         intensity: float | torch.Tensor = 1.0,
     ) -> torch.Tensor:
         """x̄ of `change`: `(batch, channels, image_size, image_size)` in [-1, 1]."""
-        return self.change(expression_embedding, target_pixel_values, intensity).pixel_values
+        return self.change(expression_embedding, target, intensity).pixel_values
 
     def classify(self, expression_embedding: torch.Tensor) -> torch.Tensor:
         """Expression logits `(batch, num_labels)` of the shallow classifier on f(e) (section 4.4)."""
@@ -346,7 +418,7 @@ class TerGanForImageClassification(TerGanPreTrainedModel):
 
     def __init__(self, config: TerGanConfig):
         super().__init__(config)
-        self.expression_encoder = TerGanEncoder(config, config.expression_embedding_size)
+        self.expression_encoder = TerGanEncoder.of_expression(config)
         self.classifier = nn.Linear(config.expression_embedding_size, config.num_labels)
         self.post_init()
 
@@ -378,4 +450,5 @@ __all__ = [
     "TerGanModel",
     "TerGanOutput",
     "TerGanPreTrainedModel",
+    "TerGanTarget",
 ]

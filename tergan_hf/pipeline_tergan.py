@@ -9,14 +9,18 @@ import torch
 from PIL import Image
 
 from .face_alignment_tergan import crop_face, similarity_framing, whole_image_framing
+from .face_animation_tergan import ClipEditor, PhotoAnimator
 from .face_blending_tergan import FEATHER, paste_change, paste_crop
-from .face_detection_tergan import FaceDetector, NoFaceFoundError
+from .face_detection_tergan import DetectedFace, FaceDetector, NoFaceFoundError
+from .face_tracking_tergan import select_face
 from .image_processing_tergan import TerGanImageProcessor
 from .image_reading_tergan import ImageLike, full_name, is_file, read_image
 from .modeling_tergan import TerGanChange, TerGanModel
+from .video_tergan import VideoReport, map_video
 
 
 BATCH_SIZE = 32  # crops the network sees at once
+Face = int | tuple[float, float] | None  # which face of a photo
 
 
 @dataclass
@@ -34,7 +38,8 @@ class TerGanPipeline:
     Facial expression transfer, editing and recognition on photos.
 
     An image is a PIL image, a path, or an H×W×3 uint8 array; its EXIF rotation is honoured. A list of images gives a
-    list of results; a list beside a single image uses the single one for all. In each photo the largest face counts.
+    list of results; a list beside a single image uses the single one for all. In each photo the largest face counts,
+    or the one that `face` names: 1 is the second largest (see `faces`), a point (x, y) in photo pixels the face there.
 
     All methods raise `NoFaceFoundError` (a `ValueError`) where `detect=True` finds no face, `ImageInputError` (a
     `ValueError`) or `FileNotFoundError` where an image cannot be read. The message names the input.
@@ -81,6 +86,8 @@ class TerGanPipeline:
         intensity: float = 1.0,
         detect: bool = True,
         paste_back: bool = True,
+        face: Face = None,
+        source_face: Face = None,
     ) -> Image.Image | list[Image.Image]:
         """
         Give the target's face the source's expression.
@@ -90,18 +97,19 @@ class TerGanPipeline:
             intensity: 0 leaves the target's expression, 1 is the source's, above 1 exaggerates.
             detect: find and align the faces; `False` takes each image as an aligned face crop.
             paste_back: the result has the size of the target photo; `False` gives the network's crop alone.
+            face: which face of the target. source_face: which face of the source.
 
         Returns:
             RGB image or list of images.
 
         Raises:
-            ValueError: the intensity is not a finite number, or the lists differ in length.
+            ValueError: the intensity is not a finite number, the lists differ in length, or there is no such face.
         """
         intensity = self._check_intensity(intensity)
         (sources, targets), single = self._pair_up(("source", source), ("target", target))
-        sources = self._frame_all(sources, detect)
-        targets = self._frame_all(targets, detect)
-        expressions = self._in_batches(self.model.encode_expression, self._pixel_values(sources))
+        sources = self._frame_all(sources, detect, source_face)
+        targets = self._frame_all(targets, detect, face)
+        expressions = self._in_batches(self.model.encode_expression, self.pixel_values(sources))
         return self._finish(self._synthesize(expressions, targets, intensity, paste_back), single)
 
     @torch.inference_mode()
@@ -112,6 +120,8 @@ class TerGanPipeline:
         intensity: float = 1.0,
         detect: bool = True,
         paste_back: bool = True,
+        face: Face = None,
+        source_face: Face = None,
     ) -> Image.Image | list[Image.Image]:
         """
         Change the expression of a photo.
@@ -120,30 +130,19 @@ class TerGanPipeline:
             image: the photo.
             expression: one of `labels`, or a photo that shows the expression.
             intensity, detect, paste_back: as for `transfer`; `detect` holds for both photos.
+            face: which face of the photo. source_face: which face of a photo that shows the expression.
 
         Raises:
             ValueError: neither a label nor an image; the message lists the labels.
         """
         intensity = self._check_intensity(intensity)
         (images, expressions), single = self._pair_up(("image", image), ("expression", expression))
-        embeddings: list[torch.Tensor | None] = []
-        photos = []
-        for name, wanted in expressions:
-            label = self._as_label(wanted, name)
-            if label is None:
-                photos.append((name, wanted))
-                embeddings.append(None)
-            else:
-                embeddings.append(self.model.expression_prototypes[self.labels.index(label)])
-        if photos:
-            framed = self._frame_all(photos, detect)
-            found = iter(self._in_batches(self.model.encode_expression, self._pixel_values(framed)))
-            embeddings = [next(found) if embedding is None else embedding for embedding in embeddings]
-        targets = self._frame_all(images, detect)
-        return self._finish(self._synthesize(torch.stack(embeddings), targets, intensity, paste_back), single)
+        embeddings = self._expressions(expressions, detect, source_face)
+        targets = self._frame_all(images, detect, face)
+        return self._finish(self._synthesize(embeddings, targets, intensity, paste_back), single)
 
     @torch.inference_mode()
-    def recognize(self, image: ImageLike | list[ImageLike], detect: bool = True) -> list:
+    def recognize(self, image: ImageLike | list[ImageLike], detect: bool = True, face: Face = None) -> list:
         """
         Name the expression of a face.
 
@@ -152,7 +151,7 @@ class TerGanPipeline:
             summing to 1; for a list, a list of those.
         """
         (images,), single = self._pair_up(("image", image))
-        pixel_values = self._pixel_values(self._frame_all(images, detect))
+        pixel_values = self.pixel_values(self._frame_all(images, detect, face))
         logits = self._in_batches(lambda batch: self.model.classify(self.model.encode_expression(batch)), pixel_values)
         answers = []
         for scores in logits.float().cpu().double().softmax(1).tolist():
@@ -161,7 +160,7 @@ class TerGanPipeline:
         return self._finish(answers, single)
 
     @torch.inference_mode()
-    def embed(self, image: ImageLike | list[ImageLike], detect: bool = True) -> dict | list[dict]:
+    def embed(self, image: ImageLike | list[ImageLike], detect: bool = True, face: Face = None) -> dict | list[dict]:
         """
         The two embeddings of a face.
 
@@ -170,25 +169,107 @@ class TerGanPipeline:
             list, a list of those.
         """
         (images,), single = self._pair_up(("image", image))
-        pixel_values = self._pixel_values(self._frame_all(images, detect))
+        pixel_values = self.pixel_values(self._frame_all(images, detect, face))
         expression = self._in_batches(self.model.encode_expression, pixel_values).float().cpu().numpy()
         identity = self._in_batches(self.model.encode_identity, pixel_values).float().cpu().numpy()
         return self._finish([{"expression": e, "identity": i} for e, i in zip(expression, identity)], single)
 
+    def faces(self, image: ImageLike) -> list[DetectedFace]:
+        """The faces of a photo, the largest first: box, landmarks and confidence, in photo pixels."""
+        return self._detect(full_name("image", image), read_image(image, "image"))
+
+    def transfer_video(
+        self,
+        driving: str | Path,
+        target: ImageLike,
+        output: str | Path,
+        intensity: float = 1.0,
+        relative: bool = False,
+        face: Face = None,
+        source_face: Face = None,
+        max_side: int = 1280,
+        progress: bool = True,
+    ) -> VideoReport:
+        """
+        Animate a photo by a clip: frame by frame, its face is given the driving face's expression. The clip's sound
+        is kept.
+
+        Args:
+            driving: the clip. target: the photo. output: the `.mp4` file to write.
+            intensity: as for `transfer`.
+            relative: carry what changes since the clip's first frame, onto the photo's own expression: right where the
+                person in the clip looks stern or smiling by nature, and the clip begins with a calm face.
+            face: which face of the photo. source_face: which face of the clip's first frame.
+            max_side: larger photos are reduced to so many pixels.
+            progress: show a bar.
+
+        Raises:
+            ImportError: PyAV is missing.
+            VideoInputError: the clip cannot be read.
+            NoFaceFoundError: there is no face in the photo, or none in the whole clip; then nothing is written.
+        """
+        intensity = self._check_intensity(intensity)
+        photo = read_image(target, "target")
+        if isinstance(face, (tuple, list)):
+            face = tuple(min(1.0, max_side / max(photo.size)) * value for value in face)
+        photo.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+        found = select_face(self._detect(full_name("target", target), photo), face, full_name("target", target))
+        framed = self.cut_out(photo, similarity_framing(found.landmarks))
+        with torch.inference_mode():
+            animator = PhotoAnimator(self, framed, intensity, relative, source_face)
+        return self._map_video(driving, output, animator, progress, "transfer")
+
+    def edit_video(
+        self,
+        clip: str | Path,
+        expression: str | ImageLike,
+        output: str | Path,
+        intensity: float = 1.0,
+        face: Face = None,
+        source_face: Face = None,
+        progress: bool = True,
+    ) -> VideoReport:
+        """
+        Change the expression of a face in a clip; frames in which it is not seen stay as they are. The sound is kept.
+
+        Args:
+            clip: the video. output: the `.mp4` file to write.
+            expression, intensity: as for `edit`.
+            face: which face of the clip's first frame. source_face: of a photo that shows the expression.
+            progress: show a bar.
+
+        Raises:
+            ImportError, VideoInputError, NoFaceFoundError: as for `transfer_video`.
+        """
+        intensity = self._check_intensity(intensity)
+        with torch.inference_mode():
+            wanted = self._expressions([("expression", expression)], True, source_face)
+        return self._map_video(clip, output, ClipEditor(self, wanted, intensity, face), progress, "edit")
+
+    @staticmethod
+    def _map_video(clip, output, change, progress: bool, description: str) -> VideoReport:
+        def check(frames: int):
+            if change.reader.frames_without_face == frames:
+                raise NoFaceFoundError(f"{clip}: no face was found in any of its {frames} frames")
+
+        frames = map_video(clip, output, change, progress, description, check)
+        return VideoReport(Path(output), frames, change.reader.frames_without_face)
+
     def _synthesize(self, expressions, targets: list[FramedFace], intensity: float, paste_back: bool):
-        pixel_values = self._pixel_values(targets)
+        pixel_values = self.pixel_values(targets)
         results = []
         for start in range(0, len(targets), BATCH_SIZE):
             batch = pixel_values[start : start + BATCH_SIZE]
             change = self.model.change(expressions[start : start + BATCH_SIZE], batch, intensity)
             if paste_back:
-                results += [self._paste(face, change, row) for row, face in enumerate(targets[start:][: len(batch)])]
+                results += [self.paste(face, change, row) for row, face in enumerate(targets[start:][: len(batch)])]
             else:
                 results += self.image_processor.to_images(change.pixel_values)
         return results
 
     @staticmethod
-    def _paste(face: FramedFace, change: TerGanChange, row: int) -> Image.Image:
+    def paste(face: FramedFace, change: TerGanChange, row: int) -> Image.Image:
+        """The face's photo with one row of a batch of changes applied."""
         if change.residual is None:
             crop = (_channels_last(change.pixel_values[row]) + 1) * 127.5
             return paste_crop(face.photo, face.framing, crop, face.feather)
@@ -197,30 +278,55 @@ class TerGanPipeline:
         residual = _channels_last(change.residual[row]) * 127.5
         return paste_change(face.photo, face.framing, residual, flow, face.feather)
 
-    def _frame_all(self, images: list[tuple[str, ImageLike]], detect: bool) -> list[FramedFace]:
+    def _expressions(self, wanted: list[tuple[str, object]], detect: bool, face: Face) -> torch.Tensor:
+        """Named labels and photos → (B, D) f(e)."""
+        embeddings: list[torch.Tensor | None] = []
+        photos = []
+        for name, expression in wanted:
+            label = self._as_label(expression, name)
+            if label is None:
+                photos.append((name, expression))
+                embeddings.append(None)
+            else:
+                embeddings.append(self.model.expression_prototypes[self.labels.index(label)])
+        if photos:
+            framed = self._frame_all(photos, detect, face)
+            found = iter(self._in_batches(self.model.encode_expression, self.pixel_values(framed)))
+            embeddings = [next(found) if embedding is None else embedding for embedding in embeddings]
+        return torch.stack(embeddings)
+
+    def _frame_all(self, images: list[tuple[str, ImageLike]], detect: bool, face: Face) -> list[FramedFace]:
         # A single image beside a list appears once per pair; it is framed once.
         framed: dict[int, FramedFace] = {}
         for name, image in images:
             if id(image) not in framed:
-                framed[id(image)] = self._frame(name, image, detect)
+                framed[id(image)] = self._frame(name, image, detect, face)
         return [framed[id(image)] for _, image in images]
 
-    def _frame(self, name: str, image: ImageLike, detect: bool) -> FramedFace:
+    def _frame(self, name: str, image: ImageLike, detect: bool, face: Face) -> FramedFace:
         photo = read_image(image, name)
-        size = self.model.config.image_size
         if not detect:
+            size = self.model.config.image_size
             framing = whole_image_framing(*photo.size)
             return FramedFace(photo, framing, photo.resize((size, size), Image.Resampling.BILINEAR), feather=0.0)
-        faces = self.detector.detect(photo)
-        if not faces:
+        found = self._detect(full_name(name, image), photo)
+        return self.cut_out(photo, similarity_framing(select_face(found, face, full_name(name, image)).landmarks))
+
+    def _detect(self, name: str, photo: Image.Image) -> list[DetectedFace]:
+        found = self.detector.detect(photo)
+        if not found:
             raise NoFaceFoundError(
-                f"{full_name(name, image)}: no face was found. Use a photo that shows a whole face from the front, "
+                f"{name}: no face was found. Use a photo that shows a whole face from the front, "
                 "upright and at least about 40 pixels wide, or pass detect=False if it is a face crop already"
             )
-        framing = similarity_framing(faces[0].landmarks)
-        return FramedFace(photo, framing, crop_face(photo, framing, size), FEATHER)
+        return found
 
-    def _pixel_values(self, faces: list[FramedFace]) -> torch.Tensor:
+    def cut_out(self, photo: Image.Image, framing: np.ndarray) -> FramedFace:
+        """An RGB photo's face by its framing."""
+        return FramedFace(photo, framing, crop_face(photo, framing, self.model.config.image_size), FEATHER)
+
+    def pixel_values(self, faces: list[FramedFace]) -> torch.Tensor:
+        """The network's input for framed faces, (B, C, image_size, image_size) in [-1, 1]."""
         batch = self.image_processor([face.crop for face in faces], return_tensors="pt")
         return batch["pixel_values"].to(self.model.device, self.model.dtype)
 

@@ -21,6 +21,8 @@ WEIGHTS = ROOT / "weights" / "ter-gan"
 TINY = {
     "image_size": 32,
     "encoder_channels": (4, 4, 8, 8, 8),
+    "identity_encoder_channels": (4, 4, 8, 8, 8),
+    "patch_size": 1,
     "decoder_channels": (8, 8, 4, 4, 3),  # ends with 3, as the bottleneck decoder must
     "discriminator_channels": (4, 4, 8, 8),
     "discriminator_hidden_size": 16,

@@ -19,6 +19,9 @@ from .faces import loose_crops, photographed_people, repeatable_people
 EXPRESSIONS = ["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
 
 
+SIDE = chip_size(32)
+
+
 @pytest.fixture(scope="module")
 def photographed(tmp_path_factory):
     return photographed_people(tmp_path_factory.mktemp("data") / "people")
@@ -94,9 +97,9 @@ def test_chips_show_the_aligned_face_with_a_margin(photographed):
     framed = frame_photos(load_photos(str(photographed)), 32)
     sets, _ = label_chips({"people": framed}, EXPRESSIONS)
     assert len(sets[0]) == 14
-    assert sets[0].pixels(0).shape == (3, chip_size(32), chip_size(32))
+    assert sets[0].pixels(0, chip_size(32)).shape == (3, chip_size(32), chip_size(32))
     # The same person, turned by 4°: aligned, both chips must look alike.
-    first, second = (sets[0].pixels(row).float() for row in np.flatnonzero(sets[0].identities == 0))
+    first, second = (sets[0].pixels(row, chip_size(32)).float() for row in np.flatnonzero(sets[0].identities == 0))
     middle = slice(chip_size(32) // 4, -(chip_size(32) // 4))
     assert (first - second)[:, middle, middle].abs().mean() < 12
 
@@ -114,15 +117,16 @@ def test_photos_without_a_face_are_left_out(tmp_path, photographed, caplog):
 def test_balanced_photos_draw_every_expression_equally_often():
     labels = np.array([3] * 90 + [4] * 9 + [0])
     pixels = torch.zeros(3, 4, 4, dtype=torch.uint8)
-    chips = Chips("set", list(range(100)), labels, np.full(100, -1), np.full(100, -1), np.zeros((100, 2, 3)))
-    chips.pixels = lambda row: pixels
-    drawn = BalancedPhotos([chips], 600, seed=1)
+    nobody = np.full(100, -1)
+    chips = Chips("set", list(range(100)), labels, nobody, nobody, nobody, np.zeros((100, 2, 3)))
+    chips.pixels = lambda row, side: pixels
+    drawn = BalancedPhotos([chips], 600, 4, seed=1)
     counts = np.bincount([drawn[n]["expression"] for n in range(600)], minlength=5)[[0, 3, 4]]
     assert counts.min() > 150
-    again = BalancedPhotos([chips], 600, seed=1)
+    again = BalancedPhotos([chips], 600, 4, seed=1)
     assert [drawn[n]["expression"] for n in range(20)] == [again[n]["expression"] for n in range(20)]
     assert [drawn[n]["expression"] for n in range(20)] != [
-        BalancedPhotos([chips], 600, seed=2)[n]["expression"] for n in range(20)
+        BalancedPhotos([chips], 600, 4, seed=2)[n]["expression"] for n in range(20)
     ]
 
 
@@ -130,28 +134,28 @@ def test_ground_truth_is_the_targets_person_with_the_sources_recipe(repeatable):
     sets, identities = repeatable
     chips = sets[0]
     assert len(identities) == 4
-    pairs = ExpressionPairs(sets, 60, seed=0, ground_truth_share=1.0)
+    pairs = ExpressionPairs(sets, 60, SIDE, seed=0, ground_truth_share=1.0)
     across = 0
     for number in range(60):
         item = pairs[number]
         assert item["has_truth"]
-        row = next(r for r in range(len(chips)) if torch.equal(chips.pixels(r), item["truth"]))
+        row = next(r for r in range(len(chips)) if torch.equal(chips.pixels(r, SIDE), item["truth"]))
         assert chips.identities[row] == item["target_identity"]
         assert chips.expressions[row] == item["source_expression"]
-        source = next(r for r in range(len(chips)) if torch.equal(chips.pixels(r), item["source"]))
+        source = next(r for r in range(len(chips)) if torch.equal(chips.pixels(r, SIDE), item["source"]))
         across += chips.identities[source] != item["target_identity"]
     assert across > 30
 
 
 def test_two_photos_of_a_person_are_a_truth_with_its_own_framing(photographed):
     sets, _ = label_chips({"people": frame_photos(load_photos(str(photographed)), 32)}, EXPRESSIONS)
-    item = ExpressionPairs(sets, 4, ground_truth_share=1.0)[0]
+    item = ExpressionPairs(sets, 4, SIDE, ground_truth_share=1.0)[0]
     assert item["has_truth"] and torch.equal(item["source"], item["truth"])
     assert torch.equal(item["registration"], torch.eye(2, 3))
 
 
 def test_the_papers_pairs_have_no_truth(repeatable):
-    pairs = ExpressionPairs(repeatable[0], 20, ground_truth_share=0.0)
+    pairs = ExpressionPairs(repeatable[0], 20, SIDE, ground_truth_share=0.0)
     assert not any(pairs[number]["has_truth"] for number in range(20))
 
 
@@ -160,7 +164,7 @@ def test_sets_without_identities_cannot_make_pairs(tmp_path):
     sets, identities = label_chips({"fer": framed}, EXPRESSIONS)
     assert identities == [] and not sets[0].has_identities
     with pytest.raises(ValueError, match="identities"):
-        ExpressionPairs(sets, 4)
+        ExpressionPairs(sets, 4, SIDE)
 
 
 def test_unknown_expressions_are_named(repeatable):
@@ -183,7 +187,7 @@ def test_truth_is_cut_with_the_targets_framing():
     pixels = [
         torch.from_numpy(np.array(crop_face(scene, zoom_out(f, CHIP_MARGIN), size))).permute(2, 0, 1) for f in framings
     ]
-    chips = Chips("scene", [0, 1], np.array([0, 0]), np.array([0, 0]), np.array([0, 1]), np.stack(framings))
+    chips = Chips("scene", [0, 1], *[np.array([0, 0])] * 3, np.array([0, 1]), np.stack(framings))
     registration = ExpressionPairs._registration(chips, target=0, truth=1)
     jitter = draw_framings(1, AugmentationConfig(flip=1.0), torch.Generator().manual_seed(0), "cpu")
     target = cut_crops(to_range(pixels[0][None]), jitter, 64)

@@ -59,6 +59,8 @@ def test_shapes_hold(size, preset):
     assert output.expression_embedding.shape == (2, 30)
     assert output.identity_embedding.shape == (2, 50)
     features = model.expression_encoder.feature_maps(torch.zeros(2, 3, size, size))
+    assert features[0].shape[-1] == config.expression_image_size
+    features = model.identity_encoder.feature_maps(torch.zeros(2, 3, size, size))
     assert [feature.shape[-1] for feature in features] == list(config.feature_map_sizes[:-1])
     expression_logits, identity_logits = Discriminator(config)(output.pixel_values)
     assert expression_logits.shape == (2, config.num_labels + 1)
@@ -87,6 +89,28 @@ def test_residual_output_adds_what_the_decoder_changes(tiny_residual_config):
         model.encode_expression(target), identity
     )
     torch.testing.assert_close(model(source, target).pixel_values, (target + change).clamp(-1, 1))
+
+
+def test_patches_keep_the_image_size_and_cost_less():
+    """With patch_size 2 the networks' maps are half as large, the photo in and out is the same."""
+    config = TerGanConfig.photo(**{**TINY, "image_size": 64, "patch_size": 2})
+    assert config.feature_map_sizes == (32, 16, 8, 4, 2, 1)
+    model = TerGanModel(config).eval()
+    stir(model)
+    target = torch.rand(2, 3, 64, 64) * 2 - 1
+    change = model.change(torch.randn(2, 30), target)
+    assert change.flow.shape == (2, 2, 64, 64) and change.residual.shape == target.shape
+    # Neighbours within a patch are painted on their own.
+    assert (change.residual[:, :, ::2] - change.residual[:, :, 1::2]).abs().mean() > 1e-3
+
+
+def test_expression_is_read_at_its_own_size():
+    model = TerGanModel(TerGanConfig.photo(**{**TINY, "image_size": 64, "expression_image_size": 32})).eval()
+    photo = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 4) * 2 - 1, size=(32, 32), mode="bilinear")
+    enlarged = torch.nn.functional.interpolate(photo, scale_factor=2, mode="nearest")
+    assert model.encode_expression(photo).shape == (1, 30)
+    difference = (model.encode_expression(photo) - model.encode_expression(enlarged)).abs().max()
+    assert difference < 0.2 * model.encode_expression(photo).abs().max()
 
 
 @pytest.mark.parametrize("preset", ["compact", "photo"])
@@ -152,9 +176,10 @@ def test_contradictory_sizes_are_named(wrong, field):
 
 def test_changes_start_small():
     """Before training, the presets with a ground truth hand the target back almost unchanged."""
-    target, source = torch.rand(2, 3, 64, 64) * 2 - 1, torch.rand(2, 3, 64, 64) * 2 - 1
     for preset, most in (("compact", 0.1), ("photo", 0.3)):
         model = TerGanModel(getattr(TerGanConfig, preset)()).eval()
+        size = (2, 3, model.config.image_size, model.config.image_size)
+        target, source = torch.rand(size) * 2 - 1, torch.rand(size) * 2 - 1
         assert (model(source, target).pixel_values - target).abs().mean() < most
 
 

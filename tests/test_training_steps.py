@@ -25,21 +25,25 @@ def batch(config, photos=False):
         has_truth=torch.tensor([True, True, False, True]),
         source_expression=torch.tensor([0, 1, 2, 3]),
         target_identity=torch.tensor([0, 1, 2, 3]),
+        true_flow=torch.rand(4, 2, config.image_size // 2, config.image_size // 2) * 0.1,
+        flow_known=torch.ones(4, 1, config.image_size // 2, config.image_size // 2, dtype=torch.bool),
         photos=torch.rand(size) * 2 - 1 if photos else None,
         photo_expression=torch.tensor([3, 2, 1, 0]) if photos else None,
     )
 
 
 def make_objective(config):
-    expression = EncoderClassifier(TerGanEncoder(config, config.expression_embedding_size), config.num_labels)
-    identity = EncoderClassifier(TerGanEncoder(config, config.identity_embedding_size), config.num_identities)
+    expression = EncoderClassifier(TerGanEncoder.of_expression(config), config.num_labels)
+    identity = EncoderClassifier(TerGanEncoder.of_identity(config), config.num_identities)
     return GeneratorObjective(TerGanModel(config), expression, identity)
 
 
-@pytest.fixture(params=["paper", "compact", "photo"])
+@pytest.fixture(params=["paper", "compact", "photo", "photo with G_es"])
 def training(request):
     torch.manual_seed(0)
-    config = getattr(TerGanConfig, request.param)(**TINY)
+    preset = request.param.split()[0]
+    changes = {"freeze_expression_encoder": False} if "with" in request.param else {}
+    config = getattr(TerGanConfig, preset)(**TINY, **changes)
     objective, discriminator = make_objective(config), Discriminator(config)
     objective.train()
     optimizers = [adam(module, OptimizerArguments()) for module in (objective, discriminator)]
@@ -67,8 +71,10 @@ def test_generator_step_leaves_the_discriminator_alone(training):
     assert all(parameter.grad is None for parameter in discriminator.parameters())
     assert all(parameter.requires_grad for parameter in discriminator.parameters())
     moved = changed(objective, generator_before)
-    for part in ("model.expression_encoder", "model.identity_encoder", "model.decoder", "expression_discriminator"):
+    for part in ("model.identity_encoder", "model.decoder", "identity_discriminator"):
         assert any(name.startswith(part) for name in moved), part
+    for part in ("model.expression_encoder", "expression_discriminator"):
+        assert any(name.startswith(part) for name in moved) != config.freeze_expression_encoder, part
     assert not any(name.startswith(("frozen_", "model.classifier")) for name in moved)
 
 
@@ -92,10 +98,24 @@ def test_frozen_encoders_stay_as_stage_1_left_them_even_their_statistics(trainin
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
+def test_a_frozen_expression_encoder_keeps_even_its_statistics():
+    config = TerGanConfig.photo(**TINY, freeze_batch_norm=False)
+    objective = make_objective(config)
+    objective.train()
+    before = {name: value.clone() for name, value in objective.model.expression_encoder.state_dict().items()}
+    objective(batch(config))
+    after = objective.model.expression_encoder.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
 def test_all_terms_of_equation_10_are_there(training):
     config, _, _, steps = training
     _, terms = steps.generator_step(batch(config), config)
     expected = {name for name, weight in losses.term_weights(config).items() if weight}
+    if config.freeze_expression_encoder:
+        expected -= {"recognition", "expression_consistency"}
+    if config.decoder_type == "bottleneck":
+        expected -= {"motion", "smoothness"}
     assert set(terms) == expected | {"total"}
 
 

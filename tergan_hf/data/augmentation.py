@@ -1,5 +1,6 @@
 """Augmentation of whole batches on their device: one affine resampling for framing, then light and quality."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,9 @@ class AugmentationConfig:
         low_resolution: probability of losing detail down to `smallest` pixels.
         smallest: see `low_resolution`.
         noise: largest standard deviation of added noise, on the scale of [-1, 1].
+        jpeg: probability of the block artefacts of strong JPEG compression.
+        occlusion: probability of something in front of a part of the face, which stays where it is while the
+            expression changes (stage 2 only).
         erase: probability of a grey rectangle over a part of the face (stage 1 only).
     """
 
@@ -43,6 +47,8 @@ class AugmentationConfig:
     low_resolution: float = 0.2
     smallest: int = 24
     noise: float = 0.04
+    jpeg: float = 0.1
+    occlusion: float = 0.0
     erase: float = 0.0
 
     def __post_init__(self):
@@ -52,11 +58,14 @@ class AugmentationConfig:
     @classmethod
     def paper(cls) -> "AugmentationConfig":
         """Section 4.1's augmentation and nothing else."""
-        return cls(mode="paper", gain=0, bias=0, gamma=0, grey=0, low_resolution=0, noise=0, erase=0)
+        return cls(mode="paper", gain=0, bias=0, gamma=0, grey=0, low_resolution=0, noise=0, jpeg=0)
 
 
 PAPER_ANGLES = (-6.0, -3.0, 0.0, 3.0, 6.0)
 PAPER_CROPS = ((0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
+MOTION_SCALE = 2 / 640  # one grey level of a motion map, on the photo's [-1, 1]
+FLOW_ITERATIONS = 6
+FLOW_TOLERANCE = 0.01  # of [-1, 1]
 PAPER_SHIFT = 5 / 75  # (85 − 75) / 2 pixels, as a share of the 75-pixel crop
 
 
@@ -116,6 +125,50 @@ def _compose(second: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
     return torch.cat([linear[:, :, :2], linear[:, :, 2:] + second[:, :, 2:]], dim=2)
 
 
+def true_flow(
+    target_motion: torch.Tensor, truth_motion: torch.Tensor, framings: torch.Tensor, to_photo: torch.Tensor, size: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    The movement from a rendered target to its ground truth, exactly.
+
+    A motion map says for each place of a photo where the surface seen there is in the neutral photo. From the place in
+    the truth it leads to the neutral place n, and the place y in the target is the one that the target's map leads to
+    n as well; it is found by repeating y ← n − motion(y).
+
+    Args:
+        target_motion, truth_motion: (B, 2, M, M) uint8 maps over the whole photo.
+        framings: (B, 2, 3) the crops' framing, as for `cut_crops`.
+        to_photo: (B, 2, 3) from the target's own framing to its photo, [-1, 1] over each.
+        size: side of the flow in pixels.
+
+    Returns:
+        flow (B, 2, size, size) as in `TerGanChange`, and whether it is known (B, 1, size, size): not where the target
+        does not show the surface, as teeth behind closed lips.
+    """
+    target_motion, truth_motion = (MOTION_SCALE * (motion.float() - 128) for motion in (target_motion, truth_motion))
+    to_photo = _compose(to_photo, framings)
+    grid = F.affine_grid(framings.new_tensor([[1.0, 0, 0], [0, 1, 0]]).expand(len(framings), 2, 3),
+                         (len(framings), 2, size, size), align_corners=False)  # fmt: skip
+
+    def look_up(motion, places):
+        return F.grid_sample(motion, places, padding_mode="border", align_corners=False).permute(0, 2, 3, 1)
+
+    places = _transform(to_photo, grid)
+    neutral = places + look_up(truth_motion, places)
+    found = neutral
+    for _ in range(FLOW_ITERATIONS):
+        found = neutral - look_up(target_motion, found)
+    miss = (found + look_up(target_motion, found) - neutral).abs().amax(3)
+    linear = torch.linalg.inv(to_photo[:, :, :2])
+    flow = torch.einsum("bij,bhwj->bihw", linear, found - places)
+    return flow, (miss < FLOW_TOLERANCE)[:, None]
+
+
+def _transform(matrices: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """(B, 2, 3) affine matrices on (B, H, W, 2) points."""
+    return torch.einsum("bij,bhwj->bhwi", matrices[:, :, :2], points) + matrices[:, None, None, :, 2]
+
+
 @dataclass
 class Photometry:
     """One draw of light and quality per image, so that a target and its ground truth can be given the same."""
@@ -128,6 +181,7 @@ class Photometry:
     resolution: int
     noise: torch.Tensor  # (B, 1, 1, 1)
     noise_seed: int
+    jpeg: torch.Tensor  # (B,) quantisation step, 0 for none
 
     @classmethod
     def draw(cls, count: int, config: AugmentationConfig, generator: torch.Generator, device) -> "Photometry":
@@ -145,9 +199,12 @@ class Photometry:
         gamma = torch.exp(config.gamma * uniform(1, 1, 1))
         resolution = int(torch.randint(config.smallest, 2 * config.smallest + 1, (), generator=generator))
         noise = config.noise * uniform(1, 1, 1).clamp(min=0)
+        jpeg = (torch.rand(count, generator=generator) < config.jpeg) * (
+            0.5 + 2.5 * torch.rand(count, generator=generator)
+        )
         return cls(
             gain.to(device), bias.to(device), gamma.to(device), chosen(config.grey), chosen(config.low_resolution),
-            resolution, noise.to(device), int(torch.randint(2**31, (), generator=generator)),
+            resolution, noise.to(device), int(torch.randint(2**31, (), generator=generator)), jpeg.to(device),
         )  # fmt: skip
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:
@@ -165,7 +222,62 @@ class Photometry:
             generator = torch.Generator(images.device).manual_seed(self.noise_seed)
             noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
             images = images + self.noise * noise
+        if self.jpeg.any():
+            chosen = self.jpeg > 0
+            images = images.clone()
+            images[chosen] = quantize_blocks(images[chosen], self.jpeg[chosen])
         return images.clamp(-1, 1)
+
+
+def quantize_blocks(images: torch.Tensor, coarseness: torch.Tensor) -> torch.Tensor:
+    """
+    JPEG's loss, without its chroma subsampling: the cosine transform of 8×8 blocks, rounded to multiples of steps that
+    grow with frequency.
+
+    Args:
+        images: (B, C, S, S) in [-1, 1], S a multiple of 8; other sizes come back unchanged.
+        coarseness: (B,); 1 is about quality 50, 3 about quality 15.
+    """
+    count, channels, height, width = images.shape
+    if height % 8 or width % 8:
+        return images
+    n = torch.arange(8, dtype=images.dtype, device=images.device)
+    transform = torch.cos(math.pi / 8 * (n[None] + 0.5) * n[:, None]) / 2
+    transform[0] /= math.sqrt(2)
+    blocks = images.reshape(count, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
+    spectrum = transform @ blocks @ transform.T
+    steps = (12 + 6 * (n[:, None] + n[None])) / 127.5 * coarseness.view(-1, 1, 1, 1, 1, 1)
+    spectrum = torch.round(spectrum / steps) * steps
+    return (transform.T @ spectrum @ transform).transpose(3, 4).reshape(images.shape)
+
+
+def draw_occluders(
+    count: int, probability: float, size: int, generator: torch.Generator, device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Things before a face: an ellipse or a bar of one tone with some grain, reaching in from a side.
+
+    Returns:
+        masks (count, 1, size, size), soft, all zero for the images that get none, and colours (count, 3, size, size)
+        in [-1, 1].
+    """
+
+    def rand(*shape):
+        return torch.rand(count, *shape, generator=generator).to(device)
+
+    axis = (torch.arange(size, device=device) + 0.5) / size * 2 - 1
+    y, x = axis[None, :, None], axis[None, None, :]
+    angle, turn = rand(1, 1) * 2 * math.pi, rand(1, 1) * math.pi
+    centre_x, centre_y = 0.9 * angle.cos(), 0.9 * angle.sin()
+    along = (x - centre_x) * turn.cos() + (y - centre_y) * turn.sin()
+    across = (y - centre_y) * turn.cos() - (x - centre_x) * turn.sin()
+    distance = (along / (0.2 + 0.8 * rand(1, 1))) ** 2 + (across / (0.08 + 0.3 * rand(1, 1))) ** 2
+    mask = ((1 - distance) * 8).clamp(0, 1)[:, None] * (rand(1, 1, 1) < probability)
+    colour = (rand(3, 1, 1) * 2 - 1) * 0.8
+    grain = F.interpolate(
+        torch.randn(count, 1, size // 4, size // 4, generator=generator).to(device), size=(size, size)
+    )
+    return mask, (colour + 0.15 * rand(1, 1, 1) * grain).clamp(-1, 1)
 
 
 def erase_rectangles(images: torch.Tensor, probability: float, generator: torch.Generator) -> torch.Tensor:

@@ -8,7 +8,7 @@ import io
 import logging
 
 import numpy as np
-from datasets import Array2D, Dataset, Image, Value
+from datasets import Array2D, Dataset, Image, List, Value
 from datasets.fingerprint import Hasher
 from PIL import Image as PILImage
 
@@ -41,38 +41,49 @@ def frame_photos(
     Args:
         photos: as `load_photos` gives them.
         image_size: side of the network's input in pixels.
-        align: find the face; `False` takes the whole photo as the aligned crop.
+        align: find the face, or take the set's `landmarks` where it has that column; `False` takes the whole photo as
+            the aligned crop, whose chip gets no more pixels than it has.
         name: of the set, for messages.
         detector: default `FaceDetector()`.
 
     Raises:
         ValueError: no face in any photo, or a photo cannot be read.
     """
-    if align and detector is None:
+    known = align and "landmarks" in photos.column_names
+    if align and not known and detector is None:
         detector = FaceDetector()
     size = chip_size(image_size)
 
     def to_chip(row: dict, index: int) -> dict:
         image = decode(row["image"], f"{name}[{index}]")
-        framing = whole_image_framing(*image.size)
-        if align:
+        framing, side = whole_image_framing(*image.size), size
+        measured = {"photo_size": image.size} if has_motion else {}
+        if known:
+            framing = similarity_framing(np.array(row["landmarks"]))
+        elif align:
             faces = detector.detect(image)
             if not faces:
-                return {"image": None, "framing": framing, "has_face": False}
+                return {"image": None, "framing": framing, "has_face": False, **measured}
             framing = similarity_framing(faces[0].landmarks)
+        else:
+            side = min(size, round(max(image.size) * CHIP_MARGIN))
         buffer = io.BytesIO()
-        crop_face(image, zoom_out(framing, CHIP_MARGIN), size).save(buffer, "PNG", compress_level=1)
-        return {"image": {"bytes": buffer.getvalue(), "path": None}, "framing": framing, "has_face": True}
+        crop_face(image, zoom_out(framing, CHIP_MARGIN), side).save(buffer, "PNG", compress_level=1)
+        chip = {"bytes": buffer.getvalue(), "path": None}
+        return {"image": chip, "framing": framing, "has_face": True, **measured}
 
     features = photos.features.copy()
     features["image"] = Image(decode=False)
     features["framing"] = Array2D((2, 3), "float32")
     features["has_face"] = Value("bool")
+    has_motion = "motion" in features
+    if has_motion:
+        features["photo_size"] = List(Value("int32"), length=2)  # a motion map spans the whole photo
     chips = photos.map(
         to_chip,
         with_indices=True,
         features=features,
-        desc="Finding and aligning faces" if align else "Framing crops",
+        desc="Finding and aligning faces" if align and not known else "Framing crops",
         new_fingerprint=Hasher.hash([photos._fingerprint, size, align, CHIP_MARGIN, _VERSION]),
     )
     found = np.flatnonzero(chips.with_format("numpy")["has_face"][:])

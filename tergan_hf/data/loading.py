@@ -18,7 +18,8 @@ class DataSource:
 
     Args:
         name: tells the sets apart in logs; identities of different sets never mix.
-        path: a folder (`imagefolder` with `metadata.csv`), a parquet file, or `hub://owner/name` on the Hub.
+        path: a folder (of parquet files, or `imagefolder` with `metadata.csv`), a parquet file, or `hub://owner/name`
+            on the Hub.
         split: which split to read.
         align: find and align the face; `False` takes each image as an aligned face crop.
         group_column: rows that share a value here stay on one side of the split: `identity`, or a column that names
@@ -49,12 +50,14 @@ def load_photos(path: str, split: str = "train", **extra) -> Dataset:
     Read labelled photos.
 
     Args:
-        path: a folder in `imagefolder` layout with `metadata.csv`, a `.parquet` file, or `hub://owner/name`.
+        path: a folder of parquet files or in `imagefolder` layout with `metadata.csv`, a `.parquet` file, or
+            `hub://owner/name`.
         split: the split to read.
 
     Returns:
         A data set with `image` (not yet decoded), `expression` (label text), `identity` and `recipe` (`NO_IDENTITY`,
-        `NO_RECIPE` where the set has none), and whatever other columns it came with.
+        `NO_RECIPE` where the set has none), and whatever other columns it came with. Of those, `sitting`, `landmarks`,
+        `motion` and `activations` mean what `tergan_hf.rendering` writes.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -65,6 +68,8 @@ def load_photos(path: str, split: str = "train", **extra) -> Dataset:
         if not location.is_file():
             raise FileNotFoundError(f"no such parquet file: {path}")
         photos = load_dataset("parquet", data_files={split: str(location)}, split=split, **extra)
+    elif shards := sorted(str(shard) for shard in location.glob(f"{split}-*.parquet")):
+        photos = load_dataset("parquet", data_files={split: shards}, split=split, **extra)
     elif location.is_dir():
         photos = load_dataset("imagefolder", data_dir=str(location), split=split, **extra)
     elif path.startswith(HUB_PREFIX):
@@ -79,6 +84,8 @@ def load_photos(path: str, split: str = "train", **extra) -> Dataset:
     if "recipe" not in photos.column_names:
         photos = photos.add_column("recipe", [NO_RECIPE] * len(photos))
     photos = photos.cast_column("image", Image(decode=False))
+    if "motion" in photos.column_names:
+        photos = photos.cast_column("motion", Image(decode=False))
     photos = _without_gaps(photos, "identity", NO_IDENTITY, "string")
     return _without_gaps(photos, "recipe", NO_RECIPE, "int32")
 

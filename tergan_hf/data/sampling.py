@@ -4,16 +4,23 @@ Both data sets draw by index: item i is the same on every machine and in every p
 that shards, workers and resumed runs need no shared random state.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from datasets import Dataset as PhotoDataset
+from PIL import Image
 from torch.utils.data import Dataset
 
-from ..face_alignment_tergan import compose_framings, invert_framing
+from ..face_alignment_tergan import compose_framings, invert_framing, whole_image_framing
 from .framing import decode
 from .loading import NO_IDENTITY, NO_RECIPE
+
+
+CACHE_BYTES = 3 * 2**30  # of decoded chips that a set keeps in memory
+MOTION_SIZE = 64  # side of a motion map
+TO_UNIT = np.array([[0.5, 0, 0.5], [0, 0.5, 0.5]])  # [-1, 1] → [0, 1]
+FROM_UNIT = np.array([[2.0, 0, -1], [0, 2, -1]])
 
 
 @dataclass
@@ -25,7 +32,11 @@ class Chips:
         photos: as `frame_photos` gives them.
         expressions: (N,) class indices.
         identities: (N,) indices over all sets together, -1 where there is none.
+        scenes: (N,) one number for each sitting of each person.
         recipes: (N,) exact expressions, -1 where there is none.
+        framings: (N, 2, 3) photo pixels → unit square of the crop.
+        photo_sizes: (N, 2) width and height of the photos the framings belong to; `None` where there is no motion.
+        activations: (N, K) how far each muscle of the face is activated, `None` where the set does not say.
         weight: how often stage 1 draws from it; pair_weight: how often stage 2 draws a target from it.
     """
 
@@ -33,10 +44,20 @@ class Chips:
     photos: PhotoDataset
     expressions: np.ndarray
     identities: np.ndarray
+    scenes: np.ndarray
     recipes: np.ndarray
     framings: np.ndarray
+    photo_sizes: np.ndarray | None = None
+    activations: np.ndarray | None = None
     weight: float = 1.0
     pair_weight: float = 1.0
+    _cache: dict = field(default_factory=dict, repr=False)
+    _cached_bytes: int = 0
+
+    def __post_init__(self):
+        # Reading a row of one column spares unpacking the others.
+        columns = set(getattr(self.photos, "column_names", ())) & {"image", "motion"}
+        self._columns = {column: self.photos.select_columns([column]) for column in columns}
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -46,9 +67,33 @@ class Chips:
         """Whether its people are known: only such sets serve G_et and stage 2."""
         return bool((self.identities >= 0).all())
 
-    def pixels(self, row: int) -> torch.Tensor:
-        """(3, H, H) uint8 chip."""
-        return torch.from_numpy(np.array(decode(self.photos[int(row)]["image"]))).permute(2, 0, 1)
+    @property
+    def has_motion(self) -> bool:
+        """Whether its photos come with motion maps."""
+        return "motion" in self.photos.column_names
+
+    def pixels(self, row: int, side: int) -> torch.Tensor:
+        """(3, side, side) uint8 chip."""
+        chip = self._decoded("image", row)
+        if chip.shape[0] != side:
+            chip = np.asarray(Image.fromarray(chip).resize((side, side), Image.Resampling.BILINEAR))
+        return torch.from_numpy(np.array(chip)).permute(2, 0, 1)
+
+    def motion(self, row: int) -> torch.Tensor:
+        """(2, M, M) uint8 motion map; in a set without motion, one that says that all is still."""
+        if not self.has_motion:
+            return torch.full((2, MOTION_SIZE, MOTION_SIZE), 128, dtype=torch.uint8)
+        return torch.from_numpy(np.array(self._decoded("motion", row)[:, :, :2])).permute(2, 0, 1)
+
+    def _decoded(self, column: str, row: int) -> np.ndarray:
+        """(H, W, 3) uint8, decoded once as long as there is room."""
+        key = (column, int(row))
+        if key not in self._cache:
+            pixels = np.asarray(decode(self._columns[column][int(row)][column]))
+            if self._cached_bytes + pixels.nbytes > CACHE_BYTES:
+                return pixels
+            self._cache[key], self._cached_bytes = pixels, self._cached_bytes + pixels.nbytes
+        return self._cache[key]
 
 
 def label_chips(
@@ -81,14 +126,22 @@ def label_chips(
             for identity in photos["identity"]
         ]
         weight, pair_weight = (weights or {}).get(name, (1.0, 1.0))
+        scenes: dict[tuple[int, int], int] = {}
+        sittings = photos["sitting"] if "sitting" in photos.column_names else [0] * len(photos)
+        activations = None
+        if "activations" in photos.column_names:
+            activations = np.array(photos["activations"][:], dtype=np.float32)
         sets.append(
             Chips(
                 name=name,
                 photos=photos,
                 expressions=np.array([class_of[label] for label in labels]),
                 identities=np.array(rows),
+                scenes=np.array([scenes.setdefault(key, len(scenes)) for key in zip(rows, sittings)]),
                 recipes=np.array(photos["recipe"]),
                 framings=np.array(photos.with_format("numpy")["framing"][:]),
+                photo_sizes=np.array(photos["photo_size"]) if "photo_size" in photos.column_names else None,
+                activations=activations,
                 weight=weight,
                 pair_weight=pair_weight,
             )
@@ -120,11 +173,17 @@ class BalancedPhotos(_DrawnDataset):
     An item draws a set by weight (among those that have the class), then a photo of the class. Give
     `balance="identities"` to draw people equally often instead.
 
-    Items: `chip` (3, H, H) uint8, `expression` and `identity` int64.
+    Args:
+        side: of the chips, in pixels.
+
+    Items: `chip` (3, side, side) uint8, `expression` and `identity` int64; `activations` (K,), zeros and
+    `has_activations` false where the set has none.
     """
 
-    def __init__(self, sets: list[Chips], length: int, seed: int = 0, balance: str = "expressions"):
+    def __init__(self, sets: list[Chips], length: int, side: int, seed: int = 0, balance: str = "expressions"):
         super().__init__(length, seed)
+        self.side = side
+        self.activations = max((c.activations.shape[1] for c in sets if c.activations is not None), default=0)
         if not sets:
             raise ValueError("no set of photos to draw from")
         self.sets = sets
@@ -140,10 +199,13 @@ class BalancedPhotos(_DrawnDataset):
         number = random.choice(having, p=weights / weights.sum())
         row = random.choice(self.rows[number][key])
         chips = self.sets[number]
+        known = chips.activations is not None
         return {
-            "chip": chips.pixels(row),
+            "chip": chips.pixels(row, self.side),
             "expression": int(chips.expressions[row]),
             "identity": int(chips.identities[row]),
+            "activations": torch.from_numpy(chips.activations[row]) if known else torch.zeros(self.activations),
+            "has_activations": known,
         }
 
 
@@ -152,21 +214,24 @@ class ExpressionPairs(_DrawnDataset):
     Pairs (x_s, x_t) for stage 2, x_s with every expression equally often.
 
     A pair without ground truth is the paper's: x_s and x_t at random. A pair with one knows the true x̄. In a set with
-    recipes, x_s is anybody's photo and the truth is x_t's person with the recipe of x_s, exact. In a set without, x_s
-    is another photo of x_t's person and its own truth, nearly exact where pose and light agree.
+    recipes, the truth is another photo of x_t's sitting and x_s a photo of anybody with the same recipe: exact. In a
+    set without, x_s is another photo of x_t's person and its own truth, nearly exact where pose and light agree.
 
     Args:
         sets: those without identities are passed over.
         length: number of items.
+        side: of the chips, in pixels.
         ground_truth_share: how many pairs have a ground truth.
 
-    Items: `source`, `target`, `truth` (3, H, H) uint8 chips; `registration` (2, 3), from the target's framing to the
-    coordinates of the truth's chip, [-1, 1] over the crop; `has_truth` bool; `source_expression`,
-    `target_identity` int64.
+    Items: `source`, `target`, `truth` (3, side, side) uint8 chips; `registration` (2, 3), from the target's framing to
+    the coordinates of the truth's chip, [-1, 1] over the crop; `has_truth` bool; `source_expression`,
+    `target_identity` int64; `target_motion`, `truth_motion` (2, M, M) uint8 motion maps, `has_motion` bool, and
+    `to_photo` (2, 3), from the target's framing, [-1, 1] over the crop, to its photo, [-1, 1] as well.
     """
 
-    def __init__(self, sets: list[Chips], length: int, seed: int = 0, ground_truth_share: float = 0.0):
+    def __init__(self, sets: list[Chips], length: int, side: int, seed: int = 0, ground_truth_share: float = 0.0):
         super().__init__(length, seed)
+        self.side = side
         self.sets = [chips for chips in sets if chips.has_identities]
         if not self.sets:
             raise ValueError("stage 2 needs a set of photos with identities")
@@ -175,10 +240,8 @@ class ExpressionPairs(_DrawnDataset):
         self.ground_truth_share = ground_truth_share
         self.by_expression = [_rows_by_value(chips.expressions) for chips in self.sets]
         self.by_identity = [_rows_by_value(chips.identities) for chips in self.sets]
-        self.row_of = [
-            {(i, r): row for row, (i, r) in enumerate(zip(chips.identities, chips.recipes)) if r != NO_RECIPE}
-            for chips in self.sets
-        ]
+        self.by_scene = [_rows_by_value(chips.scenes) for chips in self.sets]
+        self.by_recipe = [_rows_by_value(chips.recipes) for chips in self.sets]
 
     def __getitem__(self, index: int) -> dict:
         random = self.random(index)
@@ -187,30 +250,36 @@ class ExpressionPairs(_DrawnDataset):
         target = random.integers(len(chips))
         source_number, source = number, None
         if random.random() < self.ground_truth_share:
-            if self.row_of[number]:
-                source = self._balanced(number, random)
-                truth = self.row_of[number].get((chips.identities[target], chips.recipes[source]))
+            if chips.recipes[target] != NO_RECIPE:
+                truth = self._balanced(chips, self.by_scene[number][chips.scenes[target]], random)
+                source = random.choice(self.by_recipe[number][chips.recipes[truth]])
             else:
                 same_person = self.by_identity[number][chips.identities[target]]
                 others = same_person[same_person != target]
                 source = truth = random.choice(others if len(others) else same_person)
         else:
             source_number = random.choice(len(self.sets), p=self.weights)
-            source = self._balanced(source_number, random)
-        target_pixels = chips.pixels(target)
+            rows = self.by_expression[source_number]
+            source = random.choice(rows[random.choice(list(rows))])
         return {
-            "source": self.sets[source_number].pixels(source),
-            "target": target_pixels,
-            "truth": target_pixels if truth is None else chips.pixels(truth),
+            "source": self.sets[source_number].pixels(source, self.side),
+            "target": chips.pixels(target, self.side),
+            "truth": chips.pixels(target if truth is None else truth, self.side),
             "registration": self._registration(chips, target, truth),
             "has_truth": truth is not None,
             "source_expression": int(self.sets[source_number].expressions[source]),
             "target_identity": int(chips.identities[target]),
+            "target_motion": chips.motion(target),
+            "truth_motion": chips.motion(target if truth is None else truth),
+            "has_motion": chips.has_motion and truth is not None,
+            "to_photo": self._to_photo(chips, target),
         }
 
-    def _balanced(self, number: int, random: np.random.Generator) -> int:
-        rows = self.by_expression[number]
-        return random.choice(rows[random.choice(list(rows))])
+    @staticmethod
+    def _balanced(chips: Chips, rows: np.ndarray, random: np.random.Generator) -> int:
+        """One of some rows, every expression among them equally often."""
+        expressions = chips.expressions[rows]
+        return random.choice(rows[expressions == random.choice(np.unique(expressions))])
 
     @staticmethod
     def _registration(chips: Chips, target: int, truth: int | None) -> torch.Tensor:
@@ -219,5 +288,12 @@ class ExpressionPairs(_DrawnDataset):
         if truth is None or chips.recipes[truth] == NO_RECIPE:
             return torch.eye(2, 3)
         unit = compose_framings(chips.framings[truth], invert_framing(chips.framings[target]))
-        to_unit, from_unit = np.array([[0.5, 0, 0.5], [0, 0.5, 0.5]]), np.array([[2.0, 0, -1], [0, 2, -1]])
-        return torch.from_numpy(compose_framings(from_unit, compose_framings(unit, to_unit))).float()
+        return torch.from_numpy(compose_framings(FROM_UNIT, compose_framings(unit, TO_UNIT))).float()
+
+    @staticmethod
+    def _to_photo(chips: Chips, target: int) -> torch.Tensor:
+        if not chips.has_motion:
+            return torch.eye(2, 3)
+        whole = whole_image_framing(*chips.photo_sizes[target])
+        unit = compose_framings(whole, invert_framing(chips.framings[target]))
+        return torch.from_numpy(compose_framings(FROM_UNIT, compose_framings(unit, TO_UNIT))).float()

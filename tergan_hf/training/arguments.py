@@ -65,6 +65,8 @@ class TrainingArguments:
         sources: the photo sets.
         data_root: relative paths of `sources` start here.
         output_dir: checkpoints, logs, samples, and the result in `model/`.
+        pretrained: a saved model, a folder or an id on the Hub, whose weights to start from; a stage of 0 steps leaves
+            them as they are. Tensors of another shape than this run's are not taken over.
         workers: processes that load data; -1 is none on a CPU, whose cores are busy, and up to 8 beside a GPU.
         mixed_precision: `auto` is bf16 on a GPU that has it, fp32 elsewhere.
         resume_from_checkpoint: a checkpoint folder, or `latest`.
@@ -78,6 +80,7 @@ class TrainingArguments:
     seed: int = 0
     split_seed: int = 0
     mixed_precision: str = "auto"
+    pretrained: str | None = None
     workers: int = -1
     checkpointing_steps: int = 1000
     checkpoints_kept: int = 2

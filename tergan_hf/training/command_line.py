@@ -29,7 +29,7 @@ PRESET_DEFAULTS = {
     "compact": {
         "pairs": {"ground_truth_share": 0.85, "recognition_share": 0.5, "costly_interval": 4},
         "classifier_augmentation": {"erase": 0.3, "low_resolution": 0.3, "grey": 0.3},
-        "pair_augmentation": {"shift": 0.05, "grey": 0.1, "low_resolution": 0.1, "noise": 0.02},
+        "pair_augmentation": {"shift": 0.05, "grey": 0.1, "low_resolution": 0.1, "noise": 0.02, "occlusion": 0.1},
     },
 }
 PRESET_DEFAULTS["photo"] = PRESET_DEFAULTS["compact"]

@@ -95,6 +95,13 @@ def smoothness_loss(flow: torch.Tensor) -> torch.Tensor:
     return flow.diff(dim=2).abs().mean() + flow.diff(dim=3).abs().mean()
 
 
+def motion_loss(flow: torch.Tensor, true_flow: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Ours: L1 between the photo decoder's flow and the exact one (B, 2, H, W), [-1, 1] over the crop, where it is
+    known (B, 1, H, W); 0 where it is known nowhere."""
+    miss = (flow - true_flow).abs().mean(1, keepdim=True)
+    return (miss * known).sum() / known.sum().clamp(min=1)
+
+
 def term_weights(config: TerGanConfig) -> dict[str, float]:
     """Eq. 10's λ1 … λ7 under the names of their terms, and the weights of ours."""
     return {
@@ -108,6 +115,7 @@ def term_weights(config: TerGanConfig) -> dict[str, float]:
         "ground_truth": config.ground_truth_weight,
         "structure": config.structure_weight,
         "smoothness": config.smoothness_weight,
+        "motion": config.motion_weight,
         "recognition": config.recognition_weight,
     }
 

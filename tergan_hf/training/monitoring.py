@@ -8,13 +8,15 @@ from PIL import Image
 from torch import nn
 
 from ..data.augmentation import cut_crops, to_range
+from ..data.framing import chip_size
 from ..data.sampling import Chips, ExpressionPairs
 from ..evaluation.metrics import expression_gain
 
 
 def aligned_crops(chips: Chips, rows: np.ndarray, image_size: int, device) -> torch.Tensor:
     """The crops of some rows as the network sees them at use, (B, 3, image_size, image_size) in [-1, 1]."""
-    pixels = torch.stack([chips.pixels(row) for row in rows]).to(device)
+    side = chip_size(image_size)
+    pixels = torch.stack([chips.pixels(row, side) for row in rows]).to(device)
     return cut_crops(to_range(pixels), torch.eye(2, 3, device=device).expand(len(rows), 2, 3), image_size)
 
 
@@ -48,7 +50,7 @@ class ValidationPairs:
         for chips in sets:
             if not chips.has_identities:
                 continue
-            drawn = ExpressionPairs([chips], per_set * 2, seed=seed + 1, ground_truth_share=1.0)
+            drawn = ExpressionPairs([chips], per_set * 2, chip_size(image_size), seed=seed + 1, ground_truth_share=1.0)
             items = [item for item in map(drawn.__getitem__, range(len(drawn))) if self._changes(item)][:per_set]
             if items:
                 self.batches[chips.name] = torch.utils.data.default_collate(items)

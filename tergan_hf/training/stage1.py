@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
@@ -10,8 +11,9 @@ from torch.nn import functional as F
 
 from ..configuration_tergan import TerGanConfig
 from ..data.augmentation import AugmentationConfig, Photometry, cut_crops, draw_framings, erase_rectangles, to_range
+from ..data.framing import chip_size
 from ..data.sampling import BalancedPhotos, Chips
-from ..modeling_tergan import TerGanEncoder, initialize_layer
+from ..modeling_tergan import TerGanEncoder, TerGanModel, initialize_layer
 from .arguments import TrainingArguments
 from .checkpoints import find_checkpoint
 from .loop import TrainingLoop, dataset_length
@@ -19,16 +21,44 @@ from .monitoring import classification_accuracy
 
 
 class EncoderClassifier(nn.Module):
-    """An encoder with the classification layer of its pre-training, which is dropped afterwards."""
+    """An encoder with the layers of its pre-training, which are dropped afterwards: one names the class, one, where
+    `num_activations` is not 0, reads the muscles' activations."""
 
-    def __init__(self, encoder: TerGanEncoder, num_classes: int):
+    def __init__(self, encoder: TerGanEncoder, num_classes: int, num_activations: int = 0):
         super().__init__()
         self.encoder = encoder
         self.head = nn.Linear(encoder.embedding.out_features, num_classes)
+        self.activation_head = nn.Linear(encoder.embedding.out_features, num_activations) if num_activations else None
 
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """(B, C, S, S) → (B, num_classes) logits."""
-        return self.head(self.encoder(pixel_values))
+    def forward(self, pixel_values: torch.Tensor, with_activations: bool = False):
+        """(B, C, S, S) → (B, num_classes) logits, with activations a pair of them and (B, num_activations)."""
+        embedding = self.encoder(pixel_values)
+        return (self.head(embedding), self.activation_head(embedding)) if with_activations else self.head(embedding)
+
+
+class ActivationTargets:
+    """The muscles' activations as numbers to predict: centred, divided by their deviation over the training sets.
+    Muscles that never move are left out."""
+
+    def __init__(self, sets: list[Chips]):
+        known = [chips.activations for chips in sets if chips.activations is not None]
+        self.moving = np.zeros(0, dtype=int)
+        if known:
+            values = np.concatenate(known)
+            self.moving = np.flatnonzero(values.std(0) > 0.01)
+            self.mean = torch.from_numpy(values.mean(0)[self.moving])
+            self.std = torch.from_numpy(values.std(0)[self.moving])
+
+    def __len__(self) -> int:
+        return len(self.moving)
+
+    def loss(self, predicted: torch.Tensor, batch: dict) -> torch.Tensor:
+        """Mean squared error over variance, over the photos whose activations are known."""
+        device = predicted.device
+        wanted = (batch["activations"][:, self.moving] - self.mean.to(device)) / self.std.to(device)
+        known = batch["has_activations"]
+        per_photo = (predicted.float() - wanted).square().mean(1)
+        return (per_photo * known).sum() / known.sum().clamp(min=1)
 
 
 def augment_photos(
@@ -48,6 +78,7 @@ def pretrain_encoder(
     label: str,
     sets: list[Chips],
     validation_sets: list[Chips],
+    start: TerGanModel | None = None,
 ) -> EncoderClassifier:
     """
     Train one encoder as a classifier, or load it where an earlier part of a resumed run has finished it.
@@ -55,6 +86,7 @@ def pretrain_encoder(
     Args:
         label: `"expression"` trains G_es on every set, `"identity"` trains G_et on the sets with identities.
         validation_sets: measured during `"expression"`; who was kept out of training cannot be told by name.
+        start: a model whose encoder (and, for expressions, classifier) to go on from; default: initial weights.
 
     Returns:
         the classifier with averaged weights where averaging is on.
@@ -62,11 +94,16 @@ def pretrain_encoder(
     stage = f"{label}_stage"
     if label == "identity":
         sets = [chips for chips in sets if chips.has_identities]
-        size, classes = config.identity_embedding_size, config.num_identities
+        classifier = EncoderClassifier(TerGanEncoder.of_identity(config), config.num_identities)
+        targets = ActivationTargets([])
     else:
-        size, classes = config.expression_embedding_size, config.num_labels
-    classifier = EncoderClassifier(TerGanEncoder(config, size), classes)
+        targets = ActivationTargets(sets if config.activation_weight else [])
+        classifier = EncoderClassifier(TerGanEncoder.of_expression(config), config.num_labels, len(targets))
     classifier.apply(lambda layer: initialize_layer(layer, config))
+    if start is not None:
+        classifier.encoder.load_state_dict(getattr(start, f"{label}_encoder").state_dict())
+        if label == "expression":
+            classifier.head.load_state_dict(start.classifier.state_dict())
     finished = Path(arguments.output_dir) / "stages" / f"{label}.safetensors"
     named = arguments.resume_from_checkpoint not in (None, "latest") and find_checkpoint(arguments, stage)
     if arguments.resume_from_checkpoint and finished.is_file() and not named:
@@ -78,26 +115,34 @@ def pretrain_encoder(
     loop = TrainingLoop(accelerator, arguments, stage, [classifier], averaged=classifier)
     model, optimizer = loop.modules[0], loop.optimizers[0]
 
+    size = classifier.encoder.image_size
+
     def train_step(batch, generator):
-        crops = augment_photos(batch["chip"], arguments.classifier_augmentation, config.image_size, generator)
+        crops = augment_photos(batch["chip"], arguments.classifier_augmentation, size, generator)
+        crops = crops.contiguous(memory_format=torch.channels_last)
+        measured = {}
         with accelerator.autocast():
-            logits = model(crops.contiguous(memory_format=torch.channels_last)).float()
+            logits, activations = model(crops, with_activations=True) if len(targets) else (model(crops), None)
+        logits = logits.float()
         loss = F.cross_entropy(logits, batch[label], label_smoothing=settings.label_smoothing)
+        if activations is not None:
+            measured["activation"] = targets.loss(activations, batch)
+            loss = loss + config.activation_weight * measured["activation"]
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
-        return {"loss": loss, "accuracy": (logits.argmax(1) == batch[label]).float().mean()}
+        return {"loss": loss, "accuracy": (logits.argmax(1) == batch[label]).float().mean(), **measured}
 
     def evaluate(step):
         return {
-            f"accuracy_{chips.name}": classification_accuracy(loop.average.module, chips, config.image_size)
+            f"accuracy_{chips.name}": classification_accuracy(loop.average.module, chips, size)
             for chips in validation_sets
         }
 
     length = dataset_length(accelerator, settings)
     balance = "expressions" if label == "expression" else "identities"
-    dataset = BalancedPhotos(sets, length, seed=arguments.seed, balance=balance)
+    dataset = BalancedPhotos(sets, length, chip_size(size), seed=arguments.seed, balance=balance)
     loop.run(dataset, train_step, evaluate if label == "expression" else None)
     if settings.ema_decay and settings.steps:
         classifier.load_state_dict(loop.average.module.state_dict())

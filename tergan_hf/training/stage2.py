@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from torch.utils.data import StackDataset
 
 from ..configuration_tergan import TerGanConfig
-from ..data.augmentation import Photometry, cut_crops, draw_framings, to_range
+from ..data.augmentation import Photometry, cut_crops, draw_framings, draw_occluders, to_range, true_flow
+from ..data.framing import chip_size
 from ..data.sampling import BalancedPhotos, Chips, ExpressionPairs
 from ..modeling_tergan import TerGanModel
 from . import losses
@@ -27,6 +28,7 @@ class PairBatch:
     """Crops in [-1, 1], (B, C, S, S), with their labels.
 
     Args:
+        true_flow, flow_known: of `augmentation.true_flow`, at half the crops' size, or `None`.
         photos, photo_expression: further labelled photos for the recognition term, or `None`.
     """
 
@@ -36,6 +38,8 @@ class PairBatch:
     has_truth: torch.Tensor
     source_expression: torch.Tensor
     target_identity: torch.Tensor
+    true_flow: torch.Tensor | None = None
+    flow_known: torch.Tensor | None = None
     photos: torch.Tensor | None = None
     photo_expression: torch.Tensor | None = None
 
@@ -56,7 +60,11 @@ class GeneratorObjective(nn.Module):
         self.expression_discriminator = EmbeddingDiscriminator(config, config.expression_embedding_size)
         self.identity_discriminator = EmbeddingDiscriminator(config, config.identity_embedding_size)
         self.recognition_head = copy.deepcopy(expression.head)
-        self.recognition_head.requires_grad_(config.recognition_weight > 0)
+        self.trains_expression = not config.freeze_expression_encoder
+        self.recognition_head.requires_grad_(config.recognition_weight > 0 and self.trains_expression)
+        if not self.trains_expression:
+            model.expression_encoder.requires_grad_(False)
+            self.expression_discriminator.requires_grad_(False)
         self.frozen_expression = copy.deepcopy(expression.encoder).requires_grad_(False)
         self.frozen_identity = copy.deepcopy(identity.encoder).requires_grad_(False)
         # Section 4.4's classifier is fitted at the end, on frozen features; no term of eq. 10 trains it.
@@ -66,8 +74,9 @@ class GeneratorObjective(nn.Module):
         super().train(mode)
         self.frozen_expression.eval()
         self.frozen_identity.eval()
-        if self.config.freeze_batch_norm:
+        if self.config.freeze_batch_norm or not self.trains_expression:
             self.model.expression_encoder.eval()
+        if self.config.freeze_batch_norm:
             self.model.identity_encoder.eval()
         return self
 
@@ -93,7 +102,7 @@ class GeneratorObjective(nn.Module):
         if config.expression_reconstruction_weight:
             terms["expression_reconstruction"] = losses.reconstruction_loss(generated, batch.source)
         # Eq. 4 and 5 minimise over the encoders alone, so x̄ is a constant there.
-        if costly and config.expression_consistency_weight:
+        if costly and config.expression_consistency_weight and self.trains_expression:
             terms["expression_consistency"] = self._consistency(
                 self.expression_discriminator, expression, model.encode_expression(generated.detach())
             )
@@ -109,7 +118,10 @@ class GeneratorObjective(nn.Module):
             terms["structure"] = losses.structure_loss(generated, batch.truth, batch.has_truth)
         if config.smoothness_weight and change.flow is not None:
             terms["smoothness"] = losses.smoothness_loss(change.flow)
-        if config.recognition_weight:
+        if config.motion_weight and change.flow is not None and batch.true_flow is not None:
+            flow = F.avg_pool2d(change.flow, change.flow.shape[-1] // batch.true_flow.shape[-1])
+            terms["motion"] = losses.motion_loss(flow, batch.true_flow, batch.flow_known)
+        if config.recognition_weight and self.trains_expression:
             terms["recognition"] = F.cross_entropy(self.recognition_head(expression), batch.source_expression)
             if batch.photos is not None:
                 logits = self.recognition_head(both[count:])
@@ -203,6 +215,17 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     source_light = Photometry.draw(count, config, generator, device)
     target = cut_crops(to_range(pairs["target"]), target_framing, size)
     truth = cut_crops(to_range(pairs["truth"]), target_framing, size, registration=pairs["registration"])
+    if config.occlusion:
+        mask, colours = draw_occluders(count, config.occlusion, size, generator, device)
+        target, truth = (image + mask * (colours - image) for image in (target, truth))
+    flow = known = None
+    if pairs["has_motion"].any():
+        flow, known = true_flow(
+            pairs["target_motion"], pairs["truth_motion"], target_framing, pairs["to_photo"], size // 2
+        )
+        known = known & pairs["has_motion"][:, None, None, None]
+        if config.occlusion:
+            known = known & (F.avg_pool2d(mask, 2) == 0)
     photos = photo_expression = None
     if "photos" in raw:
         used = max(1, round(arguments.pairs.recognition_share * count))
@@ -215,6 +238,8 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
         target=_channels_last(target_light.apply(target)),
         truth=target_light.apply(truth),
         has_truth=pairs["has_truth"],
+        true_flow=flow,
+        flow_known=known,
         source_expression=pairs["source_expression"],
         target_identity=pairs["target_identity"],
         photos=photos,
@@ -267,9 +292,10 @@ def train_generator(
         return measured
 
     length = dataset_length(accelerator, loop.settings)
-    parts = {"pairs": ExpressionPairs(sets, length, arguments.seed, arguments.pairs.ground_truth_share)}
-    if config.recognition_weight and arguments.pairs.recognition_share:
-        parts["photos"] = BalancedPhotos(sets, length, arguments.seed + 1)
+    side = chip_size(config.image_size)
+    parts = {"pairs": ExpressionPairs(sets, length, side, arguments.seed, arguments.pairs.ground_truth_share)}
+    if config.recognition_weight and arguments.pairs.recognition_share and not config.freeze_expression_encoder:
+        parts["photos"] = BalancedPhotos(sets, length, side, arguments.seed + 1)
     loop.run(StackDataset(**parts), train_step, evaluate)
     if loop.settings.ema_decay and loop.settings.steps:
         model.load_state_dict(loop.average.module.state_dict())

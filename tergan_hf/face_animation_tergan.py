@@ -1,0 +1,97 @@
+"""From frame to frame: what a driving clip does to a photo, and what an expression does to a clip."""
+
+import torch
+from PIL import Image
+
+from .face_alignment_tergan import similarity_framing
+from .face_tracking_tergan import FaceTracker, OneEuroFilter
+
+
+# f(e) is read anew from every frame; what trembles in it would make the face twitch.
+EXPRESSION_MIN_CUTOFF, EXPRESSION_SPEED = 2.0, 0.3
+
+
+class ExpressionReader:
+    """
+    f(e) of the tracked face of every frame, smoothed over time.
+
+    Args:
+        pipeline: a `TerGanPipeline`.
+        face: which face of the clip, as in `select_face`.
+    """
+
+    def __init__(self, pipeline, face=None):
+        self.pipeline = pipeline
+        self.tracker = FaceTracker(pipeline.detector, face)
+        self._filter = OneEuroFilter(EXPRESSION_MIN_CUTOFF, EXPRESSION_SPEED)
+        self.frames_without_face = 0
+
+    def frame_face(self, frame: Image.Image, interval: float):
+        """The frame's `FramedFace`, `None` where the face is not seen."""
+        landmarks = self.tracker(frame, interval)
+        if landmarks is None:
+            self.frames_without_face += 1
+            return None
+        return self.pipeline.cut_out(frame, similarity_framing(landmarks))
+
+    def smooth(self, expression: torch.Tensor, interval: float) -> torch.Tensor:
+        """(1, D) as it comes → (1, D) smoothed."""
+        return torch.from_numpy(self._filter(expression.float().cpu().numpy(), interval)).to(expression)
+
+
+class PhotoAnimator:
+    """
+    Frame of a driving clip → the photo with its expression.
+
+    Args:
+        photo: the `FramedFace` to animate.
+        intensity: as for `TerGanPipeline.transfer`.
+        relative: carry what changes since the clip's first face, onto the photo's own expression.
+    """
+
+    def __init__(self, pipeline, photo, intensity: float, relative: bool, face=None):
+        self.pipeline, self.photo, self.intensity, self.relative = pipeline, photo, intensity, relative
+        self.reader = ExpressionReader(pipeline, face)
+        self.target = pipeline.model.encode_target(pipeline.pixel_values([photo]))
+        self._first: torch.Tensor | None = None
+        self._wanted: torch.Tensor | None = None
+
+    @torch.inference_mode()
+    def __call__(self, frame: Image.Image, interval: float) -> Image.Image:
+        found = self.reader.frame_face(frame, interval)
+        if found is not None:
+            model = self.pipeline.model
+            expression = model.encode_expression(self.pipeline.pixel_values([found]))
+            expression = self.reader.smooth(expression, interval)
+            if self.relative:
+                self._first = expression if self._first is None else self._first
+                expression = self.target.expression_embedding + expression - self._first
+            self._wanted = expression
+        if self._wanted is None:
+            return self.photo.photo.copy()
+        change = self.pipeline.model.change(self._wanted, self.target, self.intensity)
+        return self.pipeline.paste(self.photo, change, 0)
+
+
+class ClipEditor:
+    """
+    Frame of a clip → the frame with another expression; a frame without the face stays as it is.
+
+    Args:
+        expression: (1, D) the f(e) to show.
+        intensity: as for `TerGanPipeline.edit`.
+    """
+
+    def __init__(self, pipeline, expression: torch.Tensor, intensity: float, face=None):
+        self.pipeline, self.expression, self.intensity = pipeline, expression, intensity
+        self.reader = ExpressionReader(pipeline, face)
+
+    @torch.inference_mode()
+    def __call__(self, frame: Image.Image, interval: float) -> Image.Image:
+        found = self.reader.frame_face(frame, interval)
+        if found is None:
+            return frame
+        model = self.pipeline.model
+        target = model.encode_target(self.pipeline.pixel_values([found]))
+        target.expression_embedding = self.reader.smooth(target.expression_embedding, interval)
+        return self.pipeline.paste(found, model.change(self.expression, target, self.intensity), 0)

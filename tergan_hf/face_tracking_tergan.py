@@ -1,0 +1,150 @@
+"""Following one face through a video: MTCNN's last network on the place where the face was, and a filter that keeps
+the landmarks from trembling."""
+
+import math
+
+import numpy as np
+import torch
+from PIL import Image
+
+from .face_alignment_tergan import crop_face
+from .face_detection_tergan import DetectedFace, FaceDetector
+
+
+ONET_SIDE = 48  # pixels O-Net sees
+# Side of O-Net's square / distance from the eyes' middle to the mouth's, and the square's centre between them, from
+# the eyes (0) to the mouth (1); measured on MTCNN's own boxes.
+BOX_SIDE, BOX_CENTRE = 2.7, 0.27
+LOST_BELOW = 0.7  # O-Net's confidence
+
+
+class OneEuroFilter:
+    """
+    The 1€ filter (Casiez et al. 2012): smooths what is nearly still strongly and what moves fast hardly.
+
+    Args:
+        min_cutoff: of the low-pass at rest, in Hz; lower is steadier.
+        speed: how much the cutoff grows with speed; higher lags less.
+        derivative_cutoff: of the speed's own low-pass, in Hz.
+    """
+
+    def __init__(self, min_cutoff: float = 1.0, speed: float = 0.0, derivative_cutoff: float = 1.0):
+        self.min_cutoff, self.speed, self.derivative_cutoff = min_cutoff, speed, derivative_cutoff
+        self._value: np.ndarray | None = None
+        self._derivative: np.ndarray | None = None
+
+    def __call__(self, value: np.ndarray, interval: float) -> np.ndarray:
+        """The smoothed value; `interval` is the time since the last one in seconds."""
+        if self._value is None:
+            self._value, self._derivative = np.array(value, float), np.zeros_like(value, float)
+            return self._value
+        derivative = (value - self._value) / interval
+        self._derivative += _share(self.derivative_cutoff, interval) * (derivative - self._derivative)
+        cutoff = self.min_cutoff + self.speed * np.linalg.norm(self._derivative, axis=-1, keepdims=True)
+        self._value = self._value + _share(cutoff, interval) * (value - self._value)
+        return self._value
+
+
+def _share(cutoff, interval: float):
+    """Weight of the new value in a first-order low-pass."""
+    return 1 / (1 + 1 / (2 * math.pi * cutoff * interval))
+
+
+class FaceTracker:
+    """
+    One face from frame to frame.
+
+    Between full detections only O-Net runs, on the square around the last landmarks. Where it is not sure, or every
+    `redetect_after` frames, the whole frame is searched again and the face nearest to the last place is taken.
+
+    Args:
+        detector: for full detections.
+        face: the face to begin with, as in `select_face`.
+        redetect_after: frames between full detections.
+    """
+
+    def __init__(self, detector: FaceDetector, face=None, redetect_after: int = 60):
+        self.detector, self.face, self.redetect_after = detector, face, redetect_after
+        self._landmarks: np.ndarray | None = None
+        self._since = 0
+        self._filter: OneEuroFilter | None = None
+
+    def __call__(self, frame: Image.Image, interval: float) -> np.ndarray | None:
+        """
+        Args:
+            frame: RGB. interval: seconds since the last frame.
+
+        Returns:
+            (5, 2) smoothed landmarks in frame pixels, `None` where the face is not seen.
+        """
+        landmarks = None
+        if self._landmarks is not None and self._since < self.redetect_after:
+            landmarks = self._refine(frame)
+            self._since += 1
+        if landmarks is None:
+            landmarks, self._since = self._search(frame), 0
+        if landmarks is None:
+            self._landmarks, self._filter = None, None
+            return None
+        if self._filter is None:
+            self._filter = OneEuroFilter(min_cutoff=1.5, speed=4.0 / _face_height(landmarks))
+        self._landmarks = landmarks
+        return self._filter(landmarks, interval)
+
+    def _search(self, frame: Image.Image) -> np.ndarray | None:
+        faces = self.detector.detect(frame)
+        if not faces:
+            return None
+        if self._landmarks is not None:
+            last = self._landmarks.mean(0)
+            return min(faces, key=lambda found: np.linalg.norm(found.landmarks.mean(0) - last)).landmarks
+        return select_face(faces, self.face, "video").landmarks
+
+    @torch.inference_mode()
+    def _refine(self, frame: Image.Image) -> np.ndarray | None:
+        eyes, mouth = self._landmarks[:2].mean(0), self._landmarks[3:].mean(0)
+        side = BOX_SIDE * _face_height(self._landmarks)
+        left, top = eyes + BOX_CENTRE * (mouth - eyes) - side / 2
+        if left > frame.width or top > frame.height or left + side < 0 or top + side < 0:
+            return None
+        crop = crop_face(frame, np.array([[1 / side, 0, -left / side], [0, 1 / side, -top / side]]), ONET_SIDE)
+        pixels = torch.from_numpy(np.array(crop, dtype=np.float32)).permute(2, 0, 1)[None].to(self.detector.device)
+        _, points, probability = self.detector.network.onet((pixels - 127.5) / 128)
+        if float(probability[0, 1]) < LOST_BELOW:
+            return None
+        return points[0].cpu().numpy().reshape(2, 5).T * side + np.array([left, top])
+
+
+def _face_height(landmarks: np.ndarray) -> float:
+    """Distance from the eyes' middle to the mouth's, in pixels."""
+    return float(np.linalg.norm(landmarks[:2].mean(0) - landmarks[3:].mean(0)))
+
+
+def select_face(faces: list[DetectedFace], face: int | tuple[float, float] | None, name: str) -> DetectedFace:
+    """
+    One of the faces of a photo.
+
+    Args:
+        faces: as `FaceDetector.detect` gives them, the largest first.
+        face: `None` or 0 is the largest, 1 the next; a point (x, y) in photo pixels is the face around it, or else the
+            nearest one.
+        name: of the photo, for messages.
+
+    Raises:
+        ValueError: there is no such face, or `face` is neither a whole number nor a point.
+    """
+    if face is None:
+        return faces[0]
+    if isinstance(face, (int, np.integer)) and not isinstance(face, bool):
+        if not 0 <= face < len(faces):
+            raise ValueError(f"{name}: face={face}, but {len(faces)} found; the first is 0")
+        return faces[face]
+    point = np.asarray(face, dtype=float) if isinstance(face, (tuple, list, np.ndarray)) else np.zeros(0)
+    if point.shape != (2,) or not np.isfinite(point).all():
+        raise ValueError(f"{name}: face must be a whole number or a point (x, y), got {face!r}")
+
+    def distance(found: DetectedFace) -> tuple[bool, float]:
+        inside = bool((found.box[:2] <= point).all() and (point <= found.box[2:]).all())
+        return not inside, float(np.linalg.norm(found.box.reshape(2, 2).mean(0) - point))
+
+    return min(faces, key=distance)

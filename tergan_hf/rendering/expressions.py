@@ -1,0 +1,97 @@
+"""Expressions as recipes: how far each facial morph target is activated."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+# At full intensity; a name without its side stands for both sides.
+FULL = {
+    "neutral": {},
+    "happiness": {"smileOpen": 1.0, "squint": 0.2, "lowLid": 0.4},
+    "sadness": {"mouthSad": 0.9, "sad": 1.0, "Chin": 0.3, "pityful": 0.4},
+    "anger": {"browDown": 1.0, "RbrowDown": 0.6, "squint": 0.3, "JawCompress": 0.5, "MPB_Up": 0.5, "nostril": 0.8},
+    "disgust": {"disgust": 1.0, "browDown": 0.6, "squint": 0.4, "lipUp": 0.6},
+    "fear": {"pityful": 1.0, "sad": 0.4, "eyeOpen": 1.0, "H_EST": 0.7, "neckTension": 0.7, "MouthOpen": 0.15},
+    "surprise": {"browUp": 1.0, "RbrowUp": 1.0, "eyeOpen": 0.7, "MouthOpen": 0.8},
+}
+# Other ways to show the same: a closed smile, a laugh, a shout.
+VARIANTS = {
+    "happiness": [
+        {"smileClose": 1.0, "squint": 0.2, "lowLid": 0.4},
+        {"smileOpen": 1.0, "squint": 0.25, "lowLid": 0.5, "MouthOpen": 0.35, "browUp": 0.2},
+    ],
+    "anger": [
+        {"browDown": 1.0, "RbrowDown": 0.8, "squint": 0.2, "nostril": 0.8, "lipUp": 0.5, "H_EST": 0.4},
+    ],
+    "fear": [{"pityful": 1.0, "browUp": 0.5, "sad": 0.4, "eyeOpen": 1.0, "H_EST": 0.9, "MouthOpen": 0.3}],
+    "surprise": [{"browUp": 1.0, "RbrowUp": 1.0, "eyeOpen": 0.8, "MouthOpen": 0.4, "UH_OO": 0.3}],
+    "sadness": [{"mouthSad": 1.0, "sad": 0.7, "Chin": 0.6, "pityful": 0.7, "lowLid": 0.2}],
+}
+# Morph targets that come as a right and a left one. `RbrowDown` and `RbrowUp` are the outer brows: RR…, LL….
+SIDED = {
+    "smileOpen", "smileClose", "squint", "lowLid", "mouthSad", "sad", "pityful", "browDown", "RbrowDown", "nostril",
+    "disgust", "lipUp", "lipDown", "eyeOpen", "eyeClose", "neckTension", "browUp", "RbrowUp",
+}  # fmt: skip
+MOST = 1.15
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """
+    One exactly repeatable expression.
+
+    Args:
+        expression: its label. intensity: 0 to about 1.1; 0 for neutral.
+        activations: morph target → activation, 0 to `MOST`.
+        gaze: where the eyes look, degrees to the viewer's right and up.
+    """
+
+    expression: str
+    intensity: float
+    activations: dict[str, float]
+    gaze: tuple[float, float] = (0.0, 0.0)
+
+
+def full_recipe(expression: str) -> Recipe:
+    """The expression at full intensity, both sides alike."""
+    return Recipe(expression, float(expression != "neutral"), _both_sides(FULL[expression]))
+
+
+def draw_recipe(expression: str, random: np.random.Generator) -> Recipe:
+    """
+    One way to show an expression: a variant, its intensity from 0.4 to 1.1, every muscle a little more or less, one
+    side a little more than the other, sometimes a hint of another expression, the eyes looking about.
+    """
+    intensity = random.uniform(0.4, 1.1)
+    variants = [FULL[expression], FULL[expression], *VARIANTS.get(expression, [])]
+    amounts = {name: intensity * value for name, value in variants[random.integers(len(variants))].items()}
+    if expression != "neutral" and random.random() < 0.3:
+        other = random.choice([name for name in FULL if name not in (expression, "neutral")])
+        for name, value in FULL[other].items():
+            amounts[name] = amounts.get(name, 0.0) + 0.25 * intensity * value
+    if expression == "neutral":
+        intensity = 0.0
+        amounts = {"lowLid": random.uniform(0, 0.3), "MouthOpen": max(0.0, random.uniform(-0.08, 0.1))}
+        amounts["browUp"] = max(0.0, random.uniform(-0.2, 0.15))
+    amounts = {name: value * random.uniform(0.6, 1.25) for name, value in amounts.items()}
+    if random.random() < 0.08:
+        amounts["eyeClose"] = random.uniform(0.3, 1.0)
+        amounts.pop("eyeOpen", None)
+    skew = random.normal(0, 0.08)
+    gaze = (float(random.normal(0, 6)), float(random.normal(0, 3)))
+    return Recipe(expression, float(intensity), _both_sides(amounts, skew, random), gaze)
+
+
+def _both_sides(amounts: dict[str, float], skew: float = 0.0, random: np.random.Generator | None = None) -> dict:
+    activations: dict[str, float] = {}
+    for name, value in amounts.items():
+        if name in SIDED:
+            for side, sign in (("R", 1), ("L", -1)):
+                wobble = 0.0 if random is None else random.normal(0, 0.04)
+                # The outer brows carry their side twice: RRbrowUp, LLbrowUp.
+                full_name = 2 * side + name[1:] if name.startswith("Rbrow") else side + name
+                activations[full_name] = float(np.clip(value * (1 + sign * skew + wobble), 0, MOST))
+        else:
+            activations[name] = float(np.clip(value, 0, MOST))
+    return activations

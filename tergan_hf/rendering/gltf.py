@@ -1,0 +1,214 @@
+"""Reading `.glb` files: meshes with their morph targets in world space, textures, and what packs them (meshopt
+compression, quantisation, WebP, skinning). The glTF 2.0 specification names every field used here."""
+
+import io
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+COMPONENTS = {
+    5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32,
+}  # fmt: skip
+WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+MESHOPT = "EXT_meshopt_compression"
+
+
+class GltfError(ValueError):
+    """A file that is no readable binary glTF, or lacks what a face needs. The message names the file."""
+
+
+@dataclass
+class Mesh:
+    """
+    A textured mesh in its bind pose, in metres, y up.
+
+    Args:
+        positions: (V, 3) float32. uv: (V, 2) float32. triangles: (T, 3) int32.
+        texture: (H, W, 4) uint8.
+        morphs: name → (V, 3) float32 displacements at full activation.
+    """
+
+    name: str
+    positions: np.ndarray
+    uv: np.ndarray
+    triangles: np.ndarray
+    texture: np.ndarray
+    morphs: dict[str, np.ndarray]
+
+
+def read_meshes(path: str | Path) -> list[Mesh]:
+    """
+    All triangle meshes of a `.glb` file that have texture coordinates.
+
+    Raises:
+        GltfError: no binary glTF, cut off, or compressed while the package `meshoptimizer` is missing.
+        FileNotFoundError: no such file.
+    """
+    path = Path(path)
+    data = path.read_bytes()
+    if len(data) < 20 or data[:4] != b"glTF":
+        raise GltfError(f"{path}: not a binary glTF file (.glb)")
+    if struct.unpack("<I", data[8:12])[0] > len(data):
+        raise GltfError(f"{path}: the file is cut off")
+    length = struct.unpack("<I", data[12:16])[0]
+    try:
+        document = json.loads(data[20 : 20 + length])
+        return _Reader(document, data[28 + length :], str(path)).meshes()
+    except (KeyError, IndexError, struct.error, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise GltfError(f"{path}: not a glTF file this reader understands ({error!r})") from error
+
+
+class _Reader:
+    def __init__(self, document: dict, binary: bytes, path: str):
+        self.document, self.binary, self.path = document, binary, path
+        self._views: dict[int, np.ndarray] = {}
+        self._textures: dict[int, np.ndarray] = {}
+        self._worlds = self._world_matrices()
+
+    def meshes(self) -> list[Mesh]:
+        found = []
+        for index, node in enumerate(self.document["nodes"]):
+            if "mesh" not in node:
+                continue
+            mesh = self.document["meshes"][node["mesh"]]
+            names = mesh.get("extras", {}).get("targetNames", [])
+            for primitive in mesh["primitives"]:
+                if "TEXCOORD_0" in primitive["attributes"] and primitive.get("mode", 4) == 4:
+                    found.append(self._mesh(node, index, primitive, names))
+        return found
+
+    def _mesh(self, node: dict, index: int, primitive: dict, names: list[str]) -> Mesh:
+        attributes = primitive["attributes"]
+        positions = self._accessor(attributes["POSITION"])
+        transform = self._vertex_transforms(node, index, attributes, len(positions))
+        linear = np.ascontiguousarray(transform[:, :, :3], dtype=np.float32)
+        morphs = {
+            morph_name(name): np.matmul(linear, self._accessor(target["POSITION"])[..., None])[..., 0]
+            for name, target in zip(names, primitive.get("targets", []))
+        }
+        indices = self._accessor(primitive["indices"]).astype(np.int32).reshape(-1, 3)
+        placed = np.einsum("vij,vj->vi", linear, positions) + transform[:, :, 3]
+        return Mesh(
+            name=node.get("name", f"node {index}"),
+            positions=placed.astype(np.float32),
+            uv=self._accessor(attributes["TEXCOORD_0"]).astype(np.float32),
+            triangles=indices,
+            texture=self._texture(primitive.get("material")),
+            morphs=morphs,
+        )
+
+    def _vertex_transforms(self, node: dict, index: int, attributes: dict, count: int) -> np.ndarray:
+        """(V, 3, 4), from the file's coordinates to the world: skinned where the node has a skin."""
+        if "skin" not in node or "JOINTS_0" not in attributes:
+            return np.broadcast_to(self._worlds[index][:3], (count, 3, 4))
+        skin = self.document["skins"][node["skin"]]
+        inverse_bind = self._accessor(skin["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1)
+        joints = np.stack([self._worlds[joint] @ bind for joint, bind in zip(skin["joints"], inverse_bind)])
+        weights = self._accessor(attributes["WEIGHTS_0"])
+        weights = weights / weights.sum(1, keepdims=True)
+        chosen = self._accessor(attributes["JOINTS_0"], keep_integers=True).astype(int)
+        return np.einsum("vk,vkij->vij", weights, joints[chosen])[:, :3]
+
+    def _world_matrices(self) -> list[np.ndarray]:
+        nodes = self.document["nodes"]
+        worlds: list[np.ndarray | None] = [None] * len(nodes)
+        parents = {child: at for at, node in enumerate(nodes) for child in node.get("children", [])}
+
+        def world(at: int) -> np.ndarray:
+            if worlds[at] is None:
+                local = local_matrix(nodes[at])
+                worlds[at] = world(parents[at]) @ local if at in parents else local
+            return worlds[at]
+
+        return [world(at) for at in range(len(nodes))]
+
+    def _accessor(self, index: int, keep_integers: bool = False) -> np.ndarray:
+        """(count, width) values; normalised integers as fractions."""
+        accessor = self.document["accessors"][index]
+        kind, width = COMPONENTS[accessor["componentType"]], WIDTHS[accessor["type"]]
+        view = self.document["bufferViews"][accessor["bufferView"]]
+        packed = view.get("extensions", {}).get(MESHOPT, view)
+        raw = self._view(accessor["bufferView"])
+        offset, size = accessor.get("byteOffset", 0), np.dtype(kind).itemsize * width
+        stride = packed.get("byteStride") or size
+        if stride == size:
+            values = np.frombuffer(raw, kind, accessor["count"] * width, offset).reshape(-1, width)
+        else:
+            rows = raw[offset : offset + stride * (accessor["count"] - 1) + size]
+            rows = np.concatenate([rows, np.zeros(stride * accessor["count"] - len(rows), np.uint8)])
+            values = rows.reshape(accessor["count"], stride)[:, :size].copy().view(kind)
+        if keep_integers or kind == np.float32 or accessor["type"] == "SCALAR":
+            return values
+        scale = np.iinfo(kind).max if accessor.get("normalized") else 1
+        return np.maximum(values.astype(np.float32) / scale, -1 if accessor.get("normalized") else -np.inf)
+
+    def _view(self, index: int) -> np.ndarray:
+        """The bytes of a buffer view, decompressed."""
+        if index not in self._views:
+            view = self.document["bufferViews"][index]
+            packed = view.get("extensions", {}).get(MESHOPT)
+            source = packed or view
+            start = source.get("byteOffset", 0)
+            raw = self.binary[start : start + source["byteLength"]]
+            decoded = self._decompress(packed, raw) if packed else np.frombuffer(raw, np.uint8)
+            self._views[index] = decoded
+        return self._views[index]
+
+    def _decompress(self, packed: dict, raw: bytes) -> np.ndarray:
+        try:
+            import meshoptimizer
+        except ImportError as error:
+            raise GltfError(
+                f'{self.path} is compressed with meshopt: install "meshoptimizer" (pip install -e ".[render]")'
+            ) from error
+        count, stride, mode = packed["count"], packed["byteStride"], packed["mode"]
+        if packed.get("filter", "NONE") != "NONE":
+            raise GltfError(f"{self.path}: meshopt filter {packed['filter']} is not supported")
+        if mode == "ATTRIBUTES":
+            vertices = meshoptimizer.decode_vertex_buffer(count, stride, raw, dtype=np.dtype((np.void, stride)))
+            return vertices.view(np.uint8)
+        decode = {
+            "TRIANGLES": meshoptimizer.decode_index_buffer, "INDICES": meshoptimizer.decode_index_sequence,
+        }[mode]  # fmt: skip
+        # The package's own array is made for four bytes, whatever the file's indices have.
+        return decode(count, 4, raw).astype({2: np.uint16, 4: np.uint32}[stride]).view(np.uint8)
+
+    def _texture(self, material: int | None) -> np.ndarray:
+        if material is None:
+            raise GltfError(f"{self.path}: a mesh has no material")
+        colour = self.document["materials"][material].get("pbrMetallicRoughness", {})
+        if "baseColorTexture" not in colour:
+            raise GltfError(f"{self.path}: a material has no base colour texture")
+        texture = self.document["textures"][colour["baseColorTexture"]["index"]]
+        source = texture.get("extensions", {}).get("EXT_texture_webp", texture)["source"]
+        if source not in self._textures:
+            encoded = self._view(self.document["images"][source]["bufferView"]).tobytes()
+            self._textures[source] = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGBA"))
+        return self._textures[source]
+
+
+def morph_name(name: str) -> str:
+    """A morph target's name without the exporter's prefixes and suffix, so that head and teeth move by one name."""
+    name = name.split(".")[-1].removesuffix("_h")
+    return name.removeprefix("t_")
+
+
+def local_matrix(node: dict) -> np.ndarray:
+    """A node's (4, 4) transform relative to its parent."""
+    if "matrix" in node:
+        return np.array(node["matrix"], dtype=float).reshape(4, 4).T
+    x, y, z, w = node.get("rotation", (0.0, 0.0, 0.0, 1.0))
+    rotation = np.array([
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ])  # fmt: skip
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation * np.array(node.get("scale", (1.0, 1.0, 1.0)))
+    matrix[:3, 3] = node.get("translation", (0.0, 0.0, 0.0))
+    return matrix

@@ -1,0 +1,45 @@
+"""Going on from a saved model."""
+
+import logging
+
+import torch
+
+from ..modeling_tergan import TerGanModel
+
+
+logger = logging.getLogger(__name__)
+
+
+def warm_start(model: TerGanModel, pretrained: str) -> TerGanModel:
+    """
+    Take over every tensor of a saved model that has the same name and shape; the others stay as they are.
+
+    Args:
+        model: changed in place.
+        pretrained: a folder or an id on the Hub.
+
+    Returns:
+        `model`.
+
+    Raises:
+        ValueError: the labels differ, so that classifier and prototypes would mean something else; or nothing fits.
+        OSError: there is no such model.
+    """
+    saved = TerGanModel.from_pretrained(pretrained)
+    if saved.config.expressions != model.config.expressions:
+        raise ValueError(
+            f"pretrained: {pretrained} knows the expressions {', '.join(saved.config.expressions)}, this run has "
+            f"{', '.join(model.config.expressions)}"
+        )
+    own, found = model.state_dict(), saved.state_dict()
+    fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise ValueError(f"pretrained: no tensor of {pretrained} fits this run's model")
+    left = sorted(set(own) - set(fitting))
+    with torch.no_grad():
+        model.load_state_dict(fitting, strict=False)
+    parts = sorted({".".join(name.split(".")[:2]) for name in left})
+    logger.info(
+        "Started from %s: %d tensors taken over, new: %s", pretrained, len(fitting), ", ".join(parts) or "none"
+    )
+    return model

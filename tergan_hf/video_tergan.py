@@ -1,0 +1,186 @@
+"""Videos in, videos out, a frame at a time: memory does not grow with the length. Needs PyAV (`pip install av`)."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+
+try:
+    import av
+except ImportError:  # only videos need it
+    av = None
+
+
+SOUND_MP4_TAKES = ("aac", "mp3", "ac3", "alac", "flac", "opus")
+DEFAULT_RATE = Fraction(25)
+
+
+class VideoInputError(ValueError):
+    """A file that is not a readable video. The message names it."""
+
+
+@dataclass
+class VideoReport:
+    """
+    What was written.
+
+    Args:
+        path: of the new video. frames: its number of frames. frames_without_face: of the clip, where the face was not
+            seen; `edit_video` leaves those as they are, `transfer_video` holds the last expression.
+    """
+
+    path: Path
+    frames: int
+    frames_without_face: int
+
+
+def map_video(
+    clip: str | Path,
+    output: str | Path,
+    change: Callable[[Image.Image, float], Image.Image],
+    progress: bool = True,
+    description: str = "video",
+    check: Callable[[int], None] | None = None,
+) -> int:
+    """
+    Write a video in which every frame is `change(frame, seconds since the last one)`; the sound is kept.
+
+    Args:
+        clip: any video file FFmpeg reads.
+        output: `.mp4` (H.264) is written, under another name until it is complete.
+        change: RGB image → RGB image; all results of one size.
+        progress: show a bar.
+        check: called with the number of frames at the end; if it raises, no file is left.
+
+    Returns:
+        the number of frames.
+
+    Raises:
+        ImportError: PyAV is missing.
+        FileNotFoundError: no such clip, or no such folder for the output.
+        VideoInputError: the clip holds no readable video.
+        ValueError: the output's name does not end in `.mp4`.
+    """
+    if av is None:
+        raise ImportError('videos need PyAV: pip install "av"')
+    clip, output = Path(clip), Path(output)
+    if not clip.is_file():
+        raise FileNotFoundError(f"no such video: {clip}")
+    if output.suffix.lower() != ".mp4":
+        raise ValueError(f"output must be an .mp4 file, got {output.name!r}")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {output.parent}")
+    unfinished = output.with_name(f".{output.stem}.{os.getpid()}.mp4")
+    try:
+        frames = _convert(clip, unfinished, change, progress, description)
+        if check is not None:
+            check(frames)
+        unfinished.replace(output)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return frames
+
+
+def _convert(clip: Path, path: Path, change, progress: bool, description: str) -> int:
+    try:
+        source = av.open(str(clip))
+    except (av.error.FFmpegError, ValueError) as error:
+        raise VideoInputError(f"{clip} is not a video that can be read ({error})") from error
+    with source, av.open(str(path), "w") as target:
+        if not source.streams.video:
+            raise VideoInputError(f"{clip} has no picture")
+        picture = source.streams.video[0]
+        picture.thread_type = "AUTO"
+        sound = _Sound(source.streams.audio[0], target) if source.streams.audio else None
+        rate = picture.average_rate or picture.guessed_rate or DEFAULT_RATE
+        writer, frames, last, early_sound = None, 0, None, []
+        total = picture.frames or (
+            round(float(picture.duration * picture.time_base * rate)) if picture.duration else None
+        )
+        streams = [picture, sound.source] if sound else [picture]
+        with tqdm(total=total, desc=description, unit="frame", disable=not progress, dynamic_ncols=True) as bar:
+            try:
+                for packet in source.demux(streams):
+                    if sound and packet.stream is sound.source:
+                        # The file's head, which names all streams, is written with the first packet.
+                        early_sound.append(packet) if writer is None else sound.put(packet)
+                        continue
+                    for frame in packet.decode():
+                        time = float(frame.pts * frame.time_base) if frame.pts is not None else None
+                        interval = time - last if None not in (time, last) and time > last else 1 / float(rate)
+                        last = time if time is not None else last
+                        image = change(_upright(frame), interval)
+                        if writer is None:
+                            writer = _Picture(target, image.size, rate, picture.time_base)
+                            for packet_of_sound in early_sound:
+                                sound.put(packet_of_sound)
+                        writer.put(image, frame)
+                        frames += 1
+                        bar.update()
+            except av.error.FFmpegError as error:
+                raise VideoInputError(f"{clip}: broken after {frames} frames ({error})") from error
+        if writer is None:
+            raise VideoInputError(f"{clip} has no frame that can be read")
+        writer.close()
+        if sound:
+            sound.close()
+    return frames
+
+
+def _upright(frame) -> Image.Image:
+    """The frame as a viewer sees it: phones store how they were held."""
+    image = frame.to_image()
+    turn = round(getattr(frame, "rotation", 0) or 0) % 360
+    return image.rotate(turn, expand=True) if turn else image
+
+
+class _Picture:
+    """Images to an H.264 stream, with the times of the frames they were made from."""
+
+    def __init__(self, container, size: tuple[int, int], rate: Fraction, time_base: Fraction):
+        self.container = container
+        self.stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+        self.stream.width, self.stream.height = (side - side % 2 for side in size)  # 4:2:0 colour needs even sides
+        self.stream.pix_fmt = "yuv420p"
+        self.stream.codec_context.time_base = time_base
+        self.stream.thread_type = "AUTO"
+
+    def put(self, image: Image.Image, timed_as):
+        pixels = np.asarray(image)[: self.stream.height, : self.stream.width]
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        frame.pts, frame.time_base = timed_as.pts, timed_as.time_base
+        self.container.mux(self.stream.encode(frame))
+
+    def close(self):
+        self.container.mux(self.stream.encode(None))
+
+
+class _Sound:
+    """A clip's sound, copied where MP4 takes it as it is, else as AAC."""
+
+    def __init__(self, source, container):
+        self.source, self.container = source, container
+        self.copied = source.codec_context.name in SOUND_MP4_TAKES
+        if self.copied:
+            self.stream = container.add_stream_from_template(source)
+        else:
+            self.stream = container.add_stream("aac", rate=source.codec_context.sample_rate)
+
+    def put(self, packet):
+        if self.copied:
+            if packet.dts is not None:
+                packet.stream = self.stream
+                self.container.mux(packet)
+            return
+        for frame in packet.decode():
+            self.container.mux(self.stream.encode(frame))
+
+    def close(self):
+        if not self.copied:
+            self.container.mux(self.stream.encode(None))

@@ -1,0 +1,162 @@
+"""Clips in, clips out."""
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from tergan_hf import TerGanPipeline
+from tergan_hf.face_detection_tergan import DetectedFace, NoFaceFoundError
+from tergan_hf.face_tracking_tergan import FaceTracker, OneEuroFilter, select_face
+from tergan_hf.video_tergan import VideoInputError, map_video
+
+
+def write_clip(path, images, rate=10, sound=None):
+    """An H.264 clip; `sound` names a codec for a second of tone."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = *images[0].size, "yuv420p"
+        tone = container.add_stream(sound, rate=16_000) if sound else None
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_image(image)))
+        container.mux(stream.encode(None))
+        if tone:
+            wave = np.sin(np.arange(16_000) / 6) * 3000
+            samples = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], format="s16", layout="mono")
+            samples.sample_rate = 16_000
+            container.mux(tone.encode(samples))
+            container.mux(tone.encode(None))
+    return path
+
+
+def read_clip(path):
+    with av.open(str(path)) as container:
+        return [frame.to_image() for frame in container.decode(video=0)]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory, smiling):
+    """Ten frames of a face that turns a little, one without it, with sound."""
+    small = smiling.resize((240, 240))
+    frames = [small.rotate(3 * np.sin(number / 2), fillcolor="white") for number in range(9)]
+    frames.insert(5, Image.new("RGB", (240, 240), "white"))
+    return write_clip(tmp_path_factory.mktemp("clips") / "клип 1.mp4", frames, sound="aac")
+
+
+def test_frames_times_and_sound_are_kept(clip, tmp_path):
+    intervals = []
+
+    def change(frame, interval):
+        intervals.append(interval)
+        return frame
+
+    assert map_video(clip, tmp_path / "out.mp4", change, progress=False) == 10
+    assert intervals == pytest.approx([0.1] * 10)
+    with av.open(str(clip)) as before, av.open(str(tmp_path / "out.mp4")) as after:
+        assert after.streams.video[0].average_rate == before.streams.video[0].average_rate
+        assert after.streams.audio[0].codec_context.name == "aac"
+        length = [float(c.streams.audio[0].duration * c.streams.audio[0].time_base) for c in (before, after)]
+        assert length[1] == pytest.approx(length[0], abs=0.1)
+    same = [
+        np.abs(np.asarray(a, int) - np.asarray(b, int)).mean()
+        for a, b in zip(read_clip(clip), read_clip(tmp_path / "out.mp4"))
+    ]
+    assert max(same) < 3
+
+
+def test_sound_mp4_does_not_take_is_converted(tmp_path, smiling):
+    source = write_clip(tmp_path / "pcm.mkv", [smiling.resize((64, 64))] * 10, sound="pcm_s16le")
+    map_video(source, tmp_path / "out.mp4", lambda frame, interval: frame, progress=False)
+    with av.open(str(tmp_path / "out.mp4")) as after:
+        assert after.streams.audio[0].codec_context.name == "aac"
+
+
+def test_bad_videos_are_named_and_leave_nothing(tmp_path, smiling):
+    text = tmp_path / "text.mp4"
+    text.write_text("not a video")
+    with pytest.raises(VideoInputError, match=r"text\.mp4"):
+        map_video(text, tmp_path / "out.mp4", lambda frame, interval: frame)
+    with pytest.raises(FileNotFoundError, match=r"missing\.mp4"):
+        map_video(tmp_path / "missing.mp4", tmp_path / "out.mp4", lambda frame, interval: frame)
+    source = write_clip(tmp_path / "ok.mp4", [smiling.resize((64, 64))] * 3)
+    with pytest.raises(ValueError, match=r"\.mp4 file, got 'out.avi'"):
+        map_video(source, tmp_path / "out.avi", lambda frame, interval: frame)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ok.mp4", "text.mp4"]
+
+
+def test_a_photo_is_animated_and_a_clip_edited(embedded_pipeline: TerGanPipeline, clip, neutral, tmp_path):
+    photo = neutral.resize((201, 201))
+    report = embedded_pipeline.transfer_video(clip, photo, tmp_path / "animated.mp4", progress=False)
+    assert (report.frames, report.frames_without_face) == (10, 1)
+    animated = read_clip(report.path)
+    assert animated[0].size == (200, 200)  # H.264 takes even sides only
+    assert np.abs(np.asarray(animated[0], int) - np.asarray(photo.crop((0, 0, 200, 200)), int)).max() > 20
+    report = embedded_pipeline.edit_video(clip, "surprise", tmp_path / "edited.mp4", progress=False)
+    edited, original = read_clip(report.path), read_clip(clip)
+    changes = [np.abs(np.asarray(a, int) - np.asarray(b, int)).mean() for a, b in zip(edited, original)]
+    assert changes[5] < 1 and min(changes[:5] + changes[6:]) > 2 * changes[5]
+
+
+def test_intensity_zero_leaves_the_photo(embedded_pipeline, clip, neutral, tmp_path):
+    photo = neutral.resize((200, 200))
+    embedded_pipeline.transfer_video(clip, photo, tmp_path / "still.mp4", intensity=0.0, progress=False)
+    for frame in read_clip(tmp_path / "still.mp4"):
+        assert np.abs(np.asarray(frame, int) - np.asarray(photo, int)).mean() < 3
+
+
+def test_relative_transfer_begins_with_the_photos_own_expression(embedded_pipeline, smiling, neutral, tmp_path):
+    still = write_clip(tmp_path / "still.mp4", [smiling.resize((240, 240))] * 4)
+    photo = neutral.resize((200, 200))
+    embedded_pipeline.transfer_video(still, photo, tmp_path / "out.mp4", relative=True, progress=False)
+    assert np.abs(np.asarray(read_clip(tmp_path / "out.mp4")[0], int) - np.asarray(photo, int)).mean() < 3
+
+
+def test_a_clip_without_a_face_is_an_error_and_leaves_what_was_there(embedded_pipeline, tmp_path):
+    empty = write_clip(tmp_path / "empty.mp4", [Image.new("RGB", (96, 96), "white")] * 3)
+    (tmp_path / "out.mp4").write_text("older")
+    with pytest.raises(NoFaceFoundError, match=r"empty\.mp4"):
+        embedded_pipeline.edit_video(empty, "happiness", tmp_path / "out.mp4", progress=False)
+    assert (tmp_path / "out.mp4").read_text() == "older"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_tracker_follows_between_detections(embedded_pipeline, neutral):
+    detector = embedded_pipeline.detector
+    tracker = FaceTracker(detector)
+    searches = []
+    original = tracker._search
+    tracker._search = lambda frame: searches.append(1) or original(frame)
+    for number in range(12):
+        moved = neutral.rotate(0, translate=(4 * number, 2 * number), fillcolor="white")
+        found = tracker(moved, 0.04)
+    expected = detector.detect(moved)[0].landmarks
+    eyes = np.linalg.norm(expected[0] - expected[1])
+    assert len(searches) == 1
+    assert np.linalg.norm(found - expected, axis=1).max() < 0.12 * eyes
+
+
+def test_filter_steadies_what_trembles_and_follows_what_moves():
+    random = np.random.default_rng(0)
+    steady = OneEuroFilter(min_cutoff=1.0, speed=0.1)
+    trembling = np.array([steady(random.normal(0, 1, 3), 0.04) for _ in range(200)])
+    assert trembling[50:].std() < 0.45
+    following = OneEuroFilter(min_cutoff=1.0, speed=0.1)
+    for number in range(100):
+        value = following(np.full(3, 10.0 * number), 0.04)
+    assert abs(value - 990).max() < 15
+
+
+def test_faces_are_chosen_by_index_or_point():
+    faces = [
+        DetectedFace(np.array([left, 0, left + side, side], float), np.zeros((5, 2)), 1.0)
+        for left, side in ((0, 100), (200, 50))
+    ]
+    assert select_face(faces, None, "photo") is faces[0]
+    assert select_face(faces, 1, "photo") is faces[1]
+    assert select_face(faces, (210, 10), "photo") is faces[1]
+    assert select_face(faces, (160, 30), "photo") is faces[1]  # the nearest
+    with pytest.raises(ValueError, match=r"photo: face=2, but 2 found"):
+        select_face(faces, 2, "photo")
+    for wrong in ("left", True, (1, 2, 3), -1):
+        with pytest.raises(ValueError, match="face"):
+            select_face(faces, wrong, "photo")
