@@ -15,6 +15,8 @@ from ..face_detection_tergan import NoFaceFoundError
 from ..pipeline_tergan import TerGanPipeline
 from .contact_sheet import save_contact_sheet
 from .held_out import held_out_photos
+from .judged import judge_edits
+from .judges import find_judges
 from .recognition import measure_recognition
 from .transfer import draw_pairs, measure_gain
 
@@ -25,6 +27,7 @@ def main():
     parser.add_argument("--data_root", required=True, help="folder the run's data paths start from")
     parser.add_argument("--output_dir", default="runs/evaluation", help="where results.json and the pictures go")
     parser.add_argument("--pairs", type=int, default=420, help="pairs for the expression gain")
+    parser.add_argument("--judges", help="folder with independent judges' weights, see tergan_hf/evaluation/judges.py")
     options = parser.parse_args()
     output = Path(options.output_dir)
     output.mkdir(parents=True, exist_ok=True)
@@ -42,6 +45,8 @@ def main():
             measured["expression_gain"] = transfer_report(pipe, photos, source, groups, options.pairs, name, output)
         elif source.align:
             draw_uses(pipe, photos, output / f"{name}_uses.png")
+            if options.judges:
+                measured["judged"] = judge_report(pipe, photos, options.judges, output)
     (output / "results.json").write_text(json.dumps(results, indent=2))
     print(f"Wrote {output / 'results.json'} and the pictures beside it")
 
@@ -70,6 +75,17 @@ def transfer_report(pipe, photos, source, groups, count, name, output) -> dict:
             measured["accuracy_nothing_seen"] = report.accuracy
             print(f"{name}: accuracy {report.accuracy:.4f} on those people")
     return measured
+
+
+def judge_report(pipe: TerGanPipeline, photos, judges: str, output: Path) -> dict:
+    """What independent judges see in edited photos; a line for each label and group."""
+    columns = [column for column in ("gender", "ethnicity") if column in photos.column_names]
+    judged = judge_edits(pipe, photos, *find_judges(judges), columns, output)
+    for kind in ("real", "edits", "groups"):
+        for name, numbers in judged[kind].items():
+            print(f"    {kind} {name}: " + ", ".join(f"{key} {value:.3g}" for key, value in numbers.items()))
+    print(", ".join(f"{key} {judged[key]:.3f}" for key in ("strangers", "leak", "own_smile_gain") if key in judged))
+    return judged
 
 
 def draw_misses(photos, report, path: Path, most: int = 40):
