@@ -55,8 +55,11 @@ def make_head(path: Path, colour=(200, 150, 120), width: float = 0.07, morphs=MO
 
 
 def _texture(colour) -> np.ndarray:
+    """Blotches, so that a movement shows."""
     random = np.random.default_rng(0)
-    return np.clip(np.array(colour) + random.normal(0, 12, (64, 64, 3)), 0, 255).astype(np.uint8)
+    coarse = Image.fromarray(random.integers(-60, 60, (12, 12)).astype(np.float32))
+    blotches = np.asarray(coarse.resize((64, 64), Image.Resampling.BICUBIC))[:, :, None]
+    return np.clip(np.array(colour) + blotches, 0, 255).astype(np.uint8)
 
 
 class _Writer:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from tergan_hf.data.sampling import Chips
 from tergan_hf.training.finalize import balanced_weights, fit_classifier, prototypes
 
 
@@ -34,19 +33,7 @@ def test_prototypes_are_means_over_the_surest_quarter():
 
 
 def test_weights_balance_classes_first_and_sets_within_them():
-    def chips(name, labels, weight):
-        count = len(labels)
-        return Chips(
-            name,
-            list(range(count)),
-            np.array(labels),
-            np.zeros(count),
-            np.zeros(count),
-            np.zeros((count, 2, 3)),
-            weight,
-        )
-
-    first, second = balanced_weights([chips("a", [0, 0, 0, 1], 1.0), chips("b", [0], 3.0)], 2)
+    first, second = balanced_weights([np.array([0, 0, 0, 1]), np.array([0])], [1.0, 3.0], 2)
     assert first.sum() + second.sum() == pytest.approx(1)
     assert first[3] == pytest.approx(0.5)
     assert second[0] == pytest.approx(0.5 * 3 / 4)

@@ -169,4 +169,4 @@ def test_exact_flow_turns_the_target_into_the_truth(rendered):
     miss = (warp(target, flow) - truth).abs().mean(1, keepdim=True)
     still = (target - truth).abs().mean(1, keepdim=True)
     moved = (flow.abs().amax(1, keepdim=True) > 0.02) & known
-    assert miss[moved].mean() < 0.6 * still[moved].mean()
+    assert miss[moved].mean() < 0.5 * still[moved].mean()

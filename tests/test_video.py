@@ -137,10 +137,10 @@ def test_tracker_follows_between_detections(embedded_pipeline, neutral):
 
 def test_filter_steadies_what_trembles_and_follows_what_moves():
     random = np.random.default_rng(0)
-    steady = OneEuroFilter(min_cutoff=1.0, speed=0.1)
+    steady = OneEuroFilter(min_cutoff=1.0, speed=0.02)
     trembling = np.array([steady(random.normal(0, 1, 3), 0.04) for _ in range(200)])
     assert trembling[50:].std() < 0.45
-    following = OneEuroFilter(min_cutoff=1.0, speed=0.1)
+    following = OneEuroFilter(min_cutoff=1.0, speed=0.02)
     for number in range(100):
         value = following(np.full(3, 10.0 * number), 0.04)
     assert abs(value - 990).max() < 15

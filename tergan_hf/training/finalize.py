@@ -15,16 +15,25 @@ from .arguments import TrainingArguments
 from .monitoring import aligned_crops
 
 
+MOST_PHOTOS = 6000  # of a set; the fit has a few hundred numbers to find
+
+
+def choose_rows(chips: Chips, most: int = MOST_PHOTOS) -> np.ndarray:
+    """All rows of a set, or as many as it takes, at random but always the same."""
+    if len(chips) <= most:
+        return np.arange(len(chips))
+    return np.sort(np.random.default_rng(0).choice(len(chips), most, replace=False))
+
+
 @torch.no_grad()
-def embed_expressions(model: TerGanModel, chips: Chips, batch_size: int = 256) -> torch.Tensor:
-    """f(e) of every photo of a set and of its mirror image, (2N, expression_embedding_size)."""
-    device = model.device
+def embed_expressions(model: TerGanModel, chips: Chips, rows: np.ndarray, batch_size: int = 256) -> torch.Tensor:
+    """f(e) of some photos of a set and of their mirror images, (2 · rows, expression_embedding_size)."""
     embeddings = []
+    size = model.config.expression_image_size
     for start in tqdm(
-        range(0, len(chips), batch_size), desc=f"f(e) of {chips.name}", dynamic_ncols=True, mininterval=5
+        range(0, len(rows), batch_size), desc=f"f(e) of {chips.name}", dynamic_ncols=True, mininterval=5
     ):
-        rows = np.arange(start, min(start + batch_size, len(chips)))
-        crops = aligned_crops(chips, rows, model.config.image_size, device)
+        crops = aligned_crops(chips, rows[start : start + batch_size], size, model.device)
         embeddings.append(torch.stack([model.encode_expression(crops), model.encode_expression(crops.flip(3))], dim=1))
     return torch.cat(embeddings).flatten(0, 1).float()
 
@@ -58,16 +67,16 @@ def fit_classifier(embeddings: torch.Tensor, labels: torch.Tensor, weights: torc
     return weight, layer.bias.detach() - weight @ mean
 
 
-def balanced_weights(sets: list[Chips], num_labels: int) -> list[np.ndarray]:
+def balanced_weights(labels: list[np.ndarray], set_weights: list[float], num_labels: int) -> list[np.ndarray]:
     """(N,) per set: the balance stage 1 draws with, every class equally often, sets by their weight, all summing to
     1."""
-    weights = [np.zeros(len(chips)) for chips in sets]
+    weights = [np.zeros(len(own)) for own in labels]
     for label in range(num_labels):
-        having = [(number, chips.expressions == label) for number, chips in enumerate(sets)]
+        having = [(number, own == label) for number, own in enumerate(labels)]
         having = [(number, rows) for number, rows in having if rows.any()]
-        total = sum(sets[number].weight for number, _ in having)
+        total = sum(set_weights[number] for number, _ in having)
         for number, rows in having:
-            weights[number][rows] = sets[number].weight / total / rows.sum()
+            weights[number][rows] = set_weights[number] / total / rows.sum()
     whole = sum(column.sum() for column in weights)
     return [column / whole for column in weights]
 
@@ -95,11 +104,19 @@ def finalize(model: TerGanModel, sets: list[Chips]) -> TerGanModel:
     the ones the decoder has learnt from; only where they have no photo of the class, from the others."""
     model.eval()
     num_labels = model.config.num_labels
-    embeddings = [embed_expressions(model, chips) for chips in sets]
-    labels = [torch.from_numpy(chips.expressions).repeat_interleave(2).to(model.device) for chips in sets]
+    rows = [choose_rows(chips) for chips in sets]
+    embeddings = [embed_expressions(model, chips, chosen) for chips, chosen in zip(sets, rows)]
+    labels = [
+        torch.from_numpy(chips.expressions[chosen]).repeat_interleave(2).to(model.device)
+        for chips, chosen in zip(sets, rows)
+    ]
     weights = [
         torch.from_numpy(column).float().repeat_interleave(2).to(model.device) / 2
-        for column in balanced_weights(sets, num_labels)
+        for column in balanced_weights(
+            [chips.expressions[chosen] for chips, chosen in zip(sets, rows)],
+            [chips.weight for chips in sets],
+            num_labels,
+        )
     ]
     weight, bias = fit_classifier(torch.cat(embeddings), torch.cat(labels), torch.cat(weights), num_labels)
     with torch.no_grad():

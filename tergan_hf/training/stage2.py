@@ -287,7 +287,7 @@ def train_generator(
         measured = previews.expression_gain(average)
         previews.save_sheet(average, f"{arguments.output_dir}/samples/{loop.name}-{step:07d}.png")
         reader = nn.Sequential(average.expression_encoder, objective.recognition_head)
-        for chips in validation_sets:
+        for chips in validation_sets if objective.trains_expression else []:
             measured[f"accuracy_{chips.name}"] = classification_accuracy(reader, chips, config.image_size)
         return measured
 
