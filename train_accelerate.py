@@ -12,6 +12,7 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 
 from tergan_hf import TerGanModel
 from tergan_hf.data.preparation import prepare_sets
+from tergan_hf.hub import PublishError, check_login, push_model, run_tag
 from tergan_hf.training.checkpoints import claim_output_dir
 from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.finalize import finalize, save_model
@@ -43,6 +44,8 @@ def main():
     logging.getLogger("accelerate").setLevel(logging.WARNING)
     if accelerator.is_main_process:
         claim_output_dir(arguments)
+        if arguments.push_to_hub:
+            check_login()  # now, not after hours of training
     config = arguments.model_config()
     sets = prepare_sets(
         accelerator, arguments.sources, arguments.resolve, config.expressions, config.image_size, arguments.split_seed
@@ -64,6 +67,11 @@ def main():
         model.to(accelerator.device)
         save_model(finalize(model, sets.training), arguments, sets.kept_out, output / "model")
         print(f"Saved to {output / 'model'}")
+        if arguments.push_to_hub:
+            address = push_model(
+                output / "model", arguments.hub_model_id, arguments.hub_private_repo, tag=run_tag(output)
+            )
+            print(f"Published as {address}")
     accelerator.wait_for_everyone()
     accelerator.end_training()
 
@@ -79,7 +87,7 @@ def choose_precision(wanted: str) -> str:
 if __name__ == "__main__":
     try:
         main()
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
+    except (FileNotFoundError, FileExistsError, ValueError, PublishError) as error:
         # Bad data and contradictory settings: the message says which.
         logging.getLogger(__name__).debug("", exc_info=True)
         sys.exit(f"train_accelerate.py: {error}")

@@ -70,7 +70,9 @@ class TerGanPipeline:
         """
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        model = TerGanModel.from_pretrained(pretrained_model_name_or_path, **kwargs).to(device)
+        # Never a pickle, which may run anything when it is opened.
+        model = TerGanModel.from_pretrained(pretrained_model_name_or_path, **{"use_safetensors": True, **kwargs})
+        model = model.to(device)
         return cls(model, TerGanImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs))
 
     @property

@@ -67,6 +67,8 @@ class TrainingArguments:
         output_dir: checkpoints, logs, samples, and the result in `model/`.
         pretrained: a saved model, a folder or an id on the Hub, whose weights to start from; a stage of 0 steps leaves
             them as they are. Tensors of another shape than this run's are not taken over.
+        push_to_hub: publish the result as `hub_model_id` (`owner/name`), tagged with the run's folder name.
+            `hub_private_repo` makes a new repository private.
         workers: processes that load data; -1 is none on a CPU, whose cores are busy, and up to 8 beside a GPU.
         mixed_precision: `auto` is bf16 on a GPU that has it, fp32 elsewhere.
         resume_from_checkpoint: a checkpoint folder, or `latest`.
@@ -81,6 +83,9 @@ class TrainingArguments:
     split_seed: int = 0
     mixed_precision: str = "auto"
     pretrained: str | None = None
+    push_to_hub: bool = False
+    hub_model_id: str | None = None
+    hub_private_repo: bool | None = None
     workers: int = -1
     checkpointing_steps: int = 1000
     checkpoints_kept: int = 2
@@ -102,6 +107,8 @@ class TrainingArguments:
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError(f"two sources have the same name: {names}")
+        if self.push_to_hub and not self.hub_model_id:
+            raise ValueError("push_to_hub needs hub_model_id, for example --hub_model_id me/ter-gan")
 
     def model_config(self, **overrides) -> TerGanConfig:
         """The preset with the changes of `model`, then `overrides`."""

@@ -50,6 +50,8 @@ def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
     parser.add_argument("--output_dir", help="where checkpoints, logs and the model go")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--resume_from_checkpoint", help="a checkpoint folder, or 'latest'")
+    parser.add_argument("--push_to_hub", action="store_true", default=None, help="publish the result")
+    parser.add_argument("--hub_model_id", help="owner/name to publish it as")
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="overrides",
         help="change any value of the YAML file, for example generator_stage.steps=100 sources.0.weight=2",
@@ -60,7 +62,7 @@ def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
             values = yaml.safe_load(file)
         if not isinstance(values, dict):
             raise ValueError(f"{options.config} does not hold a mapping")
-        for name in ("data_root", "output_dir", "seed", "resume_from_checkpoint"):
+        for name in ("data_root", "output_dir", "seed", "resume_from_checkpoint", "push_to_hub", "hub_model_id"):
             if getattr(options, name) is not None:
                 values[name] = getattr(options, name)
         for override in options.overrides:

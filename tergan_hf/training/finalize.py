@@ -143,6 +143,7 @@ def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[
     size = model.config.image_size
     TerGanImageProcessor(size={"height": size, "width": size}).save_pretrained(folder)
     record = {**arguments.to_dict(), "kept_out": kept_out}
-    for of_one_machine in ("data_root", "output_dir", "resume_from_checkpoint"):
+    publishing = ("push_to_hub", "hub_model_id", "hub_private_repo")
+    for of_one_machine in ("data_root", "output_dir", "resume_from_checkpoint", *publishing):
         del record[of_one_machine]
     (folder / "training.yaml").write_text(yaml.safe_dump(record, sort_keys=False))

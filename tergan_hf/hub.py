@@ -1,0 +1,206 @@
+"""Publishing: `python -m tergan_hf.hub push weights/ter-gan org/ter-gan`, `... push-space org/ter-gan-demo`.
+
+A model repository holds all it takes to be loaded without this package: the weights, and the flat modules of this
+package as remote code, named in `auto_map` and `custom_pipelines`.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+from .transfer_pipeline_tergan import TASK, FacialExpressionTransferPipeline
+
+
+PACKAGE = Path(__file__).parent
+ROOT = PACKAGE.parent
+WEIGHT_FILES = ("config.json", "preprocessor_config.json", "training.yaml")
+AUTO_MAP = {
+    "AutoConfig": "configuration_tergan.TerGanConfig",
+    "AutoModel": "modeling_tergan.TerGanModel",
+    "AutoModelForImageClassification": "modeling_tergan.TerGanForImageClassification",
+}
+IMAGE_PROCESSOR = "image_processing_tergan.TerGanImageProcessor"
+CUSTOM_PIPELINES = {
+    TASK: {
+        "impl": f"{FacialExpressionTransferPipeline.__module__.split('.')[-1]}.FacialExpressionTransferPipeline",
+        "pt": ["AutoModel"],
+        "type": "image",
+    }
+}
+SPACE_PARTS = ("app.py", "requirements.txt", "README.md", "LICENSE", "assets", "tergan_hf", "weights")
+
+
+class PublishError(RuntimeError):
+    """Something is missing that publishing needs. The message says what to do."""
+
+
+def write_model_repository(weights: str | Path, folder: str | Path) -> Path:
+    """
+    Lay out a model repository.
+
+    Args:
+        weights: folder `save_pretrained` wrote.
+        folder: where to; made where needed.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        PublishError: the weights are incomplete.
+    """
+    weights, folder = Path(weights), Path(folder)
+    tensors = sorted(weights.glob("model*.safetensors*"))
+    missing = [name for name in WEIGHT_FILES[:2] if not (weights / name).is_file()]
+    if missing or not tensors:
+        lacking = ", ".join(missing + ([] if tensors else ["model.safetensors"]))
+        raise PublishError(f"{weights} is no saved model: it has no {lacking}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in [*tensors, *(weights / name for name in WEIGHT_FILES)]:
+        if path.is_file():
+            shutil.copy(path, folder / path.name)
+    for module in sorted(PACKAGE.glob("*_tergan.py")) + [PACKAGE / "torchvision_compat.py"]:
+        shutil.copy(module, folder / module.name)
+    _change_json(folder / "config.json", {"auto_map": AUTO_MAP, "custom_pipelines": CUSTOM_PIPELINES})
+    _change_json(folder / "preprocessor_config.json", {"auto_map": {"AutoImageProcessor": IMAGE_PROCESSOR}})
+    for source, name in ((ROOT / "model_card.md", "README.md"), (ROOT / "LICENSE", "LICENSE")):
+        if source.is_file():
+            shutil.copy(source, folder / name)
+    if (ROOT / "assets").is_dir():
+        shutil.copytree(ROOT / "assets", folder / "assets", dirs_exist_ok=True)
+    return folder
+
+
+def push_model(
+    weights: str | Path,
+    repo_id: str,
+    private: bool | None = None,
+    revision: str | None = None,
+    tag: str | None = None,
+    token: str | None = None,
+) -> str:
+    """
+    Publish saved weights, with code, card, licence and example photos. Repeating an interrupted push completes it:
+    files that have arrived are not sent again, and nothing shows before all have.
+
+    Args:
+        weights: folder `save_pretrained` wrote.
+        repo_id: `owner/name`; the repository is made where there is none.
+        private: of a new repository.
+        revision: a branch to push to, made where there is none.
+        tag: a name for this state, for example of the training run.
+
+    Returns:
+        the address of the commit.
+
+    Raises:
+        PublishError: incomplete weights, or no token.
+        huggingface_hub.errors.HfHubHTTPError: what the Hub refuses.
+    """
+    api = check_login(token)
+    with tempfile.TemporaryDirectory() as folder:
+        write_model_repository(weights, folder)
+        return _upload(api, folder, repo_id, "model", private, revision, tag, "Weights, code and card")
+
+
+def push_space(
+    repo_id: str, model_id: str | None = None, private: bool | None = None, token: str | None = None
+) -> str:
+    """
+    Publish the app as a Gradio Space.
+
+    Args:
+        repo_id: `owner/name`.
+        model_id: the model on the Hub it opens (`TERGAN_MODEL`); default: the weights it brings.
+
+    Returns, raises:
+        as `push_model`.
+    """
+    api = check_login(token)
+    absent = [part for part in SPACE_PARTS if not (ROOT / part).exists()]
+    if absent:
+        raise PublishError(f"push-space needs a checkout of the repository; {ROOT} has no {', '.join(absent)}")
+    ignored = ["**/__pycache__/**", "*.pyc", "*.pyi", "*.egg-info/*"]
+    api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+    if model_id:
+        api.add_space_variable(repo_id, "TERGAN_MODEL", model_id)
+    parts = [part if (ROOT / part).is_file() else f"{part}/**" for part in SPACE_PARTS]
+    commit = api.upload_folder(
+        repo_id=repo_id, repo_type="space", folder_path=ROOT, allow_patterns=parts, ignore_patterns=ignored,
+        commit_message="App",
+    )  # fmt: skip
+    return str(commit.commit_url)
+
+
+def _upload(api: HfApi, folder: str, repo_id: str, kind: str, private, revision, tag, message: str) -> str:
+    api.create_repo(repo_id, repo_type=kind, private=private, exist_ok=True)
+    if revision:
+        api.create_branch(repo_id, branch=revision, repo_type=kind, exist_ok=True)
+    commit = api.upload_folder(
+        repo_id=repo_id, repo_type=kind, folder_path=folder, revision=revision, commit_message=message
+    )
+    if tag:
+        api.create_tag(repo_id, tag=tag, revision=commit.oid, repo_type=kind, exist_ok=True)
+    return str(commit.commit_url)
+
+
+def check_login(token: str | None = None) -> HfApi:
+    """
+    A client of the Hub that knows who we are.
+
+    Raises:
+        PublishError: there is no token.
+    """
+    api = HfApi(token=token)
+    try:
+        api.whoami()
+    except LocalTokenNotFoundError as error:
+        raise PublishError(
+            "publishing needs a token: run `hf auth login`, or set HF_TOKEN to one with write access "
+            "(https://huggingface.co/settings/tokens)"
+        ) from error
+    return api
+
+
+def _change_json(path: Path, changes: dict):
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**values, **changes}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def run_tag(output_dir: str | Path) -> str:
+    """A tag for a training run: its folder's name, in the letters a Git tag may have."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(output_dir).name).strip("-.") or "run"
+
+
+def main(argv: list[str] | None = None):
+    parser = argparse.ArgumentParser(prog="python -m tergan_hf.hub", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    push = commands.add_parser("push", help="weights, code, card, example photos → a model repository")
+    push.add_argument("weights", help="folder that save_pretrained or the trainer wrote")
+    push.add_argument("repo_id", help="owner/name")
+    push.add_argument("--revision", help="branch to push to")
+    push.add_argument("--tag", help="name for this state")
+    space = commands.add_parser("push-space", help="the app → a Gradio Space")
+    space.add_argument("repo_id", help="owner/name")
+    space.add_argument("--model", help="model on the Hub that the Space opens; default: the weights it brings")
+    for command in (push, space):
+        command.add_argument("--private", action="store_true", default=None, help="make a new repository private")
+    options = parser.parse_args(argv)
+    try:
+        if options.command == "push":
+            address = push_model(options.weights, options.repo_id, options.private, options.revision, options.tag)
+        else:
+            address = push_space(options.repo_id, options.model, options.private)
+    except (PublishError, HfHubHTTPError, ValueError) as error:
+        sys.exit(f"tergan_hf.hub: {error}")
+    print(address)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+"""A Hub on this machine: as much of its HTTP interface as `huggingface_hub` needs to create, push, tag, download."""
+
+import base64
+import hashlib
+import json
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+
+DATE = "2026-01-01T00:00:00.000Z"
+TOKEN = "hf_loopback"
+LARGE = (".safetensors", ".parquet", ".jpg", ".png")
+
+
+@dataclass
+class Repository:
+    """Files by commit, commits by branch or tag."""
+
+    private: bool
+    sdk: str | None = None
+    commits: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
+    refs: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def add(self, branch: str, files: dict[str, bytes]) -> str:
+        commit = hashlib.sha1(f"{id(self)}:{len(self.commits)}".encode()).hexdigest()
+        self.commits.append((commit, files))
+        self.refs[branch] = commit
+        return commit
+
+    def at(self, revision: str) -> tuple[str, dict[str, bytes]] | None:
+        commit = self.refs.get(revision) or self.tags.get(revision) or revision
+        return next(((name, files) for name, files in self.commits if name == commit), None)
+
+
+def problem(status: int, code: str, message: str) -> JSONResponse:
+    return JSONResponse({"error": message}, status, {"X-Error-Code": code, "X-Error-Message": message})
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def is_large(path: str) -> bool:
+    return path.endswith(LARGE)
+
+
+class LoopbackHub:
+    """
+    Serves until closed.
+
+    Args (attributes a test may set):
+        stall: an event that large uploads wait for once they have begun, to cut a push off in its middle.
+    """
+
+    def __init__(self):
+        self.repositories: dict[tuple[str, str], Repository] = {}
+        self.large: dict[str, bytes] = {}
+        self.variables: dict[str, dict[str, str]] = {}
+        self.stall: threading.Event | None = None
+        self.uploads_begun = threading.Event()
+        self.uploads: list[str] = []
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self._server = uvicorn.Server(uvicorn.Config(self._app(), host="127.0.0.1", port=self.port, log_level="error"))
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.02)
+
+    def close(self):
+        if self.stall:
+            self.stall.set()
+        self._server.should_exit = True
+        self._thread.join(timeout=5)
+
+    def files(self, repo_id: str, kind: str = "model", revision: str = "main") -> dict[str, bytes]:
+        return self.repositories[kind, repo_id].at(revision)[1]
+
+    def _app(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.get("/api/whoami-v2")
+        def whoami(request: Request):
+            if request.headers.get("authorization") != f"Bearer {TOKEN}":
+                return problem(401, "Unauthorized", "Invalid user token.")
+            return {"type": "user", "id": "1", "name": "me", "orgs": [{"name": "org", "type": "org"}],
+                    "auth": {"type": "access_token", "accessToken": {"role": "write"}}}  # fmt: skip
+
+        @app.post("/api/validate-yaml")
+        def validate():
+            return {"errors": [], "warnings": []}
+
+        @app.post("/api/repos/create")
+        async def create(request: Request):
+            asked = await request.json()
+            kind, repo_id = asked.get("type") or "model", f"{asked.get('organization') or 'me'}/{asked['name']}"
+            address = f"{self.endpoint}/{'' if kind == 'model' else kind + 's/'}{repo_id}"
+            if (kind, repo_id) in self.repositories:
+                return JSONResponse({"error": "You already created this repo", "url": address}, 409)
+            private = bool(asked.get("private")) or asked.get("visibility") == "private"
+            repository = self.repositories[kind, repo_id] = Repository(private, asked.get("sdk"))
+            repository.add("main", {})
+            return {"url": address, "name": repo_id, "id": repo_id}
+
+        @app.api_route("/api/{kind}/{owner}/{name}", methods=["GET"])
+        @app.api_route("/api/{kind}/{owner}/{name}/{verb}", methods=["GET", "POST"])
+        @app.api_route("/api/{kind}/{owner}/{name}/{verb}/{revision}", methods=["GET", "POST"])
+        @app.api_route("/api/{kind}/{owner}/{name}/{verb}/{revision}/{path:path}", methods=["GET", "POST"])
+        async def repository_api(
+            request: Request, kind: str, owner: str, name: str, verb: str = "", revision: str = "main", path: str = ""
+        ):
+            repo_id = f"{owner}/{name}"
+            repository = self.repositories.get((kind.removesuffix("s"), repo_id))
+            if repository is None:
+                return problem(404, "RepoNotFound", "Repository not found")
+            body = await request.body()
+            asked = (
+                json.loads(body) if body and verb in ("tag", "branch", "preupload", "paths-info", "variables") else {}
+            )
+            if verb == "branch":
+                start = repository.at(asked.get("startingPoint") or "main")
+                if revision in repository.refs:
+                    return problem(409, "Conflict", "Reference already exists")
+                repository.refs[revision] = start[0]
+                return {}
+            if verb == "tag":
+                repository.tags[asked["tag"]] = repository.at(revision)[0]
+                return {}
+            if verb == "variables":
+                self.variables.setdefault(repo_id, {})[asked["key"]] = asked["value"]
+                return {}
+            found = repository.at(revision)
+            if found is None:
+                return problem(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            commit, files = found
+            if verb in ("", "revision"):
+                return {
+                    "_id": "1", "id": repo_id, "modelId": repo_id, "sha": commit, "private": repository.private,
+                    "disabled": False, "gated": False, "author": owner, "tags": [], "downloads": 0, "likes": 0,
+                    "lastModified": DATE, "createdAt": DATE, "sdk": repository.sdk,
+                    "siblings": [{"rfilename": file} for file in sorted(files)],
+                }  # fmt: skip
+            if verb == "refs":
+                return {
+                    "branches": [
+                        {"name": b, "ref": f"refs/heads/{b}", "targetCommit": c} for b, c in repository.refs.items()
+                    ],
+                    "tags": [
+                        {"name": t, "ref": f"refs/tags/{t}", "targetCommit": c} for t, c in repository.tags.items()
+                    ],
+                    "converts": [],
+                }
+            if verb == "commits":
+                return [
+                    {"id": name, "title": "", "message": "", "authors": [], "date": DATE}
+                    for name, _ in reversed(repository.commits)
+                ]
+            if verb == "discussions":
+                return {"discussions": [], "count": 0, "start": 0}
+            if verb == "tree":
+                return [self._entry(file, data) for file, data in sorted(files.items()) if file.startswith(path)]
+            if verb == "paths-info":
+                return [self._entry(file, files[file]) for file in asked["paths"] if file in files]
+            if verb == "preupload":
+                return {
+                    "files": [
+                        {
+                            "path": file["path"], "shouldIgnore": False,
+                            "uploadMode": "lfs" if is_large(file["path"]) else "regular",
+                            "oid": self._identifier(file["path"], files.get(file["path"])),
+                        }
+                        for file in asked["files"]
+                    ]
+                }  # fmt: skip
+            if verb == "commit":
+                return self._commit(repository, revision, dict(files), body, repo_id)
+            return problem(404, "NotFound", f"no '{verb}' here")
+
+        @app.post("/{prefix:path}.git/info/lfs/objects/batch")
+        async def batch(request: Request):
+            objects = []
+            for entry in (await request.json())["objects"]:
+                upload = {"upload": {"href": f"{self.endpoint}/large/{entry['oid']}", "header": {}}}
+                objects.append(
+                    {**entry, "authenticated": True, **({} if entry["oid"] in self.large else {"actions": upload})}
+                )
+            return JSONResponse({"transfer": "basic", "objects": objects}, media_type="application/vnd.git-lfs+json")
+
+        @app.put("/large/{oid}")
+        async def store(request: Request, oid: str):
+            data = await request.body()
+            self.uploads_begun.set()
+            if self.stall is not None:
+                while not self.stall.is_set():
+                    await _sleep(0.02)
+                return Response(status_code=500)
+            if hashlib.sha256(data).hexdigest() != oid:
+                return problem(400, "BadRequest", "wrong sha256")
+            self.large[oid] = data
+            self.uploads.append(oid)
+            return Response()
+
+        @app.api_route("/{owner}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
+        @app.api_route("/{kind}/{owner}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
+        def resolve(request: Request, owner: str, name: str, revision: str, path: str, kind: str = "models"):
+            repository = self.repositories.get((kind.removesuffix("s"), f"{owner}/{name}"))
+            if repository is None:
+                return problem(404, "RepoNotFound", "Repository not found")
+            found = repository.at(revision)
+            if found is None:
+                return problem(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            commit, files = found
+            headers = {"X-Repo-Commit": commit}
+            if path not in files:
+                return Response("Entry not found", 404, {**headers, "X-Error-Code": "EntryNotFound"})
+            data = files[path]
+            headers |= {"ETag": f'"{self._identifier(path, data)}"', "Content-Length": str(len(data))}
+            if is_large(path):
+                headers |= {"X-Linked-Etag": f'"{self._identifier(path, data)}"', "X-Linked-Size": str(len(data))}
+            return Response(b"" if request.method == "HEAD" else data, headers=headers)
+
+        return app
+
+    def _commit(self, repository: Repository, branch: str, files: dict[str, bytes], body: bytes, repo_id: str):
+        for line in body.splitlines():
+            operation = json.loads(line)
+            value = operation["value"]
+            if operation["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif operation["key"] == "lfsFile":
+                if value["oid"] not in self.large:
+                    return problem(400, "BadRequest", "large file missing")
+                files[value["path"]] = self.large[value["oid"]]
+            elif operation["key"] == "deletedFile":
+                files.pop(value["path"], None)
+        commit = repository.add(branch, files)
+        address = f"{self.endpoint}/{repo_id}/commit/{commit}"
+        return {"success": True, "commitOid": commit, "commitUrl": address, "hookOutput": ""}
+
+    @staticmethod
+    def _identifier(path: str, data: bytes | None) -> str | None:
+        if data is None:
+            return None
+        return hashlib.sha256(data).hexdigest() if is_large(path) else digest(data)
+
+    def _entry(self, path: str, data: bytes) -> dict:
+        entry = {"type": "file", "path": path, "size": len(data), "oid": digest(data)}
+        if is_large(path):
+            entry["lfs"] = {"oid": self._identifier(path, data), "size": len(data), "pointerSize": 134}
+        return entry
+
+
+async def _sleep(seconds: float):
+    import asyncio
+
+    await asyncio.sleep(seconds)

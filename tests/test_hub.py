@@ -1,0 +1,254 @@
+"""Push and load through a Hub on this machine, by huggingface_hub's own client."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
+from tergan_hf.hub import PublishError, run_tag, write_model_repository
+
+from .conftest import EXAMPLES, ROOT, TINY
+from .loopback_hub import TOKEN, LoopbackHub
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(1)
+    model = TerGanModel(TerGanConfig.photo(**TINY))
+    for tensor in model.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand_like(tensor) * 0.2 - 0.05 + 0.2 * (tensor.ndim < 2))
+    folder = tmp_path_factory.mktemp("weights")
+    model.save_pretrained(folder)
+    TerGanImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    (folder / "training.yaml").write_text("preset: photo\n")
+    return folder
+
+
+@pytest.fixture
+def hub():
+    served = LoopbackHub()
+    yield served
+    served.close()
+
+
+def environment(hub, home, **changes):
+    values = {
+        **os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(home), "HF_TOKEN": TOKEN,
+        "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1", **changes,
+    }  # fmt: skip
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def push(hub, home, *arguments, check=True, **changes):
+    done = subprocess.run(
+        [sys.executable, "-m", "tergan_hf.hub", *map(str, arguments)],
+        cwd=ROOT, env=environment(hub, home, **changes), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
+
+
+STRANGER = """
+import sys
+sys.modules["tergan_hf"] = None  # an editable install would make it importable
+from tergan_shim import ensure
+ensure()
+from transformers import AutoImageProcessor, AutoModel, AutoModelForImageClassification, pipeline
+from safetensors.torch import load_file
+import torch
+from PIL import Image
+repo, saved, photo, smile, options = sys.argv[1], load_file(sys.argv[2]), sys.argv[3], sys.argv[4], eval(sys.argv[5])
+model = AutoModel.from_pretrained(repo, trust_remote_code=True, **options)
+assert set(model.state_dict()) == set(saved)
+assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in saved.items())
+classifier = AutoModelForImageClassification.from_pretrained(repo, trust_remote_code=True, **options)
+assert all(torch.equal(tensor, saved[name]) for name, tensor in classifier.state_dict().items())
+processor = AutoImageProcessor.from_pretrained(repo, trust_remote_code=True, **options)
+assert processor.size["height"] == 32, processor
+answer = pipeline("image-classification", model=repo, trust_remote_code=True, **options)(Image.open(photo))
+assert abs(sum(entry["score"] for entry in answer)) <= 1.001, answer
+transfer = pipeline(model=repo, trust_remote_code=True, **options)
+assert type(transfer).__name__ == "FacialExpressionTransferPipeline"
+edited = transfer(photo, expression="happiness")
+assert edited.size == Image.open(photo).size
+both = transfer([photo, smile], expression=smile, intensity=0.5)
+assert [image.size for image in both] == [Image.open(photo).size] * 2
+try:
+    transfer(photo)
+except ValueError as error:
+    assert "expression is missing" in str(error)
+else:
+    raise AssertionError("no expression, no error")
+print("all there")
+"""
+
+
+def stranger(hub, tmp_path, weights, repo="org/ter-gan", options="{}"):
+    """The whole list of doors, in a process that cannot import this package."""
+    shim = tmp_path / "shim"
+    shim.mkdir(exist_ok=True)
+    # Their torchvision may be as broken as this machine's: only the repair is lent to them.
+    (shim / "torchvision_compat.py").write_text((ROOT / "tergan_hf" / "torchvision_compat.py").read_text())
+    (shim / "tergan_shim.py").write_text("from torchvision_compat import ensure_torchvision as ensure\n")
+    photo, smile = EXAMPLES / "london_014_neutral.jpg", EXAMPLES / "london_099_happiness.jpg"
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGER, repo, str(weights / "model.safetensors"), str(photo), str(smile), options],
+        cwd=shim, env=environment(hub, tmp_path / "home", HF_TOKEN=None, PYTHONPATH=str(shim)),
+        capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "all there" in done.stdout
+
+
+def test_what_is_pushed_works_for_someone_without_the_package(hub, weights, tmp_path):
+    push(hub, tmp_path / "pusher", "push", weights, "org/ter-gan", "--tag", "first")
+    files = hub.files("org/ter-gan")
+    assert files["model.safetensors"] == (weights / "model.safetensors").read_bytes()
+    assert {"README.md", "LICENSE", "training.yaml", "modeling_tergan.py"} <= set(files)
+    assert any(name.startswith("assets/examples/") for name in files)
+    stranger(hub, tmp_path, weights)
+    first = hub.repositories["model", "org/ter-gan"].refs["main"]
+    # Something else is published on top; who pins the revision or the tag does not see it.
+    hub.repositories["model", "org/ter-gan"].add("main", {**files, "config.json": b"{}"})
+    for revision in (first, "first"):
+        stranger(hub, tmp_path, weights, options=repr({"revision": revision}))
+
+
+def test_a_push_cut_off_and_repeated_is_complete(hub, weights, tmp_path):
+    import threading
+
+    hub.stall = threading.Event()
+    command = [sys.executable, "-m", "tergan_hf.hub", "push", str(weights), "org/ter-gan"]
+    begun = subprocess.Popen(command, cwd=ROOT, env=environment(hub, tmp_path), stderr=subprocess.DEVNULL)
+    assert hub.uploads_begun.wait(60)
+    begun.send_signal(signal.SIGKILL)
+    begun.wait()
+    assert "model.safetensors" not in hub.files("org/ter-gan")
+    hub.stall.set()
+    hub.stall = None
+    push(hub, tmp_path, "push", weights, "org/ter-gan")
+    assert hub.files("org/ter-gan")["model.safetensors"] == (weights / "model.safetensors").read_bytes()
+    sent = len(hub.uploads)
+    push(hub, tmp_path, "push", weights, "org/ter-gan")
+    assert len(hub.uploads) == sent  # what is there is not sent again
+
+
+def test_private_repositories_and_branches(hub, weights, tmp_path):
+    push(hub, tmp_path, "push", weights, "org/secret", "--private", "--revision", "trial")
+    repository = hub.repositories["model", "org/secret"]
+    assert repository.private
+    assert "model.safetensors" in hub.files("org/secret", revision="trial")
+    assert "model.safetensors" not in hub.files("org/secret")
+
+
+def test_the_space_brings_all_it_needs(hub, tmp_path):
+    push(hub, tmp_path, "push-space", "org/ter-gan-demo", "--model", "org/ter-gan")
+    files = hub.files("org/ter-gan-demo", kind="space")
+    assert {"app.py", "requirements.txt", "README.md", "weights/ter-gan/model.safetensors", "tergan_hf/hub.py"} <= set(
+        files
+    )
+    assert not [name for name in files if "__pycache__" in name or name.endswith(".pyi") or name.startswith("tests/")]
+    assert files["README.md"].startswith(b"---\ntitle:")
+    assert hub.repositories["space", "org/ter-gan-demo"].sdk == "gradio"
+    assert hub.variables["org/ter-gan-demo"] == {"TERGAN_MODEL": "org/ter-gan"}
+
+
+def test_publishing_without_a_token_says_how_to_log_in(hub, weights, tmp_path):
+    done = push(hub, tmp_path / "nobody", "push", weights, "org/ter-gan", check=False, HF_TOKEN=None)
+    assert done.returncode != 0 and "hf auth login" in done.stderr and "Traceback" not in done.stderr
+
+
+DAMAGE = """
+import json, os, pickle, sys
+from pathlib import Path
+import tergan_hf
+from tergan_hf import TerGanPipeline
+try:
+    TerGanPipeline.from_pretrained(sys.argv[1], device="cpu")
+except Exception as error:
+    print(type(error).__name__, error)
+else:
+    print("LOADED")
+"""
+
+
+class Bomb:
+    """What a pickle may do when it is opened."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        ("nothing there", "model.safetensors"),
+        ("truncated", "rror"),
+        ("wrong sizes", "size"),
+        ("pickle", "model.safetensors"),
+    ],
+)
+def test_damaged_repositories_load_nothing_and_run_nothing(hub, weights, tmp_path, damage, message):
+    import pickle
+
+    from .loopback_hub import Repository
+
+    files = {path.name: path.read_bytes() for path in weights.iterdir()}
+    tensors = files.pop("model.safetensors")
+    if damage == "truncated":
+        files["model.safetensors"] = tensors[: len(tensors) // 2]
+    elif damage == "wrong sizes":
+        files["model.safetensors"] = tensors
+        config = json.loads(files["config.json"])
+        files["config.json"] = json.dumps({**config, "expression_embedding_size": 31}).encode()
+    elif damage == "pickle":
+        files["pytorch_model.bin"] = pickle.dumps(Bomb(tmp_path / "exploded"))
+    repository = hub.repositories["model", "org/damaged"] = Repository(private=False)
+    repository.add("main", files)
+    done = subprocess.run(
+        [sys.executable, "-c", DAMAGE, "org/damaged"], cwd=ROOT, env=environment(hub, tmp_path / "home"),
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "LOADED" not in done.stdout and message in done.stdout, done.stdout
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_wrong_name_and_no_network_are_said(hub, tmp_path):
+    for changes, message in (({}, "org/nowhere"), ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "connect")):
+        done = subprocess.run(
+            [sys.executable, "-c", DAMAGE, "org/nowhere"], cwd=ROOT, env=environment(hub, tmp_path, **changes),
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert "LOADED" not in done.stdout and message in done.stdout, (done.stdout, done.stderr)
+
+
+def test_incomplete_weights_are_not_published(tmp_path):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "config.json").write_text("{}")
+    with pytest.raises(PublishError, match=r"preprocessor_config\.json, model\.safetensors"):
+        write_model_repository(tmp_path / "weights", tmp_path / "repository")
+
+
+def test_the_repository_names_its_own_code(weights, tmp_path):
+    folder = write_model_repository(weights, tmp_path / "repository")
+    config = json.loads((folder / "config.json").read_text())
+    for reference in [*config["auto_map"].values(), *[task["impl"] for task in config["custom_pipelines"].values()]]:
+        module, name = reference.split(".")
+        assert f"class {name}" in (folder / f"{module}.py").read_text()
+    assert load_file(folder / "model.safetensors").keys() == load_file(weights / "model.safetensors").keys()
+
+
+def test_tags_take_the_runs_name():
+    assert run_tag("runs/photo 2/") == "photo-2"
