@@ -15,6 +15,7 @@ from pathlib import Path
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
+from .modeling_tergan import TerGanModel
 from .transfer_pipeline_tergan import TASK, FacialExpressionTransferPipeline
 
 
@@ -41,13 +42,14 @@ class PublishError(RuntimeError):
     """Something is missing that publishing needs. The message says what to do."""
 
 
-def write_model_repository(weights: str | Path, folder: str | Path) -> Path:
+def write_model_repository(weights: str | Path, folder: str | Path, half: bool = False) -> Path:
     """
     Lay out a model repository.
 
     Args:
         weights: folder `save_pretrained` wrote.
         folder: where to; made where needed.
+        half: add the weights in half precision, for `from_pretrained(..., variant="fp16")`.
 
     Returns:
         `folder`.
@@ -65,6 +67,9 @@ def write_model_repository(weights: str | Path, folder: str | Path) -> Path:
     for path in [*tensors, *(weights / name for name in WEIGHT_FILES)]:
         if path.is_file():
             shutil.copy(path, folder / path.name)
+    if half:
+        TerGanModel.from_pretrained(weights, use_safetensors=True).half().save_pretrained(folder, variant="fp16")
+        shutil.copy(weights / "config.json", folder / "config.json")  # the one of full precision
     for module in sorted(PACKAGE.glob("*_tergan.py")) + [PACKAGE / "torchvision_compat.py"]:
         shutil.copy(module, folder / module.name)
     _change_json(folder / "config.json", {"auto_map": AUTO_MAP, "custom_pipelines": CUSTOM_PIPELINES})
@@ -84,6 +89,7 @@ def push_model(
     revision: str | None = None,
     tag: str | None = None,
     token: str | None = None,
+    half: bool = False,
 ) -> str:
     """
     Publish saved weights, with code, card, licence and example photos. Repeating an interrupted push completes it:
@@ -95,6 +101,7 @@ def push_model(
         private: of a new repository.
         revision: a branch to push to, made where there is none.
         tag: a name for this state, for example of the training run.
+        half: add the weights in half precision.
 
     Returns:
         the address of the commit.
@@ -105,7 +112,7 @@ def push_model(
     """
     api = check_login(token)
     with tempfile.TemporaryDirectory() as folder:
-        write_model_repository(weights, folder)
+        write_model_repository(weights, folder, half)
         return _upload(api, folder, repo_id, "model", private, revision, tag, "Weights, code and card")
 
 
@@ -186,6 +193,7 @@ def main(argv: list[str] | None = None):
     push.add_argument("repo_id", help="owner/name")
     push.add_argument("--revision", help="branch to push to")
     push.add_argument("--tag", help="name for this state")
+    push.add_argument("--half", action="store_true", help='add half precision, for from_pretrained(variant="fp16")')
     space = commands.add_parser("push-space", help="the app → a Gradio Space")
     space.add_argument("repo_id", help="owner/name")
     space.add_argument("--model", help="model on the Hub that the Space opens; default: the weights it brings")
@@ -194,7 +202,9 @@ def main(argv: list[str] | None = None):
     options = parser.parse_args(argv)
     try:
         if options.command == "push":
-            address = push_model(options.weights, options.repo_id, options.private, options.revision, options.tag)
+            address = push_model(
+                options.weights, options.repo_id, options.private, options.revision, options.tag, half=options.half
+            )
         else:
             address = push_space(options.repo_id, options.model, options.private)
     except (PublishError, HfHubHTTPError, ValueError) as error:

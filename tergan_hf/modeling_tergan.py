@@ -256,7 +256,7 @@ class TerGanPhotoDecoder(nn.Module):
 def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """Look up each pixel at an offset: images (B, C, H, W), flow (B, 2, H, W) in `grid_sample`'s [-1, 1] coordinates;
     past the border the edge repeats."""
-    identity = torch.eye(2, 3, device=images.device).expand(len(images), 2, 3)
+    identity = torch.eye(2, 3, device=images.device).expand(images.shape[0], 2, 3)
     grid = F.affine_grid(identity, list(images.shape), align_corners=False)
     grid = grid + flow.float().permute(0, 2, 3, 1)
     return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
@@ -366,8 +366,8 @@ class TerGanModel(TerGanPreTrainedModel):
             return TerGanChange(self.decode(wanted, identity), identity_embedding=identity)
         # One batch through the decoder: in training both halves must share their batch statistics.
         both = self.decode(torch.cat([wanted, own]), torch.cat([identity, identity]))
-        with_wanted, with_own = both.chunk(2)
-        residual = with_wanted - with_own
+        count = identity.shape[0]
+        residual = both[:count] - both[count:]
         return TerGanChange((photo + residual).clamp(-1, 1), None, residual, identity)
 
     def synthesize(

@@ -196,7 +196,7 @@ class Bomb:
         ("nothing there", "model.safetensors"),
         ("truncated", "rror"),
         ("wrong sizes", "size"),
-        ("pickle", "model.safetensors"),
+        ("pickle", "org/damaged"),
     ],
 )
 def test_damaged_repositories_load_nothing_and_run_nothing(hub, weights, tmp_path, damage, message):

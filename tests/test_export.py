@@ -1,0 +1,70 @@
+"""Other formats give the same numbers."""
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tergan_hf import TerGanConfig, TerGanModel
+from tergan_hf.export import export_onnx
+from tergan_hf.hub import write_model_repository
+from tergan_hf.image_processing_tergan import TerGanImageProcessor
+
+from .conftest import TINY
+
+
+@pytest.fixture(scope="module", params=["compact", "photo"])
+def model(request):
+    torch.manual_seed(2)
+    changes = {"image_size": 64, "expression_image_size": 32, "patch_size": 2} if request.param == "photo" else {}
+    model = TerGanModel(getattr(TerGanConfig, request.param)(**{**TINY, **changes})).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+@pytest.fixture(scope="module")
+def crops(model):
+    size = model.config.image_size
+    return torch.rand(3, 3, size, size) * 2 - 1, torch.rand(3, 3, size, size) * 2 - 1
+
+
+def test_onnx_equals_pytorch_for_any_batch(model, crops, tmp_path):
+    paths = export_onnx(model, tmp_path)
+    sessions = {name: onnxruntime.InferenceSession(str(path)) for name, path in paths.items()}
+    source, target = crops
+    with torch.inference_mode():
+        scores = model.classify(model.encode_expression(source)).softmax(1)
+    found = sessions["recognition"].run(None, {"pixel_values": source.numpy()})[0]
+    np.testing.assert_allclose(found, scores.numpy(), atol=1e-5)
+    for count in (1, 3):
+        intensity = torch.linspace(0, 1, count)[:, None]
+        inputs = {"source": source[:count], "target": target[:count], "intensity": intensity}
+        with torch.inference_mode():
+            expected = model(source[:count], target[:count], intensity).pixel_values
+        found = sessions["transfer"].run(None, {name: value.numpy() for name, value in inputs.items()})[0]
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)
+        assert np.abs(found - target[:count].numpy()).max() > 1e-3 or count == 1
+    assert json.loads((tmp_path / "labels.json").read_text()) == model.config.expressions
+
+
+def test_the_model_compiles_without_a_break_in_its_graph(model, crops):
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(*crops).pixel_values, model(*crops).pixel_values, atol=1e-4, rtol=1e-4)
+
+
+def test_half_precision_is_half_as_large_and_nearly_the_same(model, crops, tmp_path):
+    model.save_pretrained(tmp_path / "saved")
+    TerGanImageProcessor().save_pretrained(tmp_path / "saved")
+    folder = write_model_repository(tmp_path / "saved", tmp_path / "repository", half=True)
+    half = load_file(folder / "model.fp16.safetensors")
+    assert {tensor.dtype for tensor in half.values() if tensor.is_floating_point()} == {torch.float16}
+    loaded = TerGanModel.from_pretrained(folder, variant="fp16", dtype=torch.float32).eval()
+    with torch.inference_mode():
+        difference = (loaded(*crops).pixel_values - model(*crops).pixel_values).abs().mean()
+    assert difference < 0.01
