@@ -113,4 +113,5 @@ class _Writer:
             + struct.pack("<II", len(self.data), 0x004E4942)
             + self.data
         )
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks)

@@ -5,14 +5,18 @@ import subprocess
 import sys
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
 from tergan_hf import TerGanModel, TerGanPipeline
+from tergan_hf.rendering.avatars import AvatarSettings, render_avatars
 
 from .conftest import ROOT, TINY
 from .faces import loose_crops, photographed_people, repeatable_people
+from .heads import make_head
+from .loopback_hub import TOKEN, LoopbackHub
 
 
 STAGE = {"steps": 2, "batch_size": 4, "ema_decay": 0.5, "learning_rate": 0.02}
@@ -23,6 +27,10 @@ def run_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     repeatable_people(folder / "avatars.parquet")
     photographed_people(folder / "people")
+    for name in ("A", "B", "C"):
+        make_head(folder / "heads" / f"{name}.glb")
+    settings = AvatarSettings(people=3, sittings=1, photos=7, decks=1, size=48)
+    render_avatars(folder / "heads", folder / "rendered", settings)
     loose_crops(folder / "fer.parquet")
     loose_crops(folder / "fer_validation.parquet", 6)
     config = {
@@ -34,6 +42,7 @@ def run_folder(tmp_path_factory):
                 "group_separator": "+", "validation_fraction": 0.25,
             },
             {"name": "people", "path": "people", "validation_fraction": 0.3},
+            {"name": "rendered", "path": "rendered", "group_column": "heads", "validation_fraction": 0},
             {"name": "fer", "path": "fer.parquet", "align": False, "validation_path": "fer_validation.parquet"},
         ],
         "logging_steps": 1, "evaluation_steps": 2, "checkpointing_steps": 1,
@@ -45,10 +54,17 @@ def run_folder(tmp_path_factory):
     return folder
 
 
-def train(folder, output, *arguments, launcher=("-m", "accelerate.commands.launch", "--num_processes=1", "--cpu")):
+def train(
+    folder,
+    output,
+    *arguments,
+    launcher=("-m", "accelerate.commands.launch", "--num_processes=1", "--cpu"),
+    **environment,
+):
     command = [sys.executable, *launcher, str(ROOT / "train_accelerate.py"), "--config", str(folder / "config.yaml")]
     command += ["--data_root", str(folder), "--output_dir", str(output), *arguments]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "HF_HOME": str(folder / "hf"), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "HF_HOME": str(folder / "hf"), "PYTHONPATH": str(ROOT),
+                   **environment}  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=400)
 
 
@@ -61,7 +77,7 @@ def finished(run_folder):
 
 def test_the_result_loads_and_works(finished, smiling, neutral):
     pipe = TerGanPipeline.from_pretrained(finished / "model", device="cpu")
-    assert pipe.model.config.num_identities == 2 + 5  # heads and people kept out do not count
+    assert pipe.model.config.num_identities == 2 + 5 + 3  # heads and people kept out do not count
     assert pipe.model.expression_prototypes.abs().sum() > 0
     assert pipe.model.classifier.weight.abs().sum() > 0
     assert pipe.transfer(smiling, neutral).size == neutral.size
@@ -87,6 +103,36 @@ def test_resuming_reaches_what_an_unbroken_run_reaches(run_folder, finished):
     apart = {name: float((tensor.float() - resumed[name].float()).abs().max()) for name, tensor in unbroken.items()}
     # Steps are as large as the learning rate: a state that was not restored would show at once.
     assert {name: gap for name, gap in apart.items() if gap > 1e-4 and name.startswith(parts)} == {}
+
+
+def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folder, finished):
+    hub = LoopbackHub()
+    online = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    stages = [f"{name}_stage.steps=0" for name in ("expression", "identity", "generator")]
+    done = train(
+        run_folder, run_folder / "second run", "--set", f"pretrained={finished / 'model'}", *stages,
+        "--push_to_hub", "--hub_model_id", "org/second", **online,
+    )  # fmt: skip
+    hub.close()
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (load_file(folder / "model.safetensors") for folder in (
+        finished / "model", run_folder / "second run" / "model",
+    ))  # fmt: skip
+    assert all(
+        torch.equal(first[name], second[name]) for name in first if name.startswith(("expr", "identity", "dec"))
+    )
+    files = hub.files("org/second", revision="second-run")  # the tag
+    assert files["model.safetensors"] == (run_folder / "second run" / "model" / "model.safetensors").read_bytes()
+    assert not [name for name in files if "discriminator" in name or "checkpoint" in name]
+
+
+def test_publishing_is_checked_before_training(run_folder):
+    done = train(
+        run_folder, run_folder / "unpublished", "--push_to_hub", "--hub_model_id", "me/it",
+        HF_TOKEN="", HF_HOME=str(run_folder / "no token"),
+    )  # fmt: skip
+    assert done.returncode != 0 and "hf auth login" in done.stderr
+    assert not (run_folder / "unpublished" / "stages").exists()
 
 
 def test_two_processes_train_together(run_folder):
