@@ -3,9 +3,14 @@
 `TERGAN_MODEL` names another folder or model id on the Hub; the default is the weights beside this file.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
+
+
+with contextlib.suppress(ImportError):
+    import spaces  # noqa: F401  a ZeroGPU Space wants it before torch
 
 from tergan_hf import TerGanPipeline
 from tergan_hf.demo.examples import ASSETS

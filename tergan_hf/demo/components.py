@@ -5,6 +5,8 @@ import logging
 
 import gradio as gr
 
+from .zero_gpu import on_gpu
+
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +43,14 @@ def intensity_slider() -> gr.Slider:
 
 
 def speaking_to_visitors(function):
-    """Show what the pipeline says of a bad input as a message; of anything else, say that it is our fault."""
+    """Show what the pipeline says of a bad input as a message; of anything else, say that it is our fault. The
+    function runs on a GPU where the Space lends one."""
+    on_device = on_gpu(function)
 
     @functools.wraps(function)
     def wrapped(*inputs):
         try:
-            return function(*inputs)
+            return on_device(*inputs)
         except gr.Error:
             raise
         except (ValueError, FileNotFoundError) as error:
