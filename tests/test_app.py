@@ -174,16 +174,3 @@ def test_unreadable_file_is_a_message(page, tmp_path):
 
 def test_the_page_says_its_output_is_synthetic(page):
     page.get_by_text(re.compile("Everything this page makes is")).first.wait_for()
-
-
-def test_a_zero_gpu_space_is_asked_for_its_gpu(tmp_path):
-    """With the package `spaces` there, every function that runs the model goes through its decorator."""
-    (tmp_path / "spaces.py").write_text(
-        "asked = []\ndef GPU(function):\n    asked.append(function.__name__)\n    return function\n"
-    )
-    code = "import app, spaces; print(sorted(spaces.asked))"
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
-    )
-    assert "['edit', 'recognize', 'transfer']" in done.stdout, done.stderr

@@ -1,0 +1,46 @@
+"""What a Hugging Face Space needs of the repository."""
+
+import os
+import subprocess
+import sys
+
+import gradio
+import yaml
+
+from .conftest import ROOT
+
+
+# The fields and values of https://huggingface.co/docs/hub/spaces-config-reference that the header uses.
+COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+
+
+def header() -> dict:
+    text = (ROOT / "README.md").read_text()
+    assert text.startswith("---\n")
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def test_the_readme_configures_the_space():
+    settings = header()
+    assert settings["sdk"] == "gradio" and settings["sdk_version"] == gradio.__version__
+    assert (ROOT / settings["app_file"]).is_file()
+    assert {settings["colorFrom"], settings["colorTo"]} <= COLOURS
+    assert len(settings["short_description"]) <= 60
+    assert isinstance(settings["python_version"], str)
+
+
+def test_requirements_pin_the_gradio_of_the_space():
+    assert f"gradio=={header()['sdk_version']}" in (ROOT / "requirements.txt").read_text().split()
+
+
+def test_a_zero_gpu_space_is_asked_for_its_gpu(tmp_path):
+    """With the package `spaces` there, every function that runs the model goes through its decorator."""
+    (tmp_path / "spaces.py").write_text(
+        "asked = []\ndef GPU(function):\n    asked.append(function.__name__)\n    return function\n"
+    )
+    code = "import app, spaces; print(sorted(spaces.asked))"
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
+    )
+    assert "['edit', 'recognize', 'transfer']" in done.stdout, done.stderr
