@@ -167,9 +167,14 @@ class LoopbackHub:
             if verb == "discussions":
                 return {"discussions": [], "count": 0, "start": 0}
             if verb == "tree":
-                return [self._entry(file, data) for file, data in sorted(files.items()) if file.startswith(path)]
+                recursive = request.query_params.get("recursive", "false").lower() in ("true", "1")
+                return self._tree(files, path.strip("/"), recursive)
             if verb == "paths-info":
-                return [self._entry(file, files[file]) for file in asked["paths"] if file in files]
+                wanted = asked["paths"]
+                folders = [name for name in wanted if any(file.startswith(f"{name}/") for file in files)]
+                return [self._entry(file, files[file]) for file in wanted if file in files] + [
+                    self._folder(name) for name in folders
+                ]
             if verb == "preupload":
                 return {
                     "files": [
@@ -245,6 +250,24 @@ class LoopbackHub:
         commit = repository.add(branch, files)
         address = f"{self.endpoint}/{repo_id}/commit/{commit}"
         return {"success": True, "commitOid": commit, "commitUrl": address, "hookOutput": ""}
+
+    def _tree(self, files: dict[str, bytes], path: str, recursive: bool):
+        prefix = f"{path}/" if path else ""
+        below = {file: data for file, data in sorted(files.items()) if file.startswith(prefix)}
+        if path and not below:
+            return problem(404, "EntryNotFound", f"{path} does not exist")
+        folders = set()
+        for file in below:
+            parents = file.removeprefix(prefix).split("/")[:-1]
+            folders |= {prefix + "/".join(parents[: depth + 1]) for depth in range(len(parents))}
+        if not recursive:
+            below = {file: data for file, data in below.items() if "/" not in file.removeprefix(prefix)}
+            folders = {name for name in folders if "/" not in name.removeprefix(prefix)}
+        return [self._folder(name) for name in sorted(folders)] + [self._entry(f, data) for f, data in below.items()]
+
+    @staticmethod
+    def _folder(path: str) -> dict:
+        return {"type": "directory", "path": path, "oid": digest(path.encode()), "size": 0}
 
     @staticmethod
     def _identifier(path: str, data: bytes | None) -> str | None:

@@ -14,6 +14,7 @@ from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
 from tergan_hf.hub import PublishError, run_tag, write_model_repository
 
 from .conftest import EXAMPLES, ROOT, TINY
+from .faces import repeatable_people
 from .loopback_hub import TOKEN, LoopbackHub
 
 
@@ -164,6 +165,36 @@ def test_the_space_brings_all_it_needs(hub, tmp_path):
 def test_publishing_without_a_token_says_how_to_log_in(hub, weights, tmp_path):
     done = push(hub, tmp_path / "nobody", "push", weights, "org/ter-gan", check=False, HF_TOKEN=None)
     assert done.returncode != 0 and "hf auth login" in done.stderr and "Traceback" not in done.stderr
+
+
+CLIENT = """
+import sys
+from huggingface_hub import HfApi, snapshot_download
+import tergan_hf, torch
+from tergan_hf import TerGanModel
+from tergan_hf.data.loading import load_photos
+weights, parquet = sys.argv[1:]
+model = TerGanModel.from_pretrained(weights)
+model.push_to_hub("org/pushed")
+again = TerGanModel.from_pretrained("org/pushed")
+assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values()))
+assert "config.json" in {path.name for path in __import__("pathlib").Path(snapshot_download("org/pushed")).iterdir()}
+api = HfApi()
+api.create_repo("org/faces", repo_type="dataset")
+where = {"repo_id": "org/faces", "repo_type": "dataset"}
+api.upload_file(path_or_fileobj=parquet, path_in_repo="data/train-00000.parquet", **where)
+photos = load_photos("hub://org/faces")
+print("photos", len(photos), sorted(set(photos["identity"])))
+"""
+
+
+def test_models_and_data_sets_go_there_and_back_by_the_libraries_own_calls(hub, weights, tmp_path):
+    parquet = repeatable_people(tmp_path / "people.parquet")
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, str(weights), str(parquet)], cwd=ROOT,
+        env=environment(hub, tmp_path / "home"), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "photos 16 ['p0', 'p1', 'p2', 'p3']" in done.stdout, done.stderr[-3000:]
 
 
 DAMAGE = """
