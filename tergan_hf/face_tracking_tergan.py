@@ -55,7 +55,8 @@ class FaceTracker:
     One face from frame to frame.
 
     Between full detections only O-Net runs, on the square around the last landmarks. Where it is not sure, or every
-    `redetect_after` frames, the whole frame is searched again and the face nearest to the last place is taken.
+    `redetect_after` frames, the whole frame is searched again and the face nearest to the last place is taken, also
+    after the face was gone.
 
     Args:
         detector: for full detections.
@@ -66,6 +67,7 @@ class FaceTracker:
     def __init__(self, detector: FaceDetector, face=None, redetect_after: int = 60):
         self.detector, self.face, self.redetect_after = detector, face, redetect_after
         self._landmarks: np.ndarray | None = None
+        self._last_seen: np.ndarray | None = None
         self._since = 0
         self._filter: OneEuroFilter | None = None
 
@@ -88,15 +90,15 @@ class FaceTracker:
             return None
         if self._filter is None:
             self._filter = OneEuroFilter(min_cutoff=1.5, speed=4.0 / _face_height(landmarks))
-        self._landmarks = landmarks
+        self._landmarks, self._last_seen = landmarks, landmarks.mean(0)
         return self._filter(landmarks, interval)
 
     def _search(self, frame: Image.Image) -> np.ndarray | None:
         faces = self.detector.detect(frame)
         if not faces:
             return None
-        if self._landmarks is not None:
-            last = self._landmarks.mean(0)
+        if self._last_seen is not None:
+            last = self._last_seen
             return min(faces, key=lambda found: np.linalg.norm(found.landmarks.mean(0) - last)).landmarks
         return select_face(faces, self.face, "video").landmarks
 

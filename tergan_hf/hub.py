@@ -150,10 +150,14 @@ def _upload(api: HfApi, folder: str, repo_id: str, kind: str, private, revision,
     if revision:
         api.create_branch(repo_id, branch=revision, repo_type=kind, exist_ok=True)
     commit = api.upload_folder(
-        repo_id=repo_id, repo_type=kind, folder_path=folder, revision=revision, commit_message=message
-    )
+        repo_id=repo_id, repo_type=kind, folder_path=folder, revision=revision, commit_message=message,
+        delete_patterns=["model*.safetensors*"],
+    )  # fmt: skip
     if tag:
-        api.create_tag(repo_id, tag=tag, revision=commit.oid, repo_type=kind, exist_ok=True)
+        # A tag moves with the run it is named after.
+        if tag in {known.name for known in api.list_repo_refs(repo_id, repo_type=kind).tags}:
+            api.delete_tag(repo_id, tag=tag, repo_type=kind)
+        api.create_tag(repo_id, tag=tag, revision=commit.oid, repo_type=kind)
     return str(commit.commit_url)
 
 

@@ -67,13 +67,22 @@ class TerGanPipeline:
             pretrained_model_name_or_path: a folder or a model id on the Hub.
             device: default: cuda, else mps, else cpu.
             kwargs: passed on to both `from_pretrained` (`revision`, `token`, `cache_dir`, …).
+
+        Raises:
+            OSError: there is no such model, or its weights are no safetensors.
+            ValueError: the weights are incomplete.
         """
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         # Never a pickle, which may run anything when it is opened.
-        model = TerGanModel.from_pretrained(pretrained_model_name_or_path, **{"use_safetensors": True, **kwargs})
-        model = model.to(device)
-        return cls(model, TerGanImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs))
+        settings = {"use_safetensors": True, **kwargs, "output_loading_info": True}
+        model, report = TerGanModel.from_pretrained(pretrained_model_name_or_path, **settings)
+        if report["missing_keys"]:
+            raise ValueError(
+                f"{pretrained_model_name_or_path}: its weights lack {len(report['missing_keys'])} tensors of this model "
+                f"(for example {min(report['missing_keys'])}): the file is damaged or of another version"
+            )
+        return cls(model.to(device), TerGanImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs))
 
     @property
     def labels(self) -> list[str]:

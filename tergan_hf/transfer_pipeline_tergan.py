@@ -3,10 +3,11 @@
 from transformers import Pipeline
 
 from .image_reading_tergan import ImageLike
-from .pipeline_tergan import Face, TerGanPipeline
+from .pipeline_tergan import TerGanPipeline
 
 
 TASK = "facial-expression-transfer"
+PARAMETERS = ("expression", "intensity", "detect", "paste_back", "face", "source_face")
 
 
 class FacialExpressionTransferPipeline(Pipeline):
@@ -41,25 +42,15 @@ class FacialExpressionTransferPipeline(Pipeline):
         Raises:
             ValueError: no expression, no face, or whatever `TerGanPipeline.edit` finds wrong.
         """
-        return super().__call__(image, expression=expression, **kwargs)
+        if expression is not None:
+            kwargs["expression"] = expression
+        return super().__call__(image, **kwargs)
 
-    def _sanitize_parameters(
-        self,
-        expression: str | ImageLike | None = None,
-        intensity: float = 1.0,
-        detect: bool = True,
-        paste_back: bool = True,
-        face: Face = None,
-        source_face: Face = None,
-        **unknown,
-    ):
+    def _sanitize_parameters(self, **given):
+        unknown = sorted(set(given) - set(PARAMETERS))
         if unknown:
-            raise ValueError(f"unknown parameter '{next(iter(unknown))}'")
-        how = {
-            "expression": expression, "intensity": intensity, "detect": detect, "paste_back": paste_back,
-            "face": face, "source_face": source_face,
-        }  # fmt: skip
-        return {}, how, {}
+            raise ValueError(f"unknown parameter '{unknown[0]}'; known: {', '.join(PARAMETERS)}")
+        return {}, given, {}
 
     def preprocess(self, image: ImageLike) -> dict:
         """The photo as it is: finding the face needs the whole of it."""

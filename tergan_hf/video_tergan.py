@@ -17,8 +17,10 @@ except ImportError:  # only videos need it
     av = None
 
 
-SOUND_MP4_TAKES = ("aac", "mp3", "ac3", "alac", "flac", "opus")
+SOUND_MP4_TAKES = ("aac", "mp3", "mp3float", "ac3", "alac", "flac", "opus")
 DEFAULT_RATE = Fraction(25)
+TIME_BASE = Fraction(1, 90_000)
+BT_709, LIMITED_RANGE = 1, 1  # FFmpeg's numbers
 
 
 class VideoInputError(ValueError):
@@ -97,7 +99,8 @@ def _convert(clip: Path, path: Path, change, progress: bool, description: str) -
             raise VideoInputError(f"{clip} has no picture")
         picture = source.streams.video[0]
         picture.thread_type = "AUTO"
-        sound = _Sound(source.streams.audio[0], target) if source.streams.audio else None
+        audio = [stream for stream in source.streams.audio if stream.codec_context is not None]
+        sound = _Sound(audio[0], target) if audio else None
         rate = picture.average_rate or picture.guessed_rate or DEFAULT_RATE
         writer, frames, last, early_sound = None, 0, None, []
         total = picture.frames or (
@@ -113,14 +116,19 @@ def _convert(clip: Path, path: Path, change, progress: bool, description: str) -
                         continue
                     for frame in packet.decode():
                         time = float(frame.pts * frame.time_base) if frame.pts is not None else None
-                        interval = time - last if None not in (time, last) and time > last else 1 / float(rate)
-                        last = time if time is not None else last
+                        interval = 1 / float(rate)
+                        if last is None:
+                            last = time if time is not None else 0.0
+                        elif time is not None and time > last:
+                            interval, last = time - last, time
+                        else:  # no time stamp, or one that goes back: the frames follow at their rate
+                            last += interval
                         image = change(_upright(frame), interval)
                         if writer is None:
-                            writer = _Picture(target, image.size, rate, picture.time_base)
+                            writer = _Picture(target, image.size, rate)
                             for packet_of_sound in early_sound:
                                 sound.put(packet_of_sound)
-                        writer.put(image, frame)
+                        writer.put(image, last)
                         frames += 1
                         bar.update()
             except av.error.FFmpegError as error:
@@ -141,20 +149,25 @@ def _upright(frame) -> Image.Image:
 
 
 class _Picture:
-    """Images to an H.264 stream, with the times of the frames they were made from."""
+    """Images to an H.264 stream, each at its time."""
 
-    def __init__(self, container, size: tuple[int, int], rate: Fraction, time_base: Fraction):
+    def __init__(self, container, size: tuple[int, int], rate: Fraction):
         self.container = container
         self.stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
         self.stream.width, self.stream.height = (side - side % 2 for side in size)  # 4:2:0 colour needs even sides
         self.stream.pix_fmt = "yuv420p"
-        self.stream.codec_context.time_base = time_base
+        self.stream.codec_context.time_base = TIME_BASE
+        # Said, so that no player has to guess: BT.709, limited range.
+        context = self.stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = BT_709
+        context.color_range = LIMITED_RANGE
         self.stream.thread_type = "AUTO"
 
-    def put(self, image: Image.Image, timed_as):
+    def put(self, image: Image.Image, time: float):
         pixels = np.asarray(image)[: self.stream.height, : self.stream.width]
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        frame.pts, frame.time_base = timed_as.pts, timed_as.time_base
+        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        frame.pts, frame.time_base = round(time / TIME_BASE), TIME_BASE
         self.container.mux(self.stream.encode(frame))
 
     def close(self):

@@ -114,6 +114,7 @@ class LoopbackHub:
         @app.api_route("/api/{kind}/{owner}/{name}", methods=["GET"])
         @app.api_route("/api/{kind}/{owner}/{name}/{verb}", methods=["GET", "POST"])
         @app.api_route("/api/{kind}/{owner}/{name}/{verb}/{revision}", methods=["GET", "POST"])
+        @app.api_route("/api/{kind}/{owner}/{name}/{verb}/{revision:path}", methods=["DELETE"])
         @app.api_route("/api/{kind}/{owner}/{name}/{verb}/{revision}/{path:path}", methods=["GET", "POST"])
         async def repository_api(
             request: Request, kind: str, owner: str, name: str, verb: str = "", revision: str = "main", path: str = ""
@@ -132,6 +133,10 @@ class LoopbackHub:
                     return problem(409, "Conflict", "Reference already exists")
                 repository.refs[revision] = start[0]
                 return {}
+            if verb == "tag" and request.method == "DELETE":
+                return {} if repository.tags.pop(revision, None) else problem(404, "RevisionNotFound", revision)
+            if verb == "tag" and asked["tag"] in repository.tags:
+                return problem(409, "Conflict", "Tag already exists")
             if verb == "tag":
                 repository.tags[asked["tag"]] = repository.at(revision)[0]
                 return {}

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file, save
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
 from tergan_hf.hub import PublishError, run_tag, write_model_repository
@@ -63,7 +63,7 @@ sys.modules["tergan_hf"] = None  # an editable install would make it importable
 from tergan_shim import ensure
 ensure()
 from transformers import AutoImageProcessor, AutoModel, AutoModelForImageClassification, pipeline
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file, save
 import torch
 from PIL import Image
 repo, saved, photo, smile, options = sys.argv[1], load_file(sys.argv[2]), sys.argv[3], sys.argv[4], eval(sys.argv[5])
@@ -81,6 +81,8 @@ assert type(transfer).__name__ == "FacialExpressionTransferPipeline"
 edited = transfer(photo, expression="happiness")
 assert edited.size == Image.open(photo).size
 both = transfer([photo, smile], expression=smile, intensity=0.5)
+still = pipeline(model=repo, trust_remote_code=True, expression="happiness", intensity=0.0, **options)(photo)
+assert still.tobytes() == Image.open(photo).convert("RGB").tobytes()  # given once, kept
 assert [image.size for image in both] == [Image.open(photo).size] * 2
 try:
     transfer(photo)
@@ -116,7 +118,9 @@ def test_what_is_pushed_works_for_someone_without_the_package(hub, weights, tmp_
     assert {"README.md", "LICENSE", "training.yaml", "modeling_tergan.py"} <= set(files)
     assert any(name.startswith("assets/examples/") for name in files)
     stranger(hub, tmp_path, weights)
+    push(hub, tmp_path / "pusher", "push", weights, "org/ter-gan", "--tag", "first")  # the tag moves along
     first = hub.repositories["model", "org/ter-gan"].refs["main"]
+    assert hub.repositories["model", "org/ter-gan"].tags == {"first": first}
     # Something else is published on top; who pins the revision or the tag does not see it.
     hub.repositories["model", "org/ter-gan"].add("main", {**files, "config.json": b"{}"})
     for revision in (first, "first"):
@@ -227,6 +231,7 @@ class Bomb:
         ("nothing there", "model.safetensors"),
         ("truncated", "rror"),
         ("wrong sizes", "size"),
+        ("incomplete", "decoder.to_change.bias"),
         ("pickle", "org/damaged"),
     ],
 )
@@ -243,6 +248,8 @@ def test_damaged_repositories_load_nothing_and_run_nothing(hub, weights, tmp_pat
         files["model.safetensors"] = tensors
         config = json.loads(files["config.json"])
         files["config.json"] = json.dumps({**config, "expression_embedding_size": 31}).encode()
+    elif damage == "incomplete":
+        files["model.safetensors"] = save({k: v for k, v in load(tensors).items() if k != "decoder.to_change.bias"})
     elif damage == "pickle":
         files["pytorch_model.bin"] = pickle.dumps(Bomb(tmp_path / "exploded"))
     repository = hub.repositories["model", "org/damaged"] = Repository(private=False)

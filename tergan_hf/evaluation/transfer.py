@@ -24,7 +24,8 @@ def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[tuple[int, in
     expressions = np.array(photos["expression"])
     if (recipes == NO_RECIPE).any() or len(set(identities)) < 2:
         raise ValueError("expression gain needs at least two people with recipes")
-    row_of = {key: row for row, key in enumerate(zip(identities, recipes))}
+    sittings = np.array(photos["sitting"]) if "sitting" in photos.column_names else np.zeros(len(photos), int)
+    row_of = {key: row for row, key in enumerate(zip(identities, sittings, recipes))}
     random = np.random.default_rng(seed)
     by_expression = [np.flatnonzero(expressions == label) for label in sorted(set(expressions))]
     pairs, tries = [], 0
@@ -34,7 +35,7 @@ def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[tuple[int, in
             raise ValueError("hardly any two people share a recipe: nothing to measure the expression gain on")
         source = int(random.choice(by_expression[len(pairs) % len(by_expression)]))
         target = int(random.integers(len(photos)))
-        truth = row_of.get((identities[target], recipes[source]))
+        truth = row_of.get((identities[target], sittings[target], recipes[source]))
         if identities[source] != identities[target] and truth not in (None, target):
             pairs.append((source, target, truth))
     return pairs

@@ -104,7 +104,7 @@ def head_files(source: str | Path, exclude: tuple[str, ...] = ()) -> dict[str, P
 
 
 def deck(number: int, settings: AvatarSettings) -> list[Recipe]:
-    """The recipes of one deck: each expression once in full, then drawn ones, in turn."""
+    """The recipes of one deck, every expression in turn; in every fourth deck each expression once in full."""
     random = np.random.default_rng((settings.seed, 1, number))
     names = list(FULL)
     return [

@@ -78,9 +78,12 @@ def read_head(path: str | Path, template: Mesh | None = None) -> Head:
     eyes = [mesh for mesh in meshes if mesh.name.lower().endswith("eye")]
     if not faces:
         raise GltfError(f"{path}: no mesh has facial morph targets (none is called MouthOpen)")
+    lacking = [name for name in ("RlipCorner", "LlipCorner") if name not in max(faces, key=_size).morphs]
+    if lacking:
+        raise GltfError(f"{path}: the face has no morph target {' and '.join(lacking)}")
     if not eyes:
         raise GltfError(f"{path}: no mesh is called ..._eye")
-    face = max(faces, key=lambda mesh: len(mesh.positions))
+    face = max(faces, key=_size)
     middle = np.mean([mesh.positions.mean(0) for mesh in eyes], axis=0)
     if template is not None:
         face = _in_order_of(face, template, path)
@@ -139,8 +142,8 @@ def is_wig(mesh: Mesh) -> bool:
 
 
 def find_landmarks(face: Mesh, eyes: np.ndarray) -> np.ndarray:
-    """Vertices of the nose tip, the foremost point below the eyes, and of the mouth corners: on each side, between the
-    lips that `MouthOpen` parts, the point furthest out."""
+    """Vertices of the nose tip, the foremost point below the eyes, and of the mouth corners, what `RlipCorner` and
+    `LlipCorner` move furthest."""
     below, sideways = eyes[1] - face.positions[:, 1], face.positions[:, 0] - eyes[0]
     middle = (np.abs(sideways) < 0.02) & (below > 0.02) & (below < 0.07)
     nose = np.flatnonzero(middle)[face.positions[middle, 2].argmax()]
@@ -157,6 +160,10 @@ def _in_order_of(face: Mesh, template: Mesh, path: Path) -> Mesh:
         raise GltfError(f"{path}: its texture coordinates are not those of the first head's template") from None
     morphs = {name: moved[order] for name, moved in face.morphs.items()}
     return Mesh(face.name, face.positions[order], template.uv, template.triangles, face.texture, morphs)
+
+
+def _size(mesh: Mesh) -> int:
+    return len(mesh.positions)
 
 
 def _keys(uv: np.ndarray) -> list[tuple[int, int]]:

@@ -26,7 +26,7 @@ def claim_output_dir(arguments: TrainingArguments):
             )
     elif record.is_file():
         before = yaml.safe_load(record.read_text())
-        for name in ("preset", "model", "sources", "split_seed"):
+        for name in ("preset", "model", "sources", "split_seed", "pretrained"):
             if before.get(name) != now[name]:
                 raise ValueError(
                     f"cannot resume: '{name}' is {now[name]}, but the run in {folder} has {before.get(name)}"

@@ -122,7 +122,7 @@ def finalize(model: TerGanModel, sets: list[Chips]) -> TerGanModel:
     with torch.no_grad():
         model.classifier.weight.copy_(weight)
         model.classifier.bias.copy_(bias)
-        found = torch.zeros_like(model.expression_prototypes)
+        found = model.expression_prototypes.clone()
         for decoded in (False, True):
             parts = [number for number, chips in enumerate(sets) if chips.has_identities == decoded]
             if parts:
@@ -144,6 +144,8 @@ def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[
     TerGanImageProcessor(size={"height": size, "width": size}).save_pretrained(folder)
     record = {**arguments.to_dict(), "kept_out": kept_out}
     publishing = ("push_to_hub", "hub_model_id", "hub_private_repo")
+    if record["pretrained"] and Path(record["pretrained"]).exists():
+        record["pretrained"] = Path(record["pretrained"]).name
     for of_one_machine in ("data_root", "output_dir", "resume_from_checkpoint", *publishing):
         del record[of_one_machine]
     (folder / "training.yaml").write_text(yaml.safe_dump(record, sort_keys=False))
