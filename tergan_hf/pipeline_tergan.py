@@ -79,7 +79,7 @@ class TerGanPipeline:
         model, report = TerGanModel.from_pretrained(pretrained_model_name_or_path, **settings)
         if report["missing_keys"]:
             raise ValueError(
-                f"{pretrained_model_name_or_path}: its weights lack {len(report['missing_keys'])} tensors of this model "
+                f"{pretrained_model_name_or_path}: the weights lack {len(report['missing_keys'])} tensors of the model "
                 f"(for example {min(report['missing_keys'])}): the file is damaged or of another version"
             )
         return cls(model.to(device), TerGanImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs))
