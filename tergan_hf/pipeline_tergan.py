@@ -77,10 +77,10 @@ class TerGanPipeline:
         # Never a pickle, which may run anything when it is opened.
         settings = {"use_safetensors": True, **kwargs, "output_loading_info": True}
         model, report = TerGanModel.from_pretrained(pretrained_model_name_or_path, **settings)
-        if report["missing_keys"]:
+        if missing := report["missing_keys"]:
             raise ValueError(
-                f"{pretrained_model_name_or_path}: the weights lack {len(report['missing_keys'])} tensors of the model "
-                f"(for example {min(report['missing_keys'])}): the file is damaged or of another version"
+                f"{pretrained_model_name_or_path}: the weights lack {len(missing)} tensors of this model (for example "
+                f"{min(missing)}): the file is damaged or of another version"
             )
         return cls(model.to(device), TerGanImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs))
 
