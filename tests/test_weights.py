@@ -11,10 +11,11 @@ PHOTOS = sorted(EXAMPLES.glob("*.jpg"))
 
 
 def test_example_expressions_are_recognised(embedded_pipeline):
-    """The promise is 85 % on people not trained on; of seven photos, one may be missed."""
+    """The promise is 85 % on people not trained on. Seven photos are few: at that rate two or more are missed once in
+    four times, three or more once in thirteen."""
     answers = {path.stem: embedded_pipeline.recognize(path)[0]["label"] for path in PHOTOS}
     wrong = {photo: answer for photo, answer in answers.items() if not photo.endswith(f"_{answer}")}
-    assert len(wrong) <= 0.15 * len(answers), wrong
+    assert len(wrong) <= 2, wrong
 
 
 def test_weights_are_small_and_safe():
