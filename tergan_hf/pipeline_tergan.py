@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 
 from .face_alignment_tergan import crop_face, similarity_framing, whole_image_framing
 from .face_animation_tergan import ClipEditor, PhotoAnimator
@@ -70,13 +71,18 @@ class TerGanPipeline:
 
         Raises:
             OSError: there is no such model, or its weights are no safetensors.
-            ValueError: the weights are incomplete.
+            ValueError: the weights are damaged, incomplete, or not those of the configuration.
         """
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         # Never a pickle, which may run anything when it is opened.
         settings = {"use_safetensors": True, **kwargs, "output_loading_info": True}
-        model, report = TerGanModel.from_pretrained(pretrained_model_name_or_path, **settings)
+        try:
+            model, report = TerGanModel.from_pretrained(pretrained_model_name_or_path, **settings)
+        except (SafetensorError, RuntimeError) as error:
+            raise ValueError(
+                f"{pretrained_model_name_or_path}: the weights are damaged or do not fit config.json ({error})"
+            ) from error
         if missing := report["missing_keys"]:
             raise ValueError(
                 f"{pretrained_model_name_or_path}: the weights lack {len(missing)} tensors of this model (for example "

@@ -238,8 +238,11 @@ def test_damaged_repositories_load_nothing_and_run_nothing(hub, weights, tmp_pat
     longer = json.dumps({**config, "expression_embedding_size": 31}).encode()
     cases = {
         "no-weights": (without, "org/no-weights"),
-        "truncated": ({**whole, "model.safetensors": tensors[: len(tensors) // 2]}, "Error"),
-        "wrong-sizes": ({**whole, "config.json": longer}, "size"),
+        "truncated": (
+            {**whole, "model.safetensors": tensors[: len(tensors) // 2]},
+            "org/truncated: the weights are damaged",
+        ),
+        "wrong-sizes": ({**whole, "config.json": longer}, "do not fit config.json"),
         "incomplete": ({**whole, "model.safetensors": lacking}, "decoder.to_change.bias"),
         "pickle": ({**without, "pytorch_model.bin": pickle.dumps(Bomb(tmp_path / "exploded"))}, "org/pickle"),
     }
