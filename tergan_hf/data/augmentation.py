@@ -63,7 +63,8 @@ class AugmentationConfig:
 
 PAPER_ANGLES = (-6.0, -3.0, 0.0, 3.0, 6.0)
 PAPER_CROPS = ((0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
-MOTION_SCALE = 2 / 640  # one grey level of a motion map, on the photo's [-1, 1]
+MOTION_STEPS_PER_SIDE = 640  # a motion map's grey level is 1/640 of the picture's side; 128 is standing still
+MOTION_SCALE = 2 / MOTION_STEPS_PER_SIDE  # one grey level, on the photo's [-1, 1]
 FLOW_ITERATIONS = 6
 FLOW_TOLERANCE = 0.01  # of [-1, 1]
 PAPER_SHIFT = 5 / 75  # (85 − 75) / 2 pixels, as a share of the 75-pixel crop

@@ -45,11 +45,9 @@ class IdentityJudge:
 
     def features(self, image: Image.Image, face: DetectedFace | None = None) -> np.ndarray | None:
         """(128,) unit vector of a photo's face, `None` where none is found. Give the face to use another photo's."""
+        face = face or _largest_face(self.detector, image)
         if face is None:
-            faces = self.detector.detect(image)
-            if not faces:
-                return None
-            face = faces[0]
+            return None
         # OpenCV's row of a detection: box, then eyes, nose and mouth corners, from the viewer's left.
         box = [*face.box[:2], *(face.box[2:] - face.box[:2])]
         row = np.array([*box, *face.landmarks.ravel(), face.confidence], np.float32)
@@ -74,11 +72,9 @@ class ExpressionJudge:
     @torch.inference_mode()
     def scores(self, image: Image.Image, face: DetectedFace | None = None) -> dict[str, float] | None:
         """Label → probability for a photo's face, `None` where none is found."""
+        face = face or _largest_face(self.detector, image)
         if face is None:
-            faces = self.detector.detect(image)
-            if not faces:
-                return None
-            face = faces[0]
+            return None
         crop = image.convert("RGB").crop(tuple(np.rint(face.box).astype(int)))
         scale = 112 / max(crop.size)
         crop = crop.resize((max(1, round(crop.width * scale)), max(1, round(crop.height * scale))), Image.BILINEAR)
@@ -110,6 +106,10 @@ class ExpressionJudge:
         padded = _same(hidden) if stride == 2 else F.pad(hidden, (1, 1, 1, 1))
         hidden = F.conv2d(padded, depthwise, stride=stride, groups=hidden.shape[1])
         return F.conv2d(hidden, pointwise, self.weights[f"{name}/bias"])
+
+
+def _largest_face(detector: FaceDetector, image: Image.Image) -> DetectedFace | None:
+    return next(iter(detector.detect(image)), None)
 
 
 def _same(hidden: torch.Tensor) -> torch.Tensor:

@@ -12,13 +12,13 @@ from datasets import Array2D, Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 from tqdm.auto import tqdm
 
+from ..data.augmentation import MOTION_STEPS_PER_SIDE
 from .expressions import FULL, Recipe, draw_recipe, full_recipe
 from .people import Head, blend_heads, read_head
 from .scene import Camera, draw_sitting
 
 
 PEOPLE_PER_SHARD = 10
-MOTION_STEPS_PER_SIDE = 640  # a motion map's grey level is 1/640 of the picture's side; 128 is standing still
 JPEG_QUALITY = 95
 
 
