@@ -102,7 +102,7 @@ def _convert(clip: Path, path: Path, change, progress: bool, description: str) -
         audio = [stream for stream in source.streams.audio if stream.codec_context is not None]
         sound = _Sound(audio[0], target) if audio else None
         rate = picture.average_rate or picture.guessed_rate or DEFAULT_RATE
-        writer, frames, last, early_sound = None, 0, None, []
+        writer, frames, clock, early_sound = None, 0, _Clock(1 / float(rate)), []
         total = picture.frames or (
             round(float(picture.duration * picture.time_base * rate)) if picture.duration else None
         )
@@ -115,20 +115,12 @@ def _convert(clip: Path, path: Path, change, progress: bool, description: str) -
                         early_sound.append(packet) if writer is None else sound.put(packet)
                         continue
                     for frame in packet.decode():
-                        time = float(frame.pts * frame.time_base) if frame.pts is not None else None
-                        interval = 1 / float(rate)
-                        if last is None:
-                            last = time if time is not None else 0.0
-                        elif time is not None and time > last:
-                            interval, last = time - last, time
-                        else:  # no time stamp, or one that goes back: the frames follow at their rate
-                            last += interval
-                        image = change(_upright(frame), interval)
+                        image = change(_upright(frame), clock.tick(frame))
                         if writer is None:
                             writer = _Picture(target, image.size, rate)
                             for packet_of_sound in early_sound:
                                 sound.put(packet_of_sound)
-                        writer.put(image, last)
+                        writer.put(image, clock.now)
                         frames += 1
                         bar.update()
             except av.error.FFmpegError as error:
@@ -139,6 +131,30 @@ def _convert(clip: Path, path: Path, change, progress: bool, description: str) -
         if sound:
             sound.close()
     return frames
+
+
+class _Clock:
+    """When frames are shown, in seconds; without a time stamp, or with one that goes back, they follow at their rate.
+
+    Args:
+        interval: between frames at their rate.
+    """
+
+    def __init__(self, interval: float):
+        self.interval = interval
+        self.now: float | None = None
+
+    def tick(self, frame) -> float:
+        """Go on to this frame; returns the seconds since the last one."""
+        time = float(frame.pts * frame.time_base) if frame.pts is not None else None
+        before, self.now = self.now, time
+        if before is None:
+            self.now = 0.0 if time is None else time
+            return self.interval
+        if time is None or time <= before:
+            self.now = before + self.interval
+            return self.interval
+        return time - before
 
 
 def _upright(frame) -> Image.Image:
