@@ -16,6 +16,7 @@ from tergan_hf.hub import PublishError, check_login, push_model, run_tag
 from tergan_hf.training.checkpoints import claim_output_dir
 from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.finalize import finalize, save_model
+from tergan_hf.training.rebase import rebase_decoder
 from tergan_hf.training.stage1 import pretrain_encoder
 from tergan_hf.training.stage2 import train_generator
 from tergan_hf.training.warm_start import warm_start
@@ -61,11 +62,15 @@ def main():
     identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, sets.validation, start)
     set_seed(arguments.seed + 2)
     model = start or TerGanModel(config)
+    if start is not None and arguments.expression_stage.steps and config.decoder_type == "photo":
+        former = TerGanModel.from_pretrained(arguments.pretrained).expression_encoder
+        rebase_decoder(model, former, expression, sets.training)
     model = train_generator(accelerator, arguments, model, expression, identity, sets.training, sets.validation)
 
     if accelerator.is_main_process:
         model.to(accelerator.device)
-        save_model(finalize(model, sets.training), arguments, sets.kept_out, output / "model")
+        finalize(model, sets.training, arguments.class_balance, sets.validation)
+        save_model(model, arguments, sets.kept_out, output / "model")
         print(f"Saved to {output / 'model'}")
         if arguments.push_to_hub:
             address = push_model(

@@ -26,6 +26,10 @@ class TerGanConfig(PreTrainedConfig):
             face for the work of a small one.
         expression_image_size (`int`, *optional*): side in pixels to which `G_es` reduces the crop before it looks;
             default: `image_size`. An expression is legible in fewer pixels than a face is painted with.
+        expression_patch_size (`int`, defaults to 1): `G_es` takes each patch of this many pixels squared as one
+            position.
+        refine_expressions (`bool`, defaults to `False`): a second, residual convolution on every map of `G_es` that is
+            at most 16 positions wide. Not in the paper.
         decoder_type (`str`, defaults to `"bottleneck"`): `"bottleneck"` is the paper's, which sees the target through
             f(i) alone. `"photo"` also sees G_et's feature maps, is modulated at every scale by f(e) of source and
             target and by f(i), and moves and repaints the target's own pixels.
@@ -81,6 +85,8 @@ class TerGanConfig(PreTrainedConfig):
     encoder_channels: list[int] | tuple[int, ...] = (64, 128, 256, 512, 1024)
     identity_encoder_channels: list[int] | tuple[int, ...] | None = None
     expression_image_size: int | None = None
+    expression_patch_size: int = 1
+    refine_expressions: bool = False
     patch_size: int = 1
     decoder_channels: list[int] | tuple[int, ...] = (512, 256, 128, 64, 3)
     expression_embedding_size: int = 30
@@ -136,13 +142,19 @@ class TerGanConfig(PreTrainedConfig):
             raise ValueError(f"feature_layer_weights needs one weight per encoder block ({blocks})")
         if self.patch_size < 1 or self.image_size % self.patch_size:
             raise ValueError(f"patch_size {self.patch_size} does not divide image_size {self.image_size}")
+        if self.expression_patch_size < 1 or self.expression_image_size % self.expression_patch_size:
+            raise ValueError(
+                f"expression_patch_size {self.expression_patch_size} does not divide expression_image_size "
+                f"{self.expression_image_size}"
+            )
         if self.patch_size > 1 and self.decoder_type == "bottleneck":
             raise ValueError("patch_size above 1 needs decoder_type 'photo'")
-        for name, side in (
-            ("image_size", self.image_size // self.patch_size),
-            ("expression_image_size", self.expression_image_size),
+        for name, side, halvings in (
+            ("image_size", self.image_size // self.patch_size, blocks),
+            # G_es may end on a single position; a decoder has to start from a map that was still halved.
+            ("expression_image_size", self.expression_image_size // self.expression_patch_size, blocks - 1),
         ):
-            if side < 2**blocks:
+            if side < 2**halvings:
                 raise ValueError(f"{name} {getattr(self, name)} is too small for {blocks} halvings")
         if self.expression_image_size > self.image_size:
             raise ValueError(
@@ -197,6 +209,9 @@ class TerGanConfig(PreTrainedConfig):
         settings = {
             "image_size": 128,
             "expression_image_size": min(64, overrides.get("image_size", 64)),
+            "expression_patch_size": 2,
+            "refine_expressions": True,
+            "encoder_channels": (64, 96, 160, 224, 224),
             "patch_size": 2,
             "decoder_type": "photo",
             "predict_residual": False,

@@ -76,33 +76,50 @@ class TerGanTarget(ModelOutput):
     feature_maps: tuple[torch.FloatTensor, ...] | None = None
 
 
+def _convolution(config: TerGanConfig, before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.LeakyReLU(config.leaky_relu_slope),
+    )
+
+
 class TerGanEncoder(nn.Module):
     """`G_es` or `G_et` (section 4.1): blocks of 3×3 stride-1 convolution, batch norm, LeakyReLU and 2×2 max-pool
     (the paper says "downsampling block"; the pool is our reading), then one FC layer. Larger images are reduced to
-    the encoder's own size first."""
+    the encoder's own size first; a map of one position is pooled no further."""
+
+    REFINED_SIZE = 16  # positions; larger maps pass through one convolution only
 
     def __init__(
-        self, config: TerGanConfig, channels: Sequence[int], image_size: int, embedding_size: int, patch_size: int = 1
+        self,
+        config: TerGanConfig,
+        channels: Sequence[int],
+        image_size: int,
+        embedding_size: int,
+        patch_size: int = 1,
+        refine: bool = False,
     ):
         super().__init__()
         self.image_size, self.patch_size = image_size, patch_size
         channels = [config.num_channels * patch_size**2, *channels]
+        sizes = [image_size // patch_size // 2**block for block in range(len(channels))]
         self.convolutions = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.LeakyReLU(config.leaky_relu_slope),
-            )
-            for before, after in zip(channels[:-1], channels[1:])
+            _convolution(config, before, after) for before, after in zip(channels[:-1], channels[1:])
         )
-        self.pool = nn.MaxPool2d(2)
-        last_size = image_size // patch_size // 2 ** len(self.convolutions)
-        self.embedding = nn.Linear(channels[-1] * last_size**2, embedding_size)
+        self.refinements = nn.ModuleList(
+            _convolution(config, after, after) if refine and size <= self.REFINED_SIZE else None
+            for size, after in zip(sizes, channels[1:])
+        )
+        self.embedding = nn.Linear(channels[-1] * max(1, sizes[-1]) ** 2, embedding_size)
 
     @classmethod
     def of_expression(cls, config: TerGanConfig) -> "TerGanEncoder":
         """G_es."""
-        return cls(config, config.encoder_channels, config.expression_image_size, config.expression_embedding_size)
+        return cls(
+            config, config.encoder_channels, config.expression_image_size, config.expression_embedding_size,
+            config.expression_patch_size, config.refine_expressions,
+        )  # fmt: skip
 
     @classmethod
     def of_identity(cls, config: TerGanConfig) -> "TerGanEncoder":
@@ -120,14 +137,21 @@ class TerGanEncoder(nn.Module):
             hidden = F.interpolate(hidden, size=side, mode="bilinear", antialias=True)
         if self.patch_size > 1:
             hidden = F.pixel_unshuffle(hidden, self.patch_size)
-        for convolution in self.convolutions:
-            features.append(convolution(hidden))
-            hidden = self.pool(features[-1])
+        for convolution, refinement in zip(self.convolutions, self.refinements):
+            hidden = convolution(hidden)
+            if refinement is not None:
+                hidden = hidden + refinement(hidden)
+            features.append(hidden)
+            hidden = self._pool(hidden)
         return features
+
+    @staticmethod
+    def _pool(hidden: torch.Tensor) -> torch.Tensor:
+        return F.max_pool2d(hidden, 2) if hidden.shape[-1] > 1 else hidden
 
     def embed(self, feature_maps: list[torch.Tensor]) -> torch.Tensor:
         """The embedding (B, embedding_size) that belongs to these feature maps."""
-        return self.embedding(self.pool(feature_maps[-1]).flatten(1))
+        return self.embedding(self._pool(feature_maps[-1]).flatten(1))
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(B, C, S, S) in [-1, 1] → (B, embedding_size)."""
@@ -146,12 +170,7 @@ class TerGanDecoder(nn.Module):
         self.projection = nn.Linear(embedding_size, self.start_channels * self.sizes[0] ** 2)
         channels = [self.start_channels, *config.decoder_channels]
         self.convolutions = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.LeakyReLU(config.leaky_relu_slope),
-            )
-            for before, after in zip(channels[:-2], channels[1:-1])
+            _convolution(config, before, after) for before, after in zip(channels[:-2], channels[1:-1])
         )
         self.to_image = nn.Conv2d(channels[-2], channels[-1], kernel_size=3, padding=1)
         if config.predict_residual:

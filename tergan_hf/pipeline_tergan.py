@@ -21,6 +21,7 @@ from .video_tergan import VideoReport, map_video
 
 
 BATCH_SIZE = 32  # crops the network sees at once
+UNSURE = "unsure"
 Face = int | tuple[float, float] | None  # which face of a photo
 
 
@@ -159,9 +160,17 @@ class TerGanPipeline:
         return self._finish(self._synthesize(embeddings, targets, intensity, paste_back), single)
 
     @torch.inference_mode()
-    def recognize(self, image: ImageLike | list[ImageLike], detect: bool = True, face: Face = None) -> list:
+    def recognize(
+        self, image: ImageLike | list[ImageLike], detect: bool = True, face: Face = None, threshold: float = 0.0
+    ) -> list:
         """
         Name the expression of a face.
+
+        Args:
+            image: the photo.
+            detect: find and align the face; `False` takes the image as an aligned face crop.
+            face: which face of the photo.
+            threshold: where the best score is below it, the answer begins with an entry `UNSURE` that has this score.
 
         Returns:
             for one image, `[{"label": "happiness", "score": 0.97}, …]`, best first, one entry per label, scores
@@ -173,7 +182,8 @@ class TerGanPipeline:
         answers = []
         for scores in logits.float().cpu().double().softmax(1).tolist():
             ranked = sorted(zip(self.labels, scores), key=lambda pair: pair[1], reverse=True)
-            answers.append([{"label": label, "score": score} for label, score in ranked])
+            unsure = [(UNSURE, ranked[0][1])] if ranked[0][1] < threshold else []
+            answers.append([{"label": label, "score": score} for label, score in unsure + ranked])
         return self._finish(answers, single)
 
     @torch.inference_mode()

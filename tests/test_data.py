@@ -123,6 +123,9 @@ def test_balanced_photos_draw_every_expression_equally_often():
     drawn = BalancedPhotos([chips], 600, 4, seed=1)
     counts = np.bincount([drawn[n]["expression"] for n in range(600)], minlength=5)[[0, 3, 4]]
     assert counts.min() > 150
+    natural = BalancedPhotos([chips], 600, 4, seed=1, class_balance=0.0)
+    counts = np.bincount([natural[n]["expression"] for n in range(600)], minlength=5)[[0, 3, 4]]
+    assert counts[0] < 20 and 500 < counts[1] < 570
     again = BalancedPhotos([chips], 600, 4, seed=1)
     assert [drawn[n]["expression"] for n in range(20)] == [again[n]["expression"] for n in range(20)]
     assert [drawn[n]["expression"] for n in range(20)] != [

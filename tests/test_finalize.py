@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tergan_hf.training.finalize import balanced_weights, fit_classifier, prototypes
+from tergan_hf.training.finalize import balanced_weights, fit_classifier, fit_temperature, prototypes
 
 
 def test_classifier_separates_what_can_be_separated_at_any_scale():
@@ -33,8 +33,17 @@ def test_prototypes_are_means_over_the_surest_quarter():
 
 
 def test_weights_balance_classes_first_and_sets_within_them():
-    first, second = balanced_weights([np.array([0, 0, 0, 1]), np.array([0])], [1.0, 3.0], 2)
+    first, second = balanced_weights([np.array([0, 0, 0, 1]), np.array([0])], [1.0, 3.0], 1.0)
     assert first.sum() + second.sum() == pytest.approx(1)
     assert first[3] == pytest.approx(0.5)
     assert second[0] == pytest.approx(0.5 * 3 / 4)
     assert first[:3].tolist() == pytest.approx([0.5 / 4 / 3] * 3)
+
+
+def test_temperature_makes_scores_as_sure_as_they_are_right():
+    torch.manual_seed(0)
+    honest = torch.randn(4000, 3)
+    labels = torch.distributions.Categorical(logits=honest).sample()
+    for factor in (0.5, 1.0, 4.0):
+        found = fit_temperature(factor * honest, labels, torch.full((4000,), 1 / 4000))
+        assert found == pytest.approx(factor, rel=0.12)

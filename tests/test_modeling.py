@@ -59,7 +59,7 @@ def test_shapes_hold(size, preset):
     assert output.expression_embedding.shape == (2, 30)
     assert output.identity_embedding.shape == (2, 50)
     features = model.expression_encoder.feature_maps(torch.zeros(2, 3, size, size))
-    assert features[0].shape[-1] == config.expression_image_size
+    assert features[0].shape[-1] == config.expression_image_size // config.expression_patch_size
     features = model.identity_encoder.feature_maps(torch.zeros(2, 3, size, size))
     assert [feature.shape[-1] for feature in features] == list(config.feature_map_sizes[:-1])
     expression_logits, identity_logits = Discriminator(config)(output.pixel_values)

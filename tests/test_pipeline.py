@@ -52,6 +52,13 @@ def test_recognize_ranks_every_label(tiny_pipeline, neutral):
     assert sum(scores) == pytest.approx(1)
 
 
+def test_recognize_says_so_where_it_is_unsure(tiny_pipeline, neutral):
+    answer = tiny_pipeline.recognize(neutral)
+    best = answer[0]["score"]
+    assert tiny_pipeline.recognize(neutral, threshold=best - 0.01) == answer
+    assert tiny_pipeline.recognize(neutral, threshold=best + 0.01) == [{"label": "unsure", "score": best}, *answer]
+
+
 def test_embeddings_have_the_papers_sizes(tiny_pipeline, neutral):
     embeddings = tiny_pipeline.embed(neutral)
     assert embeddings["expression"].shape == (30,)

@@ -153,6 +153,31 @@ def _rows_by_value(column: np.ndarray) -> dict[int, np.ndarray]:
     return {value: np.flatnonzero(column == value) for value in np.unique(column)}
 
 
+def class_shares(labels: list[np.ndarray], weights: list[float], balance: float = 1.0) -> np.ndarray:
+    """
+    How often each class of each set is to be drawn.
+
+    With n(s, c) photos of class c among the n(s) of set s, a class is drawn in proportion to
+    (Σ_s weight(s) · n(s, c) / n(s)) ** (1 − balance), and its set, among those that have it, in proportion to
+    weight(s) · (n(s, c) / n(s)) ** (1 − balance).
+
+    Args:
+        labels: each set's classes, 0, 1, …, one number per photo.
+        weights: of the sets.
+        balance: 1 draws every class equally often, 0 as often as the sets have it.
+
+    Returns:
+        (sets, classes), summing to 1; exactly 0 where a set does not have the class.
+    """
+    classes = max(int(own.max()) for own in labels) + 1
+    shares = np.stack([np.bincount(own, minlength=classes) / len(own) for own in labels])
+    weights = np.array(weights, float)[:, None]
+    tempered = np.where(shares > 0, weights * np.maximum(shares, 1e-12) ** (1 - balance), 0.0)
+    of_class = np.where(shares.any(0), (weights * shares).sum(0).clip(1e-12) ** (1 - balance), 0.0)
+    joint = of_class * tempered / tempered.sum(0).clip(1e-12)
+    return joint / joint.sum()
+
+
 class _DrawnDataset(Dataset):
     """Items drawn anew for each (seed, index); a stage is one long pass over one of these."""
 
@@ -168,19 +193,21 @@ class _DrawnDataset(Dataset):
 
 class BalancedPhotos(_DrawnDataset):
     """
-    Single photos with every expression equally often, whatever their numbers in the sets.
-
-    An item draws a set by weight (among those that have the class), then a photo of the class. Give
-    `balance="identities"` to draw people equally often instead.
+    Single photos, every expression as often as `class_shares` says. Give `balance="identities"` to draw people
+    instead of expressions.
 
     Args:
         side: of the chips, in pixels.
+        class_balance: of `class_shares`.
 
     Items: `chip` (3, side, side) uint8, `expression` and `identity` int64; `activations` (K,), zeros and
     `has_activations` false where the set has none.
     """
 
-    def __init__(self, sets: list[Chips], length: int, side: int, seed: int = 0, balance: str = "expressions"):
+    def __init__(
+        self, sets: list[Chips], length: int, side: int, seed: int = 0, balance: str = "expressions",
+        class_balance: float = 1.0,
+    ):  # fmt: skip
         super().__init__(length, seed)
         self.side = side
         self.activations = max((c.activations.shape[1] for c in sets if c.activations is not None), default=0)
@@ -188,15 +215,14 @@ class BalancedPhotos(_DrawnDataset):
             raise ValueError("no set of photos to draw from")
         self.sets = sets
         keys = [getattr(chips, balance) for chips in sets]
-        self.classes = np.unique(np.concatenate(keys))
+        shares = class_shares(keys, [chips.weight for chips in sets], class_balance)
+        self.shares = shares.ravel().cumsum()
+        self.classes = shares.shape[1]
         self.rows = [_rows_by_value(column) for column in keys]
 
     def __getitem__(self, index: int) -> dict:
         random = self.random(index)
-        key = random.choice(self.classes)
-        having = [number for number, rows in enumerate(self.rows) if key in rows]
-        weights = np.array([self.sets[number].weight for number in having])
-        number = random.choice(having, p=weights / weights.sum())
+        number, key = divmod(int(np.searchsorted(self.shares, random.random(), side="right")), self.classes)
         row = random.choice(self.rows[number][key])
         chips = self.sets[number]
         known = chips.activations is not None

@@ -19,6 +19,9 @@ class OptimizerArguments:
     """Adam as in section 4.1 (batch 64, learning rate 2e-4).
 
     Args:
+        optimizer: `"adam"`, with weight decay the decoupled kind, or `"muon"`: Muon (Jordan et al. 2024) for the
+            convolutions, Adam for the rest.
+        matrix_learning_rate: of Muon; `learning_rate` is Adam's.
         steps: optimiser steps; 0 leaves the stage out.
         batch_size: per process.
         betas: decided: (0.5, 0.999), the usual choice for a GAN.
@@ -28,7 +31,9 @@ class OptimizerArguments:
 
     steps: int = 10_000
     batch_size: int = 64
+    optimizer: str = "adam"
     learning_rate: float = 2e-4
+    matrix_learning_rate: float = 0.02
     betas: tuple[float, float] = (0.5, 0.999)
     weight_decay: float = 0.0
     schedule: str = "constant"
@@ -36,6 +41,10 @@ class OptimizerArguments:
     max_grad_norm: float = 5.0
     ema_decay: float = 0.999
     label_smoothing: float = 0.0
+
+    def __post_init__(self):
+        if self.optimizer not in ("adam", "muon"):
+            raise ValueError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
 
 
 @dataclass
@@ -67,6 +76,8 @@ class TrainingArguments:
         output_dir: checkpoints, logs, samples, and the result in `model/`.
         pretrained: a saved model, a folder or an id on the Hub, whose weights to start from; a stage of 0 steps leaves
             them as they are. Tensors of another shape than this run's are not taken over.
+        class_balance: how equally stage 1 and the final classifier weigh the expressions: 1 every one alike, 0 as
+            often as the sets have them; between, tempered (`tergan_hf.data.sampling.class_shares`).
         push_to_hub: publish the result as `hub_model_id` (`owner/name`), tagged with the run's folder name.
             `hub_private_repo` makes a new repository private.
         workers: processes that load data; -1 is none on a CPU, whose cores are busy, and up to 8 beside a GPU.
@@ -83,6 +94,7 @@ class TrainingArguments:
     split_seed: int = 0
     mixed_precision: str = "auto"
     pretrained: str | None = None
+    class_balance: float = 1.0
     push_to_hub: bool = False
     hub_model_id: str | None = None
     hub_private_repo: bool | None = None

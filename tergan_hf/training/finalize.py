@@ -1,5 +1,7 @@
 """The end of a run: the shallow classifier on frozen f(e) (section 4.4), the class prototypes, the saved model."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +10,14 @@ import yaml
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from ..data.sampling import Chips
+from ..data.sampling import Chips, class_shares
 from ..image_processing_tergan import TerGanImageProcessor
 from ..modeling_tergan import TerGanModel
 from .arguments import TrainingArguments
 from .monitoring import aligned_crops
 
+
+logger = logging.getLogger(__name__)
 
 MOST_PHOTOS = 6000  # of a set; the fit has a few hundred numbers to find
 
@@ -67,18 +71,10 @@ def fit_classifier(embeddings: torch.Tensor, labels: torch.Tensor, weights: torc
     return weight, layer.bias.detach() - weight @ mean
 
 
-def balanced_weights(labels: list[np.ndarray], set_weights: list[float], num_labels: int) -> list[np.ndarray]:
-    """(N,) per set: the balance stage 1 draws with, every class equally often, sets by their weight, all summing to
-    1."""
-    weights = [np.zeros(len(own)) for own in labels]
-    for label in range(num_labels):
-        having = [(number, own == label) for number, own in enumerate(labels)]
-        having = [(number, rows) for number, rows in having if rows.any()]
-        total = sum(set_weights[number] for number, _ in having)
-        for number, rows in having:
-            weights[number][rows] = set_weights[number] / total / rows.sum()
-    whole = sum(column.sum() for column in weights)
-    return [column / whole for column in weights]
+def balanced_weights(labels: list[np.ndarray], set_weights: list[float], balance: float) -> list[np.ndarray]:
+    """(N,) per set: how often stage 1 draws each photo, `class_shares` with `balance`; all summing to 1."""
+    shares = class_shares(labels, set_weights, balance)
+    return [(row / np.bincount(own, minlength=len(row)).clip(1))[own] for row, own in zip(shares, labels)]
 
 
 def prototypes(embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, num_labels: int) -> torch.Tensor:
@@ -99,9 +95,38 @@ def prototypes(embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Ten
     return found
 
 
-def finalize(model: TerGanModel, sets: list[Chips]) -> TerGanModel:
-    """Fit classifier and prototypes on the training photos. A class's prototype comes from the sets with identities,
-    the ones the decoder has learnt from; only where they have no photo of the class, from the others."""
+def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
+    """
+    The temperature T for which softmax(logits / T) is most likely (Guo et al. 2017), between 1/8 and 8.
+
+    Args:
+        logits: (N, classes) of photos the classifier was not fitted on. labels: (N,). weights: (N,), summing to 1.
+    """
+    candidates = torch.logspace(-3, 3, 241, base=2.0)
+    losses = [(weights * F.cross_entropy(logits / t, labels, reduction="none")).sum() for t in candidates]
+    return float(candidates[torch.stack(losses).argmin()])
+
+
+@torch.no_grad()
+def calibrate(model: TerGanModel, sets: list[Chips]):
+    """Divide the classifier by the temperature that fits kept-out photos, every set by its weight."""
+    rows = [choose_rows(chips) for chips in sets]
+    logits = [model.classify(embed_expressions(model, chips, chosen)[::2]) for chips, chosen in zip(sets, rows)]
+    labels = [torch.from_numpy(chips.expressions[chosen]) for chips, chosen in zip(sets, rows)]
+    weights = [torch.full((len(own),), chips.weight / len(own)) for chips, own in zip(sets, labels)]
+    weights = torch.cat(weights) / sum(chips.weight for chips in sets)
+    temperature = fit_temperature(torch.cat(logits).cpu(), torch.cat(labels), weights)
+    logger.info("Temperature of the scores: %.2f", temperature)
+    for parameter in model.classifier.parameters():
+        parameter.div_(temperature)
+
+
+def finalize(
+    model: TerGanModel, sets: list[Chips], class_balance: float = 1.0, validation_sets: Sequence[Chips] = ()
+) -> TerGanModel:
+    """Fit classifier and prototypes on the training photos, then the classifier's temperature on the validation
+    photos, if there are any. A class's prototype comes from the sets with identities, the ones the decoder has learnt
+    from; only where they have no photo of the class, from the others."""
     model.eval()
     num_labels = model.config.num_labels
     rows = [choose_rows(chips) for chips in sets]
@@ -115,7 +140,7 @@ def finalize(model: TerGanModel, sets: list[Chips]) -> TerGanModel:
         for column in balanced_weights(
             [chips.expressions[chosen] for chips, chosen in zip(sets, rows)],
             [chips.weight for chips in sets],
-            num_labels,
+            class_balance,
         )
     ]
     weight, bias = fit_classifier(torch.cat(embeddings), torch.cat(labels), torch.cat(weights), num_labels)
@@ -132,6 +157,8 @@ def finalize(model: TerGanModel, sets: list[Chips]) -> TerGanModel:
                 present = torch.bincount(known_labels, minlength=num_labels) > 0
                 found = torch.where(present[:, None], means, found)
         model.expression_prototypes.copy_(found)
+    if validation_sets:
+        calibrate(model, validation_sets)
     return model
 
 

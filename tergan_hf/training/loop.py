@@ -16,6 +16,7 @@ from transformers import get_scheduler
 
 from .arguments import OptimizerArguments, TrainingArguments
 from .checkpoints import checkpoint_root, find_checkpoint, list_checkpoints
+from .optimizers import build_optimizer
 
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class TrainingLoop:
         self.accelerator, self.arguments, self.name = accelerator, arguments, name
         self.settings: OptimizerArguments = getattr(arguments, name)
         self.step = 0
-        optimizers = [adam(module, self.settings) for module in modules]
+        optimizers = [build_optimizer(module, self.settings) for module in modules]
         self.schedulers = [
             get_scheduler(
                 self.settings.schedule, optimizer, num_warmup_steps=self.settings.warmup_steps,
@@ -162,14 +163,6 @@ class TrainingLoop:
         """Let go of this stage's modules and optimisers, so that the next stage's checkpoints do not hold them."""
         self.accelerator._custom_objects.clear()
         self.accelerator.free_memory()
-
-
-def adam(module: nn.Module, settings: OptimizerArguments) -> torch.optim.Optimizer:
-    """Adam over what the module trains; with weight decay, the decoupled kind."""
-    return torch.optim.AdamW(
-        [parameter for parameter in module.parameters() if parameter.requires_grad],
-        lr=settings.learning_rate, betas=tuple(settings.betas), weight_decay=settings.weight_decay,
-    )  # fmt: skip
 
 
 def dataset_length(accelerator: Accelerator, settings: OptimizerArguments) -> int:

@@ -141,8 +141,11 @@ def pretrain_encoder(
         }
 
     length = dataset_length(accelerator, settings)
-    balance = "expressions" if label == "expression" else "identities"
-    dataset = BalancedPhotos(sets, length, chip_size(size), seed=arguments.seed, balance=balance)
+    if label == "expression":
+        kind = {"balance": "expressions", "class_balance": arguments.class_balance}
+    else:
+        kind = {"balance": "identities"}
+    dataset = BalancedPhotos(sets, length, chip_size(size), seed=arguments.seed, **kind)
     loop.run(dataset, train_step, evaluate if label == "expression" else None)
     if settings.ema_decay and settings.steps:
         classifier.load_state_dict(loop.average.module.state_dict())

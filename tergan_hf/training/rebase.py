@@ -1,0 +1,83 @@
+"""A decoder that learnt with one G_es goes on with another."""
+
+import logging
+
+import torch
+from torch import nn
+
+from ..data.sampling import Chips
+from ..modeling_tergan import TerGanEncoder, TerGanModel
+from .finalize import choose_rows
+from .monitoring import aligned_crops
+from .stage1 import EncoderClassifier
+
+
+logger = logging.getLogger(__name__)
+
+PHOTOS = 3000  # of a set; the fit has some hundred numbers to find
+BATCH_SIZE = 256
+
+
+@torch.no_grad()
+def rebase_decoder(model: TerGanModel, former: TerGanEncoder, new: EncoderClassifier, sets: list[Chips]) -> float:
+    """
+    Express the photo decoder's conditions in a new G_es's f(e).
+
+    The former f(e) is fitted linearly to the new one on training photos, f = A n + b. The modulations are linear in
+    f(e), so A and b go into their weights, and the decoder goes on nearly as before. The new f(e) is scaled so that
+    two photos differ on average as much as in the former: `expression_gate` and the losses keep their meaning.
+
+    Args:
+        model: its decoder is changed in place.
+        former: the G_es the decoder was trained with.
+        new: the G_es it is to be trained with; its embedding and head are rescaled in place.
+        sets: those with identities are used, as in stage 2.
+
+    Returns:
+        the share of the former f(e)'s variance that the new one explains.
+    """
+    former_embeddings, new_embeddings = [], []
+    for chips in (chips for chips in sets if chips.has_identities):
+        rows = choose_rows(chips, PHOTOS)
+        former_embeddings.append(_embed(former, chips, rows))
+        new_embeddings.append(_embed(new.encoder, chips, rows))
+    before, after = torch.cat(former_embeddings), torch.cat(new_embeddings)
+
+    scale = float((before.var(0).sum() / after.var(0).sum()).sqrt())
+    for parameter in (new.encoder.embedding.weight, new.encoder.embedding.bias):
+        parameter.mul_(scale)
+    for layer in (new.head, new.activation_head):
+        if layer is not None:
+            layer.weight.div_(scale)
+    after = after * scale
+
+    design = torch.cat([after, torch.ones(len(after), 1)], dim=1).double()
+    solution = torch.linalg.lstsq(design, before.double()).solution
+    explained = 1 - float((before - design @ solution).square().sum() / (before - before.mean(0)).square().sum())
+    matrix, shift = solution[:-1].T.float(), solution[-1].float()
+    for layer in _modulations(model):
+        _rebase_layer(layer, matrix.to(layer.weight.device), shift.to(layer.weight.device))
+    logger.info("The new f(e) explains %.1f %% of the former one, which the decoder was trained with", 100 * explained)
+    return explained
+
+
+def _modulations(model: TerGanModel) -> list[nn.Linear]:
+    return [module.modulation for module in model.decoder.modules() if hasattr(module, "modulation")]
+
+
+def _rebase_layer(layer: nn.Linear, matrix: torch.Tensor, shift: torch.Tensor):
+    """The layer's input begins with two f(e): wanted, own."""
+    size = len(matrix)
+    wanted, own, identity = layer.weight.split([size, size, layer.in_features - 2 * size], dim=1)
+    layer.bias.add_((wanted + own) @ shift)
+    layer.weight.copy_(torch.cat([wanted @ matrix, own @ matrix, identity], dim=1))
+
+
+def _embed(encoder: TerGanEncoder, chips: Chips, rows) -> torch.Tensor:
+    encoder = encoder.eval()
+    device = encoder.embedding.weight.device
+    found = [
+        encoder(aligned_crops(chips, rows[start : start + BATCH_SIZE], encoder.image_size, device))
+        for start in range(0, len(rows), BATCH_SIZE)
+    ]
+    return torch.cat(found).float().cpu()
