@@ -102,6 +102,8 @@ def crop_face(image: Image.Image, framing: np.ndarray, size: int) -> Image.Image
 
 
 def _patch_with_repeated_edges(image: Image.Image, left: int, top: int, right: int, bottom: int) -> Image.Image:
+    if left >= 0 and top >= 0 and right <= image.width and bottom <= image.height:
+        return image.crop((left, top, right, bottom))
     inside = (
         min(max(left, 0), image.width - 1),
         min(max(top, 0), image.height - 1),

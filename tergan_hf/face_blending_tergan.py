@@ -1,6 +1,7 @@
 """Putting a changed face back into its photo, at the photo's own resolution."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from .face_alignment_tergan import invert_framing
 
 
 FEATHER = 0.15  # share of the crop's side over which the change fades out towards the crop's border
+CREASED_ABOVE = 2.5  # times enlarged: beyond, linear interpolation shows, and a cubic one goes before it
+STILL = 1e-3  # pixels; what moves less keeps its value to the bit
 
 
 def paste_crop(photo: Image.Image, framing: np.ndarray, crop: np.ndarray, feather: float = FEATHER) -> Image.Image:
@@ -29,8 +32,8 @@ def paste_crop(photo: Image.Image, framing: np.ndarray, crop: np.ndarray, feathe
     region = FramedRegion(photo, framing, crop.shape[0])
     if region.empty:
         return photo.copy()
-    weight = region.fade(feather)
-    return region.put_back(region.pixels + weight * (region.enlarge(crop) - region.pixels))
+    enlarged = region.enlarge(_to_planes(crop), feather)
+    return region.put_back(region.pixels + enlarged.weight * (enlarged.maps - region.pixels))
 
 
 def paste_change(
@@ -55,16 +58,27 @@ def paste_change(
     region = FramedRegion(photo, framing, residual.shape[0])
     if region.empty:
         return photo.copy()
-    weight = region.fade(feather)
-    moved = region.pixels
-    if flow is not None:
-        offsets = weight * region.enlarge(flow) @ invert_framing(framing)[:, :2].T
-        moved = region.fetch(offsets)
-    return region.put_back(moved + weight * region.enlarge(residual))
+    if flow is None:
+        enlarged = region.enlarge(_to_planes(residual), feather)
+        return region.put_back(region.pixels + enlarged.weight * enlarged.maps)
+    pixel_flow = flow @ invert_framing(framing)[:, :2].T
+    enlarged = region.enlarge(_to_planes(np.concatenate([residual, pixel_flow], axis=2)), feather)
+    change = enlarged.weight * enlarged.maps
+    return region.put_back(region.fetch(change[3:]) + change[:3])
+
+
+@dataclass
+class EnlargedMaps:
+    """Maps over a region: `maps` (C, height, width), and `weight` (1, height, width), 1 inside the framed square,
+    falling smoothly to exactly 0 towards its border."""
+
+    maps: torch.Tensor
+    weight: torch.Tensor
 
 
 class FramedRegion:
-    """The part of a photo that a framed square touches, as float pixels, and the way between it and S×S crop maps."""
+    """The part of a photo that a framed square touches, as float pixels (3, height, width), and the way between it and
+    maps over the square's S×S crop."""
 
     def __init__(self, photo: Image.Image, framing: np.ndarray, size: int):
         corners = invert_framing(framing) @ np.array([[0, 1, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]], dtype=float)
@@ -72,50 +86,72 @@ class FramedRegion:
         self.left, self.top = (max(0, math.floor(value)) for value in corners.min(1))
         self.right = min(photo.width, math.ceil(corners[0].max()))
         self.bottom = min(photo.height, math.ceil(corners[1].max()))
-        self.empty = self.right <= self.left or self.bottom <= self.top
+        self.width, self.height = self.right - self.left, self.bottom - self.top
+        self.empty = self.width <= 0 or self.height <= 0
         if not self.empty:
             origin = np.array([[0, 0, self.left], [0, 0, self.top]])
-            self._to_crop = size * (framing + framing[:, :2] @ origin)
-            box = (self.left, self.top, self.right, self.bottom)
-            self.pixels = np.asarray(photo.crop(box)).astype(np.float32)
+            self._to_crop = framing + framing[:, :2] @ origin
+            self.pixels = _pixels(photo, (self.left, self.top, self.right, self.bottom))
 
-    def enlarge(self, crop_map: np.ndarray) -> np.ndarray:
-        """(S, S, C) over the crop → (height, width, C) over the region, 0 outside the crop."""
-        return np.stack([self._enlarge_channel(crop_map[..., channel]) for channel in range(crop_map.shape[-1])], -1)
+    def enlarge(self, maps: torch.Tensor, feather: float) -> EnlargedMaps:
+        """
+        Args:
+            maps: (C, S, S) over the crop.
+            feather: share of the crop's side over which the weight falls; 0 for 1 up to the border.
+        """
+        planes = torch.cat([maps, torch.from_numpy(border_fade(self.size, feather)).to(maps)[None]])[None]
+        if math.sqrt(self.width * self.height) / self.size > CREASED_ABOVE:
+            planes = F.interpolate(planes, scale_factor=2, mode="bicubic")
+        x = 2 * (torch.arange(self.width) + 0.5)
+        y = 2 * (torch.arange(self.height) + 0.5)
+        (a, b, c), (d, e, f) = self._to_crop.tolist()
+        grid = torch.empty(self.height, self.width, 2)
+        grid[..., 0] = a * x + (b * y + 2 * c - 1)[:, None]
+        grid[..., 1] = d * x + (e * y + 2 * f - 1)[:, None]
+        planes = _sample(planes, grid, "bilinear")
+        inside = (grid.abs() <= 1).all(-1)
+        return EnlargedMaps(planes[:-1], planes[-1:].clamp(0, 1) * inside)
 
-    def _enlarge_channel(self, channel: np.ndarray) -> np.ndarray:
-        side = (self.right - self.left, self.bottom - self.top)
-        image = Image.fromarray(np.ascontiguousarray(channel, dtype=np.float32))
-        return np.asarray(
-            image.transform(side, Image.Transform.AFFINE, self._to_crop.ravel(), Image.Resampling.BICUBIC)
-        )
-
-    def fade(self, feather: float) -> np.ndarray:
-        """(height, width, 1) weights: 1 inside the square, falling smoothly to 0 towards its border."""
-        return np.clip(self.enlarge(border_fade(self.size, feather)[..., None]), 0, 1)
-
-    def fetch(self, offsets: np.ndarray) -> np.ndarray:
-        """The region's pixels looked up at (x, y) pixel offsets (height, width, 2), from the whole photo around it."""
-        reach = math.ceil(float(np.abs(offsets).max())) + 2
+    def fetch(self, offsets: torch.Tensor) -> torch.Tensor:
+        """The region's pixels looked up at (x, y) pixel offsets (2, height, width), from the whole photo around it."""
+        reach = math.ceil(float(offsets.abs().max())) + 2
         left, top = max(0, self.left - reach), max(0, self.top - reach)
         right, bottom = min(self.photo.width, self.right + reach), min(self.photo.height, self.bottom + reach)
-        around = np.asarray(self.photo.crop((left, top, right, bottom))).astype(np.float32)
-        height, width = self.pixels.shape[:2]
-        x = np.arange(width) + 0.5 + self.left - left + offsets[..., 0]
-        y = np.arange(height)[:, None] + 0.5 + self.top - top + offsets[..., 1]
-        grid = np.stack([2 * x / (right - left) - 1, 2 * y / (bottom - top) - 1], axis=-1)
-        fetched = F.grid_sample(
-            torch.from_numpy(around).permute(2, 0, 1)[None], torch.from_numpy(grid.astype(np.float32))[None],
-            mode="bicubic", padding_mode="border", align_corners=False,
-        )  # fmt: skip
-        still = (np.abs(offsets) < 1e-3).all(-1, keepdims=True)
-        return np.where(still, self.pixels, fetched[0].permute(1, 2, 0).numpy())
+        around = _pixels(self.photo, (left, top, right, bottom))[None]
+        x = torch.arange(self.width) + 0.5 + self.left - left
+        y = torch.arange(self.height)[:, None] + 0.5 + self.top - top
+        grid = torch.stack([(x + offsets[0]) * 2 / (right - left) - 1, (y + offsets[1]) * 2 / (bottom - top) - 1], -1)
+        still = (offsets.abs() < STILL).all(0)
+        return torch.where(still, self.pixels, _sample(around, grid, "bicubic"))
 
-    def put_back(self, pixels: np.ndarray) -> Image.Image:
-        """The photo with the region's pixels replaced by these (height, width, 3), rounded to grey levels."""
+    def put_back(self, pixels: torch.Tensor) -> Image.Image:
+        """The photo with the region's pixels replaced by these (3, height, width), rounded to grey levels."""
         result = self.photo.copy()
-        result.paste(Image.fromarray(np.uint8(np.rint(np.clip(pixels, 0, 255)))), (self.left, self.top))
+        levels = pixels.clamp(0, 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+        result.paste(Image.fromarray(levels.numpy()), (self.left, self.top))
         return result
+
+
+def _pixels(photo: Image.Image, box: tuple[int, int, int, int]) -> torch.Tensor:
+    """(3, height, width) float, 0 to 255."""
+    return torch.from_numpy(np.array(photo.crop(box))).permute(2, 0, 1).float().contiguous()
+
+
+def _to_planes(crop_map: np.ndarray) -> torch.Tensor:
+    """(S, S, C) → (C, S, S)."""
+    return torch.from_numpy(np.ascontiguousarray(crop_map, dtype=np.float32)).permute(2, 0, 1)
+
+
+def _sample(planes: torch.Tensor, grid: torch.Tensor, mode: str) -> torch.Tensor:
+    """`grid_sample` of one image (1, C, h, w) at (H, W, 2) → (C, H, W). It works on the images of a batch in parallel,
+    so the grid's rows are dealt out as a batch."""
+    height, parts = len(grid), max(1, min(torch.get_num_threads(), len(grid)))
+    rows = math.ceil(height / parts)
+    dealt = F.pad(grid, (0, 0, 0, 0, 0, rows * parts - height)).unflatten(0, (parts, rows))
+    sampled = F.grid_sample(
+        planes.expand(parts, -1, -1, -1), dealt, mode=mode, padding_mode="border", align_corners=False
+    )
+    return sampled.transpose(0, 1).flatten(1, 2)[:, :height]
 
 
 def border_fade(size: int, feather: float) -> np.ndarray:
