@@ -41,7 +41,8 @@ class ExpressionReader:
 
 class PhotoAnimator:
     """
-    Frame of a driving clip → the photo with its expression.
+    Frame of a driving clip → the photo with its expression, in two steps: `read` follows the driving face, `draw`
+    changes the photo.
 
     Args:
         photo: the `FramedFace` to animate.
@@ -57,7 +58,8 @@ class PhotoAnimator:
         self._wanted: torch.Tensor | None = None
 
     @torch.inference_mode()
-    def __call__(self, frame: Image.Image, interval: float) -> Image.Image:
+    def read(self, frame: Image.Image, interval: float) -> torch.Tensor | None:
+        """→ (1, D) the f(e) to show: the last one where the face is not seen, `None` before it was seen first."""
         found = self.reader.frame_face(frame, interval)
         if found is not None:
             model = self.pipeline.model
@@ -67,15 +69,21 @@ class PhotoAnimator:
                 self._first = expression if self._first is None else self._first
                 expression = self.target.expression_embedding + expression - self._first
             self._wanted = expression
-        if self._wanted is None:
+        return self._wanted
+
+    @torch.inference_mode()
+    def draw(self, wanted: torch.Tensor | None) -> Image.Image:
+        """The photo with that f(e)."""
+        if wanted is None:
             return self.photo.photo.copy()
-        change = self.pipeline.model.change(self._wanted, self.target, self.intensity)
+        change = self.pipeline.model.change(wanted, self.target, self.intensity)
         return self.pipeline.paste(self.photo, change, 0)
 
 
 class ClipEditor:
     """
-    Frame of a clip → the frame with another expression; a frame without the face stays as it is.
+    Frame of a clip → the frame with another expression, in two steps: `read` follows the face, `draw` changes it. A
+    frame without the face stays as it is.
 
     Args:
         expression: (1, D) the f(e) to show.
@@ -86,9 +94,14 @@ class ClipEditor:
         self.pipeline, self.expression, self.intensity = pipeline, expression, intensity
         self.reader = ExpressionReader(pipeline, face)
 
+    def read(self, frame: Image.Image, interval: float):
+        """→ what `draw` needs."""
+        return frame, self.reader.frame_face(frame, interval), interval
+
     @torch.inference_mode()
-    def __call__(self, frame: Image.Image, interval: float) -> Image.Image:
-        found = self.reader.frame_face(frame, interval)
+    def draw(self, seen) -> Image.Image:
+        """The frame with the expression."""
+        frame, found, interval = seen
         if found is None:
             return frame
         model = self.pipeline.model

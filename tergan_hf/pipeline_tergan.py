@@ -279,7 +279,9 @@ class TerGanPipeline:
             if change.reader.frames_without_face == frames:
                 raise NoFaceFoundError(f"{clip}: no face was found in any of its {frames} frames")
 
-        frames = map_video(clip, output, change, progress, description, check)
+        frames = map_video(
+            clip, output, change.read, change.draw, progress=progress, description=description, check=check
+        )
         return VideoReport(Path(output), frames, change.reader.frames_without_face)
 
     def _synthesize(self, expressions, targets: list[FramedFace], intensity: float, paste_back: bool):

@@ -1,7 +1,9 @@
 """Videos in, videos out, a frame at a time: memory does not grow with the length. Needs PyAV (`pip install av`)."""
 
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -45,18 +47,20 @@ class VideoReport:
 def map_video(
     clip: str | Path,
     output: str | Path,
-    change: Callable[[Image.Image, float], Image.Image],
+    *steps: Callable,
     progress: bool = True,
     description: str = "video",
     check: Callable[[int], None] | None = None,
 ) -> int:
     """
-    Write a video in which every frame is `change(frame, seconds since the last one)`; the sound is kept.
+    Write a video in which every frame went through some steps; the sound is kept.
 
     Args:
         clip: any video file FFmpeg reads.
         output: `.mp4` (H.264) is written, under another name until it is complete.
-        change: RGB image → RGB image; all results of one size.
+        steps: the first gets (RGB image, seconds since the last frame), each further one the result of the one before;
+            the last returns the RGB image to write, all of one size. Each has a thread to itself and sees the frames
+            in their order, so a step may remember; several frames are under way at a time, one in each step.
         progress: show a bar.
         check: called with the number of frames at the end; if it raises, no file is left.
 
@@ -80,7 +84,8 @@ def map_video(
         raise FileNotFoundError(f"no such folder: {output.parent}")
     unfinished = output.with_name(f".{output.stem}.{os.getpid()}.mp4")
     try:
-        frames = _convert(clip, unfinished, change, progress, description)
+        with _Steps(steps) as line:
+            frames = _convert(clip, unfinished, line, progress, description)
         if check is not None:
             check(frames)
         unfinished.replace(output)
@@ -89,7 +94,36 @@ def map_video(
     return frames
 
 
-def _convert(clip: Path, path: Path, change, progress: bool, description: str) -> int:
+class _Steps:
+    """Frames on their way through the steps."""
+
+    def __init__(self, steps: Sequence[Callable]):
+        self.steps = steps
+        self._workers = [ThreadPoolExecutor(1) for _ in steps]
+        self._under_way: deque = deque()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for worker in self._workers:
+            worker.shutdown(cancel_futures=True)
+
+    def put(self, image: Image.Image, interval: float, time: float):
+        """Send a frame on its way."""
+        future = self._workers[0].submit(self.steps[0], image, interval)
+        for worker, step in zip(self._workers[1:], self.steps[1:]):
+            future = worker.submit(lambda before=future, step=step: step(before.result()))
+        self._under_way.append((future, time))
+
+    def finished(self, flush: bool = False) -> Iterator[tuple[Image.Image, float]]:
+        """Results with their times, in order; those of the last few frames only with `flush`."""
+        while len(self._under_way) > (0 if flush else len(self.steps)):
+            future, time = self._under_way.popleft()
+            yield future.result(), time
+
+
+def _convert(clip: Path, path: Path, line: _Steps, progress: bool, description: str) -> int:
     try:
         source = av.open(str(clip))
     except (av.error.FFmpegError, ValueError) as error:
@@ -102,7 +136,8 @@ def _convert(clip: Path, path: Path, change, progress: bool, description: str) -
         audio = [stream for stream in source.streams.audio if stream.codec_context is not None]
         sound = _Sound(audio[0], target) if audio else None
         rate = picture.average_rate or picture.guessed_rate or DEFAULT_RATE
-        writer, frames, clock, early_sound = None, 0, _Clock(1 / float(rate)), []
+        output = _Output(target, sound, rate)
+        clock = _Clock(1 / float(rate))
         total = picture.frames or (
             round(float(picture.duration * picture.time_base * rate)) if picture.duration else None
         )
@@ -111,26 +146,51 @@ def _convert(clip: Path, path: Path, change, progress: bool, description: str) -
             try:
                 for packet in source.demux(streams):
                     if sound and packet.stream is sound.source:
-                        # The file's head, which names all streams, is written with the first packet.
-                        early_sound.append(packet) if writer is None else sound.put(packet)
+                        output.put_sound(packet)
                         continue
                     for frame in packet.decode():
-                        image = change(_upright(frame), clock.tick(frame))
-                        if writer is None:
-                            writer = _Picture(target, image.size, rate)
-                            for packet_of_sound in early_sound:
-                                sound.put(packet_of_sound)
-                        writer.put(image, clock.now)
-                        frames += 1
-                        bar.update()
+                        interval = clock.tick(frame)
+                        line.put(_upright(frame), interval, clock.now)
+                        for image, time in line.finished():
+                            output.put_picture(image, time)
+                            bar.update()
             except av.error.FFmpegError as error:
-                raise VideoInputError(f"{clip}: broken after {frames} frames ({error})") from error
-        if writer is None:
+                raise VideoInputError(f"{clip}: broken after {output.frames} frames ({error})") from error
+            for image, time in line.finished(flush=True):
+                output.put_picture(image, time)
+                bar.update()
+        if not output.frames:
             raise VideoInputError(f"{clip} has no frame that can be read")
-        writer.close()
-        if sound:
-            sound.close()
-    return frames
+        output.close()
+    return output.frames
+
+
+class _Output:
+    """The new file. Its head names all streams and is written with the first packet, so that sound that comes before
+    the first picture has to wait."""
+
+    def __init__(self, container, sound: "_Sound | None", rate: Fraction):
+        self.container, self.sound, self.rate = container, sound, rate
+        self.frames = 0
+        self._picture: _Picture | None = None
+        self._early_sound: list = []
+
+    def put_picture(self, image: Image.Image, time: float):
+        if self._picture is None:
+            self._picture = _Picture(self.container, image.size, self.rate)
+            for packet in self._early_sound:
+                self.sound.put(packet)
+            self._early_sound = []
+        self._picture.put(image, time)
+        self.frames += 1
+
+    def put_sound(self, packet):
+        self._early_sound.append(packet) if self._picture is None else self.sound.put(packet)
+
+    def close(self):
+        self._picture.close()
+        if self.sound:
+            self.sound.close()
 
 
 class _Clock:
