@@ -208,7 +208,7 @@ class TerGanConfig(PreTrainedConfig):
         """The compact encoders and objective with the photo decoder at 128 pixels: sharp on strangers' photos."""
         settings = {
             "image_size": 128,
-            "expression_image_size": min(64, overrides.get("image_size", 64)),
+            "expression_image_size": min(48, overrides.get("image_size", 48)),
             "expression_patch_size": 2,
             "refine_expressions": True,
             "encoder_channels": (64, 96, 160, 224, 224),

@@ -1,4 +1,4 @@
-"""Optimisers: Adam, and Muon for convolutions."""
+"""Optimisers: Adam, and Muon for the convolutions inside a network."""
 
 import torch
 from torch import nn
@@ -19,9 +19,15 @@ def build_optimizer(module: nn.Module, settings: OptimizerArguments) -> torch.op
     }  # fmt: skip
     if settings.optimizer == "adam":
         return torch.optim.AdamW(trained, **adam)
+    # Layers that begin small put out the result itself; Muon's authors leave such layers to Adam.
+    hidden = {
+        id(layer.weight)
+        for layer in module.modules()
+        if isinstance(layer, nn.Conv2d) and not hasattr(layer, "initial_std")
+    }
     groups = [
-        {"params": [p for p in trained if p.ndim == 4], "lr": settings.matrix_learning_rate, "orthogonal": True},
-        {"params": [p for p in trained if p.ndim != 4], "orthogonal": False},
+        {"params": [p for p in trained if id(p) in hidden], "lr": settings.matrix_learning_rate, "orthogonal": True},
+        {"params": [p for p in trained if id(p) not in hidden], "orthogonal": False},
     ]
     return Muon([group for group in groups if group["params"]], **adam)
 
