@@ -5,6 +5,8 @@ from pathlib import Path
 
 from datasets import Dataset, Image, Value, load_dataset
 
+from .building import is_unfinished
+
 
 HUB_PREFIX = "hub://"
 NO_IDENTITY = ""  # of photos nobody is named in
@@ -57,13 +59,16 @@ def load_photos(path: str, split: str = "train", **extra) -> Dataset:
     Returns:
         A data set with `image` (not yet decoded), `expression` (label text), `identity` and `recipe` (`NO_IDENTITY`,
         `NO_RECIPE` where the set has none), and whatever other columns it came with. Of those, `sitting`, `landmarks`,
-        `motion` and `activations` mean what `tergan_hf.rendering` writes.
+        `motion` and `activations` mean what `python -m tergan_hf.data avatars` writes.
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: a needed column is missing; the message names it and the columns found.
+        ValueError: a needed column is missing, and the message names it and the columns found; or the folder holds a
+            set that was begun and not finished.
     """
     location = Path(path)
+    if is_unfinished(location):
+        raise ValueError(f"{path} holds an unfinished set: give the command again that began it, it goes on")
     if location.suffix == ".parquet":
         if not location.is_file():
             raise FileNotFoundError(f"no such parquet file: {path}")

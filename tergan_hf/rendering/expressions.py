@@ -33,6 +33,7 @@ SIDED = {
     "smileOpen", "smileClose", "squint", "lowLid", "mouthSad", "sad", "pityful", "browDown", "RbrowDown", "nostril",
     "disgust", "lipUp", "lipDown", "eyeOpen", "eyeClose", "neckTension", "browUp", "RbrowUp",
 }  # fmt: skip
+NEAREST = {"fear": "surprise", "surprise": "fear"}  # their mixtures would be either
 MOST = 1.15
 
 
@@ -42,34 +43,57 @@ class Recipe:
     One exactly repeatable expression.
 
     Args:
-        expression: its label. intensity: 0 to about 1.1; 0 for neutral.
+        expression: its label, of a mixture the stronger one. intensity: 0 to about 1.1; 0 for neutral.
         activations: morph target → activation, 0 to `MOST`.
         gaze: where the eyes look, degrees to the viewer's right and up.
+        mixed_with: the other expression of a mixture.
     """
 
     expression: str
     intensity: float
     activations: dict[str, float]
     gaze: tuple[float, float] = (0.0, 0.0)
+    mixed_with: str = ""
 
 
 def full_recipe(expression: str) -> Recipe:
     """The expression at full intensity, both sides alike."""
-    return Recipe(expression, float(expression != "neutral"), _both_sides(FULL[expression]))
+    return exact_recipe(expression, float(expression != "neutral"))
+
+
+def exact_recipe(expression: str, intensity: float, other: str = "", share: float = 0.0) -> Recipe:
+    """
+    The expression, or a mixture with another, without jitter, both sides alike.
+
+    Args:
+        intensity: 0 is neutral, 1 in full.
+        other: the weaker expression of a mixture. share: of the other, 0 to 0.5.
+    """
+    amounts = {name: intensity * value for name, value in mixture(FULL[expression], other, share).items()}
+    return Recipe(expression, intensity, _both_sides(amounts), mixed_with=other)
+
+
+def mixture(amounts: dict[str, float], other: str, share: float) -> dict[str, float]:
+    """Activations between some and another expression's."""
+    mixed = {name: (1 - share) * value for name, value in amounts.items()}
+    for name, value in FULL[other].items() if other else ():
+        mixed[name] = mixed.get(name, 0.0) + share * value
+    return mixed
 
 
 def draw_recipe(expression: str, random: np.random.Generator) -> Recipe:
     """
     One way to show an expression: a variant, its intensity from 0.4 to 1.1, every muscle a little more or less, one
-    side a little more than the other, sometimes a hint of another expression, the eyes looking about.
+    side a little more than the other, sometimes a mixture with another expression, the eyes looking about.
     """
     intensity = random.uniform(0.4, 1.1)
     variants = [FULL[expression], FULL[expression], *VARIANTS.get(expression, [])]
-    amounts = {name: intensity * value for name, value in variants[random.integers(len(variants))].items()}
+    amounts, other = variants[random.integers(len(variants))], ""
     if expression != "neutral" and random.random() < 0.3:
-        other = random.choice([name for name in FULL if name not in (expression, "neutral")])
-        for name, value in FULL[other].items():
-            amounts[name] = amounts.get(name, 0.0) + 0.25 * intensity * value
+        others = [name for name in FULL if name not in (expression, "neutral", NEAREST.get(expression))]
+        other = str(random.choice(others))
+        amounts = mixture(amounts, other, random.uniform(0.1, 0.35))
+    amounts = {name: intensity * value for name, value in amounts.items()}
     if expression == "neutral":
         intensity = 0.0
         amounts = {"lowLid": random.uniform(0, 0.3), "MouthOpen": max(0.0, random.uniform(-0.08, 0.1))}
@@ -80,7 +104,7 @@ def draw_recipe(expression: str, random: np.random.Generator) -> Recipe:
         amounts.pop("eyeOpen", None)
     skew = random.normal(0, 0.08)
     gaze = (float(random.normal(0, 6)), float(random.normal(0, 3)))
-    return Recipe(expression, float(intensity), _both_sides(amounts, skew, random), gaze)
+    return Recipe(expression, float(intensity), _both_sides(amounts, skew, random), gaze, other)
 
 
 def _both_sides(amounts: dict[str, float], skew: float = 0.0, random: np.random.Generator | None = None) -> dict:
