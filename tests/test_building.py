@@ -210,7 +210,7 @@ def test_a_killed_run_goes_on_and_equals_an_unbroken_one(tmp_path):
     with pytest.raises(ValueError, match="unfinished set"):
         load_photos(str(tmp_path / "killed"))
     written = first.stat().st_mtime_ns
-    build_set(number_plan(), tmp_path / "killed", processes=2)
+    build_set(number_plan(), tmp_path / "killed")
     assert first.stat().st_mtime_ns == written
     assert contents(tmp_path / "killed") == contents(tmp_path / "unbroken")
 

@@ -251,9 +251,8 @@ def test_chips_are_decoded_once_for_all_workers(repeatable, monkeypatch):
 
 def test_what_does_not_fit_into_memory_is_decoded_again(repeatable):
     photos = repeatable[0][0].photos
-    whole, half, none = (
-        DecodedColumn(photos, "image", most_bytes) for most_bytes in (10**9, 8 * 83 * 83 * 3, 0)
-    )  # fmt: skip
+    whole = DecodedColumn(photos, "image", 10**9)
+    half, none = (DecodedColumn(photos, "image", rows * whole[0].nbytes) for rows in (8, 0))
     for row in (0, 12, 0, 12):
         assert np.array_equal(whole[row], half[row]) and np.array_equal(whole[row], none[row])
     assert len(half._known) == 8 and not len(none._known)

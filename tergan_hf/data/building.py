@@ -5,10 +5,12 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -177,17 +179,23 @@ def _work(jobs: list[tuple], processes: int):
     # Not forked: numba, torch and Arrow have threads.
     context = multiprocessing.get_context("spawn")
     workers = min(processes, len(jobs))
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
         running = [pool.submit(_write_shard, job) for job in jobs]
         try:
             for future in as_completed(running):
                 yield future.result()
+        except BrokenProcessPool:
+            raise BuildError("a process died, perhaps for want of memory: go on with fewer --processes") from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
             raise
 
 
 def _begin_worker(parent: int):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
     torch.set_num_threads(1)
 
     def leave_with_parent():

@@ -12,7 +12,7 @@ FULL = {
     "sadness": {"mouthSad": 0.9, "sad": 1.0, "Chin": 0.3, "pityful": 0.4},
     "anger": {"browDown": 1.0, "RbrowDown": 0.6, "squint": 0.3, "JawCompress": 0.5, "MPB_Up": 0.5, "nostril": 0.8},
     "disgust": {"disgust": 1.0, "browDown": 0.6, "squint": 0.4, "lipUp": 0.6},
-    "fear": {"pityful": 1.0, "sad": 0.4, "eyeOpen": 1.0, "H_EST": 0.7, "neckTension": 0.7, "MouthOpen": 0.15},
+    "fear": {"pityful": 1.0, "sad": 0.5, "eyeOpen": 1.0, "H_EST": 0.8, "lipDown": 0.3, "neckTension": 0.8},
     "surprise": {"browUp": 1.0, "RbrowUp": 1.0, "eyeOpen": 0.7, "MouthOpen": 0.8},
 }
 # Other ways to show the same: a closed smile, a laugh, a shout.
@@ -24,8 +24,10 @@ VARIANTS = {
     "anger": [
         {"browDown": 1.0, "RbrowDown": 0.8, "squint": 0.2, "nostril": 0.8, "lipUp": 0.5, "H_EST": 0.4},
     ],
-    "fear": [{"pityful": 1.0, "browUp": 0.5, "sad": 0.4, "eyeOpen": 1.0, "H_EST": 0.9, "MouthOpen": 0.3}],
-    "surprise": [{"browUp": 1.0, "RbrowUp": 1.0, "eyeOpen": 0.8, "MouthOpen": 0.4, "UH_OO": 0.3}],
+    "fear": [
+        {"pityful": 1.0, "sad": 0.6, "eyeOpen": 1.0, "H_EST": 0.9, "lipDown": 0.5, "neckTension": 0.9, "squint": 0.1},
+    ],
+    "surprise": [{"browUp": 1.0, "RbrowUp": 1.0, "eyeOpen": 0.8, "MouthOpen": 0.6, "UH_OO": 0.4}],
     "sadness": [{"mouthSad": 1.0, "sad": 0.7, "Chin": 0.6, "pityful": 0.7, "lowLid": 0.2}],
 }
 # Morph targets that come as a right and a left one. `RbrowDown` and `RbrowUp` are the outer brows: RR…, LL….

@@ -47,10 +47,12 @@ def plan(source: Path, options: dict) -> Plan:
 
 
 def find_root(source: Path, camera: str, illumination: str) -> Path:
-    """The folder of the subjects, where `source` is it or up to three folders above it."""
+    """The folder of the subjects, where `source` is that or up to three folders above."""
     wanted = Path(camera) / illumination
     if source.name == illumination and source.parent.name == camera:
         return source
+    if source.name == camera and (source / illumination).is_dir():
+        return source / illumination
     above = [source, *sorted(path for path in source.iterdir() if path.is_dir())]
     found = [folder / wanted for folder in above if (folder / wanted).is_dir()]
     if not found:
