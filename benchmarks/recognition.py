@@ -67,7 +67,7 @@ def find_contestants(weights: str, peers: str | None) -> dict[str, Contestant]:
 def compare(contestants: dict[str, Contestant], images: list, labels: list[str], batch_size: int) -> dict:
     """Accuracy, and images per second as the median over batches. The contestants take turns, batch by batch, so that
     whatever else slows the machine slows all of them."""
-    right, rates = {name: 0 for name in contestants}, {name: [] for name in contestants}
+    right, rates = dict.fromkeys(contestants, 0), {name: [] for name in contestants}
     for contestant in contestants.values():
         contestant(images[:batch_size])
     for start in tqdm(range(0, len(images), batch_size), desc="batches"):

@@ -1,17 +1,26 @@
 """Splits, framing, pairing and augmentation."""
 
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset, Features, Value
 from datasets import Image as HubImage
 from PIL import Image
+from torch.utils.data import DataLoader
 
+from tergan_hf.data import decoded
 from tergan_hf.data.augmentation import AugmentationConfig, Photometry, cut_crops, draw_framings, to_range
+from tergan_hf.data.decoded import DecodedColumn
 from tergan_hf.data.framing import CHIP_MARGIN, chip_size, frame_photos
-from tergan_hf.data.loading import NO_RECIPE, load_photos
+from tergan_hf.data.loading import NO_RECIPE, DataSource, load_photos
+from tergan_hf.data.pairs import PairSampler
+from tergan_hf.data.preparation import framed_split
 from tergan_hf.data.sampling import BalancedPhotos, Chips, ExpressionPairs, label_chips
-from tergan_hf.data.splits import split_by_group
+from tergan_hf.data.splits import split_by_fold, split_by_group
 
 from .faces import loose_crops, photographed_people, repeatable_people
 
@@ -77,6 +86,23 @@ def test_split_keeps_people_apart_and_does_not_depend_on_the_order():
     assert set(validation["identity"]) == set(kept_out) and len(kept_out) == 5
     assert split_by_group(rows.shuffle(seed=1), fraction=0.25, seed=3)[2] == kept_out
     assert split_by_group(rows, fraction=0.25, seed=4)[2] != kept_out
+
+
+def test_folds_keep_everybody_out_once_and_nobody_twice():
+    rows = Dataset.from_dict({"identity": [f"p{n % 21}" for n in range(210)], "row": list(range(210))})
+    splits = [split_by_fold(rows, 8, fold, seed=1) for fold in range(8)]
+    for training, validation, kept_out in splits:
+        assert not set(training["identity"]) & set(validation["identity"])
+        assert set(validation["identity"]) == set(kept_out) and len(kept_out) in (2, 3)
+        assert len(training) + len(validation) == 210
+    everybody = [name for _, _, kept_out in splits for name in kept_out]
+    assert sorted(everybody) == sorted(set(rows["identity"]))
+    with pytest.raises(ValueError, match="no fold 8 of 8"):
+        split_by_fold(rows, 8, 8)
+    heads = Dataset.from_dict({"heads": ["a", "b", "c", "a+b", "b+c"]})
+    for fold in range(3):
+        training, _, kept_out = split_by_fold(heads, 3, fold, "heads", "+")
+        assert not any(set(names.split("+")) & set(kept_out) for names in training["heads"])
 
 
 def test_split_keeps_out_every_blend_of_a_head():
@@ -155,6 +181,97 @@ def test_two_photos_of_a_person_are_a_truth_with_its_own_framing(photographed):
     item = ExpressionPairs(sets, 4, SIDE, ground_truth_share=1.0)[0]
     assert item["has_truth"] and torch.equal(item["source"], item["truth"])
     assert torch.equal(item["registration"], torch.eye(2, 3))
+
+
+def test_each_pair_sampler_keeps_its_promise(repeatable):
+    sampler, random = PairSampler(repeatable[0]), np.random.default_rng(0)
+    chips = repeatable[0][0]
+    sources = set()
+    for _ in range(40):
+        pair = sampler.draw_random(random, 0, 3)
+        sources.add(pair.source)
+        assert (pair.target, pair.truth) == (3, None)
+        pair = sampler.draw_same_identity(random, 0, 3)
+        assert pair.truth == pair.source != 3 and chips.identities[pair.source] == chips.identities[3]
+        pair = sampler.draw_exact(random, 0, 3)
+        assert chips.scenes[pair.truth] == chips.scenes[3]
+        assert chips.recipes[pair.source] == chips.recipes[pair.truth]
+    assert len(sources) > 8
+
+
+def test_sets_are_mixed_by_weight(repeatable):
+    heavy, light = repeatable[0][0], replace(repeatable[0][0], name="light", weight=0.25, pair_weight=0.25)
+    drawn = [PairSampler([heavy, light]).draw(np.random.default_rng(n), 0.5).target_set for n in range(300)]
+    assert 0.12 < np.mean(drawn) < 0.28
+    shown = []
+    for number, chips in enumerate((heavy, light)):
+        chips.pixels = lambda row, side, number=number: torch.tensor(number)
+        shown.append(chips)
+    photos = BalancedPhotos(shown, 300, SIDE, seed=2)
+    assert 0.12 < np.mean([int(photos[n]["chip"]) for n in range(300)]) < 0.28
+
+
+def test_workers_and_processes_change_nothing_and_share_the_work(repeatable):
+    """Steps of two processes with four photos each are the steps of one process with eight, none seen twice."""
+
+    def batches(batch_size, workers=0, processes=1, process=0):
+        photos = BalancedPhotos(repeatable[0], 32, SIDE, seed=5)
+        loader = DataLoader(Numbered(photos), batch_size, num_workers=workers, drop_last=True)
+        return list(prepare_data_loader(loader, "cpu", processes, process, put_on_device=False))
+
+    alone, helped = batches(8), batches(8, workers=2)
+    parts = [batches(4, processes=2, process=process) for process in range(2)]
+    for step, batch in enumerate(alone):
+        together = {key: torch.cat([parts[process][step][key] for process in range(2)]) for key in batch}
+        for key in batch:
+            assert torch.equal(batch[key], helped[step][key]) and torch.equal(batch[key], together[key]), key
+    seen = [set(torch.cat([batch["number"] for batch in part]).tolist()) for part in parts]
+    assert not seen[0] & seen[1] and seen[0] | seen[1] == set(range(32))
+
+
+class Numbered(torch.utils.data.Dataset):
+    """Items with their index."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return {**self.items[index], "number": index}
+
+
+def test_chips_are_decoded_once_for_all_workers(repeatable, monkeypatch):
+    chips = repeatable[0][0]
+    before = [chips.pixels(row, SIDE) for row in range(4)]
+    for _ in DataLoader(BalancedPhotos(repeatable[0], 200, SIDE), 50, num_workers=1):
+        pass  # a worker decodes every photo
+    monkeypatch.setattr(decoded, "decode", lambda *arguments: pytest.fail("decoded a second time"))
+    assert all(torch.equal(chips.pixels(row, SIDE), seen) for row, seen in enumerate(before))
+    assert [chips.pixels(row, SIDE).shape for row in range(len(chips))]
+
+
+def test_what_does_not_fit_into_memory_is_decoded_again(repeatable):
+    photos = repeatable[0][0].photos
+    whole = DecodedColumn(photos, "image", 10**9)
+    half, none = (DecodedColumn(photos, "image", rows * whole[0].nbytes) for rows in (8, 0))
+    for row in (0, 12, 0, 12):
+        assert np.array_equal(whole[row], half[row]) and np.array_equal(whole[row], none[row])
+    assert len(half._known) == 8 and not len(none._known)
+    assert np.array_equal(pickle.loads(pickle.dumps(half))[12], whole[12])
+
+
+def test_a_stream_gives_the_same_chips_and_split(tmp_path, photographed):
+    source = DataSource("people", str(photographed), validation_fraction=0.3)
+    at_once, streamed = (
+        framed_split(replace(source, streaming=streaming), str, 32, seed=0) for streaming in (False, True)
+    )
+    assert at_once[2] == streamed[2]
+    for whole, stream in zip(at_once[:2], streamed[:2]):
+        for column in ("identity", "expression", "recipe"):
+            assert whole[column][:] == stream[column][:]
+        assert [row["image"]["bytes"] for row in whole] == [row["image"]["bytes"] for row in stream]
 
 
 def test_the_papers_pairs_have_no_truth(repeatable):

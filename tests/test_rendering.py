@@ -1,21 +1,26 @@
 """From 3D heads to photos with exact ground truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from datasets import load_dataset
 
 from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from tergan_hf.data.augmentation import cut_crops, to_range, true_flow
+from tergan_hf.data.building import build_set
 from tergan_hf.data.framing import chip_size, frame_photos
 from tergan_hf.data.loading import load_photos
 from tergan_hf.data.sampling import ExpressionPairs, label_chips
+from tergan_hf.data.sets.avatars import DESCRIPTION
+from tergan_hf.face_alignment_tergan import similarity_framing, whole_image_framing, zoom_out
 from tergan_hf.modeling_tergan import warp
-from tergan_hf.rendering.avatars import AvatarSettings, deck, head_files, render_avatars
-from tergan_hf.rendering.expressions import FULL, MOST, Recipe, draw_recipe, full_recipe
+from tergan_hf.rendering.avatars import AvatarSettings, deck, head_files, plan_avatars
+from tergan_hf.rendering.expressions import FULL, MOST, Recipe, draw_recipe, exact_recipe, full_recipe
 from tergan_hf.rendering.gltf import GltfError, read_meshes
 from tergan_hf.rendering.people import blend_heads, read_head
 from tergan_hf.rendering.scene import Camera, draw_sitting
+from tergan_hf.rendering.variations import vary_person
 
 from .heads import make_head
 
@@ -35,8 +40,12 @@ def heads_folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def rendered(heads_folder, tmp_path_factory):
     output = tmp_path_factory.mktemp("rendered")
-    assert render_avatars(heads_folder, output, SETTINGS) == 28
+    assert render(heads_folder, output, SETTINGS) == {"train": 28}
     return output
+
+
+def render(source, output, settings):
+    return build_set(plan_avatars(source, settings, DESCRIPTION), output)
 
 
 def person(heads_folder, **changes):
@@ -110,46 +119,91 @@ def test_only_the_expression_changes_within_a_sitting(heads_folder):
     assert left_corner[0] < right_corner[0]
 
 
-def test_the_set_loads_and_names_what_trainers_need(rendered):
+def test_a_varied_person_is_somebody_else_with_the_same_eyes_in_their_sockets(heads_folder):
+    somebody = person(heads_folder)
+    varied = vary_person(somebody, np.random.default_rng(0))
+    moved = varied.face.positions - somebody.face.positions
+    assert 1e-4 < np.abs(moved).max() < 0.02
+    assert not np.allclose(moved[:, 0], -moved[:, 0][::-1], atol=1e-5)  # not symmetric
+    shift = varied.eyeball_centres() - somebody.eyeball_centres()
+    for eye, way in zip(somebody.eyeball_centres(), shift):
+        nearest = np.linalg.norm(somebody.face.positions[:, :2] - eye[:2], axis=1).argmin()
+        np.testing.assert_allclose(moved[nearest, :2], way[:2], atol=2e-3)
+
+
+def test_mixtures_lie_between_their_expressions():
+    mixed = exact_recipe("sadness", 1.0, "anger", 0.4)
+    assert mixed.expression == "sadness" and mixed.mixed_with == "anger"
+    assert mixed.activations["RmouthSad"] == pytest.approx(0.6 * 0.9)
+    assert mixed.activations["RbrowDown"] == pytest.approx(0.4)
+    random = np.random.default_rng(0)
+    drawn = [draw_recipe("fear", random) for _ in range(60)]
+    assert {recipe.mixed_with for recipe in drawn} > {"", "anger"}
+    assert not any(recipe.mixed_with == "surprise" for recipe in drawn)
+
+
+def test_the_nose_throws_a_shadow_to_the_side_away_from_the_light(heads_folder):
+    sitting = replace(
+        draw_sitting(np.random.default_rng(0), 64), yaw=0, pitch=0, roll=0, light_angle=1.0, light_height=0.0, fill=0,
+        gloss=0,
+    )  # fmt: skip
+    somebody = person(heads_folder)
+    somebody.face.texture[:] = 200
+    left, right = (
+        Camera(somebody, replace(sitting, light_angle=angle), 64).take(full_recipe("neutral")).pixels[:, :, 1]
+        for angle in (-1.0, 1.0)
+    )
+    middle = (slice(20, 44), slice(14, 50))
+    np.testing.assert_allclose(left[middle].astype(float).mean(), right[middle].astype(float).mean(), atol=4)
+    assert right[middle][:, 20:].mean() > right[middle][:, :16].mean() + 10
+    assert left[middle][:, :16].mean() > left[middle][:, 20:].mean() + 10
+
+
+def test_an_aligned_sitting_has_one_framing_for_all_its_expressions(heads_folder):
+    """The crop is the one that alignment by the neutral landmarks gives, and stays when the mouth opens."""
+    somebody, sitting = person(heads_folder), draw_sitting(np.random.default_rng(0), 60)
+    camera = Camera(somebody, sitting, 60, margin=1.2)
+    neutral = camera.take(full_recipe("neutral"))
+    expected = zoom_out(whole_image_framing(60, 60), 1 / 1.2)
+    np.testing.assert_allclose(similarity_framing(neutral.landmarks), expected, atol=1e-3)
+    opened = camera.take(Recipe("surprise", 1.0, {"MouthOpen": 1.0}))
+    np.testing.assert_allclose(opened.landmarks[:2], neutral.landmarks[:2], atol=1e-3)
+    assert opened.motion[1].min() < -0.05
+
+
+def test_the_set_names_what_trainers_need(rendered):
     photos = load_photos(str(rendered))
     assert len(photos) == 28
-    assert {
-        "image",
-        "identity",
-        "sitting",
-        "recipe",
-        "expression",
-        "heads",
-        "landmarks",
-        "motion",
-        "activations",
-    } <= set(photos.column_names)
+    needed = {
+        "image", "identity", "sitting", "recipe", "expression", "intensity", "mixed_with", "heads", "landmarks",
+        "motion", "activations",
+    }  # fmt: skip
+    assert needed <= set(photos.column_names)
     assert set(photos["expression"]) == set(FULL)
     assert (rendered / "LICENSE").read_text() == "MIT"
-    assert load_dataset("parquet", data_files=str(rendered / "*.parquet"), split="train")[0]["image"].size == (64, 64)
 
 
-def test_rendering_again_gives_the_same_bytes_and_goes_on_after_a_kill(heads_folder, rendered, tmp_path):
-    render_avatars(heads_folder, tmp_path / "again", SETTINGS)
-    shard = "train-00000.parquet"
-    assert (tmp_path / "again" / shard).read_bytes() == (rendered / shard).read_bytes()
-    before = (rendered / shard).stat().st_mtime_ns
-    render_avatars(heads_folder, rendered, SETTINGS)
-    assert (rendered / shard).stat().st_mtime_ns == before
+def test_rendering_again_gives_the_same_bytes(heads_folder, rendered, tmp_path):
+    render(heads_folder, tmp_path / "again", SETTINGS)
+    for path in rendered.iterdir():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def test_wrong_sources_and_mixed_sets_are_refused(heads_folder, rendered, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no \.glb file"):
-        render_avatars(tmp_path, tmp_path / "out", SETTINGS)
-    with pytest.raises(ValueError, match="other settings"):
-        render_avatars(heads_folder, rendered, AvatarSettings(people=5))
+def test_wrong_heads_and_settings_are_refused(heads_folder, rendered, tmp_path):
+    with pytest.raises(ValueError, match=r"no \.glb file"):
+        head_files(tmp_path)
+    with pytest.raises(ValueError, match="people 4 there, 5 now"):
+        render(heads_folder, rendered, replace(SETTINGS, people=5))
     with pytest.raises(ValueError, match="--exclude names heads that are not there: Z"):
         head_files(heads_folder, ("Z",))
     assert list(head_files(heads_folder, ("A",))) == ["B", "C"]
+    make_head(tmp_path / "plain.glb", morphs=())
+    with pytest.raises(GltfError, match=r"plain\.glb.*morph"):
+        plan_avatars(tmp_path, SETTINGS, DESCRIPTION)  # before the first photo
 
 
 def test_excluded_heads_are_in_nobody(heads_folder, tmp_path):
-    render_avatars(heads_folder, tmp_path, AvatarSettings(people=3, sittings=1, photos=7, size=32, exclude=("B",)))
+    render(heads_folder, tmp_path, AvatarSettings(people=3, sittings=1, photos=7, size=32, exclude=("B",)))
     assert not any("B" in heads.split("+") for heads in load_photos(str(tmp_path))["heads"])
 
 

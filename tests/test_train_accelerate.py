@@ -11,7 +11,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tergan_hf import TerGanModel, TerGanPipeline
-from tergan_hf.rendering.avatars import AvatarSettings, render_avatars
+from tergan_hf.data.building import build_set
+from tergan_hf.data.sets.avatars import DESCRIPTION
+from tergan_hf.rendering.avatars import AvatarSettings, plan_avatars
 
 from .conftest import ROOT, TINY
 from .faces import loose_crops, photographed_people, repeatable_people
@@ -30,7 +32,7 @@ def run_folder(tmp_path_factory):
     for name in ("A", "B", "C"):
         make_head(folder / "heads" / f"{name}.glb")
     settings = AvatarSettings(people=3, sittings=1, photos=7, decks=1, size=48)
-    render_avatars(folder / "heads", folder / "rendered", settings)
+    build_set(plan_avatars(folder / "heads", settings, DESCRIPTION), folder / "rendered")
     loose_crops(folder / "fer.parquet")
     loose_crops(folder / "fer_validation.parquet", 6)
     config = {

@@ -8,9 +8,10 @@ import io
 import logging
 
 import numpy as np
-from datasets import Array2D, Dataset, Image, List, Value
+from datasets import Array2D, Dataset, Features, Image, IterableDataset, List, Value
 from datasets.fingerprint import Hasher
 from PIL import Image as PILImage
+from tqdm.auto import tqdm
 
 from ..face_alignment_tergan import crop_face, similarity_framing, whole_image_framing, zoom_out
 from ..face_detection_tergan import FaceDetector
@@ -30,13 +31,18 @@ def chip_size(image_size: int) -> int:
 
 
 def frame_photos(
-    photos: Dataset, image_size: int, align: bool = True, name: str = "photos", detector: FaceDetector | None = None
+    photos: Dataset | IterableDataset,
+    image_size: int,
+    align: bool = True,
+    name: str = "photos",
+    detector: FaceDetector | None = None,
 ) -> Dataset:
     """
     Replace each photo by its chip and add its `framing` ((2, 3), photo pixels → unit square of the crop).
 
     Photos in which no face is found are left out, with a warning that counts them. The result is cached by
-    `datasets` under the photos' fingerprint, the size and the kind of framing.
+    `datasets` under the photos' fingerprint, the size and the kind of framing. Of a stream only the chips are kept,
+    on disk: neither the photos nor all chips are ever in memory.
 
     Args:
         photos: as `load_photos` gives them.
@@ -49,44 +55,19 @@ def frame_photos(
     Raises:
         ValueError: no face in any photo, or a photo cannot be read.
     """
-    known = align and "landmarks" in photos.column_names
-    if align and not known and detector is None:
-        detector = FaceDetector()
-    size = chip_size(image_size)
-
-    def to_chip(row: dict, index: int) -> dict:
-        image = decode(row["image"], f"{name}[{index}]")
-        framing, side = whole_image_framing(*image.size), size
-        measured = {"photo_size": image.size} if has_motion else {}
-        if known:
-            framing = similarity_framing(np.array(row["landmarks"]))
-        elif align:
-            faces = detector.detect(image)
-            if not faces:
-                return {"image": None, "framing": framing, "has_face": False, **measured}
-            framing = similarity_framing(faces[0].landmarks)
-        else:
-            side = min(size, round(max(image.size) * CHIP_MARGIN))
-        buffer = io.BytesIO()
-        crop_face(image, zoom_out(framing, CHIP_MARGIN), side).save(buffer, "PNG", compress_level=1)
-        chip = {"bytes": buffer.getvalue(), "path": None}
-        return {"image": chip, "framing": framing, "has_face": True, **measured}
-
-    features = photos.features.copy()
-    features["image"] = Image(decode=False)
-    features["framing"] = Array2D((2, 3), "float32")
-    features["has_face"] = Value("bool")
-    has_motion = "motion" in features
-    if has_motion:
-        features["photo_size"] = List(Value("int32"), length=2)  # a motion map spans the whole photo
-    chips = photos.map(
-        to_chip,
-        with_indices=True,
-        features=features,
-        desc="Finding and aligning faces" if align and not known else "Framing crops",
-        new_fingerprint=Hasher.hash([photos._fingerprint, size, align, CHIP_MARGIN, _VERSION]),
-    )
-    found = np.flatnonzero(chips.with_format("numpy")["has_face"][:])
+    chipper = _Chipper(photos.features, image_size, align, name, detector)
+    message = "Finding and aligning faces" if align and not chipper.known else "Framing crops"
+    fingerprint = Hasher.hash([photos._fingerprint, chipper.size, align, CHIP_MARGIN, _VERSION])
+    if isinstance(photos, IterableDataset):
+        chips = Dataset.from_generator(
+            _framed_rows, chipper.features(), gen_kwargs={"photos": photos, "chipper": chipper, "message": message},
+            fingerprint=fingerprint,
+        )  # fmt: skip
+    else:
+        chips = photos.map(
+            chipper, with_indices=True, features=chipper.features(), desc=message, new_fingerprint=fingerprint
+        )
+    found = np.flatnonzero(chips.with_format("numpy")["has_face"][:]) if len(chips) else []
     if len(found) == 0:
         raise ValueError("no face was found in any photo")
     if len(found) < len(chips):
@@ -94,6 +75,50 @@ def frame_photos(
             "%s: no face found in %d of %d photos; they are left out", name, len(chips) - len(found), len(chips)
         )
     return chips.select(found).remove_columns("has_face")
+
+
+class _Chipper:
+    """From a row with a photo to what the row of its chip changes."""
+
+    def __init__(self, features: Features, image_size: int, align: bool, name: str, detector: FaceDetector | None):
+        self.photo_features, self.align, self.name, self.detector = features, align, name, detector
+        self.size = chip_size(image_size)
+        self.known = align and "landmarks" in features
+        if align and not self.known and detector is None:
+            self.detector = FaceDetector()
+
+    def features(self) -> Features:
+        """Columns of the chips."""
+        features = self.photo_features.copy()
+        features["image"] = Image(decode=False)
+        features["framing"] = Array2D((2, 3), "float32")
+        features["has_face"] = Value("bool")
+        if "motion" in features:
+            features["photo_size"] = List(Value("int32"), length=2)  # a motion map spans the whole photo
+        return features
+
+    def __call__(self, row: dict, index: int) -> dict:
+        image = decode(row["image"], f"{self.name}[{index}]")
+        measured = {"photo_size": image.size} if "motion" in self.photo_features else {}
+        framing, side = whole_image_framing(*image.size), self.size
+        if self.known:
+            framing = similarity_framing(np.array(row["landmarks"]))
+        elif self.align:
+            faces = self.detector.detect(image)
+            if not faces:
+                return {"image": None, "framing": framing, "has_face": False, **measured}
+            framing = similarity_framing(faces[0].landmarks)
+        else:
+            side = min(side, round(max(image.size) * CHIP_MARGIN))
+        buffer = io.BytesIO()
+        crop_face(image, zoom_out(framing, CHIP_MARGIN), side).save(buffer, "PNG", compress_level=1)
+        chip = {"bytes": buffer.getvalue(), "path": None}
+        return {"image": chip, "framing": framing, "has_face": True, **measured}
+
+
+def _framed_rows(photos: IterableDataset, chipper: _Chipper, message: str):
+    for index, row in enumerate(tqdm(photos, desc=message, unit="photo", dynamic_ncols=True)):
+        yield {**row, **chipper(row, index)}
 
 
 def decode(encoded: dict, name: str = "image") -> PILImage.Image:

@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasets import Dataset, Image, Value, load_dataset
+from datasets import Dataset, Image, IterableDataset, Value, load_dataset
+from datasets.fingerprint import Hasher
+
+from .building import is_unfinished
 
 
 HUB_PREFIX = "hub://"
@@ -29,6 +32,8 @@ class DataSource:
         validation_path: a set of its own to validate on, instead of a fraction.
         weight: how often stage 1 draws from this set, relative to the others.
         pair_weight: how often stage 2 draws its target from this set, relative to the others.
+        folds, fold: for cross-validation, instead of a fraction: keep part `fold` of `folds` parts of the groups out.
+        streaming: read the photos as a stream and keep only their chips, for sets larger than memory or disk.
         extra: further keyword arguments for `datasets.load_dataset`.
     """
 
@@ -42,10 +47,13 @@ class DataSource:
     validation_path: str | None = None
     weight: float = 1.0
     pair_weight: float = 1.0
+    folds: int = 0
+    fold: int = 0
+    streaming: bool = False
     extra: dict = field(default_factory=dict)
 
 
-def load_photos(path: str, split: str = "train", **extra) -> Dataset:
+def load_photos(path: str, split: str = "train", streaming: bool = False, **extra) -> Dataset | IterableDataset:
     """
     Read labelled photos.
 
@@ -53,17 +61,22 @@ def load_photos(path: str, split: str = "train", **extra) -> Dataset:
         path: a folder of parquet files or in `imagefolder` layout with `metadata.csv`, a `.parquet` file, or
             `hub://owner/name`.
         split: the split to read.
+        streaming: give an `IterableDataset` that reads as it goes.
 
     Returns:
         A data set with `image` (not yet decoded), `expression` (label text), `identity` and `recipe` (`NO_IDENTITY`,
         `NO_RECIPE` where the set has none), and whatever other columns it came with. Of those, `sitting`, `landmarks`,
-        `motion` and `activations` mean what `tergan_hf.rendering` writes.
+        `motion` and `activations` mean what `python -m tergan_hf.data avatars` writes.
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: a needed column is missing; the message names it and the columns found.
+        ValueError: a needed column is missing, and the message names it and the columns found; or the folder holds a
+            set that was begun and not finished.
     """
     location = Path(path)
+    extra["streaming"] = streaming
+    if is_unfinished(location):
+        raise ValueError(f"{path} holds an unfinished set: give the command again that began it, it goes on")
     if location.suffix == ".parquet":
         if not location.is_file():
             raise FileNotFoundError(f"no such parquet file: {path}")
@@ -76,9 +89,13 @@ def load_photos(path: str, split: str = "train", **extra) -> Dataset:
         photos = load_dataset(path.removeprefix(HUB_PREFIX), split=split, **extra)
     else:
         raise FileNotFoundError(f"no such folder: {path} (a data set on the Hub is written {HUB_PREFIX}owner/name)")
+    if streaming and photos.features is None:
+        photos = photos._resolve_features()
     for column in ("image", "expression"):
         if column not in photos.column_names:
             raise ValueError(f"{path} has no column '{column}' (it has: {', '.join(photos.column_names)})")
+    if streaming:
+        return _complete_stream(photos, [path, split, sorted(extra.items()), _files_of(location)])
     if "identity" not in photos.column_names:
         photos = photos.add_column("identity", [NO_IDENTITY] * len(photos))
     if "recipe" not in photos.column_names:
@@ -88,6 +105,33 @@ def load_photos(path: str, split: str = "train", **extra) -> Dataset:
         photos = photos.cast_column("motion", Image(decode=False))
     photos = _without_gaps(photos, "identity", NO_IDENTITY, "string")
     return _without_gaps(photos, "recipe", NO_RECIPE, "int32")
+
+
+def _complete_stream(photos: IterableDataset, origin: list) -> IterableDataset:
+    """A stream in the shape of `load_photos`, with a fingerprint that says where it comes from."""
+    features = photos.features.copy()
+    features |= {"identity": Value("string"), "recipe": Value("int32")}
+    for column in {"image", "motion"} & set(features):
+        features[column] = Image(decode=False)
+
+    def complete(row: dict) -> dict:
+        identity, recipe = row.get("identity"), row.get("recipe")
+        return {
+            "identity": NO_IDENTITY if identity is None else str(identity),
+            "recipe": NO_RECIPE if recipe is None else int(recipe),
+        }
+
+    for column in {"image", "motion"} & set(features):
+        photos = photos.cast_column(column, Image(decode=False))
+    photos = photos.map(complete, features=features)
+    photos._fingerprint = Hasher.hash(origin)
+    return photos
+
+
+def _files_of(location: Path) -> list[tuple[str, int, int]]:
+    """What changes when local files do; nothing for a set on the Hub, whose `extra` may name a `revision`."""
+    files = sorted(location.rglob("*")) if location.is_dir() else [location] if location.is_file() else []
+    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
 def _without_gaps(photos: Dataset, column: str, filler, kind: str) -> Dataset:

@@ -9,7 +9,7 @@ from datasets import Dataset
 from .framing import frame_photos
 from .loading import DataSource, load_photos
 from .sampling import Chips, label_chips
-from .splits import split_by_group
+from .splits import split_by_fold, split_by_group
 
 
 logger = logging.getLogger(__name__)
@@ -43,10 +43,10 @@ def prepare_sets(
     with accelerator.main_process_first():
         for source in sources:
             try:
-                photos, held_out, kept_out[source.name] = split_source(source, resolve, seed)
-                training[source.name] = frame_photos(photos, image_size, source.align, source.name)
+                photos, held_out, kept_out[source.name] = framed_split(source, resolve, image_size, seed)
+                training[source.name] = photos
                 if held_out is not None:
-                    validation[source.name] = frame_photos(held_out, image_size, source.align, source.name)
+                    validation[source.name] = held_out
             except FileNotFoundError as error:
                 raise FileNotFoundError(f"source '{source.name}': {error}") from error
             except ValueError as error:
@@ -60,16 +60,41 @@ def prepare_sets(
     return PreparedSets(training_sets, validation_sets, identities, kept_out)
 
 
-def split_source(source: DataSource, resolve, seed: int) -> tuple[Dataset, Dataset | None, list[str]]:
+def framed_split(source: DataSource, resolve, image_size: int, seed: int) -> tuple[Dataset, Dataset | None, list[str]]:
     """
-    Load one source and keep its validation photos apart.
+    Load and frame one source and keep its validation photos apart. A stream is framed as it comes and split then.
 
     Returns:
         training photos, validation photos (`None` where the source asks for none), the groups kept out.
     """
-    photos = load_photos(resolve(source.path), source.split, **source.extra)
+
+    def load(path: str, split: str):
+        photos = load_photos(resolve(path), split, source.streaming, **source.extra)
+        return frame(photos) if source.streaming else photos
+
+    def frame(photos):
+        return frame_photos(photos, image_size, source.align, source.name)
+
+    photos, held_out, kept_out = split_source(source, load, seed)
+    if not source.streaming:
+        photos, held_out = frame(photos), None if held_out is None else frame(held_out)
+    return photos, held_out, kept_out
+
+
+def split_source(source: DataSource, load, seed: int) -> tuple[Dataset, Dataset | None, list[str]]:
+    """
+    Load one source with `load(path, split)` and keep its validation photos apart.
+
+    Returns:
+        training photos, validation photos (`None` where the source asks for none), the groups kept out.
+    """
+    photos = load(source.path, source.split)
     if source.validation_path is not None:
-        return photos, load_photos(resolve(source.validation_path), "train", **source.extra), []
+        return photos, load(source.validation_path, "train"), []
+    if source.folds:
+        return split_by_fold(
+            photos, source.folds, source.fold, source.group_column, source.group_separator, seed
+        )  # fmt: skip
     if not source.validation_fraction:
         return photos, None, []
     return split_by_group(photos, source.group_column, source.validation_fraction, source.group_separator, seed)

@@ -13,8 +13,10 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from ..face_alignment_tergan import compose_framings, invert_framing, whole_image_framing
-from .framing import decode
+from .decoded import DecodedColumn
 from .loading import NO_IDENTITY, NO_RECIPE
+from .pairs import PairSampler
+from .pairs import rows_by_value as _rows_by_value
 
 
 CACHE_BYTES = 3 * 2**30  # of decoded chips that a set keeps in memory
@@ -51,13 +53,13 @@ class Chips:
     activations: np.ndarray | None = None
     weight: float = 1.0
     pair_weight: float = 1.0
-    _cache: dict = field(default_factory=dict, repr=False)
-    _cached_bytes: int = 0
+    _decoded: dict[str, DecodedColumn] = field(default_factory=dict, repr=False)
 
     def __post_init__(self):
-        # Reading a row of one column spares unpacking the others.
-        columns = set(getattr(self.photos, "column_names", ())) & {"image", "motion"}
-        self._columns = {column: self.photos.select_columns([column]) for column in columns}
+        # Before workers are forked off, so that they share what they decode.
+        for column in ("image", "motion"):
+            if column in getattr(self.photos, "column_names", ()):
+                self._decoded[column] = DecodedColumn(self.photos, column, CACHE_BYTES // 2)
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -74,7 +76,7 @@ class Chips:
 
     def pixels(self, row: int, side: int) -> torch.Tensor:
         """(3, side, side) uint8 chip."""
-        chip = self._decoded("image", row)
+        chip = self._decoded["image"][row]
         if chip.shape[0] != side:
             chip = np.asarray(Image.fromarray(chip).resize((side, side), Image.Resampling.BILINEAR))
         return torch.from_numpy(np.array(chip)).permute(2, 0, 1)
@@ -83,17 +85,7 @@ class Chips:
         """(2, M, M) uint8 motion map; in a set without motion, one that says that all is still."""
         if not self.has_motion:
             return torch.full((2, MOTION_SIZE, MOTION_SIZE), 128, dtype=torch.uint8)
-        return torch.from_numpy(np.array(self._decoded("motion", row)[:, :, :2])).permute(2, 0, 1)
-
-    def _decoded(self, column: str, row: int) -> np.ndarray:
-        """(H, W, 3) uint8, decoded once as long as there is room."""
-        key = (column, int(row))
-        if key not in self._cache:
-            pixels = np.asarray(decode(self._columns[column][int(row)][column]))
-            if self._cached_bytes + pixels.nbytes > CACHE_BYTES:
-                return pixels
-            self._cache[key], self._cached_bytes = pixels, self._cached_bytes + pixels.nbytes
-        return self._cache[key]
+        return torch.from_numpy(np.array(self._decoded["motion"][row][:, :, :2])).permute(2, 0, 1)
 
 
 def label_chips(
@@ -147,10 +139,6 @@ def label_chips(
             )
         )
     return sets, list(identities)
-
-
-def _rows_by_value(column: np.ndarray) -> dict[int, np.ndarray]:
-    return {value: np.flatnonzero(column == value) for value in np.unique(column)}
 
 
 def class_shares(labels: list[np.ndarray], weights: list[float], balance: float = 1.0) -> np.ndarray:
@@ -239,9 +227,8 @@ class ExpressionPairs(_DrawnDataset):
     """
     Pairs (x_s, x_t) for stage 2, x_s with every expression equally often.
 
-    A pair without ground truth is the paper's: x_s and x_t at random. A pair with one knows the true x̄. In a set with
-    recipes, the truth is another photo of x_t's sitting and x_s a photo of anybody with the same recipe: exact. In a
-    set without, x_s is another photo of x_t's person and its own truth, nearly exact where pose and light agree.
+    A pair without ground truth is the paper's: x_s and x_t at random. A pair with one knows the true x̄;
+    `pairs.PairSampler` says how it is chosen.
 
     Args:
         sets: those without identities are passed over.
@@ -261,51 +248,26 @@ class ExpressionPairs(_DrawnDataset):
         self.sets = [chips for chips in sets if chips.has_identities]
         if not self.sets:
             raise ValueError("stage 2 needs a set of photos with identities")
-        weights = np.array([chips.pair_weight for chips in self.sets], float)
-        self.weights = weights / weights.sum()
+        self.sampler = PairSampler(self.sets)
         self.ground_truth_share = ground_truth_share
-        self.by_expression = [_rows_by_value(chips.expressions) for chips in self.sets]
-        self.by_identity = [_rows_by_value(chips.identities) for chips in self.sets]
-        self.by_scene = [_rows_by_value(chips.scenes) for chips in self.sets]
-        self.by_recipe = [_rows_by_value(chips.recipes) for chips in self.sets]
 
     def __getitem__(self, index: int) -> dict:
-        random = self.random(index)
-        number = random.choice(len(self.sets), p=self.weights)
-        chips, truth = self.sets[number], None
-        target = random.integers(len(chips))
-        source_number, source = number, None
-        if random.random() < self.ground_truth_share:
-            if chips.recipes[target] != NO_RECIPE:
-                truth = self._balanced(chips, self.by_scene[number][chips.scenes[target]], random)
-                source = random.choice(self.by_recipe[number][chips.recipes[truth]])
-            else:
-                same_person = self.by_identity[number][chips.identities[target]]
-                others = same_person[same_person != target]
-                source = truth = random.choice(others if len(others) else same_person)
-        else:
-            source_number = random.choice(len(self.sets), p=self.weights)
-            rows = self.by_expression[source_number]
-            source = random.choice(rows[random.choice(list(rows))])
+        pair = self.sampler.draw(self.random(index), self.ground_truth_share)
+        chips, target, truth = self.sets[pair.target_set], pair.target, pair.truth
+        sources = self.sets[pair.source_set]
         return {
-            "source": self.sets[source_number].pixels(source, self.side),
+            "source": sources.pixels(pair.source, self.side),
             "target": chips.pixels(target, self.side),
             "truth": chips.pixels(target if truth is None else truth, self.side),
             "registration": self._registration(chips, target, truth),
             "has_truth": truth is not None,
-            "source_expression": int(self.sets[source_number].expressions[source]),
+            "source_expression": int(sources.expressions[pair.source]),
             "target_identity": int(chips.identities[target]),
             "target_motion": chips.motion(target),
             "truth_motion": chips.motion(target if truth is None else truth),
             "has_motion": chips.has_motion and truth is not None,
             "to_photo": self._to_photo(chips, target),
         }
-
-    @staticmethod
-    def _balanced(chips: Chips, rows: np.ndarray, random: np.random.Generator) -> int:
-        """One of some rows, every expression among them equally often."""
-        expressions = chips.expressions[rows]
-        return random.choice(rows[expressions == random.choice(np.unique(expressions))])
 
     @staticmethod
     def _registration(chips: Chips, target: int, truth: int | None) -> torch.Tensor:

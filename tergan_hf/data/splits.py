@@ -31,14 +31,49 @@ def split_by_group(
     if column not in photos.column_names:
         raise ValueError(f"cannot split by '{column}' (columns: {', '.join(photos.column_names)})")
     groups_of_row = row_groups(photos, column, separator)
-    groups = sorted(set().union(*groups_of_row), key=lambda name: _hash(f"{seed}:{name}"))
-    kept_out = set(groups[: round(fraction * len(groups))])
+    groups = _shuffled_groups(groups_of_row, seed)
+    return _keep_out(photos, groups_of_row, set(groups[: round(fraction * len(groups))]), f"{column}' at {fraction}")
+
+
+def split_by_fold(
+    photos: Dataset, folds: int, fold: int, column: str = "identity", separator: str | None = None, seed: int = 0
+) -> tuple[Dataset, Dataset, list[str]]:
+    """
+    Keep one of `folds` equally large parts of the groups out of training, for cross-validation (section 4: eight).
+
+    Every group is kept out in exactly one fold. A row of several groups is validation data in the fold of each.
+
+    Args:
+        fold: which part, 0 to `folds` - 1.
+
+    Returns:
+        as `split_by_group`.
+
+    Raises:
+        ValueError: there is no such fold, the column is missing, or a side of the split would be empty.
+    """
+    if folds < 2 or not 0 <= fold < folds:
+        raise ValueError(f"there is no fold {fold} of {folds}: folds must be 2 or more, and fold from 0 to folds - 1")
+    if column not in photos.column_names:
+        raise ValueError(f"cannot split by '{column}' (columns: {', '.join(photos.column_names)})")
+    groups_of_row = row_groups(photos, column, separator)
+    groups = _shuffled_groups(groups_of_row, seed)
+    return _keep_out(photos, groups_of_row, set(groups[fold::folds]), f"{column}', fold {fold} of {folds},")
+
+
+def _shuffled_groups(groups_of_row: list[set[str]], seed: int) -> list[str]:
+    return sorted(set().union(*groups_of_row), key=lambda name: _hash(f"{seed}:{name}"))
+
+
+def _keep_out(
+    photos: Dataset, groups_of_row: list[set[str]], kept_out: set[str], manner: str
+) -> tuple[Dataset, Dataset, list[str]]:
     validation = [index for index, names in enumerate(groups_of_row) if names & kept_out]
     training = [index for index, names in enumerate(groups_of_row) if not names & kept_out]
     if not training or not validation:
         raise ValueError(
-            f"splitting {len(groups)} groups of '{column}' at {fraction} leaves {len(training)} photos for training "
-            f"and {len(validation)} for validation"
+            f"splitting {len(set().union(*groups_of_row))} groups of '{manner} leaves {len(training)} photos for "
+            f"training and {len(validation)} for validation"
         )
     return photos.select(training), photos.select(validation), sorted(kept_out)
 

@@ -1,21 +1,22 @@
-"""The training set of rendered people: who is drawn, what they show, and how it is written."""
+"""The training set of rendered people: who is drawn, and what they show."""
 
 import io
-import shutil
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from datasets import Array2D, Dataset, Features, Image, List, Value
+from datasets import Array2D, Features, Image, List, Value
 from PIL import Image as PILImage
-from tqdm.auto import tqdm
 
 from ..data.augmentation import MOTION_STEPS_PER_SIDE
+from ..data.building import BuildError, Plan, Shard, list_source
+from ..data.dataset_card import SetDescription
+from ..data.framing import CHIP_MARGIN
 from .expressions import FULL, Recipe, draw_recipe, full_recipe
-from .people import Head, blend_heads, read_head
+from .people import Head, Person, blend_heads, check_head, head_name, read_head
 from .scene import Camera, draw_sitting
+from .variations import vary_person
 
 
 PEOPLE_PER_SHARD = 10
@@ -34,6 +35,8 @@ class AvatarSettings:
         decks: how many different sets of recipes; sittings that share one give pairs with an exact ground truth.
         size: side of the photos in pixels.
         exclude: heads that no person may be made of.
+        aligned: aligned crops, `margin` times as large as the face a network sees, instead of photos with the
+            surroundings. The neutral face decides the crop of a whole sitting.
     """
 
     people: int = 300
@@ -43,63 +46,67 @@ class AvatarSettings:
     size: int = 192
     seed: int = 0
     exclude: tuple[str, ...] = ()
+    aligned: bool = False
+    margin: float = CHIP_MARGIN
+
+    def __post_init__(self):
+        for name in ("people", "sittings", "photos", "decks"):
+            if getattr(self, name) < 1:
+                raise BuildError(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if self.size < 16 or not 1 <= self.margin <= 4:
+            raise BuildError(f"a photo of {self.size} pixels with margin {self.margin} makes no sense")
 
 
-def render_avatars(source: str | Path, output: str | Path, settings: AvatarSettings, processes: int = 1) -> int:
+def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetDescription) -> Plan:
     """
-    Render the set into `output` as parquet shards. Shards that are there already are kept, so that a killed run goes
-    on where it was.
+    Plan the set.
 
     Args:
         source: folder with one `.glb` file per head.
 
-    Returns:
-        number of photos.
-
     Raises:
-        FileNotFoundError: no `.glb` file in `source`.
-        ValueError: `output` holds another set, or `exclude` names an unknown head or leaves too few.
+        BuildError: no `.glb` file in `source`, or `exclude` names an unknown head or leaves none.
+        GltfError: a file that is no head.
     """
-    output = Path(output)
     files = head_files(source, settings.exclude)
-    output.mkdir(parents=True, exist_ok=True)
-    record = output / "settings.txt"
-    described = f"{asdict(settings)} {list(files)}\n"
-    if record.exists() and record.read_text() != described:
-        raise ValueError(f"{output} holds a set rendered with other settings; give another --output or remove it")
-    record.write_text(described)
-    starts = range(0, settings.people, PEOPLE_PER_SHARD)
-    shards = {start: output / f"train-{start // PEOPLE_PER_SHARD:05d}.parquet" for start in starts}
-    missing = [start for start, path in shards.items() if not path.exists()]
-    jobs = [(list(files.values()), shards[start], start, settings) for start in missing]
-    with tqdm(total=settings.people, initial=(len(shards) - len(missing)) * PEOPLE_PER_SHARD, unit="person") as bar:
-        if processes > 1:
-            with ProcessPoolExecutor(processes) as pool:
-                for _ in pool.map(_write_shard, jobs):
-                    bar.update(PEOPLE_PER_SHARD)
-        else:
-            for job in jobs:
-                _write_shard(job)
-                bar.update(PEOPLE_PER_SHARD)
+    for path in files.values():
+        check_head(path)
+    each = settings.sittings * settings.photos
+    shards = [
+        Shard("train", (list(files.values()), people, settings), len(people) * each)
+        for people in (
+            range(start, min(start + PEOPLE_PER_SHARD, settings.people))
+            for start in range(0, settings.people, PEOPLE_PER_SHARD)
+        )
+    ]
     licence = Path(source) / "LICENSE"
-    if licence.is_file():
-        shutil.copy(licence, output / "LICENSE")
-    return settings.people * settings.sittings * settings.photos
+    written = asdict(settings)
+    if not settings.aligned:
+        del written["margin"]
+    return Plan(
+        description=description,
+        features=features(),
+        shards=shards,
+        make_rows=photograph_people,
+        settings=written,
+        source=list_source(Path(source), list(files.values())),
+        licence_file=licence if licence.is_file() else None,
+    )
 
 
 def head_files(source: str | Path, exclude: tuple[str, ...] = ()) -> dict[str, Path]:
     """Head name → file, sorted, without those excluded."""
-    files = {path.stem.removesuffix("_Casual"): path for path in sorted(Path(source).glob("*.glb"))}
+    files = {head_name(path): path for path in sorted(Path(source).glob("*.glb"))}
     if not files:
-        raise FileNotFoundError(f"{source} holds no .glb file: give --source the folder with the avatars' heads")
+        raise BuildError(f"{source} holds no .glb file: give --source the folder with the avatars' heads")
     unknown = sorted(set(exclude) - set(files))
     if unknown:
-        raise ValueError(
+        raise BuildError(
             f"--exclude names heads that are not there: {', '.join(unknown)}; there are {', '.join(files)}"
         )
     kept = {name: path for name, path in files.items() if name not in exclude}
     if not kept:
-        raise ValueError("--exclude leaves no head to render")
+        raise BuildError("--exclude leaves no head to render")
     return kept
 
 
@@ -117,15 +124,30 @@ def features() -> Features:
     """Columns of the set."""
     return Features({
         "image": Image(), "identity": Value("string"), "sitting": Value("int32"), "recipe": Value("int32"),
-        "expression": Value("string"), "intensity": Value("float32"), "heads": Value("string"),
-        "landmarks": Array2D((5, 2), "float32"), "motion": Image(), "activations": List(Value("float32")),
+        "expression": Value("string"), "intensity": Value("float32"), "mixed_with": Value("string"),
+        "heads": Value("string"), "landmarks": Array2D((5, 2), "float32"), "motion": Image(),
+        "activations": List(Value("float32")),
     })  # fmt: skip
 
 
-@lru_cache(maxsize=1)
-def _heads(files: tuple[Path, ...]) -> list[Head]:
-    first = read_head(files[0])
-    return [first] + [read_head(path, first.face) for path in files[1:]]
+class Heads:
+    """The heads of some files, each read when it is first needed, all over the template of the first."""
+
+    def __init__(self, files: tuple[Path, ...]):
+        self.files = files
+        self._read: dict[int, Head] = {}
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Head:
+        if index not in self._read:
+            template = self[0].face if index else None
+            self._read[index] = read_head(self.files[index], template)
+        return self._read[index]
+
+
+_heads = lru_cache(maxsize=1)(Heads)
 
 
 def activation_names(head: Head) -> list[str]:
@@ -133,32 +155,34 @@ def activation_names(head: Head) -> list[str]:
     return sorted(head.face.morphs)
 
 
-def _write_shard(job: tuple[list[Path], Path, int, AvatarSettings]):
-    files, path, start, settings = job
+def photograph_people(job: tuple[list[Path], range, AvatarSettings]) -> list[dict]:
+    """All photos of some people, by their numbers."""
+    files, people, settings = job
     heads = _heads(tuple(files))
-    rows = []
-    for number in range(start, min(start + PEOPLE_PER_SHARD, settings.people)):
-        rows += _photograph(number, heads, settings)
-    unfinished = path.with_suffix(".unfinished")
-    Dataset.from_list(rows, features=features()).to_parquet(unfinished)
-    unfinished.rename(path)
+    return [row for number in people for row in _photograph(number, heads, settings)]
 
 
-def _photograph(number: int, heads: list[Head], settings: AvatarSettings) -> list[dict]:
-    random = np.random.default_rng((settings.seed, 0, number))
+def draw_person(number: int, heads: Heads, random: np.random.Generator) -> Person:
+    """The first people are the heads as they are, the others blends of two or three and somebody of their own."""
     if number < len(heads):
-        chosen, weights = [heads[number]], np.ones(1)
-    else:
-        count = int(min(random.integers(2, 4), len(heads)))
-        chosen = [heads[index] for index in random.choice(len(heads), count, replace=False)]
-        weights = random.dirichlet([1.2] * count)
-        # Some go a little beyond the heads they are made of.
-        weights = weights + random.uniform(0, 0.35) * (weights - 1 / count)
+        return blend_heads([heads[number]], np.ones(1))
+    count = int(min(random.integers(2, 4), len(heads)))
+    chosen = [heads[index] for index in random.choice(len(heads), count, replace=False)]
+    weights = random.dirichlet([1.2] * count)
+    # Some go a little beyond the heads they are made of.
+    weights = weights + random.uniform(0, 0.35) * (weights - 1 / count)
+    return vary_person(blend_heads(chosen, weights), random)
+
+
+def _photograph(number: int, heads: Heads, settings: AvatarSettings) -> list[dict]:
+    random = np.random.default_rng((settings.seed, 0, number))
+    somebody = draw_person(number, heads, random)
     names = activation_names(heads[0])
     rows = []
     for sitting in range(settings.sittings):
-        person = blend_heads(chosen, weights, with_wig=random.random() < 0.8)
-        camera = Camera(person, draw_sitting(random, settings.size), settings.size)
+        person = somebody if random.random() < 0.8 else somebody.without_wig()
+        scene = draw_sitting(random, settings.size)
+        camera = Camera(person, scene, settings.size, margin=settings.margin if settings.aligned else None)
         number_of_deck = int(random.integers(settings.decks))
         for at, recipe in enumerate(deck(number_of_deck, settings)):
             photo = camera.take(recipe)
@@ -166,8 +190,8 @@ def _photograph(number: int, heads: list[Head], settings: AvatarSettings) -> lis
                 "image": {"bytes": _encode(photo.pixels, "JPEG", quality=JPEG_QUALITY), "path": None},
                 "identity": f"avatar_{number:04d}", "sitting": sitting,
                 "recipe": number_of_deck * settings.photos + at,
-                "expression": recipe.expression, "intensity": recipe.intensity, "heads": "+".join(person.heads),
-                "landmarks": photo.landmarks.astype(np.float32),
+                "expression": recipe.expression, "intensity": recipe.intensity, "mixed_with": recipe.mixed_with,
+                "heads": "+".join(person.heads), "landmarks": photo.landmarks.astype(np.float32),
                 "motion": {"bytes": _encode(encode_motion(photo.motion), "PNG"), "path": None},
                 "activations": [recipe.activations.get(name, 0.0) for name in names],
             })  # fmt: skip

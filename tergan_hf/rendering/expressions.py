@@ -12,7 +12,7 @@ FULL = {
     "sadness": {"mouthSad": 0.9, "sad": 1.0, "Chin": 0.3, "pityful": 0.4},
     "anger": {"browDown": 1.0, "RbrowDown": 0.6, "squint": 0.3, "JawCompress": 0.5, "MPB_Up": 0.5, "nostril": 0.8},
     "disgust": {"disgust": 1.0, "browDown": 0.6, "squint": 0.4, "lipUp": 0.6},
-    "fear": {"pityful": 1.0, "sad": 0.4, "eyeOpen": 1.0, "H_EST": 0.7, "neckTension": 0.7, "MouthOpen": 0.15},
+    "fear": {"pityful": 1.0, "sad": 0.5, "eyeOpen": 1.0, "H_EST": 0.8, "lipDown": 0.3, "neckTension": 0.8},
     "surprise": {"browUp": 1.0, "RbrowUp": 1.0, "eyeOpen": 0.7, "MouthOpen": 0.8},
 }
 # Other ways to show the same: a closed smile, a laugh, a shout.
@@ -24,8 +24,10 @@ VARIANTS = {
     "anger": [
         {"browDown": 1.0, "RbrowDown": 0.8, "squint": 0.2, "nostril": 0.8, "lipUp": 0.5, "H_EST": 0.4},
     ],
-    "fear": [{"pityful": 1.0, "browUp": 0.5, "sad": 0.4, "eyeOpen": 1.0, "H_EST": 0.9, "MouthOpen": 0.3}],
-    "surprise": [{"browUp": 1.0, "RbrowUp": 1.0, "eyeOpen": 0.8, "MouthOpen": 0.4, "UH_OO": 0.3}],
+    "fear": [
+        {"pityful": 1.0, "sad": 0.6, "eyeOpen": 1.0, "H_EST": 0.9, "lipDown": 0.5, "neckTension": 0.9, "squint": 0.1},
+    ],
+    "surprise": [{"browUp": 1.0, "RbrowUp": 1.0, "eyeOpen": 0.8, "MouthOpen": 0.6, "UH_OO": 0.4}],
     "sadness": [{"mouthSad": 1.0, "sad": 0.7, "Chin": 0.6, "pityful": 0.7, "lowLid": 0.2}],
 }
 # Morph targets that come as a right and a left one. `RbrowDown` and `RbrowUp` are the outer brows: RR…, LL….
@@ -33,6 +35,7 @@ SIDED = {
     "smileOpen", "smileClose", "squint", "lowLid", "mouthSad", "sad", "pityful", "browDown", "RbrowDown", "nostril",
     "disgust", "lipUp", "lipDown", "eyeOpen", "eyeClose", "neckTension", "browUp", "RbrowUp",
 }  # fmt: skip
+NEAREST = {"fear": "surprise", "surprise": "fear"}  # their mixtures would be either
 MOST = 1.15
 
 
@@ -42,34 +45,57 @@ class Recipe:
     One exactly repeatable expression.
 
     Args:
-        expression: its label. intensity: 0 to about 1.1; 0 for neutral.
+        expression: its label, of a mixture the stronger one. intensity: 0 to about 1.1; 0 for neutral.
         activations: morph target → activation, 0 to `MOST`.
         gaze: where the eyes look, degrees to the viewer's right and up.
+        mixed_with: the other expression of a mixture.
     """
 
     expression: str
     intensity: float
     activations: dict[str, float]
     gaze: tuple[float, float] = (0.0, 0.0)
+    mixed_with: str = ""
 
 
 def full_recipe(expression: str) -> Recipe:
     """The expression at full intensity, both sides alike."""
-    return Recipe(expression, float(expression != "neutral"), _both_sides(FULL[expression]))
+    return exact_recipe(expression, float(expression != "neutral"))
+
+
+def exact_recipe(expression: str, intensity: float, other: str = "", share: float = 0.0) -> Recipe:
+    """
+    The expression, or a mixture with another, without jitter, both sides alike.
+
+    Args:
+        intensity: 0 is neutral, 1 in full.
+        other: the weaker expression of a mixture. share: of the other, 0 to 0.5.
+    """
+    amounts = {name: intensity * value for name, value in mixture(FULL[expression], other, share).items()}
+    return Recipe(expression, intensity, _both_sides(amounts), mixed_with=other)
+
+
+def mixture(amounts: dict[str, float], other: str, share: float) -> dict[str, float]:
+    """Activations between some and another expression's."""
+    mixed = {name: (1 - share) * value for name, value in amounts.items()}
+    for name, value in FULL[other].items() if other else ():
+        mixed[name] = mixed.get(name, 0.0) + share * value
+    return mixed
 
 
 def draw_recipe(expression: str, random: np.random.Generator) -> Recipe:
     """
     One way to show an expression: a variant, its intensity from 0.4 to 1.1, every muscle a little more or less, one
-    side a little more than the other, sometimes a hint of another expression, the eyes looking about.
+    side a little more than the other, sometimes a mixture with another expression, the eyes looking about.
     """
     intensity = random.uniform(0.4, 1.1)
     variants = [FULL[expression], FULL[expression], *VARIANTS.get(expression, [])]
-    amounts = {name: intensity * value for name, value in variants[random.integers(len(variants))].items()}
+    amounts, other = variants[random.integers(len(variants))], ""
     if expression != "neutral" and random.random() < 0.3:
-        other = random.choice([name for name in FULL if name not in (expression, "neutral")])
-        for name, value in FULL[other].items():
-            amounts[name] = amounts.get(name, 0.0) + 0.25 * intensity * value
+        others = [name for name in FULL if name not in (expression, "neutral", NEAREST.get(expression))]
+        other = str(random.choice(others))
+        amounts = mixture(amounts, other, random.uniform(0.1, 0.35))
+    amounts = {name: intensity * value for name, value in amounts.items()}
     if expression == "neutral":
         intensity = 0.0
         amounts = {"lowLid": random.uniform(0, 0.3), "MouthOpen": max(0.0, random.uniform(-0.08, 0.1))}
@@ -80,7 +106,7 @@ def draw_recipe(expression: str, random: np.random.Generator) -> Recipe:
         amounts.pop("eyeOpen", None)
     skew = random.normal(0, 0.08)
     gaze = (float(random.normal(0, 6)), float(random.normal(0, 3)))
-    return Recipe(expression, float(intensity), _both_sides(amounts, skew, random), gaze)
+    return Recipe(expression, float(intensity), _both_sides(amounts, skew, random), gaze, other)
 
 
 def _both_sides(amounts: dict[str, float], skew: float = 0.0, random: np.random.Generator | None = None) -> dict:

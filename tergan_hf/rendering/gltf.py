@@ -4,11 +4,12 @@ compression, quantisation, WebP, skinning). The glTF 2.0 specification names eve
 import io
 import json
 import struct
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 
 COMPONENTS = {
@@ -49,18 +50,62 @@ def read_meshes(path: str | Path) -> list[Mesh]:
         GltfError: no binary glTF, cut off, or compressed while the package `meshoptimizer` is missing.
         FileNotFoundError: no such file.
     """
-    path = Path(path)
+    document, binary = _read_document(Path(path))
+    with _naming(path):
+        return _Reader(document, binary, str(path)).meshes()
+
+
+def list_meshes(path: str | Path) -> list[tuple[str, list[str]]]:
+    """
+    Name and morph targets of each mesh that `read_meshes` would give, without decoding any.
+
+    Raises:
+        GltfError, FileNotFoundError: as `read_meshes`.
+    """
+    document, _ = _read_document(Path(path))
+    with _naming(path):
+        return [(_node_name(node, at), _target_names(mesh)) for at, node, mesh, _ in _textured_primitives(document)]
+
+
+def _read_document(path: Path) -> tuple[dict, bytes]:
+    """The JSON part and the binary part of a `.glb` file."""
     data = path.read_bytes()
     if len(data) < 20 or data[:4] != b"glTF":
         raise GltfError(f"{path}: not a binary glTF file (.glb)")
     if struct.unpack("<I", data[8:12])[0] > len(data):
-        raise GltfError(f"{path}: the file is cut off")
+        raise GltfError(f"{path}: the file is cut off; copy it again")
     length = struct.unpack("<I", data[12:16])[0]
+    with _naming(path):
+        return json.loads(data[20 : 20 + length]), data[28 + length :]
+
+
+@contextmanager
+def _naming(path: str | Path):
+    """Name the file in whatever its contents make impossible."""
     try:
-        document = json.loads(data[20 : 20 + length])
-        return _Reader(document, data[28 + length :], str(path)).meshes()
-    except (KeyError, IndexError, struct.error, UnicodeDecodeError, json.JSONDecodeError) as error:
+        yield
+    except (KeyError, IndexError, TypeError, struct.error, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise GltfError(f"{path}: not a glTF file this reader understands ({error!r})") from error
+    except UnidentifiedImageError as error:
+        raise GltfError(f"{path}: a texture cannot be read ({error})") from error
+
+
+def _textured_primitives(document: dict):
+    """(node's index, node, mesh, primitive) of all triangles with texture coordinates."""
+    for index, node in enumerate(document["nodes"]):
+        if "mesh" in node:
+            mesh = document["meshes"][node["mesh"]]
+            for primitive in mesh["primitives"]:
+                if "TEXCOORD_0" in primitive["attributes"] and primitive.get("mode", 4) == 4:
+                    yield index, node, mesh, primitive
+
+
+def _node_name(node: dict, index: int) -> str:
+    return node.get("name", f"node {index}")
+
+
+def _target_names(mesh: dict) -> list[str]:
+    return [morph_name(name) for name in mesh.get("extras", {}).get("targetNames", [])]
 
 
 class _Reader:
@@ -71,16 +116,10 @@ class _Reader:
         self._worlds = self._world_matrices()
 
     def meshes(self) -> list[Mesh]:
-        found = []
-        for index, node in enumerate(self.document["nodes"]):
-            if "mesh" not in node:
-                continue
-            mesh = self.document["meshes"][node["mesh"]]
-            names = mesh.get("extras", {}).get("targetNames", [])
-            for primitive in mesh["primitives"]:
-                if "TEXCOORD_0" in primitive["attributes"] and primitive.get("mode", 4) == 4:
-                    found.append(self._mesh(node, index, primitive, names))
-        return found
+        return [
+            self._mesh(node, index, primitive, _target_names(mesh))
+            for index, node, mesh, primitive in _textured_primitives(self.document)
+        ]
 
     def _mesh(self, node: dict, index: int, primitive: dict, names: list[str]) -> Mesh:
         attributes = primitive["attributes"]
@@ -88,13 +127,13 @@ class _Reader:
         transform = self._vertex_transforms(node, index, attributes, len(positions))
         linear = np.ascontiguousarray(transform[:, :, :3], dtype=np.float32)
         morphs = {
-            morph_name(name): np.matmul(linear, self._accessor(target["POSITION"])[..., None])[..., 0]
+            name: np.matmul(linear, self._accessor(target["POSITION"])[..., None])[..., 0]
             for name, target in zip(names, primitive.get("targets", []))
         }
         indices = self._accessor(primitive["indices"]).astype(np.int32).reshape(-1, 3)
         placed = np.einsum("vij,vj->vi", linear, positions) + transform[:, :, 3]
         return Mesh(
-            name=node.get("name", f"node {index}"),
+            name=_node_name(node, index),
             positions=placed.astype(np.float32),
             uv=self._accessor(attributes["TEXCOORD_0"]).astype(np.float32),
             triangles=indices,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .gltf import GltfError, Mesh, read_meshes
+from .gltf import GltfError, Mesh, list_meshes, read_meshes
 
 
 TEXTURE_SIDE = 1024
@@ -56,6 +56,12 @@ class Person:
     def face(self) -> Mesh:
         return self.parts[0]
 
+    def without_wig(self) -> "Person":
+        """The same person, the hair taken off where it is a mesh of its own."""
+        kept = [mesh for mesh in self.parts if not is_wig(mesh)]
+        eyeballs = [index for index, mesh in enumerate(kept) if _is_eyeball(mesh.name)]
+        return Person(kept, self.eyes, self.heads, self.landmarks, eyeballs)
+
     def eyeball_centres(self) -> np.ndarray:
         """(2, 3): the left and right eye as the viewer sees them."""
         centres = np.array([self.parts[index].positions.mean(0) for index in self.eyeballs])
@@ -73,26 +79,54 @@ def read_head(path: str | Path, template: Mesh | None = None) -> Head:
         GltfError: no mesh with facial morph targets, no eyeballs, or another template's texture coordinates.
     """
     path = Path(path)
+    check_head(path)
     meshes = read_meshes(path)
-    faces = [mesh for mesh in meshes if "MouthOpen" in mesh.morphs and not mesh.name.lower().endswith("teethdown")]
-    eyes = [mesh for mesh in meshes if mesh.name.lower().endswith("eye")]
-    if not faces:
-        raise GltfError(f"{path}: no mesh has facial morph targets (none is called MouthOpen)")
-    lacking = [name for name in ("RlipCorner", "LlipCorner") if name not in max(faces, key=_size).morphs]
-    if lacking:
-        raise GltfError(f"{path}: the face has no morph target {' and '.join(lacking)}")
-    if not eyes:
-        raise GltfError(f"{path}: no mesh is called ..._eye")
-    face = max(faces, key=_size)
-    middle = np.mean([mesh.positions.mean(0) for mesh in eyes], axis=0)
+    face = max((mesh for mesh in meshes if _may_be_face(mesh.name, mesh.morphs)), key=_size)
+    middle = np.mean([mesh.positions.mean(0) for mesh in meshes if _is_eyeball(mesh.name)], axis=0)
     if template is not None:
         face = _in_order_of(face, template, path)
     face = _above(face, middle[1] - BELOW_THE_EYES)
-    face.texture = _resized(face.texture)
+    resized: dict[int, np.ndarray] = {}
+    for mesh in [face, *meshes]:
+        key = id(mesh.texture)  # meshes share textures
+        if key not in resized:
+            resized[key] = _resized(mesh.texture)
     parts = {mesh.name: mesh for mesh in meshes if mesh.name != face.name}
-    for mesh in parts.values():
-        mesh.texture = _resized(mesh.texture)
-    return Head(path.stem.removesuffix("_Casual"), face, parts, middle)
+    for mesh in [face, *parts.values()]:
+        mesh.texture = resized[id(mesh.texture)]
+    return Head(head_name(path), face, parts, middle)
+
+
+def check_head(path: str | Path):
+    """
+    Look into a file without decoding it, for what `read_head` needs.
+
+    Raises:
+        GltfError: as `read_head`; the message names the file.
+    """
+    meshes = list_meshes(path)
+    faces = [morphs for name, morphs in meshes if _may_be_face(name, morphs)]
+    if not faces:
+        raise GltfError(f"{path}: no mesh has facial morph targets (none is called MouthOpen): expected a head whose "
+                        "face can move, as the VALID avatars' .glb files with 65 of them")  # fmt: skip
+    lacking = [name for name in ("RlipCorner", "LlipCorner") if name not in max(faces, key=len)]
+    if lacking:
+        raise GltfError(f"{path}: the face has no morph target {' and '.join(lacking)}")
+    if not any(_is_eyeball(name) for name, _ in meshes):
+        raise GltfError(f"{path}: no mesh is called ..._eye")
+
+
+def head_name(path: Path) -> str:
+    """What a head is called in the columns and options: its file's name, without what all share."""
+    return path.stem.removesuffix("_Casual")
+
+
+def _may_be_face(name: str, morphs) -> bool:
+    return "MouthOpen" in morphs and not name.lower().endswith("teethdown")
+
+
+def _is_eyeball(name: str) -> bool:
+    return name.lower().endswith("eye")
 
 
 def blend_heads(heads: list[Head], weights: np.ndarray, with_wig: bool = True) -> Person:
@@ -107,7 +141,7 @@ def blend_heads(heads: list[Head], weights: np.ndarray, with_wig: bool = True) -
     main = heads[int(np.argmax(weights))]
 
     def mean(values):
-        return sum(weight * value for weight, value in zip(weights, values)).astype(np.float32)
+        return sum(np.float32(weight) * value for weight, value in zip(weights, values))
 
     shared = set.intersection(*(set(head.face.morphs) for head in heads))
     texture = np.clip(mean([head.face.texture for head in heads]), 0, 255).astype(np.uint8)
@@ -124,15 +158,17 @@ def blend_heads(heads: list[Head], weights: np.ndarray, with_wig: bool = True) -
     for name, mesh in main.parts.items():
         if is_wig(mesh) and not with_wig:
             continue
-        same = [head.parts[name] for head in heads if name in head.parts]
-        comparable = len(same) == len(heads) and all(len(m.positions) == len(mesh.positions) for m in same)
-        if comparable and not is_wig(mesh):
-            positions = mean([other.positions for other in same])
+        same = [head.parts[name].positions for head in heads if name in head.parts]
+        if len(same) == len(heads) and not is_wig(mesh):
+            # The order of these vertices differs from head to head: they are moved and stretched as a whole.
+            low, high = mean([points.min(0) for points in same]), mean([points.max(0) for points in same])
+            own_low, own_high = mesh.positions.min(0), mesh.positions.max(0)
+            positions = low + (mesh.positions - own_low) * (high - low) / (own_high - own_low)
         else:
-            positions = mesh.positions + (eyes - main.eyes).astype(np.float32)
-        parts.append(Mesh(mesh.name, positions, mesh.uv, mesh.triangles, mesh.texture, mesh.morphs))
+            positions = mesh.positions + (eyes - main.eyes)
+        parts.append(Mesh(mesh.name, positions.astype(np.float32), mesh.uv, mesh.triangles, mesh.texture, mesh.morphs))
     names = [head.name for head in heads]
-    eyeballs = [index for index, mesh in enumerate(parts) if mesh.name.lower().endswith("eye")]
+    eyeballs = [index for index, mesh in enumerate(parts) if _is_eyeball(mesh.name)]
     return Person(parts, eyes, names, find_landmarks(face, eyes), eyeballs)
 
 
@@ -153,11 +189,11 @@ def find_landmarks(face: Mesh, eyes: np.ndarray) -> np.ndarray:
 
 
 def _in_order_of(face: Mesh, template: Mesh, path: Path) -> Mesh:
-    own = {key: index for index, key in enumerate(_keys(face.uv))}
-    try:
-        order = np.array([own[key] for key in _keys(template.uv)])
-    except KeyError:
-        raise GltfError(f"{path}: its texture coordinates are not those of the first head's template") from None
+    own, wanted = _keys(face.uv), _keys(template.uv)
+    by_key = np.argsort(own, kind="stable")
+    order = by_key[np.minimum(np.searchsorted(own[by_key], wanted, side="right"), len(own)) - 1]
+    if not np.array_equal(own[order], wanted):
+        raise GltfError(f"{path}: its texture coordinates are not those of the first head's template")
     morphs = {name: moved[order] for name, moved in face.morphs.items()}
     return Mesh(face.name, face.positions[order], template.uv, template.triangles, face.texture, morphs)
 
@@ -166,8 +202,10 @@ def _size(mesh: Mesh) -> int:
     return len(mesh.positions)
 
 
-def _keys(uv: np.ndarray) -> list[tuple[int, int]]:
-    return [tuple(key) for key in np.round(uv * UV_STEPS).astype(int)]
+def _keys(uv: np.ndarray) -> np.ndarray:
+    """(V,) one number for each texture coordinate."""
+    steps = np.round(uv * UV_STEPS).astype(np.int64)
+    return (steps[:, 0] << 32) + steps[:, 1]
 
 
 def _above(mesh: Mesh, height: float) -> Mesh:
@@ -180,4 +218,7 @@ def _resized(texture: np.ndarray) -> np.ndarray:
     if texture.shape[0] <= TEXTURE_SIDE:
         return texture
     size = (TEXTURE_SIDE * texture.shape[1] // texture.shape[0], TEXTURE_SIDE)
-    return np.asarray(Image.fromarray(texture).resize(size, Image.Resampling.BOX))
+    if texture[..., 3].min() < 255:
+        return np.asarray(Image.fromarray(texture).resize(size, Image.Resampling.BOX))
+    opaque = Image.fromarray(np.ascontiguousarray(texture[..., :3])).resize(size, Image.Resampling.BOX)
+    return np.asarray(opaque.convert("RGBA"))

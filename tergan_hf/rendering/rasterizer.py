@@ -1,82 +1,206 @@
-"""A z-buffer: triangles to pixels, with textures, soft light, and the way every visible point has come."""
+"""A z-buffer with deferred shading: first which point of which triangle each pixel shows, then its colour."""
 
 import numpy as np
 from numba import njit
 
 
 ALPHA_CUT = 100  # of 255; a texture's more transparent pixels are holes
+SHADOW_BIAS = np.float32(0.003)  # metres
+SHADOW_SOFTNESS = 2  # shadow-map pixels to each side that are averaged
 
 
 @njit(cache=True, fastmath=True)
-def draw_mesh(
-    screen, depth, rest, normals, uv, triangles, texture, cut_out, lights, light_colours, ambient,
-    colour_buffer, depth_buffer, rest_buffer,
-):  # fmt: skip
+def draw_depth(
+    screen, depth, triangles, uv, alpha, cut_out, number, depth_buffer, mesh_buffer, triangle_buffer, weight_buffer
+):
     """
     Draw one mesh into the buffers, in place.
 
     Args:
-        screen: (V, 2) pixel positions. depth: (V,), larger is nearer. rest: (V, 2) where the vertices are on screen
-            in the neutral face. normals: (V, 3), unit, towards the viewer +z. uv: (V, 2).
-        triangles: (T, 3). texture: (H, W, 4) uint8; cut_out: leave its transparent pixels out.
-        lights: (L, 3) unit directions towards the lights; light_colours: (L, 3). ambient: (3,).
-        colour_buffer: (S, S, 3), depth_buffer: (S, S), rest_buffer: (S, S, 2).
+        screen: (V, 2) pixel positions. depth: (V,), larger is nearer. triangles: (T, 3).
+        uv: (V, 2) and alpha: (H, W) uint8, of use where `cut_out`: transparent points are left out.
+        number: of the mesh, written where it is seen.
+        depth_buffer: (S, S); mesh_buffer, triangle_buffer: (S, S) integers; weight_buffer: (S, S, 2), the weights of
+            the second and third corner.
     """
     height, width = depth_buffer.shape
-    texture_height, texture_width = texture.shape[0], texture.shape[1]
+    rows, columns = alpha.shape
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay = screen[a, 0], screen[a, 1]
         bx, by = screen[b, 0] - ax, screen[b, 1] - ay
         cx, cy = screen[c, 0] - ax, screen[c, 1] - ay
+        left = max(int(np.ceil(ax + min(np.float32(0), bx, cx) - np.float32(0.5))), 0)
+        right = min(int(np.floor(ax + max(np.float32(0), bx, cx) - np.float32(0.5))), width - 1)
+        if left > right:
+            continue
+        top = max(int(np.ceil(ay + min(np.float32(0), by, cy) - np.float32(0.5))), 0)
+        bottom = min(int(np.floor(ay + max(np.float32(0), by, cy) - np.float32(0.5))), height - 1)
+        if top > bottom:
+            continue
         area = bx * cy - cx * by
         if abs(area) < 1e-9:
             continue
-        left = max(int(np.floor(ax + min(0.0, bx, cx))), 0)
-        right = min(int(np.ceil(ax + max(0.0, bx, cx))), width - 1)
-        top = max(int(np.floor(ay + min(0.0, by, cy))), 0)
-        bottom = min(int(np.ceil(ay + max(0.0, by, cy))), height - 1)
+        inverse = np.float32(1) / area
+        da, db, dc = depth[a], depth[b], depth[c]
         for y in range(top, bottom + 1):
+            py = np.float32(y) + np.float32(0.5) - ay
             for x in range(left, right + 1):
-                px, py = x + 0.5 - ax, y + 0.5 - ay
-                wb = (px * cy - cx * py) / area
-                wc = (bx * py - px * by) / area
-                wa = 1.0 - wb - wc
-                if wa < 0.0 or wb < 0.0 or wc < 0.0:
+                px = np.float32(x) + np.float32(0.5) - ax
+                wb = (px * cy - cx * py) * inverse
+                wc = (bx * py - px * by) * inverse
+                wa = np.float32(1) - wb - wc
+                if wa < 0 or wb < 0 or wc < 0:
                     continue
-                z = wa * depth[a] + wb * depth[b] + wc * depth[c]
+                z = wa * da + wb * db + wc * dc
                 if z <= depth_buffer[y, x]:
                     continue
-                tx = (wa * uv[a, 0] + wb * uv[b, 0] + wc * uv[c, 0]) * texture_width - 0.5
-                ty = (wa * uv[a, 1] + wb * uv[b, 1] + wc * uv[c, 1]) * texture_height - 0.5
-                x0, y0 = int(np.floor(tx)), int(np.floor(ty))
-                fx, fy = tx - x0, ty - y0
-                x1, y1 = (x0 + 1) % texture_width, (y0 + 1) % texture_height
-                x0, y0 = x0 % texture_width, y0 % texture_height
-                if cut_out and texture[y0, x0, 3] < ALPHA_CUT:
-                    continue
-                nx = wa * normals[a, 0] + wb * normals[b, 0] + wc * normals[c, 0]
-                ny = wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1]
-                nz = wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2]
-                length = np.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9
-                if nz < 0.0:  # both sides of a surface are lit
-                    length = -length
-                nx, ny, nz = nx / length, ny / length, nz / length
-                for k in range(3):
-                    texel = (1 - fy) * ((1 - fx) * texture[y0, x0, k] + fx * texture[y0, x1, k]) + fy * (
-                        (1 - fx) * texture[y1, x0, k] + fx * texture[y1, x1, k]
-                    )
-                    shade = ambient[k] * (0.75 + 0.25 * ny)
-                    for light in range(lights.shape[0]):
-                        # Wrapped diffuse light: soft, as skin scatters it.
-                        facing = nx * lights[light, 0] + ny * lights[light, 1] + nz * lights[light, 2]
-                        facing = (facing + 0.25) / 1.25
-                        if facing > 0.0:
-                            shade += facing * light_colours[light, k]
-                    colour_buffer[y, x, k] = texel * shade
+                if cut_out:
+                    u = int(np.floor((wa * uv[a, 0] + wb * uv[b, 0] + wc * uv[c, 0]) * columns))
+                    v = int(np.floor((wa * uv[a, 1] + wb * uv[b, 1] + wc * uv[c, 1]) * rows))
+                    if alpha[v % rows, u % columns] < ALPHA_CUT:
+                        continue
                 depth_buffer[y, x] = z
-                for k in range(2):
-                    rest_buffer[y, x, k] = wa * rest[a, k] + wb * rest[b, k] + wc * rest[c, k]
+                mesh_buffer[y, x] = number
+                triangle_buffer[y, x] = t
+                weight_buffer[y, x, 0] = wb
+                weight_buffer[y, x, 1] = wc
+
+
+@njit(cache=True, fastmath=True)
+def shade(
+    number, triangles, positions, normals, uv, texture, rest, lights, light_colours, ambient, material,
+    shadow_map, shadow_axes, shadow_origin, shadow_scale, mesh_buffer, triangle_buffer, weight_buffer,
+    colour_buffer, rest_buffer,
+):  # fmt: skip
+    """
+    Colour the pixels that show one mesh, in linear light, in place.
+
+    Args:
+        positions: (V, 3) camera coordinates in metres. normals: (V, 3), unit. rest: (V, 2) where the vertices are on
+            screen in the neutral face. uv: (V, 2). texture: (H, W, 3) uint8, sRGB.
+        lights: (L, 3) unit directions towards the lights, the first casts shadows; light_colours: (L, 3).
+        ambient: (2, 3), from below and from above.
+        material: (9,) how far light wraps around the edge of shadow in red, green and blue (scattering under the
+            skin); strength and exponent of the highlight; how much darker upward faces are (a lid's shadow on the
+            eyeball); factors on red, green and blue.
+        shadow_map: (M, M) nearness to the first light; shadow_axes: (3, 3) rows right, up, towards the light;
+            shadow_origin: (2,), shadow_scale: pixels per metre.
+        colour_buffer: (S, S, 3); rest_buffer: (S, S, 2).
+    """
+    height, width = mesh_buffer.shape
+    rows, columns = texture.shape[0], texture.shape[1]
+    side = shadow_map.shape[0]
+    one = np.float32(1)
+    lit = np.empty(3, np.float32)
+    for y in range(height):
+        for x in range(width):
+            if mesh_buffer[y, x] != number:
+                continue
+            t = triangle_buffer[y, x]
+            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            wb, wc = weight_buffer[y, x, 0], weight_buffer[y, x, 1]
+            wa = one - wb - wc
+            for k in range(2):
+                rest_buffer[y, x, k] = wa * rest[a, k] + wb * rest[b, k] + wc * rest[c, k]
+            nx = wa * normals[a, 0] + wb * normals[b, 0] + wc * normals[c, 0]
+            ny = wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1]
+            nz = wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2]
+            length = one / (np.sqrt(nx * nx + ny * ny + nz * nz) + np.float32(1e-9))
+            if nz < 0:  # both sides of a surface are lit
+                length = -length
+            nx, ny, nz = nx * length, ny * length, nz * length
+            # Shadow of the first light: the share of near shadow-map pixels that are not nearer to it.
+            px = wa * positions[a, 0] + wb * positions[b, 0] + wc * positions[c, 0]
+            py = wa * positions[a, 1] + wb * positions[b, 1] + wc * positions[c, 1]
+            pz = wa * positions[a, 2] + wb * positions[b, 2] + wc * positions[c, 2]
+            sx = (shadow_axes[0, 0] * px + shadow_axes[0, 1] * py + shadow_axes[0, 2] * pz) * shadow_scale
+            sy = (shadow_axes[1, 0] * px + shadow_axes[1, 1] * py + shadow_axes[1, 2] * pz) * shadow_scale
+            near = shadow_axes[2, 0] * px + shadow_axes[2, 1] * py + shadow_axes[2, 2] * pz
+            mx, my = int(np.floor(shadow_origin[0] + sx)), int(np.floor(shadow_origin[1] - sy))
+            free, seen = np.float32(0), np.float32(0)
+            # A surface along the light needs more distance, or it would throw shadows on itself.
+            bias = SHADOW_BIAS * (one + 2 * (one - abs(nx * lights[0, 0] + ny * lights[0, 1] + nz * lights[0, 2])))
+            for j in range(my - SHADOW_SOFTNESS, my + SHADOW_SOFTNESS + 1):
+                for i in range(mx - SHADOW_SOFTNESS, mx + SHADOW_SOFTNESS + 1):
+                    seen += one
+                    if i < 0 or j < 0 or i >= side or j >= side:
+                        free += one
+                        continue
+                    # Fades over a few millimetres, so that no edge flickers.
+                    gap = (shadow_map[j, i] - near - bias) / (2 * SHADOW_BIAS)
+                    free += one - min(max(gap, np.float32(0)), one)
+            open_to_light = free / seen
+            up = np.float32(0.5) + np.float32(0.5) * ny
+            shine = np.float32(0)
+            for k in range(3):
+                lit[k] = ambient[0, k] + (ambient[1, k] - ambient[0, k]) * up
+            for light in range(lights.shape[0]):
+                facing = nx * lights[light, 0] + ny * lights[light, 1] + nz * lights[light, 2]
+                share = open_to_light if light == 0 else one
+                for k in range(3):
+                    wrapped = (facing + material[k]) / (one + material[k])
+                    if wrapped > 0:
+                        # Light that scattered under the skin softens the shadow's edge, red most.
+                        lit[k] += (
+                            wrapped
+                            * (share + (one - share) * material[k] * np.float32(0.4))
+                            * (light_colours[light, k])
+                        )
+                if material[3] > 0 and facing > 0:
+                    hx, hy, hz = lights[light, 0], lights[light, 1], lights[light, 2] + one
+                    half = (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz)
+                    if half > 0:
+                        edge = one - nz
+                        shine += (
+                            share
+                            * half ** material[4]
+                            * light_colours[light, 1]
+                            * (material[3] * (one + 3 * edge * edge))
+                        )
+            dark = one
+            if material[5] > 0:
+                dark *= one - material[5] * min(max((ny + np.float32(0.05)) * 2, np.float32(0)), one)
+            tx = (wa * uv[a, 0] + wb * uv[b, 0] + wc * uv[c, 0]) * columns - np.float32(0.5)
+            ty = (wa * uv[a, 1] + wb * uv[b, 1] + wc * uv[c, 1]) * rows - np.float32(0.5)
+            x0, y0 = int(np.floor(tx)), int(np.floor(ty))
+            fx, fy = tx - np.float32(x0), ty - np.float32(y0)
+            x1, y1 = (x0 + 1) % columns, (y0 + 1) % rows
+            x0, y0 = x0 % columns, y0 % rows
+            for k in range(3):
+                texel = (one - fy) * ((one - fx) * texture[y0, x0, k] + fx * texture[y0, x1, k]) + fy * (
+                    (one - fx) * texture[y1, x0, k] + fx * texture[y1, x1, k]
+                )
+                texel *= np.float32(1 / 255)
+                colour_buffer[y, x, k] = (texel * texel * lit[k] * material[6 + k] + shine) * dark
+
+
+@njit(cache=True, fastmath=True)
+def develop(colour_buffer, mesh_buffer, background, factor, pixels):
+    """
+    Average blocks of factor × factor points and turn light into a picture, in place.
+
+    Args:
+        colour_buffer: (S·factor, S·factor, 3) linear light where `mesh_buffer` is not negative.
+        background: (S, S, 3) linear light elsewhere.
+        pixels: (S, S, 3) uint8, the result: with a soft shoulder, so that highlights do not clip.
+    """
+    size = pixels.shape[0]
+    share = np.float32(1 / (factor * factor))
+    for y in range(size):
+        for x in range(size):
+            for k in range(3):
+                total = np.float32(0)
+                for j in range(factor):
+                    for i in range(factor):
+                        if mesh_buffer[y * factor + j, x * factor + i] < 0:
+                            total += background[y, x, k]
+                        else:
+                            total += colour_buffer[y * factor + j, x * factor + i, k]
+                light = total * share
+                if light > np.float32(0.6):
+                    light = np.float32(1) - np.float32(0.16) / (light - np.float32(0.2))
+                pixels[y, x, k] = np.uint8(min(np.sqrt(max(light, np.float32(0))) * 255 + np.float32(0.5), 255))
 
 
 @njit(cache=True, fastmath=True)

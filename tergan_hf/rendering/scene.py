@@ -4,16 +4,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..face_alignment_tergan import similarity_framing, zoom_out
+from .backgrounds import draw_background
 from .expressions import Recipe
 from .gltf import Mesh
 from .people import Person, is_wig
-from .rasterizer import draw_mesh, vertex_normals
+from .rasterizer import develop, draw_depth, shade, vertex_normals
 
 
 FRAME = 0.21  # metres the picture is wide, at the eyes' distance
 CENTRE = np.array([0.0, -0.035, -0.06])  # of the picture and of the head's turning, from the eyes, in metres
 DISTANCE = 0.9  # of the camera, in metres
 SUPERSAMPLING = 2
+BEHIND = -0.3  # vertices whose normals point further away than this never come to light
+SHADOW_SIDE, SHADOW_WIDTH = 144, 0.36  # of the shadow map, in pixels and metres
+# As `rasterizer.shade` takes them.
+SKIN = np.array([0.40, 0.22, 0.14, 0.035, 14, 0.0, 1.0, 1.0, 1.0], np.float32)
+EYEBALL = np.array([0.10, 0.10, 0.10, 0.7, 220, 0.6, 0.55, 0.68, 0.66], np.float32)
+TEETH = np.array([0.20, 0.15, 0.15, 0.06, 40, 0.0, 0.66, 0.58, 0.62], np.float32)
+HAIR = np.array([0.15, 0.15, 0.15, 0.02, 20, 0.0, 0.9, 0.9, 0.9], np.float32)
 
 
 @dataclass(frozen=True)
@@ -23,8 +32,9 @@ class Sitting:
 
     Args:
         yaw, pitch, roll: of the head, in radians. zoom: of the camera; shift: (x, y) shares of the picture.
-        key: strength and light_angle: side of the main light, in radians; fill: of the second one. ambient: light from
-            everywhere. warmth: of the light, -1 to 1, blue to red.
+        key: strength and light_angle, light_height: direction of the main light, in radians; fill: of the second one.
+        ambient: light from everywhere. warmth: of the light, -1 to 1, blue to red. All in linear light.
+        gloss: how much skin shines, about 1.
         background: (S, S, 3) in [0, 255].
     """
 
@@ -35,9 +45,11 @@ class Sitting:
     shift: tuple[float, float]
     key: float
     light_angle: float
+    light_height: float
     fill: float
     ambient: float
     warmth: float
+    gloss: float
     background: np.ndarray
 
 
@@ -59,32 +71,22 @@ class Photo:
 
 
 def draw_sitting(random: np.random.Generator, size: int) -> Sitting:
-    """Pose within about ±20°, soft light from somewhere in front, a plain, graded or blurred background."""
+    """Pose within about ±20°, a main light from somewhere in front, a blurred background."""
     return Sitting(
         yaw=float(np.clip(random.normal(0, 0.13), -0.35, 0.35)),
         pitch=float(np.clip(random.normal(0, 0.07), -0.25, 0.25)),
         roll=float(random.normal(0, 0.04)),
         zoom=float(random.uniform(0.88, 1.05)),
         shift=(float(random.normal(0, 0.015)), float(random.normal(0, 0.015))),
-        key=float(random.uniform(0.4, 0.85)),
-        light_angle=float(random.uniform(-1.1, 1.1)),
+        key=float(random.uniform(0.45, 1.0)),
+        light_angle=float(random.uniform(-1.0, 1.0)),
+        light_height=float(random.uniform(0.1, 0.8)),
         fill=float(random.uniform(0.05, 0.3)),
-        ambient=float(random.uniform(0.3, 0.6)),
-        warmth=float(random.normal(0, 0.05)),
+        ambient=float(random.uniform(0.25, 0.5)),
+        warmth=float(random.normal(0, 0.07)),
+        gloss=float(random.uniform(0.4, 1.6)),
         background=draw_background(random, size),
     )
-
-
-def draw_background(random: np.random.Generator, size: int) -> np.ndarray:
-    """(size, size, 3) in [0, 255]: smooth colour noise over a plain tone; often nearly plain."""
-    tone = random.uniform(40, 225) + random.normal(0, 18, 3)
-    coarse = random.normal(0, 1, (4, 4, 3)) * random.choice([0.0, 8.0, 30.0, 60.0])
-    steps = np.linspace(0, 3, size)
-    low = np.minimum(steps.astype(int), 2)
-    share = (steps - low)[:, None]
-    rows = coarse[low] * (1 - share[:, :, None]) + coarse[low + 1] * share[:, :, None]
-    columns = rows[:, low] * (1 - share) + rows[:, low + 1] * share
-    return np.clip(tone + columns, 0, 255)
 
 
 class Camera:
@@ -93,81 +95,177 @@ class Camera:
 
     Args:
         size: side of the photos in pixels. motion_size: side of the motion maps.
+        margin: take the aligned crop, so much larger than a network's; the neutral face decides it for the whole
+            sitting. Default: a photo with the surroundings.
     """
 
-    def __init__(self, person: Person, sitting: Sitting, size: int = 192, motion_size: int = 64):
+    def __init__(
+        self, person: Person, sitting: Sitting, size: int = 192, motion_size: int = 64, margin: float | None = None
+    ):
         self.person, self.sitting, self.size, self.motion_size = person, sitting, size, motion_size
         self.side = size * SUPERSAMPLING
-        self.rotation = _rotation(sitting)
-        self.merged = [_merged(mesh) for mesh in person.parts]
-        self.neutral = [self._project(mesh.positions)[0] for mesh in person.parts]
+        self.rotation = _rotation(sitting).astype(np.float32)
+        self.framing = np.array([[1.0, 0, 0], [0, 1, 0]], np.float32)
+        if margin is not None:
+            eyes, points = (
+                self._project(positions)[0]
+                for positions in (person.eyeball_centres(), person.face.positions[person.landmarks])
+            )
+            framing = zoom_out(similarity_framing(np.concatenate([eyes, points])), margin)
+            self.framing = (framing * self.side).astype(np.float32)
+        self.parts = [_Part(self, index) for index in range(len(person.parts))]
+        self.background = (np.clip(sitting.background, 0, 255) / 255).astype(np.float32) ** 2
+        self._set_light()
+        self.depth, self.mesh, self.triangle, self.weight = _buffers(self.side)
+        self.colour = np.zeros((self.side, self.side, 3), np.float32)
+        self.rest = np.zeros((self.side, self.side, 2), np.float32)
+        self.shadow_buffers = _buffers(SHADOW_SIDE)
 
     def take(self, recipe: Recipe) -> Photo:
         """Render one expression."""
-        side = self.side
-        colour = np.repeat(np.repeat(self.sitting.background, SUPERSAMPLING, 0), SUPERSAMPLING, 1).astype(np.float32)
-        depth = np.full((side, side), -np.inf, np.float32)
-        rest = np.full((side, side, 2), np.nan, np.float32)
-        lights, light_colours, ambient = self._light()
-        landmarks = None
-        for index, mesh in enumerate(self.person.parts):
-            positions = self._posed(mesh, index, recipe)
-            screen, near, turned = self._project(positions)
-            normals = vertex_normals(turned, mesh.triangles, self.merged[index])
-            # Eyes that look elsewhere would count as movement of the lids' neighbourhood; they count as still.
-            at_rest = screen if index in self.person.eyeballs else self.neutral[index]
-            draw_mesh(
-                screen, near, at_rest, normals, mesh.uv, mesh.triangles, mesh.texture, is_wig(mesh), lights,
-                light_colours, ambient, colour, depth, rest,
+        self.depth.fill(-np.inf)
+        self.mesh.fill(-1)
+        shadow, *spare = self.shadow_buffers
+        shadow.fill(-np.inf)
+        drawn = []
+        for number, part in enumerate(self.parts):
+            screen, near, turned = self._project(part.posed(recipe))
+            draw_depth(
+                screen, near, part.triangles, part.uv, part.alpha, part.cut_out, number, self.depth, self.mesh,
+                self.triangle, self.weight,
             )  # fmt: skip
-            if index == 0:
-                landmarks = screen[self.person.landmarks]
-        size = self.size
-        pixels = np.clip(colour, 0, 255).reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 3).mean((1, 3))
-        eyes = self._project(self.person.eyeball_centres().astype(np.float32))[0]
-        points = np.concatenate([eyes, landmarks]) / SUPERSAMPLING
-        return Photo(np.uint8(np.rint(pixels)), self._motion(rest), points)
+            if part.casts_shadow:
+                seen = turned @ self.shadow_axes.T
+                flat = seen[:, :2] * np.float32([1, -1]) * self.shadow_scale + self.shadow_origin
+                draw_depth(
+                    flat, np.ascontiguousarray(seen[:, 2]), part.triangles, part.uv, part.alpha, part.cut_out, 0,
+                    shadow, *spare,
+                )  # fmt: skip
+            drawn.append((screen, turned))
+        self.rest.fill(np.nan)
+        for number, (part, (screen, turned)) in enumerate(zip(self.parts, drawn)):
+            # Eyes that look elsewhere would count as movement of the lids' neighbourhood; they count as still.
+            at_rest = screen if part.is_eyeball else part.neutral
+            shade(
+                number, part.triangles, turned, vertex_normals(turned, part.triangles, part.merged), part.uv,
+                part.texture, at_rest, self.lights, self.light_colours, self.ambient, part.material, shadow,
+                self.shadow_axes, self.shadow_origin, self.shadow_scale, self.mesh, self.triangle, self.weight,
+                self.colour, self.rest,
+            )  # fmt: skip
+        pixels = np.empty((self.size, self.size, 3), np.uint8)
+        develop(self.colour, self.mesh, self.background, SUPERSAMPLING, pixels)
+        eyes = self._project(self.person.eyeball_centres())[0]
+        points = np.concatenate([eyes, drawn[0][0][self.parts[0].landmarks]]) / SUPERSAMPLING
+        return Photo(pixels, self._motion(), points)
 
-    def _motion(self, rest: np.ndarray) -> np.ndarray:
+    def _motion(self) -> np.ndarray:
         at = ((np.arange(self.motion_size) + 0.5) * self.side / self.motion_size).astype(int)
         here = np.stack(np.meshgrid(at + 0.5, at + 0.5), axis=-1)
-        moved = np.nan_to_num(rest[at][:, at] - here, nan=0.0) / self.side
+        moved = np.nan_to_num(self.rest[at][:, at] - here, nan=0.0) / self.side
         return moved.transpose(2, 0, 1).astype(np.float32)
-
-    def _posed(self, mesh: Mesh, index: int, recipe: Recipe) -> np.ndarray:
-        positions = mesh.positions
-        if index in self.person.eyeballs:
-            centre = positions.mean(0) - np.array([0, 0, 0.004], np.float32)
-            x, y = np.deg2rad(recipe.gaze)
-            return ((positions - centre) @ _turn(x, -y).T + centre).astype(np.float32)
-        for name, activation in recipe.activations.items():
-            if activation and name in mesh.morphs:
-                positions = positions + np.float32(activation) * mesh.morphs[name]
-        return positions
 
     def _project(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """World → supersampled pixels (V, 2), nearness (V,), camera coordinates (V, 3)."""
         sitting, side = self.sitting, self.side
-        turned = ((positions - (self.person.eyes + CENTRE)) @ self.rotation.T).astype(np.float32)
-        scale = side * sitting.zoom / FRAME * DISTANCE / (DISTANCE - turned[:, 2])
-        x = side * (0.5 + sitting.shift[0]) + turned[:, 0] * scale
-        y = side * (0.5 + sitting.shift[1]) - turned[:, 1] * scale
-        return np.stack([x, y], axis=1).astype(np.float32), turned[:, 2], turned
+        turned = (positions - (self.person.eyes + CENTRE)).astype(np.float32) @ self.rotation.T
+        scale = np.float32(side * sitting.zoom / FRAME * DISTANCE) / (np.float32(DISTANCE) - turned[:, 2])
+        screen = turned[:, :2] * scale[:, None] * np.float32([1, -1])
+        screen += np.float32([side * (0.5 + sitting.shift[0]), side * (0.5 + sitting.shift[1])])
+        screen = screen @ self.framing[:, :2].T + self.framing[:, 2]
+        return screen, np.ascontiguousarray(turned[:, 2]), turned
 
-    def _light(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _set_light(self):
         sitting = self.sitting
         angle = sitting.light_angle
-        lights = np.array([[0.8 * np.sin(angle), 0.4, np.cos(angle)], [-np.sin(angle), 0.1, 0.6]], np.float32)
-        lights /= np.linalg.norm(lights, axis=1, keepdims=True)
-        tint = np.array([1 + sitting.warmth, 1, 1 - sitting.warmth], np.float32)
-        colours = np.stack([sitting.key * tint, np.full(3, sitting.fill)]).astype(np.float32)
-        return lights, colours, (sitting.ambient * tint).astype(np.float32)
+        lights = np.array(
+            [[np.sin(angle), sitting.light_height, np.cos(angle)], [-np.sin(angle), 0.1, 0.6]], np.float32
+        )
+        self.lights = lights / np.linalg.norm(lights, axis=1, keepdims=True)
+        tint = np.array([1 + sitting.warmth, 1, 1 - sitting.warmth])
+        self.light_colours = np.stack([sitting.key * tint, np.full(3, sitting.fill)]).astype(np.float32)
+        # The room gives some of its colour to the face.
+        room = self.background.reshape(-1, 3).mean(0) + 0.2
+        around = sitting.ambient * (0.7 + 0.3 * room / room.mean())
+        self.ambient = np.stack([0.6 * around, 1.1 * around]).astype(np.float32)
+        towards = self.lights[0]
+        right = np.cross([0, 1, 0], towards)
+        right /= np.linalg.norm(right)
+        self.shadow_axes = np.stack([right, np.cross(towards, right), towards]).astype(np.float32)
+        self.shadow_scale = np.float32(SHADOW_SIDE / SHADOW_WIDTH)
+        self.shadow_origin = np.full(2, SHADOW_SIDE / 2, np.float32)
+
+
+class _Part:
+    """A mesh of the person, cut down to what this sitting can show."""
+
+    def __init__(self, camera: Camera, index: int):
+        mesh: Mesh = camera.person.parts[index]
+        name = mesh.name.lower()
+        self.is_eyeball = index in camera.person.eyeballs
+        self.cut_out = is_wig(mesh)
+        self.casts_shadow = not self.is_eyeball and "teeth" not in name and "gland" not in name
+        self.material = _material(name, self.is_eyeball, self.cut_out, camera.sitting.gloss)
+        screen, _, turned = camera._project(mesh.positions)
+        merged = _merged(mesh)
+        normals = vertex_normals(turned, mesh.triangles, merged)
+        corners = screen[mesh.triangles]
+        near = ((corners.max(1) > -camera.side / 4) & (corners.min(1) < camera.side * 5 / 4)).all(1)
+        facing = normals[mesh.triangles, 2].max(1) > BEHIND
+        if self.cut_out:  # locks are seen from both sides
+            facing[:] = True
+        triangles = mesh.triangles[near & facing]
+        used, compact = np.unique(triangles, return_inverse=True)
+        if index == 0:
+            used = np.union1d(used, camera.person.landmarks)
+            compact = np.searchsorted(used, triangles)
+            self.landmarks = np.searchsorted(used, camera.person.landmarks)
+        self.triangles = np.ascontiguousarray(compact.reshape(-1, 3), dtype=np.int32)
+        self.positions = np.ascontiguousarray(mesh.positions[used], dtype=np.float32)
+        self.morphs = {name: moved[used] for name, moved in mesh.morphs.items()}
+        self.uv = np.ascontiguousarray(mesh.uv[used], dtype=np.float32)
+        _, first, inverse = np.unique(merged[used], return_index=True, return_inverse=True)
+        self.merged = first[inverse.reshape(-1)].astype(np.int64)
+        self.neutral = np.ascontiguousarray(screen[used])
+        self.texture = np.ascontiguousarray(mesh.texture[..., :3])
+        self.alpha = np.ascontiguousarray(mesh.texture[..., 3]) if self.cut_out else np.zeros((1, 1), np.uint8)
+
+    def posed(self, recipe: Recipe) -> np.ndarray:
+        positions = self.positions
+        if self.is_eyeball:
+            centre = positions.mean(0) - np.array([0, 0, 0.004], np.float32)
+            x, y = np.deg2rad(recipe.gaze)
+            return ((positions - centre) @ _turn(x, -y).T + centre).astype(np.float32)
+        for name, activation in recipe.activations.items():
+            if activation and name in self.morphs:
+                positions = positions + np.float32(activation) * self.morphs[name]
+        return positions
+
+
+def _material(name: str, is_eyeball: bool, is_hair: bool, gloss: float) -> np.ndarray:
+    if is_eyeball:
+        return EYEBALL
+    if is_hair:
+        return HAIR
+    if "teeth" in name:
+        return TEETH
+    skin = SKIN.copy()
+    skin[3] *= gloss
+    return skin
+
+
+def _buffers(side: int) -> tuple[np.ndarray, ...]:
+    """Depth, mesh, triangle and weight of `draw_depth`."""
+    return (
+        np.empty((side, side), np.float32), np.empty((side, side), np.int16), np.empty((side, side), np.int32),
+        np.empty((side, side, 2), np.float32),
+    )  # fmt: skip
 
 
 def _merged(mesh: Mesh) -> np.ndarray:
     """(V,): vertices at one place get one number, whatever their texture coordinates."""
+    places = np.round((mesh.positions - mesh.positions.min(0)) * 1e5).astype(np.int64)
     _, first, inverse = np.unique(
-        np.round(mesh.positions * 1e5).astype(np.int64), axis=0, return_index=True, return_inverse=True
+        (places[:, 0] << 40) + (places[:, 1] << 20) + places[:, 2], return_index=True, return_inverse=True
     )
     return first[inverse.reshape(-1)].astype(np.int64)
 

@@ -1,0 +1,80 @@
+"""Photos per second that the training loader gives, beside reading JPEG files one by one.
+
+`python benchmarks/loading.py data/rendered`
+"""
+
+import argparse
+import io
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
+from tergan_hf.data.framing import chip_size, frame_photos
+from tergan_hf.data.loading import load_photos
+from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs, label_chips
+from tergan_hf.face_alignment_tergan import crop_face, similarity_framing, zoom_out
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="a set with landmarks, as `python -m tergan_hf.data` writes them")
+    parser.add_argument("--photos", type=int, default=420, help="of the set (%(default)s)")
+    parser.add_argument("--image_size", type=int, default=128)
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--workers", type=int, default=0)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.ERROR)
+    photos = load_photos(options.data)
+    photos = photos.select(range(min(options.photos, len(photos))))
+    side = chip_size(options.image_size)
+
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_files(photos, Path(folder))
+        report("JPEG files one by one, cut each time", len(paths), lambda: read_files(paths, photos, side))
+    started = time.perf_counter()
+    sets, _ = label_chips({"set": frame_photos(photos, options.image_size)}, list(EXPRESSIONS_WITH_NEUTRAL))
+    print(f"{'framing, once and then cached':45}{time.perf_counter() - started:8.1f} s")
+    for name, kind, each in (("photos", BalancedPhotos, 1), ("pairs with truth", ExpressionPairs, 3)):
+        items = kind(sets, 4 * len(photos), side)
+        loader = DataLoader(items, options.batch_size, num_workers=options.workers)
+        report(f"loader, {name}, first time", each * len(items), lambda loader=loader: exhaust(loader))
+        report(f"loader, {name}, decoded", each * len(items), lambda loader=loader: exhaust(loader))
+
+
+def write_files(photos, folder: Path) -> list[Path]:
+    """The photos as files again."""
+    paths = []
+    for number, row in enumerate(photos.select_columns(["image"])):
+        paths.append(folder / f"{number}.jpg")
+        Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB").save(paths[-1], quality=95)
+    return paths
+
+
+def read_files(paths: list[Path], photos, side: int):
+    """What a loader without a cache does."""
+    landmarks = np.array(photos["landmarks"][:])
+    for path, points in zip(paths, landmarks):
+        with Image.open(path) as image:
+            np.asarray(crop_face(image.convert("RGB"), zoom_out(similarity_framing(points), 1.3), side))
+
+
+def exhaust(loader: DataLoader):
+    for _ in loader:
+        pass
+
+
+def report(name: str, count: int, work):
+    started, used = time.perf_counter(), time.process_time()
+    work()
+    seconds, busy = time.perf_counter() - started, time.process_time() - used
+    print(f"{name:45}{count / seconds:8.0f} images/s   {count / busy:8.0f} per second of processor time")
+
+
+if __name__ == "__main__":
+    main()

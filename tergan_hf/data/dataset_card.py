@@ -1,0 +1,168 @@
+"""Dataset cards: the README.md that the Hub and `datasets` read."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import Features
+from huggingface_hub import DatasetCardData
+from pyarrow import parquet
+
+
+CARD = "README.md"
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+COLUMNS = {
+    "image": "the photo",
+    "file_name": "where it was in the source",
+    "identity": "who it is",
+    "sitting": "tells the sittings of a person apart; within one, only the expression changes",
+    "recipe": "photos with one recipe show exactly the same expression",
+    "expression": "the label",
+    "intensity": "of the expression; 0 is neutral",
+    "mixed_with": "the weaker expression of a mixture, empty where there is none",
+    "heads": "what the face is made of, joined by `+`",
+    "landmarks": "(5, 2) pixels: left and right eye as the viewer sees them, nose tip, mouth corners",
+    "motion": (
+        "where each visible point is in the sitting's neutral photo: red and green are x and y, 128 is standing "
+        "still, one level is 1/640 of the picture's side"
+    ),
+    "activations": "how far each morph target of the face is activated, in alphabetical order of their names",
+    "sequence": "the recording",
+    "frame": "number of the frame in it",
+}
+
+
+@dataclass(frozen=True)
+class SetDescription:
+    """
+    A public data set.
+
+    Args:
+        name: on the command line. title: for people. home: where it is described or handed out.
+        licence: in words; licence_id: as the Hub writes it.
+        attribution: who made it, in a sentence. citation: BibTeX, or "" where there is no publication.
+        layout: what the source folder must look like.
+    """
+
+    name: str
+    title: str
+    home: str
+    licence: str
+    licence_id: str
+    attribution: str
+    citation: str
+    layout: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of one split."""
+
+    rows: int
+    expressions: Counter
+    identities: Counter
+    file_names: list[str]
+
+
+def count_rows(folder: Path, splits: list[str]) -> dict[str, Counts]:
+    """Read the labels of what was written."""
+    counts = {}
+    for split in splits:
+        expressions, identities, names, rows = Counter(), Counter(), [], 0
+        for path in sorted(folder.glob(f"{split}-*.parquet")):
+            columns = [c for c in ("expression", "identity", "file_name") if c in parquet.read_schema(path).names]
+            table = parquet.read_table(path, columns=columns).to_pydict()
+            rows += len(table["expression"])
+            expressions.update(table["expression"])
+            identities.update(name for name in table.get("identity", []) if name)
+            names += table.get("file_name", [])
+        counts[split] = Counts(rows, expressions, identities, names)
+    return counts
+
+
+def write_card(
+    folder: Path,
+    description: SetDescription,
+    features: Features,
+    settings: dict,
+    counts: dict[str, Counts],
+    missing: list[str],
+    without_face: list[str],
+):
+    """Write `README.md`; nothing in it depends on when or where it was written."""
+    total = sum(count.rows for count in counts.values())
+    data = DatasetCardData(
+        pretty_name=f"{description.title}, prepared for TER-GAN",
+        license=description.licence_id,
+        task_categories=["image-classification", "image-to-image"],
+        tags=["facial-expression", "faces"],
+        size_categories=[next((name for limit, name in SIZES if total < limit), "n>1M")],
+        configs=[
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"{split}-*.parquet"} for split in counts],
+            }
+        ],
+    )
+    parts = [
+        f"---\n{data.to_yaml()}\n---\n",
+        f"# {description.title}, prepared for TER-GAN\n",
+        f"{total} photos from [{description.title}]({description.home}), made by\n\n```bash\n"
+        f"{_command(description.name, settings)}\n```\n\n"
+        f'and read by `datasets.load_dataset("FOLDER")`. The same source and options give the same bytes.\n',
+        _columns(features),
+        _expressions(counts),
+        _identities(counts),
+        _missing(missing, without_face),
+        f"## Licence\n\n{description.licence}\n\n{description.attribution}\n",
+    ]
+    if description.citation:
+        parts.append(f"```bibtex\n{description.citation}\n```\n")
+    unfinished = folder / f"{CARD}.unfinished"
+    unfinished.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+    unfinished.rename(folder / CARD)
+
+
+def _command(name: str, settings: dict) -> str:
+    words = [f"python -m tergan_hf.data {name} --source SOURCE --output FOLDER"]
+    for key, value in settings.items():
+        option = f"--{key}"
+        if value is True:
+            words.append(option)
+        elif isinstance(value, (list, tuple)):
+            words += [f"{option} {' '.join(map(str, value))}"] if value else []
+        elif value is not None and value is not False:
+            words.append(f"{option} {value}")
+    return " ".join(words)
+
+
+def _columns(features: Features) -> str:
+    rows = [f"| `{name}` | {COLUMNS.get(name, 'as in the source')} |" for name in features]
+    return "\n".join(["## Columns\n", "| column | meaning |", "|---|---|", *rows, ""])
+
+
+def _expressions(counts: dict[str, Counts]) -> str:
+    labels = sorted(set().union(*(count.expressions for count in counts.values())))
+    lines = ["## Photos per expression\n", f"| expression | {' | '.join(counts)} |", "|---|" + "---|" * len(counts)]
+    for label in labels:
+        lines.append(f"| {label} | {' | '.join(str(count.expressions[label]) for count in counts.values())} |")
+    lines.append(f"| all | {' | '.join(str(count.rows) for count in counts.values())} |")
+    return "\n".join([*lines, ""])
+
+
+def _identities(counts: dict[str, Counts]) -> str:
+    everybody = sum((count.identities for count in counts.values()), Counter())
+    if not everybody:
+        return "## Identities\n\nThe source does not say who is in the photos.\n"
+    names = ", ".join(f"{name}: {everybody[name]}" for name in sorted(everybody))
+    return (
+        f"## Identities\n\n{len(everybody)} people.\n\n<details><summary>Photos of each</summary>\n\n{names}\n\n"
+        "</details>\n"
+    )
+
+
+def _missing(missing: list[str], without_face: list[str]) -> str:
+    lines = [f"- {sentence}" for sentence in missing]
+    if without_face:
+        lines.append(f"- no face was found in {len(without_face)} photos: {', '.join(without_face)}")
+    return "\n".join(["## What is missing\n", *lines, ""]) if lines else ""

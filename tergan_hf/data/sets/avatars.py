@@ -1,0 +1,62 @@
+"""People rendered from open 3D heads, with exactly known expressions."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from ..building import BuildError, Plan
+from ..dataset_card import SetDescription
+from ..framing import CHIP_MARGIN
+from .photographs import PAPER_CROP, PAPER_SIZE
+
+
+DESCRIPTION = SetDescription(
+    name="avatars",
+    title="VALID avatars, rendered",
+    home="https://github.com/c-frame/valid-avatars-glb",
+    licence="MIT, as the heads (LICENSE beside this file).",
+    licence_id="mit",
+    attribution=(
+        "Made from the VALID avatars (google/valid-avatar-library) by Tiffany Do and others, as glTF files from "
+        "c-frame/valid-avatars-glb. Nobody in the photos exists."
+    ),
+    citation=(
+        "@article{do2023valid,\n"
+        "  title = {VALID: a perceptually validated virtual avatar library for inclusion and diversity},\n"
+        "  author = {Do, Tiffany D. and Zelenty, Steve and Gonzalez-Franco, Mar and McMahan, Ryan P.},\n"
+        "  journal = {Frontiers in Virtual Reality},\n  volume = {4},\n  year = {2023}\n}"
+    ),
+    layout="one .glb file for each head, with facial morph targets, and the LICENSE",
+)
+
+
+def add_options(parser: ArgumentParser):
+    """Who is rendered, how often and how large."""
+    parser.add_argument("--people", type=int, default=300, help="first each head, then blends (%(default)s)")
+    parser.add_argument("--sittings", type=int, default=2, help="per person (%(default)s)")
+    parser.add_argument("--photos", type=int, default=21, help="per sitting (%(default)s)")
+    parser.add_argument("--decks", type=int, default=20, help="different sets of expressions (%(default)s)")
+    parser.add_argument("--size", type=int, default=192, help="side of the photos in pixels (%(default)s)")
+    parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="heads to keep out, for validation")
+    parser.add_argument(
+        "--aligned", action="store_true", help="aligned face crops instead of photos with surroundings"
+    )
+    parser.add_argument(
+        "--margin", type=float, default=CHIP_MARGIN,
+        help="with --aligned: how much larger the crops are than the aligned face itself (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--paper", action="store_true",
+        help=f"the paper's crops: --aligned with {PAPER_SIZE} pixels, of which training takes {PAPER_CROP}",
+    )  # fmt: skip
+
+
+def plan(source: Path, options: dict) -> Plan:
+    """The plan of a folder of heads."""
+    try:
+        from ...rendering.avatars import AvatarSettings, plan_avatars
+    except ImportError as error:
+        raise BuildError(f'rendering needs the package {error.name}: pip install -e ".[render]"') from error
+    if options.pop("paper"):
+        options |= {"aligned": True, "size": PAPER_SIZE, "margin": PAPER_SIZE / PAPER_CROP}
+    options["exclude"] = tuple(options["exclude"])
+    return plan_avatars(source, AvatarSettings(**options), DESCRIPTION)

@@ -1,0 +1,159 @@
+"""FER2013: 35,887 grey crops of 48 pixels with noisy labels and no identities."""
+
+import csv
+from argparse import ArgumentParser
+from pathlib import Path
+
+import numpy as np
+from datasets import Features, Image, Value
+from PIL import Image as PILImage
+
+from ...image_reading_tergan import ImageInputError, read_image
+from ..building import BuildError, Plan, in_shards, list_source
+from ..dataset_card import SetDescription
+from .photographs import encode, known_expression, photo_files
+
+
+DESCRIPTION = SetDescription(
+    name="fer2013",
+    title="FER2013",
+    home="https://www.kaggle.com/competitions/challenges-in-representation-learning-facial-expression-recognition-challenge",
+    licence="As Kaggle distributes it (Database Contents License 1.0); the photos were found by an image search.",
+    licence_id="other",
+    attribution="Collected by Pierre-Luc Carrier and Aaron Courville.",
+    citation=(
+        "@inproceedings{goodfellow2013challenges,\n"
+        "  title = {Challenges in representation learning: A report on three machine learning contests},\n"
+        "  author = {Goodfellow, Ian J. and Erhan, Dumitru and Carrier, Pierre Luc and Courville, Aaron and others},\n"
+        "  booktitle = {International Conference on Neural Information Processing},\n  pages = {117--124},\n"
+        "  year = {2013}\n}"
+    ),
+    layout=(
+        "fer2013.csv (or icml_face_data.csv, train.csv) with the columns emotion, pixels and Usage, or the folders "
+        "train/angry/*.jpg and test/angry/*.jpg"
+    ),
+)
+CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")  # by the CSV's numbers
+SPLITS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+FOLDERS = {"train": "train", "test": "test", "validation": "validation", "val": "validation"}
+TABLES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
+FULL_SIZES = {"train": 28_709, "validation": 3_589, "test": 3_589}
+SIDE = 48
+ROWS_PER_SHARD = 4000
+
+
+def add_options(parser: ArgumentParser):
+    """Only the size: there is nothing to align in 48 pixels, and the crops are close ones already."""
+    parser.add_argument("--size", type=int, default=SIDE, help="side of the crops in pixels (%(default)s)")
+
+
+def plan(source: Path, options: dict) -> Plan:
+    """The plan of a table or of folders; `source` may also be the .csv itself."""
+    seed, size = options["seed"], options["size"]
+    tables = [source] if source.is_file() else [p for name in TABLES for p in sorted(source.rglob(name))][:1]
+    root = source.parent if source.is_file() else source
+    if size < 8:
+        raise BuildError(f"--size must be at least 8 pixels, not {size}")
+    if tables:
+        entries, files, make_rows = _read_table(tables[0]), tables, rows_of_pixels
+    else:
+        entries, make_rows = _list_folders(source), rows_of_files
+        files = [path for split in entries.values() for path, _, _ in split]
+    shards, missing = [], []
+    for split, listed in entries.items():
+        order = np.random.default_rng(seed).permutation(len(listed))
+        listed = [(*listed[number], size) for number in order]
+        shards += in_shards(split, listed, ROWS_PER_SHARD)
+        full = FULL_SIZES[split] + (FULL_SIZES["validation"] if make_rows is rows_of_files and split == "test" else 0)
+        if len(listed) < full:
+            missing.append(f"{split}: {full - len(listed)} of {full} photos")
+    return Plan(
+        description=DESCRIPTION,
+        features=Features(image=Image(), file_name=Value("string"), expression=Value("string")),
+        shards=shards,
+        make_rows=make_rows,
+        settings={"seed": seed, "size": size},
+        source=list_source(root, files),
+        missing=missing,
+        expected=[name for split in entries.values() for _, name, _ in split],
+    )
+
+
+def rows_of_pixels(job: list[tuple[str, str, str, int]]) -> list[dict]:
+    """From the table's rows of numbers."""
+    rows = []
+    for pixels, name, expression, size in job:
+        values = np.array(pixels.split(), np.uint8).reshape(SIDE, SIDE)
+        rows.append(_row(PILImage.fromarray(values), name, expression, size))
+    return rows
+
+
+def rows_of_files(job: list[tuple[Path, str, str, int]]) -> list[dict]:
+    """From image files."""
+    rows = []
+    for path, name, expression, size in job:
+        try:
+            image = read_image(path, "source").convert("L")
+        except ImageInputError as error:
+            raise BuildError(f"{error}: expected a photo there; copy the source again, then go on") from error
+        rows.append(_row(image, name, expression, size))
+    return rows
+
+
+def _row(image: PILImage.Image, name: str, expression: str, size: int) -> dict:
+    if image.size != (size, size):
+        image = image.resize((size, size), PILImage.Resampling.BICUBIC)
+    return {"image": {"bytes": encode(image, "PNG"), "path": None}, "file_name": name, "expression": expression}
+
+
+def _read_table(table: Path) -> dict[str, list[tuple[str, str, str]]]:
+    """Split → (pixels, name, expression)."""
+    csv.field_size_limit(10_000_000)
+    splits: dict[str, list] = {}
+    with open(table, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = {name.strip().lower(): name for name in reader.fieldnames or []}
+        lacking = [name for name in ("emotion", "pixels") if name not in columns]
+        if lacking:
+            found = ", ".join(columns) or "none"
+            raise BuildError(
+                f"{table} has no column {' and '.join(lacking)} (it has: {found}): expected {DESCRIPTION.layout}"
+            )
+        for number, row in enumerate(reader):
+            pixels = row[columns["pixels"]] or ""
+            usage = (row[columns["usage"]] or "" if "usage" in columns else "Training").strip()
+            emotion = (row[columns["emotion"]] or "").strip()
+            where = f"{table}, row {number + 1}"
+            if len(values := pixels.split()) != SIDE * SIDE:
+                raise BuildError(f"{where}: {len(values)} of {SIDE * SIDE} pixels; the file is cut off or damaged")
+            if not all(value.isdigit() and int(value) < 256 for value in set(values)):
+                raise BuildError(f"{where}: pixels must be whole numbers from 0 to 255")
+            if not emotion.isdigit() or int(emotion) >= len(CLASSES) or usage not in SPLITS:
+                raise BuildError(
+                    f"{where}: emotion '{emotion}' and usage '{usage}'; expected 0 to {len(CLASSES) - 1} and one of "
+                    f"{', '.join(SPLITS)}"
+                )
+            splits.setdefault(SPLITS[usage], []).append((pixels, f"row{number:05d}", CLASSES[int(emotion)]))
+    if not splits:
+        raise BuildError(f"{table} has no rows: expected {DESCRIPTION.layout}")
+    return splits
+
+
+def _list_folders(source: Path) -> dict[str, list[tuple[Path, str, str]]]:
+    """Split → (path, name, expression)."""
+    splits: dict[str, list] = {}
+    for name, split in FOLDERS.items():
+        if not (source / name).is_dir():
+            continue
+        for folder in sorted(path for path in (source / name).iterdir() if path.is_dir()):
+            files = photo_files(folder)
+            expression = known_expression(folder.name)
+            if expression is None and files:
+                raise BuildError(f"{folder}: '{folder.name}' is no expression of FER2013")
+            splits.setdefault(split, []).extend(
+                (path, path.relative_to(source).as_posix(), expression) for path in files
+            )
+    splits = {split: listed for split, listed in splits.items() if listed}
+    if "train" not in splits:
+        raise BuildError(f"{source} holds no FER2013: expected {DESCRIPTION.layout}")
+    return splits

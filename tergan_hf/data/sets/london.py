@@ -1,0 +1,85 @@
+"""The Face Research Lab London Set: neutral and smiling photographs of 102 adults."""
+
+import csv
+from argparse import ArgumentParser
+from pathlib import Path
+
+from ..building import BuildError, Plan
+from ..dataset_card import SetDescription
+from .photographs import PhotoEntry, add_cropping_options, cropping_of, people_in_order, photo_files, plan_photos
+
+
+DESCRIPTION = SetDescription(
+    name="london",
+    title="Face Research Lab London Set",
+    home="https://figshare.com/articles/dataset/Face_Research_Lab_London_Set/5047666",
+    licence=(
+        'CC BY 4.0. The people shown gave consent for their photos to be "used in lab-based and web-based studies in '
+        'their original or altered forms and to illustrate research".'
+    ),
+    licence_id="cc-by-4.0",
+    attribution="DeBruine, Lisa; Jones, Benedict (2017): Face Research Lab London Set. figshare.",
+    citation=(
+        "@misc{debruine2017london,\n  title = {Face Research Lab London Set},\n"
+        "  author = {DeBruine, Lisa and Jones, Benedict},\n  howpublished = {figshare},\n  year = {2017},\n"
+        "  doi = {10.6084/m9.figshare.5047666}\n}"
+    ),
+    layout=(
+        "the published folders neutral_front/ and smiling_front/ with 001_03.jpg and 001_08.jpg, or neutral/001.jpg "
+        "and happiness/001.jpg; beside them metadata.csv or london_faces_info.csv where you have it"
+    ),
+)
+FOLDERS = {
+    "neutral_front": "neutral", "smiling_front": "happiness", "neutral": "neutral", "happiness": "happiness",
+}  # fmt: skip
+PERSON_COLUMNS = {"age": ("age", "face_age"), "gender": ("gender", "face_sex"), "ethnicity": ("ethnicity", "face_eth")}
+
+
+def add_options(parser: ArgumentParser):
+    """Nothing but the crops."""
+    add_cropping_options(parser)
+
+
+def plan(source: Path, options: dict) -> Plan:
+    """The plan of the two frontal series."""
+    cropping = cropping_of(options)
+    facts, entries, seen = _facts(source), [], {}
+    for folder, expression in FOLDERS.items():
+        if not (source / folder).is_dir():
+            continue
+        for path in photo_files(source / folder):
+            number = path.stem.split("_")[0]
+            seen.setdefault(expression, set()).add(number)
+            entries.append(PhotoEntry(
+                path, path.relative_to(source).as_posix(), f"london_{number}", expression, facts.get(number, NOBODY),
+            ))  # fmt: skip
+    if not entries:
+        raise BuildError(f"{source} holds no photos of this set: expected {DESCRIPTION.layout}")
+    everybody = set().union(*seen.values())
+    missing = []
+    for expression in ("neutral", "happiness"):
+        absent = sorted(everybody - seen.get(expression, set()))
+        if absent:
+            missing.append(f"{len(absent)} people without a photo of {expression}: {', '.join(absent)}")
+    return plan_photos(
+        DESCRIPTION, source, people_in_order(entries, options["seed"]), cropping, {"seed": options["seed"]}, missing,
+        **dict.fromkeys(PERSON_COLUMNS, "string"),
+    )  # fmt: skip
+
+
+NOBODY = dict.fromkeys(PERSON_COLUMNS, "")
+
+
+def _facts(source: Path) -> dict[str, dict]:
+    """Number of the person → age, gender, ethnicity, as far as a table says."""
+    facts = {}
+    for name in ("metadata.csv", "london_faces_info.csv"):
+        if (source / name).is_file():
+            with open(source / name, newline="", encoding="utf-8-sig") as file:
+                for row in csv.DictReader(file):
+                    person = (row.get("identity") or row.get("face_id") or "").removeprefix("london_").lstrip("X")
+                    facts[person.zfill(3)] = {
+                        ours: next((row[name] for name in names if row.get(name)), "")
+                        for ours, names in PERSON_COLUMNS.items()
+                    }
+    return facts

@@ -1,0 +1,188 @@
+"""What every importer of photographs shares: entries, aligned crops, and the order of people."""
+
+import io
+from argparse import ArgumentParser
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from datasets import Array2D, Features, Image, Value
+from PIL import Image as PILImage
+
+from ...configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
+from ...face_alignment_tergan import crop_face, similarity_framing, zoom_out
+from ...face_detection_tergan import FaceDetector
+from ...image_reading_tergan import ImageInputError, read_image
+from ..building import BuildError, Plan, Shard, list_source
+from ..dataset_card import SetDescription
+from ..framing import CHIP_MARGIN, chip_size
+
+
+ROWS_PER_SHARD = 300
+JPEG_QUALITY = 95
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+PAPER_SIZE, PAPER_CROP = 85, 75  # section 4.1: five 75-pixel crops of an aligned face of 85 pixels
+OTHER_NAMES = {
+    "angry": "anger", "disgusted": "disgust", "fearful": "fear", "afraid": "fear", "happy": "happiness",
+    "smiling": "happiness", "sad": "sadness", "surprised": "surprise",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cropping:
+    """
+    How photos are cut.
+
+    Args:
+        size: side of the written crop in pixels.
+        margin: side of the written crop / side of the aligned face in its middle that a network sees.
+        align: `False` keeps the photos whole, as their files are.
+    """
+
+    size: int = chip_size(128)
+    margin: float = CHIP_MARGIN
+    align: bool = True
+
+    def __post_init__(self):
+        if self.size < 8 or not 1 <= self.margin <= 4:
+            raise BuildError(f"a crop of {self.size} pixels with margin {self.margin} makes no sense")
+
+
+@dataclass(frozen=True)
+class PhotoEntry:
+    """One photo to read: where it is, its name inside the source, its labels and further columns."""
+
+    path: Path
+    file_name: str
+    identity: str
+    expression: str
+    extra: dict = field(default_factory=dict)
+
+
+def add_cropping_options(parser: ArgumentParser):
+    """`--size`, `--margin`, `--paper`, `--whole`."""
+    default = Cropping()
+    parser.add_argument("--size", type=int, default=default.size, help="side of the crops in pixels (%(default)s)")
+    parser.add_argument(
+        "--margin", type=float, default=default.margin,
+        help="how much larger they are than the aligned face itself (%(default)s), room for shifts and turns",
+    )  # fmt: skip
+    parser.add_argument(
+        "--paper", action="store_true",
+        help=f"the paper's crops: {PAPER_SIZE} pixels, of which training takes {PAPER_CROP} (over --size, --margin)",
+    )  # fmt: skip
+    parser.add_argument("--whole", action="store_true", help="keep the photos as they are and find faces in training")
+
+
+def cropping_of(options: dict) -> Cropping:
+    """Take the options of `add_cropping_options` out of all options."""
+    size, margin, paper, whole = (options.pop(name) for name in ("size", "margin", "paper", "whole"))
+    if paper:
+        size, margin = PAPER_SIZE, PAPER_SIZE / PAPER_CROP
+    return Cropping(size, margin, not whole)
+
+
+def cropping_settings(cropping: Cropping) -> dict:
+    """The options that give this cropping."""
+    if not cropping.align:
+        return {"whole": True}
+    if cropping == Cropping(PAPER_SIZE, PAPER_SIZE / PAPER_CROP):
+        return {"paper": True}
+    return {name: value for name, value in asdict(cropping).items() if name != "align"}
+
+
+def photo_features(cropping: Cropping, **extra: str) -> Features:
+    """The columns, with further ones by name and kind."""
+    columns = {
+        "image": Image(), "file_name": Value("string"), "identity": Value("string"), "expression": Value("string"),
+    }  # fmt: skip
+    columns |= {name: Value(kind) for name, kind in extra.items()}
+    if cropping.align:
+        columns["landmarks"] = Array2D((5, 2), "float32")
+    return Features(columns)
+
+
+def plan_photos(
+    description: SetDescription, root: Path, entries: list[PhotoEntry], cropping: Cropping, settings: dict,
+    missing: list[str], split: str = "train", **extra: str,
+) -> Plan:  # fmt: skip
+    """The plan for photos that are found and cut."""
+    parts = [entries[start : start + ROWS_PER_SHARD] for start in range(0, len(entries), ROWS_PER_SHARD)]
+    return Plan(
+        description=description,
+        features=photo_features(cropping, **extra),
+        shards=[Shard(split, (part, cropping), len(part)) for part in parts],
+        make_rows=crop_photos,
+        settings={**settings, **cropping_settings(cropping)},
+        source=list_source(root, [entry.path for entry in entries]),
+        missing=missing,
+        expected=[entry.file_name for entry in entries],
+    )
+
+
+def crop_photos(job: tuple[list[PhotoEntry], Cropping]) -> list[dict]:
+    """
+    Rows of some entries; those in whose photos no face is found are left out.
+
+    Raises:
+        BuildError: a file that is no readable image; the message names it.
+    """
+    entries, cropping = job
+    rows = []
+    for entry in entries:
+        try:
+            image = read_image(entry.path, "source")
+        except (ImageInputError, FileNotFoundError) as error:
+            raise BuildError(f"{error}: expected a photo there; copy the source again, then go on") from error
+        row = {
+            "file_name": entry.file_name, "identity": entry.identity, "expression": entry.expression, **entry.extra,
+        }  # fmt: skip
+        if not cropping.align:
+            rows.append({**row, "image": {"bytes": entry.path.read_bytes(), "path": None}})
+        elif faces := _detector().detect(image):
+            rows.append({**row, **align_face(image, faces[0].landmarks, cropping)})
+    return rows
+
+
+def align_face(image: PILImage.Image, landmarks: np.ndarray, cropping: Cropping) -> dict:
+    """`image` and `landmarks`, in pixels of the crop."""
+    framing = zoom_out(similarity_framing(landmarks), cropping.margin)
+    crop = crop_face(image, framing, cropping.size)
+    moved = (landmarks @ framing[:, :2].T + framing[:, 2]) * cropping.size
+    return {"image": {"bytes": encode(crop), "path": None}, "landmarks": moved.astype(np.float32)}
+
+
+def encode(image: PILImage.Image, kind: str = "JPEG", **options) -> bytes:
+    """The image as a file's bytes."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **({"quality": JPEG_QUALITY} if kind == "JPEG" else {}), **options)
+    return buffer.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _detector() -> FaceDetector:
+    return FaceDetector()
+
+
+def people_in_order(entries: list[PhotoEntry], seed: int) -> list[PhotoEntry]:
+    """Whole people in an order drawn by the seed, so that a stream of the set soon shows many; each person's photos
+    stay together. Photos of nobody in particular are shuffled one by one."""
+    groups: dict[str, list[PhotoEntry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.identity or f"#{entry.file_name}", []).append(entry)
+    names = sorted(groups)
+    order = np.random.default_rng(seed).permutation(len(names))
+    return [entry for number in order for entry in groups[names[number]]]
+
+
+def known_expression(name: str, further: tuple[str, ...] = ()) -> str | None:
+    """A folder's or table's word for an expression as our label, `None` for another word."""
+    label = OTHER_NAMES.get(name.strip().lower(), name.strip().lower())
+    return label if label in EXPRESSIONS_WITH_NEUTRAL or label in further else None
+
+
+def photo_files(folder: Path) -> list[Path]:
+    """The image files of a folder, by the number in their names where they have one."""
+    files = [path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()]
+    return sorted(files, key=lambda path: (len(path.stem) if path.stem.isdigit() else 0, path.name))

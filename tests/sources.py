@@ -1,0 +1,52 @@
+"""Miniature copies of the public sources, in their real layouts."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .conftest import EXAMPLES
+
+
+EMOTIONS = {
+    "oulu": ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise"),
+    "bu": ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise"),
+}
+
+
+def write_photo(path: Path, number: int = 0, side: int = 16) -> Path:
+    """A grey picture of one tone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (side, side), (number % 256,) * 3).save(path)
+    return path
+
+
+def write_face(path: Path, number: int = 0) -> Path:
+    """A photo with a face."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    faces = sorted(EXAMPLES.glob("*.jpg"))
+    Image.open(faces[number % len(faces)]).convert("RGB").resize((160, 160)).save(path)
+    return path
+
+
+def write_recordings(root: Path, subjects, emotions, frames: int = 6, suffix: str = "jpeg", write=write_photo) -> Path:
+    """`root/subject/emotion/000.jpeg …`; the tone of a frame is its number."""
+    for subject in subjects:
+        for emotion in emotions:
+            for frame in range(frames):
+                write(root / subject / emotion / f"{frame:03d}.{suffix}", frame)
+    return root
+
+
+def write_fer2013(path: Path, usages=("Training",) * 7 + ("PublicTest", "PrivateTest"), spaces: bool = False) -> Path:
+    """The Kaggle table; with `spaces`, as icml_face_data.csv has them in its header."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    with open(path, "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["emotion", " Usage", " pixels"] if spaces else ["emotion", "pixels", "Usage"])
+        for number, usage in enumerate(usages):
+            pixels = " ".join(map(str, random.integers(0, 256, 48 * 48)))
+            table.writerow([number % 7, usage, pixels] if spaces else [number % 7, pixels, usage])
+    return path
