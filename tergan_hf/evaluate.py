@@ -4,7 +4,6 @@ Writes `report.json`, `report.md` and `figures/` to the folder `--report` names.
 """
 
 import argparse
-import hashlib
 import json
 import logging
 import resource
@@ -21,6 +20,7 @@ from .evaluation.perceptual import PerceptualMetrics
 from .evaluation.report import write_markdown
 from .evaluation.suite import PROTOCOLS, Evaluation, Settings
 from .evaluation.systems import baseline_system
+from .model_card import weights_digest
 from .pipeline_tergan import TerGanPipeline
 from .version import __version__
 
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="oulu-casia: the paper's Table 1, six expressions, eight folds of people, on the --dataset given",
     )  # fmt: skip
     parser.add_argument("--folds", type=int, default=8, help="of every cross-validation")
-    parser.add_argument("--pairs", type=int, default=280, help="transfers between rendered people")
+    parser.add_argument("--pairs", type=int, default=210, help="transfers between rendered people")
     parser.add_argument(
         "--baseline", help="stage 1's G_es to compare with: stages/expression.safetensors of a run, or a model"
     )
@@ -103,6 +103,7 @@ def evaluate(options: argparse.Namespace) -> dict:
         "sets": _rounded(measured),
         "cost": {
             "minutes": round((time.monotonic() - begun) / 60, 1),
+            "processor_minutes": round(time.process_time() / 60, 1),
             "peak_memory_gib": round(peak_memory_gib(), 2),
             "device": _device_name(pipe.model.device),
         },
@@ -120,14 +121,6 @@ def describe_model(pipe: TerGanPipeline, name: str, folder: Path) -> dict:
         "labels": config.expressions,
         "freeze_expression_encoder": config.freeze_expression_encoder,
     }
-
-
-def weights_digest(folder: str | Path) -> str:
-    """SHA-256 of a model folder's weights, so that a report can be told to belong to them."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(folder).glob("model*.safetensors")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def peak_memory_gib() -> float:

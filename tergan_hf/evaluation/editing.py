@@ -73,9 +73,8 @@ def measure_strangers(
     """
     names = [name for name in people if label in people[name]]
     said: dict[str, list] = {name: [] for name in (*systems, "real")}
-    for name, other in tqdm(
-        list(zip(names, names[1:] + names[:1])), desc="strangers", dynamic_ncols=True, leave=False
-    ):
+    neighbours = tqdm(names[1:] + names[:1], desc="strangers", dynamic_ncols=True, leave=False)
+    for name, other in zip(names, neighbours):
         source, target = people[other][label], people[name][NEUTRAL]
         read = judges.of_pair(source, target, label)
         for system, pipe in systems.items():
@@ -88,8 +87,8 @@ def measure_strangers(
 
 
 def own_expression_gain(pipe: TerGanPipeline, people: dict[str, dict[str, Image.Image]], label: str) -> float:
-    """Expression gain of giving a neutral photo the same person's own expression, between aligned crops. The two photos
-    differ in more than the expression, so 1 is out of reach; handing the photo back has 0."""
+    """Expression gain of giving a neutral photo the same person's own expression, between aligned crops. The two
+    photos differ in more than the expression, so 1 is out of reach; handing the photo back has 0."""
     gains, size = [], pipe.model.config.image_size
     for own in people.values():
         if label not in own:
@@ -101,7 +100,7 @@ def own_expression_gain(pipe: TerGanPipeline, people: dict[str, dict[str, Image.
         if len(crops) == 2:
             target, truth = crops
             result = pipe.transfer(truth, target, detect=False)
-            gains.append(float(expression_gain(*(np.asarray(image)[None] for image in (result, target, truth)))[0]))
+            gains.append(float(expression_gain(*(np.array(image)[None] for image in (result, target, truth)))[0]))
     return float(np.mean(gains))
 
 

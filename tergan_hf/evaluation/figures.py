@@ -36,9 +36,8 @@ def plot_recognition(recognition: dict, bins: list[tuple[float, float, float]], 
     shares_of_answers, said, accuracy = (np.array(values) for values in zip(*bins))
     right.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--", label="perfectly calibrated")
     right.plot(said, accuracy, color="tab:blue", linewidth=1)
-    right.scatter(
-        said, accuracy, s=20 + 600 * shares_of_answers, color="tab:blue", alpha=0.6, label="size: share of answers"
-    )
+    size = 20 + 600 * shares_of_answers
+    right.scatter(said, accuracy, s=size, color="tab:blue", alpha=0.6, label="size: share of answers")
     right.set(xlabel="score of the answer", ylabel="share of right answers", xlim=(0, 1.03), ylim=(0, 1.03))
     right.set_title(f"expected calibration error {recognition['calibration_error']:.3f}")
     right.legend(loc="upper left")
@@ -76,9 +75,8 @@ def plot_intensity(curves: dict[str, list[float]], path: Path):
     axis.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--", label="ideal")
     for name, values in curves.items():
         axis.plot(INTENSITIES, values, marker="o", label=name)
-    axis.set(
-        xlabel="intensity α", ylabel="way from target to truth", ylim=(min(-0.1, *map(min, curves.values())), 1.05)
-    )
+    lowest = min(-0.1, *map(min, curves.values()))
+    axis.set(xlabel="intensity α", ylabel="way from target to truth", ylim=(lowest, 1.05))
     axis.legend()
     _save(figure, path)
 

@@ -14,8 +14,8 @@ AGE_BANDS = ((0, 25, "under 25"), (25, 35, "25 to 34"), (35, 200, "35 and older"
 
 def people_groups(photos: Dataset) -> dict[str, dict[str, set[str]]]:
     """
-    column → group → identities in it, for the columns `gender`, `ethnicity`, `age`, and for `heads` by the names of the
-    heads a face is blended from (a blend is in several groups).
+    column → group → identities in it, for the columns `gender`, `ethnicity`, `age`, and for `heads` by the names of
+    the heads a face is blended from (a blend is in several groups).
     """
     identities, found = photos["identity"], {}
     for column in ("gender", "ethnicity", "age", "heads"):

@@ -170,9 +170,7 @@ class Judges:
         if folder is not None:
             identity = IdentityJudge(Path(folder) / SFACE_FILE, detector)
             return cls(identity, ExpressionJudge(Path(folder) / EXPRESSION_FILE, detector), detector)
-        unavailable = {
-            "FaceExpressionNet": "give --judges a folder with its files (see tergan_hf/evaluation/judges.py)"
-        }
+        unavailable = {"FaceExpressionNet": "--judges names no folder with its files (tergan_hf/evaluation/judges.py)"}
         try:
             identity = IdentityJudge(hf_hub_download(SFACE_REPOSITORY, SFACE_FILE), detector)
         except (OSError, ImportError, HfHubHTTPError) as error:

@@ -1,6 +1,6 @@
 """`report.json` in words and tables: `report.md`."""
 
-from .systems import MODEL
+from .systems import COPY_TARGET, MODEL, RANDOM
 from .transfer import INTENSITIES
 
 
@@ -26,7 +26,8 @@ def write_markdown(report: dict) -> str:
     parts = [
         f"# Evaluation of {model['name']}",
         f"{model['parameters'] / 1e6:.1f} M parameters, {model['image_size']} px, weights SHA-256 "
-        f"`{model['sha256'][:16]}…`. Made by `{report['command']}` in {cost['minutes']:.1f} minutes with at most "
+        f"`{model['sha256'][:16]}…`. Made by `{report['command']}` in {cost['minutes']:.1f} minutes "
+        f"({cost['processor_minutes']:.1f} of processor time) with at most "
         f"{cost['peak_memory_gib']:.1f} GiB on {cost['device']}.",
         "Every number is of photos the model was not trained on. Rows without training, or that only copy, say what "
         "a number is worth.",
@@ -55,11 +56,11 @@ def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
             f"![confusion and calibration](figures/{name}_recognition.png)",
         ]
     if measured["cross_validation"]:
-        parts += ["### Shallow classifier on f(e)", cross_validation_table(measured), _on_baseline(measured, model)]
+        parts += ["### Shallow classifier on f(e)", cross_validation_table(measured), baseline_note(measured, model)]
     if published := measured.get("published"):
         parts.append(published_table(measured, published))
     if groups := measured.get("groups"):
-        parts += ["### By group", _group_table(groups, measured.get("trained_on"))]
+        parts += ["### By group", group_table(groups, measured.get("trained_on"))]
     if measured.get("disentanglement"):
         parts += [
             "### Disentanglement", probe_table(measured["disentanglement"]), _on_probes(model),
@@ -68,8 +69,8 @@ def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
     if transfer := measured.get("transfer"):
         parts += [
             f"### Transfer between people ({transfer['pairs']} pairs)", system_table(transfer["rows"], SYSTEM_COLUMNS),
-            "Expression gain is 1 − Σ|x̄ − truth| / Σ|x_t − truth|: 1 is perfect, 0 is what handing the target back gets. "
-            "The last row has what the judges say of the true images: no result can be expected to do better.",
+            "Expression gain is 1 − Σ|x̄ − truth| / Σ|x_t − truth|: 1 is perfect, 0 is what handing the target back "
+            "gets. The last row has what the judges say of the true images: no result can be expected to do better.",
             _gain_by_expression(transfer["rows"]), _intensity(measured["intensity"]),
             f"![source, target, result, truth](figures/{name}_transfer.png)",
             f"![editing by example](figures/{name}_editing.png)",
@@ -78,22 +79,24 @@ def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
     if new := measured.get("nothing_seen"):
         gain = f", expression gain {new['gain']:.3f}" if "gain" in new else ""
         parts.append(
-            f"The {new['people']} people of whom nothing at all was trained on: recognition {new['accuracy']:.1%}{gain}."
+            f"The {new['people']} people of whom nothing at all was trained on: recognition {new['accuracy']:.1%}"
+            f"{gain}."
         )
     if editing := measured.get("editing"):
         parts += ["### Editing of neutral photos", editing_table(editing)]
         if editing["by_group"]:
-            parts.append(_edit_group_table(editing["by_group"]))
+            parts.append(edit_group_table(editing["by_group"]))
     if strangers := measured.get("strangers"):
         columns = {key: SYSTEM_COLUMNS[key] for key in ("judged", "to_target", "to_source")}
         parts += [
             "### A stranger's smile", system_table(strangers, columns),
-            "`real` is the target's own smile. What `copy of the target` has to the source is the likeness of strangers.",
+            "`real` is the target's own smile. `copy of the target` has the likeness of strangers to the source.",
         ]  # fmt: skip
     if "own_expression_gain" in measured:
         parts.append(
-            f"Giving the neutral photo the same person's own smile: expression gain {measured['own_expression_gain']:.3f} "
-            "(two photos differ in more than the smile; handing the photo back has 0)."
+            "Giving the neutral photo the same person's own smile: expression gain "
+            f"{measured['own_expression_gain']:.3f} (two photos differ in more than the smile; handing "
+            "the photo back has 0)."
         )
     if "editing" in measured or "own_expression_gain" in measured:
         parts += [f"![{kind}](figures/{name}_{kind}.png)" for kind in ("editing", "transfer", "intensity")]
@@ -129,13 +132,14 @@ def cross_validation_table(measured: dict) -> str:
     ) + _table(["features", "accuracy", "calibration error", "recall"], rows)
 
 
-def _on_baseline(measured: dict, model: dict) -> str:
+def baseline_note(measured: dict, model: dict) -> str:
+    """Which network the CNN baseline is."""
     if measured["cross_validation"]["baseline"] != "the same network":
         return "`CNN baseline` is G_es as stage 1 left it."
     if model["freeze_expression_encoder"]:
         return (
-            "The CNN baseline of the paper, G_es as stage 1 left it, is this very network: stage 2 does not train G_es "
-            "(`freeze_expression_encoder`). Its row is that of f(e)."
+            "The CNN baseline of the paper, G_es as stage 1 left it, is this very network: stage 2 does not train "
+            "G_es (`freeze_expression_encoder`). Its row is that of f(e)."
         )
     return "No other stage-1 G_es was given to compare with (`--baseline runs/…/stages/expression.safetensors`)."
 
@@ -147,12 +151,13 @@ def published_table(measured: dict, published: dict[str, float]) -> str:
     }
     rows = sorted({**published, **ours}.items(), key=lambda item: -item[1])
     return (
-        "Table 1 of the paper, Oulu-CASIA, six expressions, mean of eight folds, with these results. The paper trains the "
-        "whole network on each fold's people; here only the shallow classifier is fitted to them:\n\n"
+        "Table 1 of the paper, Oulu-CASIA, six expressions, mean of eight folds, with these results. The paper trains "
+        "the whole network on each fold's people; here only the shallow classifier is fitted to them:\n\n"
     ) + _table(["method", "accuracy, %"], [[name, f"{value:.2f}"] for name, value in rows])
 
 
-def _group_table(groups: dict, trained: dict | None) -> str:
+def group_table(groups: dict, trained: dict | None) -> str:
+    """Recognition of each group, beside how many of it were trained on."""
     rows = []
     for column, by_group in groups.items():
         counted = (trained or {}).get(column, {})
@@ -165,7 +170,8 @@ def _group_table(groups: dict, trained: dict | None) -> str:
     return _table(["group", "people trained on", "people here", "recognition"], rows)
 
 
-def _edit_group_table(groups: dict) -> str:
+def edit_group_table(groups: dict) -> str:
+    """What the judges say of edited photos of each group."""
     rows = [
         [f"{column}: {group}", str(row["people"]), *(_cell(row, key, form) for key, (_, form) in EDIT_COLUMNS.items())]
         for column, by_group in groups.items()
@@ -201,9 +207,9 @@ def _on_probes(model: dict) -> str:
     if not model["freeze_expression_encoder"]:
         return "Ideal: expression from f(e) near 100 %, identity from f(e) near chance."
     return (
-        "Ideal: expression from f(e) near 100 %, identity from f(e) near chance. Where f(e) still tells people apart, the "
-        "reason is that stage 2 leaves this G_es as the expression classifier of stage 1 (`freeze_expression_encoder`): "
-        "no loss asks it to forget who somebody is."
+        "Ideal: expression from f(e) near 100 %, identity from f(e) near chance. Where f(e) still tells people apart, "
+        "the reason is that stage 2 leaves this G_es as the expression classifier of stage 1 "
+        "(`freeze_expression_encoder`): no loss asks it to forget who somebody is."
     )
 
 
@@ -225,8 +231,7 @@ def _gain_by_expression(rows: dict[str, dict]) -> str:
 def _intensity(found: dict[str, dict]) -> str:
     columns = {"monotone": ("moves on at every step", "{:.0%}")}
     table = {
-        name: {**{alpha: value for alpha, value in zip(INTENSITIES, row["progress"])}, "monotone": row["monotone"]}
-        for name, row in found.items()
+        name: {**dict(zip(INTENSITIES, row["progress"])), "monotone": row["monotone"]} for name, row in found.items()
     }
     columns = {**{alpha: (f"α = {alpha:g}", "{:.2f}") for alpha in INTENSITIES}, **columns}
     return "How far on the way from the target (0) to the truth (1) at each intensity:\n\n" + system_table(
@@ -235,25 +240,28 @@ def _intensity(found: dict[str, dict]) -> str:
 
 
 def editing_table(editing: dict) -> str:
-    """Label by label, beside the photo left alone and the judges' ceiling."""
+    """Label by label, beside the photo left alone, a network without training, and the judges' ceiling."""
     systems = editing["systems"]
-    columns = [key for key in EDIT_COLUMNS if key in systems[MODEL]["all"]]
-    head, lines = ["edited to"], []
-    for name in systems:
-        head += [f"{name}: {EDIT_COLUMNS[key][0]}" for key in columns if key != "lowest" or name == MODEL]
-    head += [f"real photos: {EDIT_COLUMNS[key][0]}" for key in columns if key != "lowest"]
-    for label in systems[MODEL]:
-        line = ["all but neutral" if label == "all" else label]
-        for name, by_label in systems.items():
-            line += [
-                _cell(by_label[label], key, EDIT_COLUMNS[key][1])
-                for key in columns
-                if key != "lowest" or name == MODEL
-            ]
-        real = editing["real"].get(label, {})
-        line += [_cell(real, key, EDIT_COLUMNS[key][1]) for key in columns if key != "lowest"]
-        lines.append(line)
-    return _table(head, lines)
+    known = systems[MODEL]["all"]
+    # Who does nothing has a cosine of 1: only what is read of the photo as it was says anything.
+    shown = [(MODEL, "cosine"), (MODEL, "lowest"), (MODEL, "judged"), (COPY_TARGET, "judged")]
+    shown += [(RANDOM, "cosine"), (RANDOM, "judged")]
+    shown = [(name, key) for name, key in shown if name in systems and key in known]
+    real = [key for key in ("cosine", "judged") if key in known]
+    titles = {"cosine": "SFace", "lowest": "lowest SFace", "judged": "read"}
+    lines = [
+        [
+            "all but neutral" if label == "all" else label,
+            *(_cell(systems[name][label], key, EDIT_COLUMNS[key][1]) for name, key in shown),
+            *(_cell(editing["real"].get(label, {}), key, EDIT_COLUMNS[key][1]) for key in real),
+        ]
+        for label in systems[MODEL]
+    ]
+    head = [f"{name}: {titles[key]}" for name, key in shown] + [f"real photos: {titles[key]}" for key in real]
+    return (
+        "SFace is the mean cosine to the photo before the edit, `read` how often FaceExpressionNet reads the label; "
+        "real photos of the same people say how far the two judges can be trusted:\n\n"
+    ) + _table(["edited to", *head], lines)
 
 
 def _cell(row: dict, key, form: str) -> str:

@@ -1,5 +1,6 @@
 """Pictures of the report, in the style of the paper's figures 3 (transfer) and 4 (editing)."""
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,13 @@ def draw_transfers(pipe: TerGanPipeline, photos, pairs: list[Pair], detect: bool
     sources, targets, truths = load_pairs(photos, pairs)
     results = transfer_or_target(pipe, sources, targets, detect)
     quads = [list(quad) for quad in zip(sources, targets, results, truths)]
-    rows = [sum(quads[at : at + 2], []) for at in range(0, len(quads), 2)]
+    rows = [list(chain(*quads[at : at + 2])) for at in range(0, len(quads), 2)]
     save_contact_sheet(rows, path, ["source", "target", "TER-GAN", "truth"] * 2, side=150)
 
 
 def draw_edits_by_example(pipe: TerGanPipeline, photos, detect: bool, path: Path, people: int = 4):
-    """Fig. 4 for rendered people: a neutral image, the same person's image of each expression as it is (above) and made
-    from the neutral one by its example (below)."""
+    """Fig. 4 for rendered people: a neutral image, the same person's image of each expression as it is (above) and
+    made from the neutral one by its example (below)."""
     expressions, identities = np.array(photos["expression"]), np.array(photos["identity"])
     labels = [label for label in sorted(set(expressions)) if label != NEUTRAL]
     rows, captions = [], []
@@ -63,7 +64,7 @@ def draw_strangers(pipe: TerGanPipeline, people: dict, label: str, path: Path):
         triples.append(_about_the_face(pipe, [[other[label]], [own[NEUTRAL], made]]))
     cells = [[source[0], *shown] for source, shown in triples]
     if cells:
-        rows = [sum(cells[at : at + 2], []) for at in range(0, len(cells), 2)]
+        rows = [list(chain(*cells[at : at + 2])) for at in range(0, len(cells), 2)]
         save_contact_sheet(rows, path, ["source", "target", "TER-GAN"] * 2, side=200)
 
 
@@ -74,7 +75,7 @@ def draw_intensities(pipe: TerGanPipeline, people: dict, path: Path, wanted=("ha
     for own in list(people.values())[:3]:
         for label in labels:
             rows.append([_result(pipe.edit, own[NEUTRAL], label, alpha) for alpha in (*INTENSITIES, 1.5)])
-            captions.append([f"{label} α = {alpha:g}" for alpha in (*INTENSITIES, 1.5)])
+            captions.append([f"{label}, intensity {alpha:g}" for alpha in (*INTENSITIES, 1.5)])
     if rows:
         save_contact_sheet(_about_the_face(pipe, rows), path, captions=captions, side=200)
 

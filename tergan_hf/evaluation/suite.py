@@ -48,8 +48,8 @@ class Settings:
 
     protocol: str = "held-out"
     folds: int = 8
-    pairs: int = 280
-    intensity_pairs: int = 70
+    pairs: int = 210
+    intensity_pairs: int = 42
     ceiling_photos: int = 100
     seed: int = 0
 

@@ -63,7 +63,7 @@ def measure_transfer(
     the target handed back.
 
     Returns:
-        system → mean `gain` (SPEC: 1 − Σ|x̄ − truth| / Σ|x_t − truth|), `gain_by_expression`, `psnr` to the truth in
+        system → mean `gain` (1 − Σ|x̄ − truth| / Σ|x_t − truth|), `gain_by_expression`, `psnr` to the truth in
         dB; where the judges are there `judged` (share of results read as the source's expression), `to_target` and
         `to_source` (SFace cosine to x_t and x_s); where their weights are there `lpips` to the truth and `kid` to the
         true images. A last row, `TRUTH`, has the judges' readings of the true images: their ceiling.
