@@ -7,6 +7,7 @@ from tqdm.auto import tqdm
 
 from ..data.framing import decode
 from ..face_alignment_tergan import crop_face, similarity_framing
+from ..face_detection_tergan import NoFaceFoundError
 from ..pipeline_tergan import TerGanPipeline
 from .judges import Judges
 from .metrics import expression_gain
@@ -27,7 +28,7 @@ def measure_editing(
     systems: dict[str, TerGanPipeline], people: dict[str, dict[str, Image.Image]], labels: list[str], judges: Judges
 ) -> dict:
     """
-    Every person's neutral photo edited to every label by every system.
+    Every person's neutral photo edited to every label by every system. Where no face is found the photo is left alone.
 
     Returns:
         `systems`: system → label → `cosine` (mean SFace cosine to the photo before), `lowest` and `judged` (share read
@@ -41,7 +42,7 @@ def measure_editing(
         for label in labels:
             read = judges.of_pair(photo, photo, label)
             for name, pipe in systems.items():
-                found[name][label].append(read(pipe.edit(photo, label)))
+                found[name][label].append(read(_or_else(photo, pipe.edit, photo, label)))
             if label in own:
                 real.setdefault(label, []).append(read(own[label]))
     expressive = [label for label in labels if label != NEUTRAL]
@@ -78,7 +79,7 @@ def measure_strangers(
         source, target = people[other][label], people[name][NEUTRAL]
         read = judges.of_pair(source, target, label)
         for system, pipe in systems.items():
-            said[system].append(read(pipe.transfer(source, target)))
+            said[system].append(read(_or_else(target, pipe.transfer, source, target)))
         said["real"].append(read(people[name][label]))
     return {
         system: {key: _mean(rows, key) for key in ("judged", "to_target", "to_source")}
@@ -102,6 +103,14 @@ def own_expression_gain(pipe: TerGanPipeline, people: dict[str, dict[str, Image.
             result = pipe.transfer(truth, target, detect=False)
             gains.append(float(expression_gain(*(np.array(image)[None] for image in (result, target, truth)))[0]))
     return float(np.mean(gains))
+
+
+def _or_else(photo: Image.Image, use, *arguments) -> Image.Image:
+    """A use's result; where no face is found, the photo left alone."""
+    try:
+        return use(*arguments)
+    except NoFaceFoundError:
+        return photo
 
 
 def _summary(said: list[dict[str, float]]) -> dict[str, float]:

@@ -82,9 +82,7 @@ def baseline_system(pipe: TerGanPipeline, baseline: str | Path) -> TerGanPipelin
         model = copy.deepcopy(pipe.model)
         model.expression_encoder.load_state_dict(own)
     except (RuntimeError, SafetensorError) as error:
-        raise ValueError(
-            f"{baseline} holds no G_es that fits {pipe.model.config.expression_image_size} px: {error}"
-        ) from error
+        raise ValueError(f"{baseline} holds no G_es of this model's sizes: {error}") from error
     return TerGanPipeline(model, pipe.image_processor, pipe.detector)
 
 
