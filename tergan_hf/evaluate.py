@@ -6,7 +6,6 @@ Writes `report.json`, `report.md` and `figures/` to the folder `--report` names.
 import argparse
 import json
 import logging
-import resource
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import snapshot_download
 
-from .evaluation.held_out import held_out_sets
+from .evaluation.held_out import held_out_sets, thin_out
 from .evaluation.judges import Judges
 from .evaluation.perceptual import PerceptualMetrics
 from .evaluation.report import write_markdown
@@ -40,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--protocol", choices=PROTOCOLS, default="held-out",
         help="oulu-casia: the paper's Table 1, six expressions, eight folds of people, on the --dataset given",
     )  # fmt: skip
+    parser.add_argument("--photos", type=int, help="at most so many of each set, for a quick look; default: all")
     parser.add_argument("--folds", type=int, default=8, help="of every cross-validation")
     parser.add_argument("--pairs", type=int, default=210, help="transfers between rendered people")
     parser.add_argument(
@@ -86,6 +86,8 @@ def evaluate(options: argparse.Namespace) -> dict:
         folder = Path(snapshot_download(options.model))
     pipe = TerGanPipeline.from_pretrained(folder, device=options.device)
     sets = held_out_sets(folder, options.data_root, options.dataset)
+    if options.photos:
+        sets = [thin_out(held_out, options.photos) for held_out in sets]
     baseline = baseline_system(pipe, options.baseline) if options.baseline else None
     paper = options.protocol == "oulu-casia"
     judges = Judges() if paper else Judges.find(options.judges)
@@ -125,6 +127,12 @@ def describe_model(pipe: TerGanPipeline, name: str, folder: Path) -> dict:
 
 def peak_memory_gib() -> float:
     """The most memory this process has held, in GiB."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**30
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
@@ -134,6 +142,8 @@ def _told(options: argparse.Namespace) -> list[str]:
     told = [f"--model {options.model if not Path(options.model).is_absolute() else Path(options.model).name}"]
     if options.dataset:
         told.append("--dataset " + " ".join(Path(name).name for name in options.dataset))
+    if options.photos:
+        told.append(f"--photos {options.photos}")
     if options.protocol != "held-out":
         told.append(f"--protocol {options.protocol}")
     return told + ["--judges FOLDER"] * bool(options.judges) + ["--baseline FILE"] * bool(options.baseline)

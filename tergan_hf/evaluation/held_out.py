@@ -1,14 +1,14 @@
 """The photos a model was not trained on, by the `training.yaml` saved beside its weights."""
 
 import logging
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import yaml
 from datasets import Dataset
 
-from ..data.loading import HUB_PREFIX, DataSource, load_photos, source_path
+from ..data.loading import HUB_PREFIX, NO_IDENTITY, NO_RECIPE, DataSource, load_photos, source_path
 from ..data.splits import row_groups
 
 
@@ -82,7 +82,7 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
         if name not in sources:
             found.append(_unseen_set(name, data_root))
             continue
-        source, kept_out = sources[name], record["kept_out"].get(name) or []
+        source, kept_out = sources[name], (record.get("kept_out") or {}).get(name) or []
         if source.validation_path is None and not kept_out:
             if names:
                 raise ValueError(f"{name}: the training run kept nobody of this set out, there is nothing to measure")
@@ -98,6 +98,31 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
     if not found:
         raise ValueError(f"no data set that {Path(weights) / 'training.yaml'} names is in {data_root}")
     return found
+
+
+def thin_out(held_out: HeldOutSet, most: int) -> HeldOutSet:
+    """
+    At most so many photos, always the same ones: the same recipes of everybody, each expression equally often; whole
+    people where there are no recipes; photos at equal distances where nobody is named.
+    """
+    photos = held_out.photos
+    if len(photos) <= most:
+        return held_out
+    identities, recipes = np.array(photos["identity"]), np.array(photos["recipe"])
+    if (recipes != NO_RECIPE).all():
+        expression_of = dict(zip(recipes.tolist(), photos["expression"]))
+        turn: dict[int, int] = {}
+        for recipe in sorted(expression_of):
+            turn[recipe] = sum(expression_of[earlier] == expression_of[recipe] for earlier in turn)
+        chosen = sorted(turn, key=lambda recipe: (turn[recipe], recipe))[: max(2, most // len(set(identities)))]
+        rows = np.flatnonzero(np.isin(recipes, chosen))
+    elif (identities != NO_IDENTITY).all():
+        people = sorted(set(identities))
+        share = max(2, round(most / len(photos) * len(people)))
+        rows = np.flatnonzero(np.isin(identities, people[:share]))
+    else:
+        rows = np.linspace(0, len(photos) - 1, most).astype(int)
+    return replace(held_out, photos=photos.select(rows))
 
 
 def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:

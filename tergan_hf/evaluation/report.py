@@ -18,6 +18,14 @@ EDIT_COLUMNS = {
     "lowest": ("lowest", "{:.3f}"),
     "judged": ("read as the label", "{:.0%}"),
 }
+FIGURE_TITLES = {
+    "recognition": "confusion and calibration",
+    "misses": "photos whose expression was not named",
+    "tsne": "t-SNE of f(e) and f(i)",
+    "transfer": "transfer, as in the paper's figure 3",
+    "editing": "editing, as in the paper's figure 4",
+    "intensity": "intensity",
+}
 
 
 def write_markdown(report: dict) -> str:
@@ -49,12 +57,12 @@ def _about(measured: dict) -> str:
 
 def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
     parts = []
+
+    def picture(kind: str) -> str:
+        return f"![{FIGURE_TITLES[kind]}](figures/{name}_{kind}.png)" if kind in measured["figures"] else ""
+
     if recognition := measured.get("recognition"):
-        parts += [
-            "### Recognition",
-            _recognition(recognition),
-            f"![confusion and calibration](figures/{name}_recognition.png)",
-        ]
+        parts += ["### Recognition", _recognition(recognition), picture("recognition"), picture("misses")]
     if measured["cross_validation"]:
         parts += ["### Shallow classifier on f(e)", cross_validation_table(measured), baseline_note(measured, model)]
     if published := measured.get("published"):
@@ -62,19 +70,14 @@ def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
     if groups := measured.get("groups"):
         parts += ["### By group", group_table(groups, measured.get("trained_on"))]
     if measured.get("disentanglement"):
-        parts += [
-            "### Disentanglement", probe_table(measured["disentanglement"]), _on_probes(model),
-            f"![t-SNE](figures/{name}_tsne.png)",
-        ]  # fmt: skip
+        probes = probe_table(measured["disentanglement"])
+        parts += ["### Disentanglement", probes, _on_probes(model), picture("tsne")]
     if transfer := measured.get("transfer"):
         parts += [
             f"### Transfer between people ({transfer['pairs']} pairs)", system_table(transfer["rows"], SYSTEM_COLUMNS),
             "Expression gain is 1 − Σ|x̄ − truth| / Σ|x_t − truth|: 1 is perfect, 0 is what handing the target back "
             "gets. The last row has what the judges say of the true images: no result can be expected to do better.",
             _gain_by_expression(transfer["rows"]), _intensity(measured["intensity"]),
-            f"![source, target, result, truth](figures/{name}_transfer.png)",
-            f"![editing by example](figures/{name}_editing.png)",
-            f"![intensity](figures/{name}_intensity.png)",
         ]  # fmt: skip
     if new := measured.get("nothing_seen"):
         gain = f", expression gain {new['gain']:.3f}" if "gain" in new else ""
@@ -95,15 +98,14 @@ def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
     if "own_expression_gain" in measured:
         parts.append(
             "Giving the neutral photo the same person's own smile: expression gain "
-            f"{measured['own_expression_gain']:.3f} (two photos differ in more than the smile; handing "
-            "the photo back has 0)."
+            f"{measured['own_expression_gain']:.3f} (two photos differ in more than the smile; handing the photo back "
+            "has 0)."
         )
-    if "editing" in measured or "own_expression_gain" in measured:
-        parts += [f"![{kind}](figures/{name}_{kind}.png)" for kind in ("editing", "transfer", "intensity")]
+    parts += [picture(kind) for kind in ("editing", "transfer", "intensity")]
     if ceiling := measured.get("judge_ceiling"):
         rows = [[label, f"{one['judged']:.0%}", str(one["photos"])] for label, one in ceiling.items()]
         parts += ["### The expression judge's own score on these photos", _table(["label", "right", "photos"], rows)]
-    return parts
+    return [part for part in parts if part]
 
 
 def _recognition(recognition: dict) -> str:

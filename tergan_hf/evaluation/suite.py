@@ -30,6 +30,7 @@ from .transfer import draw_pairs, measure_intensity, measure_transfer
 logger = logging.getLogger(__name__)
 BASELINE = "CNN baseline"
 SMILE = "happiness"
+FIGURES = ("recognition", "misses", "tsne", "transfer", "editing", "intensity")
 PROTOCOLS = ("held-out", "oulu-casia")
 
 
@@ -95,6 +96,7 @@ class Evaluation:
                 measured[held_out.name] = self._measure(held_out)
             except ValueError as error:
                 raise ValueError(f"{held_out.name}: {error}") from error
+            measured[held_out.name]["figures"] = [kind for kind in FIGURES if self._figure(held_out, kind).is_file()]
         return measured
 
     def _labels(self) -> list[str]:
