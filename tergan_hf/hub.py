@@ -76,7 +76,9 @@ def write_model_repository(weights: str | Path, folder: str | Path, half: bool =
         shutil.copy(module, folder / module.name)
     _change_json(folder / "config.json", {"auto_map": AUTO_MAP, "custom_pipelines": CUSTOM_PIPELINES})
     _change_json(folder / "preprocessor_config.json", {"auto_map": {"AutoImageProcessor": IMAGE_PROCESSOR}})
-    if TEMPLATE.is_file():
+    if (weights / CARD).is_file():
+        shutil.copy(weights / CARD, folder / CARD)
+    elif TEMPLATE.is_file():
         (folder / CARD).write_text(build_card(weights), encoding="utf-8")
     if (ROOT / "LICENSE").is_file():
         shutil.copy(ROOT / "LICENSE", folder / "LICENSE")

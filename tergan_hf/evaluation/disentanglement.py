@@ -12,7 +12,7 @@ from .recognition import cross_validate
 
 
 CODES = ("expression", "identity")
-MOST_POINTS = 1000  # of a t-SNE
+FEWEST_POINTS, MOST_POINTS = 8, 1000  # of a t-SNE
 
 
 def probe(features: dict[str, np.ndarray], expressions, identities, recipes=None, count: int = 8) -> dict:
@@ -71,11 +71,16 @@ def flatten_for_tsne(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         the rows taken (M,), their places (M, 2).
+
+    Raises:
+        ValueError: fewer than `FEWEST_POINTS` rows.
     """
+    if len(features) < FEWEST_POINTS:
+        raise ValueError(f"t-SNE of {len(features)} photos shows nothing; it takes {FEWEST_POINTS}")
     rows = np.arange(len(features))
     if len(rows) > MOST_POINTS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_POINTS, replace=False))
     chosen = features[rows]
     chosen = (chosen - chosen.mean(0)) / np.maximum(chosen.std(0), 1e-6)
-    places = TSNE(perplexity=min(30, max(2, len(rows) // 4)), init="pca", random_state=0).fit_transform(chosen)
+    places = TSNE(perplexity=min(30, (len(rows) - 1) / 3), init="pca", random_state=0).fit_transform(chosen)
     return rows, places

@@ -173,7 +173,7 @@ class Judges:
         unavailable = {"FaceExpressionNet": "--judges names no folder with its files (tergan_hf/evaluation/judges.py)"}
         try:
             identity = IdentityJudge(hf_hub_download(SFACE_REPOSITORY, SFACE_FILE), detector)
-        except (OSError, ImportError, HfHubHTTPError) as error:
+        except (OSError, ValueError, ImportError, HfHubHTTPError) as error:
             identity = None
             unavailable["SFace"] = (
                 f"neither in a folder (--judges) nor from {SFACE_REPOSITORY} on the Hub: {str(error).splitlines()[0]}"

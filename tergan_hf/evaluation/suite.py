@@ -13,7 +13,7 @@ from ..data.loading import NO_IDENTITY, NO_RECIPE
 from ..face_detection_tergan import DetectedFace
 from ..pipeline_tergan import TerGanPipeline
 from . import figures, sheets
-from .disentanglement import flatten_for_tsne, probe
+from .disentanglement import FEWEST_POINTS, flatten_for_tsne, probe
 from .editing import measure_editing, measure_strangers, own_expression_gain, people_of
 from .embeddings import Embeddings, RememberingDetector, embed_photos
 from .groups import accuracy_by_group, count_groups, means_by_group
@@ -172,14 +172,12 @@ class Evaluation:
         if self.baseline is not None:
             codes[BASELINE] = features[BASELINE]
         recipes = np.array(held_out.photos["recipe"])[rows] if has_recipes else None
-        panels = {}
-        if self.baseline is not None:
-            panels["f(e) before stage 2"] = flatten_for_tsne(features[BASELINE])
-        panels["f(e)"] = flatten_for_tsne(features["expression"])
-        panels["f(i)"] = flatten_for_tsne(features["identity"])
-        path = self.output / "figures" / f"{held_out.name}_tsne.png"
-        figures.plot_tsne(panels, expressions[rows], identities[rows], path)
-        if len(set(expressions[rows])) < 2:
+        if len(rows) >= FEWEST_POINTS:
+            panels = {} if self.baseline is None else {"f(e) before stage 2": flatten_for_tsne(features[BASELINE])}
+            panels["f(e)"] = flatten_for_tsne(features["expression"])
+            panels["f(i)"] = flatten_for_tsne(features["identity"])
+            figures.plot_tsne(panels, expressions[rows], identities[rows], self._figure(held_out, "tsne"))
+        if len(set(expressions[rows])) < 2 or len(set(identities[rows])) < 2:
             return {}
         return probe(codes, expressions[rows], identities[rows], recipes, self.settings.folds)
 
