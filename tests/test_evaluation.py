@@ -233,7 +233,7 @@ def test_probes_tell_separated_swapped_and_empty_codes_apart():
     recipes = np.tile(np.arange(12), 8)
     noise = 0.05 * random.standard_normal((96, 8))
     expression, identity = np.eye(8)[what] + noise, np.eye(8)[who] + noise
-    right = probe({"expression": expression, "identity": identity}, what, who, recipes, count=2)
+    right = probe({"expression": expression, "identity": identity}, what, who, recipes)
     swapped = probe({"expression": identity, "identity": expression}, what, who, recipes, count=2)
     empty = probe({"expression": noise, "identity": noise}, what, who, recipes, count=2)
     assert right["gap"] > 0.9 and swapped["gap"] < -0.9 and abs(empty["gap"]) < 0.1
