@@ -15,13 +15,14 @@ from pathlib import Path
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
+from .model_card import CARD, TEMPLATE, build_card
 from .modeling_tergan import TerGanModel
 from .transfer_pipeline_tergan import TASK, FacialExpressionTransferPipeline
 
 
 PACKAGE = Path(__file__).parent
 ROOT = PACKAGE.parent
-WEIGHT_FILES = ("config.json", "preprocessor_config.json", "training.yaml")
+WEIGHT_FILES = ("config.json", "preprocessor_config.json", "training.yaml", "report.json")
 AUTO_MAP = {
     "AutoConfig": "configuration_tergan.TerGanConfig",
     "AutoModel": "modeling_tergan.TerGanModel",
@@ -56,6 +57,7 @@ def write_model_repository(weights: str | Path, folder: str | Path, half: bool =
 
     Raises:
         PublishError: the weights are incomplete.
+        ReportMismatchError: `report.json` is of other weights.
     """
     weights, folder = Path(weights), Path(folder)
     tensors = sorted(weights.glob("model*.safetensors*"))
@@ -74,9 +76,12 @@ def write_model_repository(weights: str | Path, folder: str | Path, half: bool =
         shutil.copy(module, folder / module.name)
     _change_json(folder / "config.json", {"auto_map": AUTO_MAP, "custom_pipelines": CUSTOM_PIPELINES})
     _change_json(folder / "preprocessor_config.json", {"auto_map": {"AutoImageProcessor": IMAGE_PROCESSOR}})
-    for source, name in ((ROOT / "model_card.md", "README.md"), (ROOT / "LICENSE", "LICENSE")):
-        if source.is_file():
-            shutil.copy(source, folder / name)
+    if (weights / CARD).is_file():
+        shutil.copy(weights / CARD, folder / CARD)
+    elif TEMPLATE.is_file():
+        (folder / CARD).write_text(build_card(weights), encoding="utf-8")
+    if (ROOT / "LICENSE").is_file():
+        shutil.copy(ROOT / "LICENSE", folder / "LICENSE")
     if (ROOT / "assets").is_dir():
         shutil.copytree(ROOT / "assets", folder / "assets", dirs_exist_ok=True)
     return folder

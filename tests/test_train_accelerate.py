@@ -180,6 +180,18 @@ def test_presets_set_what_they_mean_and_the_file_has_the_last_word(run_folder):
     assert (paper.pair_augmentation.mode, paper.pair_augmentation.gain) == ("paper", 0)
 
 
+def test_each_loss_of_the_paper_can_be_left_out(run_folder):
+    from tergan_hf.training.command_line import ABLATIONS, parse_arguments
+
+    config = ["--config", str(run_folder / "config.yaml")]
+    whole = parse_arguments(config).model_config()
+    for loss, weights in ABLATIONS.items():
+        changed = parse_arguments([*config, "--without", loss]).model_config()
+        assert any(getattr(whole, name) for name in weights)
+        assert {name for name in whole.to_dict() if getattr(whole, name) != getattr(changed, name)} <= set(weights)
+        assert not any(getattr(changed, name) for name in weights)
+
+
 def test_a_second_run_does_not_mix_with_the_first(run_folder, finished):
     again = train(run_folder, finished, launcher=())
     assert again.returncode != 0 and "holds an earlier run" in again.stderr

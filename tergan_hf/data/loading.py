@@ -1,6 +1,7 @@
 """Labelled photos from folders and parquet files, one or several sets at a time, in one shape."""
 
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 
 from datasets import Dataset, Image, IterableDataset, Value, load_dataset
@@ -51,6 +52,11 @@ class DataSource:
     fold: int = 0
     streaming: bool = False
     extra: dict = field(default_factory=dict)
+
+
+def source_path(path: str, data_root: str | PathLike) -> str:
+    """A source's path: below `data_root`, unless it is absolute or on the Hub."""
+    return path if path.startswith(HUB_PREFIX) else str(Path(data_root) / path)
 
 
 def load_photos(path: str, split: str = "train", streaming: bool = False, **extra) -> Dataset | IterableDataset:

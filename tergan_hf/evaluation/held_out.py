@@ -1,46 +1,157 @@
 """The photos a model was not trained on, by the `training.yaml` saved beside its weights."""
 
-from dataclasses import fields
+import logging
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+import numpy as np
 import yaml
 from datasets import Dataset
 
-from ..data.loading import DataSource, load_photos
+from ..data.loading import HUB_PREFIX, NO_IDENTITY, NO_RECIPE, DataSource, load_photos, source_path
 from ..data.splits import row_groups
 
 
-def held_out_photos(weights: str | Path, data_root: str | Path) -> dict[str, tuple[Dataset, DataSource, list[str]]]:
+logger = logging.getLogger(__name__)
+TEST_FILES = ("test.parquet", "private_test.parquet")  # beside a `validation_path`
+
+
+@dataclass
+class HeldOutSet:
+    """
+    Photos to measure a model on.
+
+    Args:
+        photos: as `load_photos` gives them.
+        source: where they come from.
+        kept_out: names of the groups kept out of training; empty where the whole set was.
+        training_photos: the other side of the split, to count who was trained on; `None` where it is not there.
+    """
+
+    name: str
+    photos: Dataset
+    source: DataSource
+    kept_out: list[str]
+    training_photos: Dataset | None = None
+
+    def made_of_kept_out_groups_only(self) -> np.ndarray:
+        """(N,) bool: nothing of the photo's groups was trained on. A blend of a kept-out and another head is not."""
+        parts = row_groups(self.photos, self.source.group_column, self.source.group_separator)
+        return np.array([part <= set(self.kept_out) for part in parts])
+
+
+def read_record(weights: str | Path) -> dict:
+    """
+    The arguments of the run that made these weights, and `kept_out`.
+
+    Raises:
+        FileNotFoundError: there is no `training.yaml`.
+    """
+    record = Path(weights) / "training.yaml"
+    if not record.is_file():
+        raise FileNotFoundError(f"{record} is missing: without it nobody knows which people were trained on")
+    return yaml.safe_load(record.read_text())
+
+
+def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] | None = None) -> list[HeldOutSet]:
     """
     The other side of the run's split.
 
     Args:
         weights: folder with `training.yaml`.
         data_root: folder the run's relative data paths start from.
+        names: of the sources to read; default: every one that kept somebody out and is there. Others are taken as a
+            folder, parquet file or `hub://owner/name` with photos of people the model has never seen, `NAME=PATH` to
+            give it a name.
 
     Returns:
-        name → (validation photos, source, names of the groups kept out of training).
+        one entry per set, and one more where a `validation_path` has a test set beside it.
 
     Raises:
-        FileNotFoundError: the record, or a data set, is not there.
+        FileNotFoundError: the record, or a data set asked for, is not there.
+        ValueError: a source asked for kept nobody out; none of the run's sets is there.
     """
-    record = Path(weights) / "training.yaml"
-    if not record.is_file():
-        raise FileNotFoundError(f"{record} is missing: without it nobody knows which people were trained on")
-    arguments = yaml.safe_load(record.read_text())
-    names = {item.name for item in fields(DataSource)}
-    held_out = {}
-    for values in arguments["sources"]:
-        source = DataSource(**{key: value for key, value in values.items() if key in names})
-        if source.validation_path is not None:
-            held_out[source.name] = (load_photos(str(Path(data_root) / source.validation_path)), source, [])
-        elif kept_out := arguments["kept_out"].get(source.name):
-            photos = load_photos(str(Path(data_root) / source.path), source.split, **source.extra)
-            held_out[source.name] = (select_groups(photos, source, kept_out), source, kept_out)
-    return held_out
+    record = read_record(weights)
+    known = {item.name for item in fields(DataSource)}
+    sources = {
+        values["name"]: DataSource(**{key: value for key, value in values.items() if key in known})
+        for values in record["sources"]
+    }
+    found = []
+    for name in names or sources:
+        if name not in sources:
+            found.append(_unseen_set(name, data_root))
+            continue
+        source, kept_out = sources[name], (record.get("kept_out") or {}).get(name) or []
+        if source.validation_path is None and not kept_out:
+            if names:
+                raise ValueError(f"{name}: the training run kept nobody of this set out, there is nothing to measure")
+            continue
+        try:
+            found += _validation_sets(source, data_root) if source.validation_path else [
+                _split_again(source, data_root, kept_out)
+            ]  # fmt: skip
+        except FileNotFoundError as error:
+            if names:
+                raise
+            logger.warning("%s is left out: %s", name, error)
+    if not found:
+        raise ValueError(f"no data set that {Path(weights) / 'training.yaml'} names is in {data_root}")
+    return found
 
 
-def select_groups(photos: Dataset, source: DataSource, groups: list[str]) -> Dataset:
-    """The photos that belong to at least one of these groups."""
-    names = row_groups(photos, source.group_column, source.group_separator)
-    return photos.select([row for row, found in enumerate(names) if found & set(groups)])
+def thin_out(held_out: HeldOutSet, most: int) -> HeldOutSet:
+    """
+    At most so many photos, always the same ones: the same recipes of everybody, each expression equally often; whole
+    people where there are no recipes; photos at equal distances where nobody is named.
+    """
+    photos = held_out.photos
+    if len(photos) <= most:
+        return held_out
+    identities, recipes = np.array(photos["identity"]), np.array(photos["recipe"])
+    if (recipes != NO_RECIPE).all():
+        expression_of = dict(zip(recipes.tolist(), photos["expression"]))
+        turn: dict[int, int] = {}
+        for recipe in sorted(expression_of):
+            turn[recipe] = sum(expression_of[earlier] == expression_of[recipe] for earlier in turn)
+        chosen = sorted(turn, key=lambda recipe: (turn[recipe], recipe))[: max(2, most // len(set(identities)))]
+        rows = np.flatnonzero(np.isin(recipes, chosen))
+    elif (identities != NO_IDENTITY).all():
+        people = sorted(set(identities))
+        share = max(2, round(most / len(photos) * len(people)))
+        rows = np.flatnonzero(np.isin(identities, people[:share]))
+    else:
+        rows = np.linspace(0, len(photos) - 1, most).astype(int)
+    return replace(held_out, photos=photos.select(rows))
+
+
+def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:
+    where = source_path(source.validation_path, data_root)
+    sets = [HeldOutSet(source.name, load_photos(where, "train", **source.extra), source, [])]
+    if not where.startswith(HUB_PREFIX):
+        tests = (Path(where).parent / name for name in TEST_FILES)
+        sets += [
+            HeldOutSet(f"{source.name}_{path.stem}", load_photos(str(path)), source, [])
+            for path in tests
+            if path.is_file()
+        ]
+    return sets
+
+
+def _split_again(source: DataSource, data_root, kept_out: list[str]) -> HeldOutSet:
+    photos = load_photos(source_path(source.path, data_root), source.split, **source.extra)
+    groups = row_groups(photos, source.group_column, source.group_separator)
+    outside = np.array([bool(own & set(kept_out)) for own in groups])
+    if not outside.any():
+        raise ValueError(f"{source.name}: none of the groups kept out of training is in {source.path}")
+    held_out, seen = (photos.select(np.flatnonzero(side)) for side in (outside, ~outside))
+    return HeldOutSet(source.name, held_out, source, kept_out, seen)
+
+
+def _unseen_set(wanted: str, data_root) -> HeldOutSet:
+    name, separator, path = wanted.rpartition("=")
+    if not separator:
+        name = Path(path).stem
+    where = path if Path(path).exists() else source_path(path, data_root)
+    photos = load_photos(where)
+    return HeldOutSet(name, photos, DataSource(name=name, path=path), [])

@@ -1,12 +1,14 @@
 """Judges that were not trained by us: a face recogniser and an expression classifier. They measure, and nothing is
 ever trained on or tuned against them.
 
-Their weights come from public packages (a folder with the files is what `find_judges` reads):
+Their weights come from public packages (a folder with the files is what `Judges.find` reads):
 
 - `face_recognition_sface_2021dec.onnx`, SFace (Zhong et al. 2021) of opencv_zoo, Apache-2.0; on the Hub as
-  `opencv/face_recognition_sface`. Runs in OpenCV (`pip install opencv-python-headless`).
+  `opencv/face_recognition_sface`, from where it is fetched when no folder is given. Runs in OpenCV
+  (`pip install opencv-python-headless`).
 - `face_expression_model-weights_manifest.json` and `face_expression_model.bin` of the npm package
-  `@vladmandic/face-api`, MIT: FaceExpressionNet, rebuilt here in PyTorch.
+  `@vladmandic/face-api` (`npm pack @vladmandic/face-api`, folder `model`), MIT: FaceExpressionNet, rebuilt here in
+  PyTorch.
 """
 
 import json
@@ -14,12 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 from torch.nn import functional as F
 
 from ..face_detection_tergan import DetectedFace, FaceDetector
 
 
+SFACE_REPOSITORY = "opencv/face_recognition_sface"
 SFACE_FILE = "face_recognition_sface_2021dec.onnx"
 EXPRESSION_FILE = "face_expression_model-weights_manifest.json"
 
@@ -133,13 +138,83 @@ def _read_weights(manifest: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def find_judges(folder: str | Path) -> tuple[IdentityJudge, ExpressionJudge]:
-    """Both judges from a folder with their files.
-
-    Raises:
-        FileNotFoundError: one of them is not there; the message says where to get it.
+class Judges:
     """
-    detector = FaceDetector()
-    return IdentityJudge(Path(folder) / SFACE_FILE, detector), ExpressionJudge(
-        Path(folder) / EXPRESSION_FILE, detector
-    )
+    Whichever judges are at hand.
+
+    Args:
+        identity, expression: `None` where there is none.
+        unavailable: judge → why it is not here.
+    """
+
+    def __init__(
+        self,
+        identity: IdentityJudge | None = None,
+        expression: ExpressionJudge | None = None,
+        detector: FaceDetector | None = None,
+        unavailable: dict[str, str] | None = None,
+    ):
+        self.identity, self.expression = identity, expression
+        self.detector, self.unavailable = detector or FaceDetector(), unavailable or {}
+
+    @classmethod
+    def find(cls, folder: str | Path | None = None, detector: FaceDetector | None = None) -> "Judges":
+        """
+        Both judges from a folder with their files; without a folder SFace from the Hub, if it can be reached.
+
+        Raises:
+            FileNotFoundError: a folder was given, and a file is not in it; the message says where to get it.
+            ImportError: a folder was given, and OpenCV is missing.
+        """
+        detector = detector or FaceDetector()
+        if folder is not None:
+            identity = IdentityJudge(Path(folder) / SFACE_FILE, detector)
+            return cls(identity, ExpressionJudge(Path(folder) / EXPRESSION_FILE, detector), detector)
+        unavailable = {"FaceExpressionNet": "--judges names no folder with its files (tergan_hf/evaluation/judges.py)"}
+        try:
+            identity = IdentityJudge(hf_hub_download(SFACE_REPOSITORY, SFACE_FILE), detector)
+        except (OSError, ValueError, ImportError, HfHubHTTPError) as error:
+            identity = None
+            unavailable["SFace"] = (
+                f"neither in a folder (--judges) nor from {SFACE_REPOSITORY} on the Hub: {str(error).splitlines()[0]}"
+            )
+        return cls(identity, None, detector, unavailable)
+
+    def faces(self, image: Image.Image) -> DetectedFace | None:
+        """The face they look at."""
+        return _largest_face(self.detector, image)
+
+    def features(self, image: Image.Image, face: DetectedFace | None = None) -> np.ndarray | None:
+        """SFace's unit vector of a photo's face; `None` without that judge, or a face."""
+        face = self.faces(image) or face
+        return self.identity.features(image, face) if self.identity and face else None
+
+    def reads(self, image: Image.Image, face: DetectedFace | None = None) -> dict[str, float] | None:
+        """Label → probability for a photo's face; `None` without that judge, or a face."""
+        face = self.faces(image) or face
+        return self.expression.scores(image, face) if self.expression and face else None
+
+    def of_pair(self, source: Image.Image, target: Image.Image, label: str) -> "PairReader":
+        """A reader of results for this pair."""
+        return PairReader(self, source, target, label)
+
+
+class PairReader:
+    """What the judges say of results of one pair. Each result's face is looked for anew; where none is found, what is
+    in the place of the target's face is judged."""
+
+    def __init__(self, judges: Judges, source: Image.Image, target: Image.Image, label: str):
+        self.judges, self.label = judges, label
+        self.face = judges.faces(target)
+        self.target, self.source = judges.features(target), judges.features(source)
+
+    def __call__(self, result: Image.Image) -> dict[str, float]:
+        """`judged` (1 where the label is read), `to_target` and `to_source` (cosines), as far as they can be told."""
+        said = {}
+        if scores := self.judges.reads(result, self.face):
+            said["judged"] = float(max(scores, key=scores.get) == self.label)
+        made = self.judges.features(result, self.face)
+        for name, other in (("to_target", self.target), ("to_source", self.source)):
+            if made is not None and other is not None:
+                said[name] = float(made @ other)
+        return said

@@ -1,4 +1,4 @@
-"""Expression gain on people whose every expression is known exactly."""
+"""Transfer between people whose every expression is known exactly (rendered faces)."""
 
 import numpy as np
 from datasets import Dataset
@@ -9,10 +9,18 @@ from ..data.framing import decode
 from ..data.loading import NO_RECIPE
 from ..face_detection_tergan import NoFaceFoundError
 from ..pipeline_tergan import TerGanPipeline
-from .metrics import expression_gain
+from .judges import Judges
+from .metrics import expression_gain, progress, psnr
+from .perceptual import PerceptualMetrics
 
 
-def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[tuple[int, int, int]]:
+INTENSITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+SMALLEST_STEP = 0.02  # of the way to the truth; less is standing still
+TRUTH = "the truth"
+Pair = tuple[int, int, int]
+
+
+def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[Pair]:
     """
     Draw (source, target, truth) rows: source and target of different people, truth the target's person with the
     source's recipe, expressions of the source equally often, truth and target not the same image.
@@ -41,38 +49,104 @@ def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[tuple[int, in
     return pairs
 
 
-def measure_gain(
-    pipe: TerGanPipeline, photos: Dataset, pairs: list[tuple[int, int, int]], detect: bool, batch_size: int = 32
-) -> tuple[dict[str, float], list[list[Image.Image]]]:
+def measure_transfer(
+    systems: dict[str, TerGanPipeline],
+    photos: Dataset,
+    pairs: list[Pair],
+    detect: bool,
+    judges: Judges,
+    perceptual: PerceptualMetrics,
+    batch_size: int = 32,
+) -> dict[str, dict]:
     """
-    Expression gain through the whole pipeline, over whole images. A pair in which no face is found counts as the
-    target handed back, gain 0.
+    The same pairs through every system, whole images in, whole images out. A pair in which no face is found counts as
+    the target handed back.
 
     Returns:
-        mean gain under `all` and under each expression of the source; rows of source, target, result, truth.
+        system → mean `gain` (1 − Σ|x̄ − truth| / Σ|x_t − truth|), `gain_by_expression`, `psnr` to the truth in
+        dB; where the judges are there `judged` (share of results read as the source's expression), `to_target` and
+        `to_source` (SFace cosine to x_t and x_s); where their weights are there `lpips` to the truth and `kid` to the
+        true images. A last row, `TRUTH`, has the judges' readings of the true images: their ceiling.
     """
-    gains, rows = [], []
-    for start in tqdm(range(0, len(pairs), batch_size), desc=f"transfer, detect={detect}", dynamic_ncols=True):
-        batch = [[decode(photos[row]["image"]) for row in pair] for pair in pairs[start : start + batch_size]]
-        sources, targets, truths = map(list, zip(*batch))
-        results = _transfer_what_shows_a_face(pipe, sources, targets, detect)
-        gains += expression_gain(*(np.stack([np.asarray(i) for i in images]) for images in (results, targets, truths)))
-        rows += [list(row) for row in zip(sources, targets, results, truths)]
-    gains = np.array([float(gain) for gain in gains])
     labels = np.array([photos[source]["expression"] for source, _, _ in pairs])
-    means = {"all": float(np.nanmean(gains))}
-    means |= {str(label): float(np.nanmean(gains[labels == label])) for label in sorted(set(labels))}
-    return means, rows
+    measured: dict[str, dict[str, list]] = {name: {} for name in (*systems, TRUTH)}
+    for name in systems:
+        perceptual.start(name)
+    for start in tqdm(range(0, len(pairs), batch_size), desc="transfer", dynamic_ncols=True, leave=False):
+        batch = load_pairs(photos, pairs[start : start + batch_size])
+        sources, targets, truths = batch
+        readers = [
+            judges.of_pair(source, target, label) for source, target, label in zip(sources, targets, labels[start:])
+        ]
+        for name, pipe in {**systems, TRUTH: None}.items():
+            results = truths if pipe is None else transfer_or_target(pipe, sources, targets, detect)
+            columns = measured[name]
+            for result, reader in zip(results, readers):
+                for key, value in reader(result).items():
+                    columns.setdefault(key, []).append(value)
+            if pipe is not None:
+                arrays = [_stack(images) for images in (results, targets, truths)]
+                columns.setdefault("gain", []).extend(expression_gain(*arrays).tolist())
+                columns.setdefault("psnr", []).extend(psnr(arrays[0], arrays[2]).tolist())
+                perceptual.update(name, arrays[0], arrays[2])
+    rows = {
+        name: {key: float(np.nanmean(values)) for key, values in columns.items()} | perceptual.compute(name)
+        for name, columns in measured.items()
+    }
+    for name in systems:
+        gains = np.array(measured[name]["gain"])
+        rows[name]["gain_by_expression"] = {
+            str(label): float(np.nanmean(gains[labels == label])) for label in sorted(set(labels))
+        }
+    return rows
 
 
-def _transfer_what_shows_a_face(pipe: TerGanPipeline, sources: list, targets: list, detect: bool) -> list[Image.Image]:
+def measure_intensity(
+    systems: dict[str, TerGanPipeline], photos: Dataset, pairs: list[Pair], detect: bool, batch_size: int = 32
+) -> dict[str, dict]:
+    """
+    How x̄ moves from x_t to the truth as the intensity α goes from 0 to 1.
+
+    Returns:
+        system → `progress`, the mean of `metrics.progress` at each of `INTENSITIES`, and `monotone`, the share of
+        pairs in which every step of α advances by at least `SMALLEST_STEP`.
+    """
+    measured: dict[str, list] = {name: [] for name in systems}
+    for start in tqdm(range(0, len(pairs), batch_size), desc="intensity", dynamic_ncols=True, leave=False):
+        sources, targets, truths = load_pairs(photos, pairs[start : start + batch_size])
+        for name, pipe in systems.items():
+            steps = [transfer_or_target(pipe, sources, targets, detect, intensity=alpha) for alpha in INTENSITIES]
+            ways = [progress(_stack(images), _stack(targets), _stack(truths)) for images in steps]
+            measured[name].append(np.stack(ways, axis=1))
+    results = {}
+    for name, parts in measured.items():
+        ways = np.concatenate(parts)
+        advances = np.diff(ways, axis=1).min(1) >= SMALLEST_STEP
+        results[name] = {"progress": np.nanmean(ways, axis=0).tolist(), "monotone": float(advances.mean())}
+    return results
+
+
+def load_pairs(photos: Dataset, pairs: list[Pair]) -> list[list[Image.Image]]:
+    """Lists of sources, targets and truths."""
+    images = {row: decode(photos[row]["image"]) for pair in pairs for row in pair}
+    return [[images[pair[part]] for pair in pairs] for part in range(3)]
+
+
+def transfer_or_target(
+    pipe: TerGanPipeline, sources: list, targets: list, detect: bool, intensity: float = 1.0
+) -> list[Image.Image]:
+    """Results of `pipe.transfer`; the target itself where one of the two shows no face."""
     try:
-        return pipe.transfer(sources, targets, detect=detect)
+        return pipe.transfer(sources, targets, detect=detect, intensity=intensity)
     except NoFaceFoundError:
         results = []
         for source, target in zip(sources, targets):
             try:
-                results.append(pipe.transfer(source, target, detect=detect))
+                results.append(pipe.transfer(source, target, detect=detect, intensity=intensity))
             except NoFaceFoundError:
                 results.append(target)
         return results
+
+
+def _stack(images: list[Image.Image]) -> np.ndarray:
+    return np.stack([np.asarray(image.convert("RGB")) for image in images])

@@ -2,13 +2,12 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from transformers import PreTrainedConfig
 
 from ..configuration_tergan import TerGanConfig
 from ..data.augmentation import AugmentationConfig
-from ..data.loading import HUB_PREFIX, DataSource
+from ..data.loading import DataSource, source_path
 
 
 PRESETS = ("paper", "compact", "photo")
@@ -138,7 +137,7 @@ class TrainingArguments:
 
     def resolve(self, path: str) -> str:
         """A source's path: below `data_root`, unless it is absolute or on the Hub."""
-        return path if path.startswith(HUB_PREFIX) else str(Path(self.data_root) / path)
+        return source_path(path, self.data_root)
 
     def to_dict(self) -> dict:
         """Plain values, for the log and for `training.yaml` beside the weights."""

@@ -20,6 +20,16 @@ _NESTED = {
     "pair_augmentation": AugmentationConfig,
 }
 
+# `--without`: a loss of the paper → its weights in `TerGanConfig`.
+ABLATIONS = {
+    "expression_consistency": ("expression_consistency_weight",),  # eq. 4
+    "identity_consistency": ("identity_consistency_weight",),  # eq. 5
+    "reconstruction": ("identity_reconstruction_weight", "expression_reconstruction_weight"),  # eq. 6 and 7
+    "expression_feature": ("expression_feature_weight",),  # eq. 8
+    "identity_feature": ("identity_feature_weight",),  # eq. 9
+    "adversarial": ("adversarial_weight",),  # eq. 3
+}
+
 # What the preset means for a run, where the YAML file does not say otherwise.
 PRESET_DEFAULTS = {
     "paper": {
@@ -56,6 +66,10 @@ def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="overrides",
         help="change any value of the YAML file, for example generator_stage.steps=100 sources.0.weight=2",
     )  # fmt: skip
+    parser.add_argument(
+        "--without", nargs="+", action="extend", default=[], choices=sorted(ABLATIONS), metavar="LOSS",
+        help=f"train without losses of the paper: {', '.join(ABLATIONS)}",
+    )  # fmt: skip
     options = parser.parse_args(argv)
     try:
         with open(options.config, encoding="utf-8") as file:
@@ -65,7 +79,8 @@ def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
         for name in ("data_root", "output_dir", "seed", "resume_from_checkpoint", "push_to_hub", "hub_model_id"):
             if getattr(options, name) is not None:
                 values[name] = getattr(options, name)
-        for override in options.overrides:
+        left_out = [f"model.{weight}=0" for loss in options.without for weight in ABLATIONS[loss]]
+        for override in options.overrides + left_out:
             _set(values, override)
         arguments = _build(TrainingArguments, _over_preset(values), "")
         arguments.model_config()

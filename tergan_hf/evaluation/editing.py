@@ -1,0 +1,125 @@
+"""Editing and transfer on photos of real people, for which no exact truth exists: independent judges say whose face it
+is and what it shows."""
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from ..data.framing import decode
+from ..face_alignment_tergan import crop_face, similarity_framing
+from ..face_detection_tergan import NoFaceFoundError
+from ..pipeline_tergan import TerGanPipeline
+from .judges import Judges
+from .metrics import expression_gain
+
+
+NEUTRAL = "neutral"
+
+
+def people_of(photos) -> dict[str, dict[str, Image.Image]]:
+    """identity → expression → photo (the last one of each), of people with a neutral photo."""
+    people: dict[str, dict[str, Image.Image]] = {}
+    for photo in photos:
+        people.setdefault(photo["identity"], {})[photo["expression"]] = decode(photo["image"])
+    return {name: own for name, own in people.items() if NEUTRAL in own}
+
+
+def measure_editing(
+    systems: dict[str, TerGanPipeline], people: dict[str, dict[str, Image.Image]], labels: list[str], judges: Judges
+) -> dict:
+    """
+    Every person's neutral photo edited to every label by every system. Where no face is found the photo is left alone.
+
+    Returns:
+        `systems`: system → label → `cosine` (mean SFace cosine to the photo before), `lowest` and `judged` (share read
+        as the label), with `all`, over the labels but neutral; `real`: label → the same of the people's own photos
+        with that label, which is the judges' ceiling; `people`: name → label → (cosine, judged) of the first system.
+    """
+    found: dict[str, dict[str, list]] = {name: {label: [] for label in labels} for name in systems}
+    real: dict[str, list] = {}
+    for own in tqdm(people.values(), desc="editing", dynamic_ncols=True, leave=False):
+        photo = own[NEUTRAL]
+        for label in labels:
+            read = judges.of_pair(photo, photo, label)
+            for name, pipe in systems.items():
+                found[name][label].append(read(_or_else(photo, pipe.edit, photo, label)))
+            if label in own:
+                real.setdefault(label, []).append(read(own[label]))
+    expressive = [label for label in labels if label != NEUTRAL]
+    first = next(iter(systems))
+    return {
+        "systems": {
+            name: {
+                **{label: _summary(said) for label, said in by_label.items()},
+                "all": _summary([one for label in expressive for one in by_label[label]]),
+            }
+            for name, by_label in found.items()
+        },
+        "real": {label: _summary(said) for label, said in real.items()},
+        "people": {
+            name: _summary([found[first][label][number] for label in expressive]) for number, name in enumerate(people)
+        },
+    }
+
+
+def measure_strangers(
+    systems: dict[str, TerGanPipeline], people: dict[str, dict[str, Image.Image]], label: str, judges: Judges
+) -> dict[str, dict]:
+    """
+    Each person's neutral photo is given the next person's expression `label`.
+
+    Returns:
+        system → `judged`, `to_target`, `to_source`, means over the people; the row `real` has the target's own photo
+        with that expression: the judges' ceiling.
+    """
+    names = [name for name in people if label in people[name]]
+    said: dict[str, list] = {name: [] for name in (*systems, "real")}
+    neighbours = tqdm(names[1:] + names[:1], desc="strangers", dynamic_ncols=True, leave=False)
+    for name, other in zip(names, neighbours):
+        source, target = people[other][label], people[name][NEUTRAL]
+        read = judges.of_pair(source, target, label)
+        for system, pipe in systems.items():
+            said[system].append(read(_or_else(target, pipe.transfer, source, target)))
+        said["real"].append(read(people[name][label]))
+    return {
+        system: {key: _mean(rows, key) for key in ("judged", "to_target", "to_source")}
+        for system, rows in said.items()
+    }
+
+
+def own_expression_gain(pipe: TerGanPipeline, people: dict[str, dict[str, Image.Image]], label: str) -> float:
+    """Expression gain of giving a neutral photo the same person's own expression, between aligned crops. The two
+    photos differ in more than the expression, so 1 is out of reach; handing the photo back has 0."""
+    gains, size = [], pipe.model.config.image_size
+    for own in people.values():
+        if label not in own:
+            continue
+        crops = []
+        for photo in (own[NEUTRAL], own[label]):
+            if faces := pipe.detector.detect(photo):
+                crops.append(crop_face(photo, similarity_framing(faces[0].landmarks), size))
+        if len(crops) == 2:
+            target, truth = crops
+            result = pipe.transfer(truth, target, detect=False)
+            gains.append(float(expression_gain(*(np.array(image)[None] for image in (result, target, truth)))[0]))
+    return float(np.mean(gains))
+
+
+def _or_else(photo: Image.Image, use, *arguments) -> Image.Image:
+    """A use's result; where no face is found, the photo left alone."""
+    try:
+        return use(*arguments)
+    except NoFaceFoundError:
+        return photo
+
+
+def _summary(said: list[dict[str, float]]) -> dict[str, float]:
+    cosines = [one["to_target"] for one in said if "to_target" in one]
+    summary = {"cosine": float(np.mean(cosines)), "lowest": float(np.min(cosines))} if cosines else {}
+    judged = _mean(said, "judged")
+    return summary | ({} if judged is None else {"judged": judged})
+
+
+def _mean(said: list[dict[str, float]], key: str) -> float | None:
+    values = [one[key] for one in said if key in one]
+    return float(np.mean(values)) if values else None

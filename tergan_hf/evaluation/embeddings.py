@@ -1,0 +1,97 @@
+"""What the encoders say about every photo of a set, computed once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from ..data.framing import decode
+from ..face_alignment_tergan import crop_face, similarity_framing, whole_image_framing
+from ..face_detection_tergan import DetectedFace, FaceDetector
+from ..pipeline_tergan import TerGanPipeline
+
+
+PIXELS_SIDE = 16
+
+
+class RememberingDetector:
+    """A detector that looks at each image once: several measurements ask for the faces of the same photos."""
+
+    def __init__(self, detector: FaceDetector):
+        self.detector, self.known = detector, {}
+
+    def detect(self, image: Image.Image) -> list[DetectedFace]:
+        """As `FaceDetector.detect`."""
+        key = (image.size, hash(image.tobytes()))
+        if key not in self.known:
+            self.known[key] = self.detector.detect(image)
+        return self.known[key]
+
+
+@dataclass
+class Embeddings:
+    """
+    Of the photos of a set in which a face was found.
+
+    Args:
+        rows: (N,) their places in the set.
+        unseen: (M,) the places of the others.
+        features: name → (N, D): `expression` is f(e), `identity` f(i), `pixels` the crop in a few grey pixels, and
+            the f(e) of each other pipeline under its name.
+        scores: (N, num_labels) of the model's own classifier, in the order of its labels.
+    """
+
+    rows: np.ndarray
+    unseen: np.ndarray
+    features: dict[str, np.ndarray]
+    scores: np.ndarray
+
+
+def embed_photos(
+    pipe: TerGanPipeline,
+    photos,
+    detect: bool,
+    others: dict[str, TerGanPipeline] | None = None,
+    name: str = "photos",
+    batch_size: int = 64,
+) -> Embeddings:
+    """
+    Send each photo through the whole pipeline.
+
+    Args:
+        detect: find and align the face; `False` takes each photo as an aligned crop.
+        others: pipelines whose f(e) to compare with.
+        name: of the set, for the progress bar and messages.
+
+    Raises:
+        ValueError: no face in any photo.
+    """
+    rows, unseen, scores = [], [], []
+    features: dict[str, list] = {key: [] for key in ("expression", "identity", "pixels", *(others or {}))}
+    for start in tqdm(range(0, len(photos), batch_size), desc=f"{name}: embeddings", dynamic_ncols=True, leave=False):
+        images = []
+        for row in range(start, min(start + batch_size, len(photos))):
+            photo = decode(photos[row]["image"], f"{name}[{row}]")
+            faces = pipe.detector.detect(photo) if detect else None
+            if detect and not faces:
+                unseen.append(row)
+                continue
+            framing = similarity_framing(faces[0].landmarks) if detect else whole_image_framing(*photo.size)
+            features["pixels"].append(np.asarray(crop_face(photo, framing, PIXELS_SIDE).convert("L"), np.float32))
+            images.append(photo)
+            rows.append(row)
+        if not images:
+            continue
+        for answer in pipe.recognize(images, detect=detect):
+            scored = {entry["label"]: entry["score"] for entry in answer}
+            scores.append([scored[label] for label in pipe.labels])
+        for embedded in pipe.embed(images, detect=detect):
+            features["expression"].append(embedded["expression"])
+            features["identity"].append(embedded["identity"])
+        for key, other in (others or {}).items():
+            features[key] += [embedded["expression"] for embedded in other.embed(images, detect=detect)]
+    if not rows:
+        raise ValueError(f"{name}: no face was found in any photo")
+    arrays = {key: np.stack(values).reshape(len(rows), -1) for key, values in features.items()}
+    return Embeddings(np.array(rows), np.array(unseen, dtype=int), arrays, np.array(scores))

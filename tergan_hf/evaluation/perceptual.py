@@ -1,0 +1,78 @@
+"""LPIPS (Zhang et al. 2018) and KID (Bińkowski et al. 2018) by torchmetrics, where their networks' weights can be had:
+the first use downloads AlexNet's and InceptionV3's."""
+
+import numpy as np
+import torch
+
+
+INSTALL = 'pip install "torchmetrics[image]"'
+SUBSET = 100  # images of a draw of KID
+
+
+class PerceptualMetrics:
+    """
+    Both metrics for several systems at once.
+
+    Args:
+        wanted: `False` computes neither and downloads nothing.
+        device: where the networks run.
+
+    Attributes:
+        unavailable: metric → why it is not computed.
+    """
+
+    def __init__(self, wanted: bool = True, device: str | torch.device = "cpu"):
+        self.device, self.unavailable, self.scores, self.distances = device, {}, {}, {}
+        self.similarity = self._load("LPIPS", _load_lpips) if wanted else None
+        self.distance = self._load("KID", _load_kid) if wanted else None
+        if not wanted:
+            self.unavailable = dict.fromkeys(("LPIPS", "KID"), "not asked for (--perceptual)")
+
+    def _load(self, name: str, load):
+        try:
+            return load().to(self.device)
+        except ImportError as error:
+            self.unavailable[name] = f"{INSTALL} ({error})"
+        except (OSError, RuntimeError) as error:
+            self.unavailable[name] = f"its network's weights cannot be reached ({error})"
+        return None
+
+    def start(self, name: str):
+        """Begin a system's row."""
+        self.scores[name] = []
+        if self.distance is not None:
+            self.distances[name] = self.distance.clone()
+
+    @torch.inference_mode()
+    def update(self, name: str, images: np.ndarray, truths: np.ndarray):
+        """Take in results and true images, (B, H, W, 3) uint8."""
+        made, real = (torch.from_numpy(stack).permute(0, 3, 1, 2).to(self.device) for stack in (images, truths))
+        if self.similarity is not None:
+            self.scores[name] += [float(self.similarity(made / 127.5 - 1, real / 127.5 - 1))] * len(made)
+        if self.distance is not None:
+            self.distances[name].update(made, real=False)
+            self.distances[name].update(real, real=True)
+
+    def compute(self, name: str) -> dict[str, float]:
+        """`lpips` and `kid` of a system, as far as they can be had."""
+        row = {}
+        if self.scores.get(name):
+            row["lpips"] = float(np.mean(self.scores[name]))
+        if (distance := self.distances.get(name)) is not None:
+            distance.subset_size = min(SUBSET, sum(len(part) for part in distance.real_features))
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                row["kid"] = float(distance.compute()[0])
+        return row
+
+
+def _load_lpips():
+    from torchmetrics.image import LearnedPerceptualImagePatchSimilarity
+
+    return LearnedPerceptualImagePatchSimilarity(net_type="alex")
+
+
+def _load_kid():
+    from torchmetrics.image import KernelInceptionDistance
+
+    return KernelInceptionDistance(subsets=20, subset_size=SUBSET)

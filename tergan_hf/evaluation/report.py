@@ -1,0 +1,275 @@
+"""`report.json` in words and tables: `report.md`."""
+
+from .systems import COPY_TARGET, MODEL, RANDOM
+from .transfer import INTENSITIES
+
+
+SYSTEM_COLUMNS = {
+    "gain": ("expression gain", "{:.3f}"),
+    "psnr": ("PSNR, dB", "{:.1f}"),
+    "lpips": ("LPIPS", "{:.3f}"),
+    "kid": ("KID", "{:.4f}"),
+    "judged": ("read as the expression", "{:.1%}"),
+    "to_target": ("SFace to target", "{:.3f}"),
+    "to_source": ("SFace to source", "{:.3f}"),
+}
+EDIT_COLUMNS = {
+    "cosine": ("SFace to the photo", "{:.3f}"),
+    "lowest": ("lowest", "{:.3f}"),
+    "judged": ("read as the label", "{:.0%}"),
+}
+FIGURE_TITLES = {
+    "recognition": "confusion and calibration",
+    "misses": "photos whose expression was not named",
+    "tsne": "t-SNE of f(e) and f(i)",
+    "transfer": "transfer, as in the paper's figure 3",
+    "editing": "editing, as in the paper's figure 4",
+    "intensity": "intensity",
+}
+
+
+def write_markdown(report: dict) -> str:
+    """The whole report."""
+    model, cost = report["model"], report["cost"]
+    parts = [
+        f"# Evaluation of {model['name']}",
+        f"{model['parameters'] / 1e6:.1f} M parameters, {model['image_size']} px, weights SHA-256 "
+        f"`{model['sha256'][:16]}…`. Made by `{report['command']}` in {cost['minutes']:.1f} minutes "
+        f"({cost['processor_minutes']:.1f} of processor time) with at most "
+        f"{cost['peak_memory_gib']:.1f} GiB on {cost['device']}.",
+        "Every number is of photos the model was not trained on. Rows without training, or that only copy, say what "
+        "a number is worth.",
+    ]
+    if report["unavailable"]:
+        parts.append("Not measured here:\n\n" + "\n".join(f"- {n}: {why}" for n, why in report["unavailable"].items()))
+    for name, measured in report["sets"].items():
+        parts += [f"## {name}", _about(measured), *_set_parts(name, measured, model)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _about(measured: dict) -> str:
+    people = f"{measured['people']} people, " if measured["people"] else ""
+    kept = measured["kept_out"]
+    return f"{people}{measured['photos']} photos. " + (
+        f"Kept out of training: {', '.join(kept)}." if kept else "The whole set was kept out of training."
+    )
+
+
+def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
+    parts = []
+
+    def picture(kind: str) -> str:
+        return f"![{FIGURE_TITLES[kind]}](figures/{name}_{kind}.png)" if kind in measured["figures"] else ""
+
+    if recognition := measured.get("recognition"):
+        parts += ["### Recognition", _recognition(recognition), picture("recognition"), picture("misses")]
+    if measured["cross_validation"]:
+        parts += ["### Shallow classifier on f(e)", cross_validation_table(measured), baseline_note(measured, model)]
+    if published := measured.get("published"):
+        parts.append(published_table(measured, published))
+    if groups := measured.get("groups"):
+        parts += ["### By group", group_table(groups, measured.get("trained_on"))]
+    if measured.get("disentanglement"):
+        probes = probe_table(measured["disentanglement"])
+        parts += ["### Disentanglement", probes, _on_probes(model), picture("tsne")]
+    if transfer := measured.get("transfer"):
+        parts += [
+            f"### Transfer between people ({transfer['pairs']} pairs)", system_table(transfer["rows"], SYSTEM_COLUMNS),
+            "Expression gain is 1 − Σ|x̄ − truth| / Σ|x_t − truth|: 1 is perfect, 0 is what handing the target back "
+            "gets. The last row has what the judges say of the true images: no result can be expected to do better.",
+            _gain_by_expression(transfer["rows"]), _intensity(measured["intensity"]),
+        ]  # fmt: skip
+    if new := measured.get("nothing_seen"):
+        gain = f", expression gain {new['gain']:.3f}" if "gain" in new else ""
+        parts.append(
+            f"The {new['people']} people of whom nothing at all was trained on: recognition {new['accuracy']:.1%}"
+            f"{gain}."
+        )
+    if editing := measured.get("editing"):
+        parts += ["### Editing of neutral photos", editing_table(editing)]
+        if editing["by_group"]:
+            parts.append(edit_group_table(editing["by_group"]))
+    if strangers := measured.get("strangers"):
+        columns = {key: SYSTEM_COLUMNS[key] for key in ("judged", "to_target", "to_source")}
+        parts += [
+            "### A stranger's smile", system_table(strangers, columns),
+            "`real` is the target's own smile. `copy of the target` has the likeness of strangers to the source.",
+        ]  # fmt: skip
+    if "own_expression_gain" in measured:
+        parts.append(
+            "Giving the neutral photo the same person's own smile: expression gain "
+            f"{measured['own_expression_gain']:.3f} (two photos differ in more than the smile; handing the photo back "
+            "has 0)."
+        )
+    parts += [picture(kind) for kind in ("editing", "transfer", "intensity")]
+    if ceiling := measured.get("judge_ceiling"):
+        rows = [[label, f"{one['judged']:.0%}", str(one["photos"])] for label, one in ceiling.items()]
+        parts += ["### The expression judge's own score on these photos", _table(["label", "right", "photos"], rows)]
+    return [part for part in parts if part]
+
+
+def _recognition(recognition: dict) -> str:
+    recall = [f"{label} {value:.1%}" for label, value in recognition["recall"].items()]
+    missing = recognition["photos_without_a_face"]
+    return (
+        f"The model's own classifier, through the whole pipeline: **{recognition['accuracy']:.1%}** of "
+        f"{recognition['photos']} photos (always naming the most frequent label: {recognition['majority']:.1%}); "
+        f"expected calibration error {recognition['calibration_error']:.3f}. Recall: {', '.join(recall)}."
+        + (f" No face was found in {missing}; they count as wrong." if missing else "")
+    )
+
+
+def cross_validation_table(measured: dict) -> str:
+    """One row per kind of features."""
+    found = measured["cross_validation"]
+    rows = [
+        [key, f"{100 * row['mean']:.2f} ± {100 * row['deviation']:.2f}", f"{row['calibration_error']:.3f}",
+         ", ".join(f"{label} {value:.0%}" for label, value in row["recall"].items())]
+        for key, row in found["rows"].items()
+    ]  # fmt: skip
+    rows.append(["most frequent label", f"{100 * found['majority']:.2f}", "", ""])
+    return (
+        f"Logistic regression on frozen features, {found['count']} folds of {found['by']}, {found['classes']} "
+        "expressions, accuracy in percent, mean ± deviation over the folds:\n\n"
+    ) + _table(["features", "accuracy", "calibration error", "recall"], rows)
+
+
+def baseline_note(measured: dict, model: dict) -> str:
+    """Which network the CNN baseline is."""
+    if measured["cross_validation"]["baseline"] != "the same network":
+        return "`CNN baseline` is G_es as stage 1 left it."
+    if model["freeze_expression_encoder"]:
+        return (
+            "The CNN baseline of the paper, G_es as stage 1 left it, is this very network: stage 2 does not train "
+            "G_es (`freeze_expression_encoder`). Its row is that of f(e)."
+        )
+    return "No other stage-1 G_es was given to compare with (`--baseline runs/…/stages/expression.safetensors`)."
+
+
+def published_table(measured: dict, published: dict[str, float]) -> str:
+    """The paper's Table 1 with our rows in it."""
+    ours = {
+        f"**{key} (this evaluation)**": 100 * row["mean"] for key, row in measured["cross_validation"]["rows"].items()
+    }
+    rows = sorted({**published, **ours}.items(), key=lambda item: -item[1])
+    return (
+        "Table 1 of the paper, Oulu-CASIA, six expressions, mean of eight folds, with these results. The paper trains "
+        "the whole network on each fold's people; here only the shallow classifier is fitted to them:\n\n"
+    ) + _table(["method", "accuracy, %"], [[name, f"{value:.2f}"] for name, value in rows])
+
+
+def group_table(groups: dict, trained: dict | None) -> str:
+    """Recognition of each group, beside how many of it were trained on."""
+    rows = []
+    for column, by_group in groups.items():
+        counted = (trained or {}).get(column, {})
+        for group in dict.fromkeys([*counted, *by_group]):
+            measured = by_group.get(group)
+            rows.append([
+                f"{column}: {group}", str(counted.get(group, 0)) if trained else "—",
+                str(measured["people"]) if measured else "0", f"{measured['accuracy']:.1%}" if measured else "—",
+            ])  # fmt: skip
+    return _table(["group", "people trained on", "people here", "recognition"], rows)
+
+
+def edit_group_table(groups: dict) -> str:
+    """What the judges say of edited photos of each group."""
+    rows = [
+        [f"{column}: {group}", str(row["people"]), *(_cell(row, key, form) for key, (_, form) in EDIT_COLUMNS.items())]
+        for column, by_group in groups.items()
+        for group, row in by_group.items()
+    ]
+    return _table(["edits by group", "people", *(title for title, _ in EDIT_COLUMNS.values())], rows)
+
+
+def probe_table(found: dict) -> str:
+    """Factor by code, with chance."""
+    titles = {
+        "expression": "expression, people apart",
+        "expression_of_new_recipes": "expression, recipes apart",
+        "identity": "identity",
+    }
+    codes = [code for code in found["expression"] if code not in ("values", "chance")]
+    names = {"expression": "f(e)", "identity": "f(i)"}
+    rows = [
+        [title, str(found[factor]["values"]), f"{found[factor]['chance']:.1%}", *(
+            f"{found[factor][code]['accuracy']:.1%} ({found[factor][code]['information']:.2f})" for code in codes
+        )]
+        for factor, title in titles.items() if factor in found
+    ]  # fmt: skip
+    return (
+        "A linear probe's accuracy (and the mutual information with its answers, 0 by chance, 1 when certain):\n\n"
+        + _table(["read", "values", "chance", *(names.get(code, code) for code in codes)], rows)
+        + f"\n\nMutual information gap, f(e) and f(i) each for its own factor against the other's: {found['gap']:.2f} "
+        "(1 is perfect, 0 is no separation)."
+    )
+
+
+def _on_probes(model: dict) -> str:
+    if not model["freeze_expression_encoder"]:
+        return "Ideal: expression from f(e) near 100 %, identity from f(e) near chance."
+    return (
+        "Ideal: expression from f(e) near 100 %, identity from f(e) near chance. Where f(e) still tells people apart, "
+        "the reason is that stage 2 leaves this G_es as the expression classifier of stage 1 "
+        "(`freeze_expression_encoder`): no loss asks it to forget who somebody is."
+    )
+
+
+def system_table(rows: dict[str, dict], columns: dict[str, tuple[str, str]]) -> str:
+    """A row per system, a column for each number that any of them has."""
+    present = [key for key in columns if any(row.get(key) is not None for row in rows.values())]
+    lines = [
+        [f"**{name}**" if name == MODEL else name, *(_cell(row, key, columns[key][1]) for key in present)]
+        for name, row in rows.items()
+    ]
+    return _table(["", *(columns[key][0] for key in present)], lines)
+
+
+def _gain_by_expression(rows: dict[str, dict]) -> str:
+    gains = rows[MODEL]["gain_by_expression"]
+    return "By the source's expression: " + ", ".join(f"{label} {gain:.3f}" for label, gain in gains.items()) + "."
+
+
+def _intensity(found: dict[str, dict]) -> str:
+    columns = {"monotone": ("moves on at every step", "{:.0%}")}
+    table = {
+        name: {**dict(zip(INTENSITIES, row["progress"])), "monotone": row["monotone"]} for name, row in found.items()
+    }
+    columns = {**{alpha: (f"α = {alpha:g}", "{:.2f}") for alpha in INTENSITIES}, **columns}
+    return "How far on the way from the target (0) to the truth (1) at each intensity:\n\n" + system_table(
+        table, columns
+    )
+
+
+def editing_table(editing: dict) -> str:
+    """Label by label, beside the photo left alone, a network without training, and the judges' ceiling."""
+    systems = editing["systems"]
+    known = systems[MODEL]["all"]
+    # Who does nothing has a cosine of 1: only what is read of the photo as it was says anything.
+    shown = [(MODEL, "cosine"), (MODEL, "lowest"), (MODEL, "judged"), (COPY_TARGET, "judged")]
+    shown += [(RANDOM, "cosine"), (RANDOM, "judged")]
+    shown = [(name, key) for name, key in shown if name in systems and key in known]
+    real = [key for key in ("cosine", "judged") if key in known]
+    titles = {"cosine": "SFace", "lowest": "lowest SFace", "judged": "read"}
+    lines = [
+        [
+            "all but neutral" if label == "all" else label,
+            *(_cell(systems[name][label], key, EDIT_COLUMNS[key][1]) for name, key in shown),
+            *(_cell(editing["real"].get(label, {}), key, EDIT_COLUMNS[key][1]) for key in real),
+        ]
+        for label in systems[MODEL]
+    ]
+    head = [f"{name}: {titles[key]}" for name, key in shown] + [f"real photos: {titles[key]}" for key in real]
+    return (
+        "SFace is the mean cosine to the photo before the edit, `read` how often FaceExpressionNet reads the label; "
+        "real photos of the same people say how far the two judges can be trusted:\n\n"
+    ) + _table(["edited to", *head], lines)
+
+
+def _cell(row: dict, key, form: str) -> str:
+    return form.format(row[key]) if row.get(key) is not None else "—"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,277 @@
+"""The whole evaluation of one model: every measurement that a set allows, and its figures."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..configuration_tergan import BASIC_EXPRESSIONS
+from ..data.framing import decode
+from ..data.loading import NO_IDENTITY, NO_RECIPE
+from ..face_detection_tergan import DetectedFace
+from ..pipeline_tergan import TerGanPipeline
+from . import figures, sheets
+from .disentanglement import FEWEST_POINTS, flatten_for_tsne, probe
+from .editing import measure_editing, measure_strangers, own_expression_gain, people_of
+from .embeddings import Embeddings, RememberingDetector, embed_photos
+from .groups import accuracy_by_group, count_groups, means_by_group
+from .held_out import HeldOutSet
+from .judges import Judges
+from .metrics import reliability
+from .perceptual import PerceptualMetrics
+from .published import OULU_CASIA, OULU_CASIA_FOLDS
+from .recognition import cross_validate, measure_recognition
+from .systems import COPY_TARGET, MODEL, RANDOM, copy_systems, random_system, same_expression_encoder
+from .transfer import draw_pairs, measure_intensity, measure_transfer
+
+
+logger = logging.getLogger(__name__)
+BASELINE = "CNN baseline"
+SMILE = "happiness"
+FIGURES = ("recognition", "misses", "tsne", "transfer", "editing", "intensity")
+PROTOCOLS = ("held-out", "oulu-casia")
+
+
+@dataclass
+class Settings:
+    """
+    Args:
+        protocol: `held-out` measures everything; `oulu-casia` is the paper's Table 1: six expressions, a shallow
+            classifier on f(e) in eight folds of people.
+        folds: of every cross-validation.
+        pairs: transfers between rendered people.
+        intensity_pairs: of them, given every intensity.
+        ceiling_photos: photos of each label on which the expression judge is itself judged.
+        seed: of the pairs.
+    """
+
+    protocol: str = "held-out"
+    folds: int = 8
+    pairs: int = 210
+    intensity_pairs: int = 42
+    ceiling_photos: int = 100
+    seed: int = 0
+
+
+class Evaluation:
+    """
+    One model, measured beside its baselines.
+
+    Args:
+        pipe: the model.
+        output: folder for the figures.
+        baseline: the CNN baseline, where it is another network than the model's own G_es.
+        judges, perceptual: as far as they are at hand.
+    """
+
+    def __init__(
+        self,
+        pipe: TerGanPipeline,
+        output: str | Path,
+        settings: Settings | None = None,
+        baseline: TerGanPipeline | None = None,
+        judges: Judges | None = None,
+        perceptual: PerceptualMetrics | None = None,
+    ):
+        self.pipe, self.output, self.settings = pipe, Path(output), settings or Settings()
+        self.judges, self.perceptual = judges or Judges(), perceptual or PerceptualMetrics(wanted=False)
+        detector = RememberingDetector(pipe.detector)
+        self.pipe.detector = self.judges.detector = detector
+        self.random = random_system(pipe)
+        self.baseline = baseline if baseline is not None and not same_expression_encoder(pipe, baseline) else None
+        if self.baseline is not None:
+            self.baseline.detector = detector
+        self.systems = {MODEL: pipe, **copy_systems(pipe), RANDOM: self.random}
+
+    def run(self, sets: list[HeldOutSet]) -> dict[str, dict]:
+        """set → what was measured on it, plain values for JSON."""
+        measured = {}
+        progress = tqdm(sets, desc="sets", dynamic_ncols=True)
+        for held_out in progress:
+            progress.set_description(held_out.name)
+            held_out = _with_known_labels(held_out, self._labels())
+            try:
+                measured[held_out.name] = self._measure(held_out)
+            except ValueError as error:
+                raise ValueError(f"{held_out.name}: {error}") from error
+            measured[held_out.name]["figures"] = [kind for kind in FIGURES if self._figure(held_out, kind).is_file()]
+        return measured
+
+    def _labels(self) -> list[str]:
+        if self.settings.protocol == "oulu-casia":
+            return [label for label in self.pipe.labels if label in BASIC_EXPRESSIONS]
+        return self.pipe.labels
+
+    def _measure(self, held_out: HeldOutSet) -> dict:
+        photos, name = held_out.photos, held_out.name
+        expressions, identities = np.array(photos["expression"]), np.array(photos["identity"])
+        named = bool((identities != NO_IDENTITY).all())
+        others = {RANDOM: self.random} | ({BASELINE: self.baseline} if self.baseline else {})
+        embeddings = embed_photos(self.pipe, photos, held_out.source.align, others, name)
+        measured = {
+            "photos": len(photos),
+            "people": len(set(identities)) if named else None,
+            "kept_out": held_out.kept_out,
+            "detect": held_out.source.align,
+            "cross_validation": self._cross_validate(embeddings, expressions, identities, named),
+        }
+        if self.settings.protocol == "oulu-casia":
+            return measured | {"published": OULU_CASIA}
+        measured["recognition"] = measure_recognition(embeddings, list(expressions), self.pipe.labels)
+        self._draw_recognition(held_out, embeddings, measured["recognition"])
+        if not named:
+            if ceiling := self._judge_ceiling(held_out):
+                measured["judge_ceiling"] = ceiling
+            return measured
+        right = np.zeros(len(photos), bool)
+        right[embeddings.rows] = (
+            np.array(self.pipe.labels)[embeddings.scores.argmax(1)] == expressions[embeddings.rows]
+        )
+        if groups := accuracy_by_group(photos, right):
+            measured["groups"] = groups
+            if held_out.training_photos is not None:
+                measured["trained_on"] = {
+                    "people": len(set(held_out.training_photos["identity"])),
+                    **count_groups(held_out.training_photos),
+                }
+        has_recipes = bool((np.array(photos["recipe"]) != NO_RECIPE).all())
+        measured["disentanglement"] = self._disentangle(held_out, embeddings, expressions, identities, has_recipes)
+        if has_recipes:
+            measured |= self._measure_transfer(held_out, right)
+        else:
+            measured |= self._measure_people(held_out)
+        return measured
+
+    def _cross_validate(self, embeddings: Embeddings, expressions, identities, named: bool) -> dict:
+        rows = embeddings.rows
+        # Where nobody is named every photo is a person of its own, and the folds are of photos.
+        groups = identities[rows] if named else rows
+        features = {"f(e)": embeddings.features["expression"]}
+        if self.baseline is not None:
+            features[BASELINE] = embeddings.features[BASELINE]
+        features |= {"random G_es": embeddings.features[RANDOM], "pixels": embeddings.features["pixels"]}
+        targets = expressions[rows]
+        kinds, counts = np.unique(targets, return_counts=True)
+        if len(kinds) < 2 or len(set(groups.tolist())) < 2:
+            return {}
+        folds = OULU_CASIA_FOLDS if self.settings.protocol == "oulu-casia" else self.settings.folds
+        return {
+            "by": "people" if named else "photos",
+            "classes": len(kinds),
+            "count": min(folds, len(set(groups.tolist()))),
+            "baseline": BASELINE if self.baseline is not None else "the same network",
+            "majority": float(counts.max() / counts.sum()),
+            "rows": {key: cross_validate(columns, targets, groups, folds) for key, columns in features.items()},
+        }
+
+    def _disentangle(self, held_out, embeddings: Embeddings, expressions, identities, has_recipes: bool) -> dict:
+        rows, features = embeddings.rows, embeddings.features
+        codes = {"expression": features["expression"], "identity": features["identity"]}
+        if self.baseline is not None:
+            codes[BASELINE] = features[BASELINE]
+        recipes = np.array(held_out.photos["recipe"])[rows] if has_recipes else None
+        if len(rows) >= FEWEST_POINTS:
+            panels = {} if self.baseline is None else {"f(e) before stage 2": flatten_for_tsne(features[BASELINE])}
+            panels["f(e)"] = flatten_for_tsne(features["expression"])
+            panels["f(i)"] = flatten_for_tsne(features["identity"])
+            figures.plot_tsne(panels, expressions[rows], identities[rows], self._figure(held_out, "tsne"))
+        if len(set(expressions[rows])) < 2 or len(set(identities[rows])) < 2:
+            return {}
+        return probe(codes, expressions[rows], identities[rows], recipes, self.settings.folds)
+
+    def _measure_transfer(self, held_out: HeldOutSet, right: np.ndarray) -> dict:
+        photos, settings, detect = held_out.photos, self.settings, held_out.source.align
+        try:
+            pairs = draw_pairs(photos, settings.pairs, settings.seed)
+        except ValueError as error:
+            logger.warning("%s: no transfer measured: %s", held_out.name, error)
+            return {}
+        measured = {
+            "transfer": {
+                "pairs": len(pairs),
+                "rows": measure_transfer(self.systems, photos, pairs, detect, self.judges, self.perceptual),
+            },
+            "intensity": measure_intensity(
+                {name: self.systems[name] for name in (MODEL, COPY_TARGET, RANDOM)},
+                photos, pairs[: settings.intensity_pairs], detect,
+            ),
+        }  # fmt: skip
+        curves = {name: row["progress"] for name, row in measured["intensity"].items()}
+        figures.plot_intensity(curves, self.output / "figures" / f"{held_out.name}_intensity.png")
+        sheets.draw_transfers(self.pipe, photos, pairs[:12], detect, self._figure(held_out, "transfer"))
+        sheets.draw_edits_by_example(self.pipe, photos, detect, self._figure(held_out, "editing"))
+        new = held_out.made_of_kept_out_groups_only()
+        if held_out.source.group_separator and new.any() and not new.all():
+            unseen = photos.select(np.flatnonzero(new))
+            part = {"people": len(set(unseen["identity"])), "accuracy": float(right[new].mean())}
+            if part["people"] > 1:
+                few = draw_pairs(unseen, max(1, settings.pairs // 2), settings.seed)
+                rows = measure_transfer(
+                    {MODEL: self.pipe}, unseen, few, detect, Judges(detector=self.pipe.detector),
+                    PerceptualMetrics(wanted=False),
+                )  # fmt: skip
+                part["gain"] = rows[MODEL]["gain"]
+            measured["nothing_seen"] = part
+        return measured
+
+    def _measure_people(self, held_out: HeldOutSet) -> dict:
+        people = people_of(held_out.photos)
+        if not people or not held_out.source.align:
+            logger.warning("%s: no editing measured: nobody has a neutral photo, or photos are crops", held_out.name)
+            return {}
+        measured = {}
+        edited = {name: self.systems[name] for name in (MODEL, COPY_TARGET, RANDOM)}
+        if self.judges.identity or self.judges.expression:
+            editing = measure_editing(edited, people, self.pipe.labels, self.judges)
+            of_person = editing.pop("people")
+            measured["editing"] = {**editing, "by_group": means_by_group(held_out.photos, of_person)}
+            if sum(SMILE in own for own in people.values()) > 1:
+                measured["strangers"] = measure_strangers(self.systems, people, SMILE, self.judges)
+        if any(SMILE in own for own in people.values()):
+            measured["own_expression_gain"] = own_expression_gain(self.pipe, people, SMILE)
+        sheets.draw_edits(self.pipe, people, self._figure(held_out, "editing"))
+        sheets.draw_intensities(self.pipe, people, self._figure(held_out, "intensity"))
+        sheets.draw_strangers(self.pipe, people, SMILE, self._figure(held_out, "transfer"))
+        return measured
+
+    def _judge_ceiling(self, held_out: HeldOutSet) -> dict:
+        """What the expression judge reads right of real photos, label by label."""
+        if self.judges.expression is None:
+            return {}
+        shown, recall = np.array(held_out.photos["expression"]), {}
+        for label in self.judges.expression.LABELS:
+            rows = np.flatnonzero(shown == label)[: self.settings.ceiling_photos]
+            hits = []
+            for row in rows:
+                photo = decode(held_out.photos[int(row)]["image"])
+                whole = DetectedFace(np.array([0.0, 0.0, *photo.size]), np.zeros((5, 2)), 1.0)
+                face = self.judges.faces(photo) if held_out.source.align else whole
+                scores = face and self.judges.expression.scores(photo, face)
+                hits.append(bool(scores) and max(scores, key=scores.get) == label)
+            if hits:
+                recall[label] = {"photos": len(hits), "judged": float(np.mean(hits))}
+        return recall
+
+    def _draw_recognition(self, held_out: HeldOutSet, embeddings: Embeddings, recognition: dict):
+        shown = np.array(held_out.photos["expression"])[embeddings.rows]
+        answers = np.array(self.pipe.labels)[embeddings.scores.argmax(1)]
+        bins = reliability(embeddings.scores.max(1), answers == shown)
+        figures.plot_recognition(recognition, bins, self._figure(held_out, "recognition"))
+        missed = [(int(row), said) for row, said, true in zip(embeddings.rows, answers, shown) if said != true]
+        missed += [(int(row), "no face") for row in embeddings.unseen]
+        sheets.draw_misses(held_out.photos, missed, self._figure(held_out, "misses"))
+
+    def _figure(self, held_out: HeldOutSet, kind: str) -> Path:
+        return self.output / "figures" / f"{held_out.name}_{kind}.png"
+
+
+def _with_known_labels(held_out: HeldOutSet, labels: list[str]) -> HeldOutSet:
+    known = np.isin(np.array(held_out.photos["expression"]), labels)
+    if not known.any():
+        raise ValueError(f"{held_out.name}: no photo has one of the labels {', '.join(labels)}")
+    if not known.all():
+        logger.warning("%s: %d photos with other labels are left out", held_out.name, int((~known).sum()))
+        held_out.photos = held_out.photos.select(np.flatnonzero(known))
+    return held_out

@@ -1,0 +1,95 @@
+"""What is measured side by side: the model, and systems whose worth is known beforehand."""
+
+import copy
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from ..modeling_tergan import TerGanModel
+from ..pipeline_tergan import TerGanPipeline
+
+
+MODEL, COPY_TARGET, COPY_SOURCE, RANDOM = "TER-GAN", "copy of the target", "copy of the source", "random weights"
+
+
+class CopiesTarget(TerGanPipeline):
+    """Does nothing: every result is the photo itself."""
+
+    def transfer(self, source, target, **options):
+        """`target`."""
+        return target
+
+    def edit(self, image, expression, **options):
+        """`image`."""
+        return image
+
+
+class CopiesSource(TerGanPipeline):
+    """Cheats: every result is the photo that shows the expression, in the size of the target's."""
+
+    def transfer(self, source, target, **options):
+        """`source`."""
+        if isinstance(target, list):
+            return [self.transfer(s, t) for s, t in zip(source, target)]
+        return source.resize(target.size, Image.Resampling.BILINEAR)
+
+    def edit(self, image, expression, **options):
+        """`expression`, where it is a photo; for a label there is nothing to copy."""
+        return image if isinstance(expression, str) else self.transfer(expression, image)
+
+
+def copy_systems(pipe: TerGanPipeline) -> dict[str, TerGanPipeline]:
+    """Both that only copy, with the encoders of `pipe`."""
+    parts = (pipe.model, pipe.image_processor, pipe.detector)
+    return {COPY_TARGET: CopiesTarget(*parts), COPY_SOURCE: CopiesSource(*parts)}
+
+
+def random_system(pipe: TerGanPipeline, seed: int = 0) -> TerGanPipeline:
+    """The same networks before any training. Layers that training starts at zero, so that it begins with the photo
+    itself, are drawn like the others."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = TerGanModel(pipe.model.config)
+        for layer in model.modules():
+            if hasattr(layer, "initial_std"):
+                torch.nn.init.kaiming_normal_(layer.weight)
+        torch.nn.init.normal_(model.expression_prototypes)
+    return TerGanPipeline(model.to(pipe.model.device), pipe.image_processor, pipe.detector)
+
+
+def baseline_system(pipe: TerGanPipeline, baseline: str | Path) -> TerGanPipeline:
+    """
+    The CNN baseline of section 4.4: G_es as stage 1 left it.
+
+    Args:
+        baseline: a folder or Hub id of a whole model, or the `stages/expression.safetensors` that training writes.
+
+    Raises:
+        OSError: there is no such model.
+        ValueError: the file holds no G_es of this model's sizes.
+    """
+    if not str(baseline).endswith(".safetensors"):
+        other = TerGanPipeline.from_pretrained(baseline, device=pipe.model.device)
+        return TerGanPipeline(other.model, other.image_processor, pipe.detector)
+    if not Path(baseline).is_file():
+        raise FileNotFoundError(f"no such file: {baseline}")
+    try:
+        tensors = load_file(baseline)
+        own = {name.removeprefix("encoder."): value for name, value in tensors.items() if name.startswith("encoder.")}
+        model = copy.deepcopy(pipe.model)
+        model.expression_encoder.load_state_dict(own)
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{baseline} holds no G_es of this model's sizes: {error}") from error
+    return TerGanPipeline(model, pipe.image_processor, pipe.detector)
+
+
+def same_expression_encoder(one: TerGanPipeline, other: TerGanPipeline) -> bool:
+    """Whether both read f(e) by the same weights."""
+    first, second = (pipe.model.expression_encoder.state_dict() for pipe in (one, other))
+    return first.keys() == second.keys() and all(
+        first[name].shape == second[name].shape and torch.equal(first[name].cpu(), second[name].cpu())
+        for name in first
+    )

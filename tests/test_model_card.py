@@ -1,0 +1,97 @@
+"""The card says what the report says, of the weights it lies beside."""
+
+import json
+import shutil
+
+import pytest
+import torch
+import yaml
+from huggingface_hub import ModelCard
+
+from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
+from tergan_hf.data.known_sets import known_set
+from tergan_hf.model_card import ReportMismatchError, build_card, main, weights_digest
+
+from .conftest import TINY, WEIGHTS
+
+
+def results_of(card: str) -> dict[tuple[str, str], float]:
+    """(data set, metric's name) → value, as the Hub reads the header."""
+    found = ModelCard(card).data.eval_results or []
+    return {(result.dataset_name, result.metric_name): result.metric_value for result in found}
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Weights of somebody's own run, with a small report."""
+    model = TerGanModel(TerGanConfig.photo(**TINY))
+    model.save_pretrained(tmp_path)
+    TerGanImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    sources = [{"name": "mine", "path": "my_faces"}]
+    record = {"preset": "photo", "sources": sources, "kept_out": {"mine": ["a", "b"]}}
+    (tmp_path / "training.yaml").write_text(yaml.safe_dump(record))
+    recall = {"anger": 0.5, "happiness": 0.75}
+    row = {"mean": 0.6, "deviation": 0.1, "calibration_error": 0.1, "recall": recall}
+    report = {
+        "model": {"sha256": weights_digest(tmp_path), "parameters": 1e6, "freeze_expression_encoder": True},
+        "command": "python -m tergan_hf.evaluate", "unavailable": {"LPIPS": "no network"},
+        "cost": {"minutes": 1, "processor_minutes": 1, "peak_memory_gib": 1, "device": "cpu"},
+        "sets": {"mine": {
+            "people": 2, "photos": 8,
+            "recognition": {"accuracy": 0.625, "majority": 0.5, "recall": recall, "calibration_error": 0.2},
+            "cross_validation": {"count": 2, "by": "people", "majority": 0.5, "baseline": "the same network",
+                                 "rows": {"f(e)": row}},
+            "groups": {"gender": {"female": {"people": 2, "accuracy": 0.6}}},
+            "trained_on": {"people": 40, "gender": {"male": 39, "female": 1}},
+        }},
+    }  # fmt: skip
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    return tmp_path
+
+
+def test_numbers_licences_and_scarce_groups_come_from_the_files(trained):
+    card = build_card(trained)
+    assert results_of(card)["mine, mine, kept out of training", "accuracy"] == 0.625
+    assert "**62.5%**" in card and "60.0 ± 10.0" in card and "most frequent label" in card
+    assert "**not recorded**" in card  # the licence of a set nobody described
+    assert "female (mine: 1 of 40 people)" in card
+    assert ModelCard(card).data.license == "apache-2.0"
+
+
+def test_a_card_without_a_report_promises_nothing(trained):
+    (trained / "report.json").unlink()
+    card = build_card(trained)
+    assert "have not been evaluated" in card and not results_of(card) and "%" not in card.split("## Results")[1]
+
+
+def test_a_report_of_other_weights_is_refused(trained):
+    with torch.no_grad():
+        other = TerGanModel.from_pretrained(trained)
+        other.classifier.bias += 1
+    other.save_pretrained(trained)
+    with pytest.raises(ReportMismatchError, match=r"evaluate again"):
+        build_card(trained)
+    with pytest.raises(SystemExit, match="other weights"):
+        main([str(trained)])
+
+
+def test_the_command_takes_a_report_and_writes_the_card(trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluation")
+    shutil.move(trained / "report.json", folder / "report.json")
+    main([str(trained), "--report", str(folder)])
+    assert (trained / "README.md").read_text() == build_card(trained)
+    assert results_of((trained / "README.md").read_text())
+
+
+def test_the_card_in_the_repository_is_its_reports():
+    assert (WEIGHTS / "README.md").read_text() == build_card(WEIGHTS), "run python -m tergan_hf.model_card"
+    report = json.loads((WEIGHTS / "report.json").read_text())
+    found = results_of((WEIGHTS / "README.md").read_text())
+    accuracies = {measured["recognition"]["accuracy"] for measured in report["sets"].values()}
+    assert {round(value, 4) for value in accuracies} <= set(found.values())
+
+
+def test_every_set_behind_the_weights_has_a_licence():
+    record = yaml.safe_load((WEIGHTS / "training.yaml").read_text())
+    for source in record["sources"]:
+        assert known_set(source["path"]) is not None, f"describe {source['path']} in tergan_hf/data/known_sets.py"
