@@ -21,7 +21,7 @@ from .transfer_pipeline_tergan import TASK, FacialExpressionTransferPipeline
 
 PACKAGE = Path(__file__).parent
 ROOT = PACKAGE.parent
-WEIGHT_FILES = ("config.json", "preprocessor_config.json", "training.yaml")
+WEIGHT_FILES = ("config.json", "preprocessor_config.json", "training.yaml", "expression_map.safetensors")
 AUTO_MAP = {
     "AutoConfig": "configuration_tergan.TerGanConfig",
     "AutoModel": "modeling_tergan.TerGanModel",

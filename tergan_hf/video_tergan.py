@@ -1,7 +1,7 @@
 """Videos in, videos out, a frame at a time: memory does not grow with the length. Needs PyAV (`pip install av`)."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -49,6 +49,7 @@ def map_video(
     progress: bool = True,
     description: str = "video",
     check: Callable[[int], None] | None = None,
+    metadata: dict[str, str] | None = None,
 ) -> int:
     """
     Write a video in which every frame is `change(frame, seconds since the last one)`; the sound is kept.
@@ -59,6 +60,7 @@ def map_video(
         change: RGB image → RGB image; all results of one size.
         progress: show a bar.
         check: called with the number of frames at the end; if it raises, no file is left.
+        metadata: for the file's head, by MP4's names (`comment`, `description`, …).
 
     Returns:
         the number of frames.
@@ -69,8 +71,6 @@ def map_video(
         VideoInputError: the clip holds no readable video.
         ValueError: the output's name does not end in `.mp4`.
     """
-    if av is None:
-        raise ImportError('videos need PyAV: pip install "av"')
     clip, output = Path(clip), Path(output)
     if not clip.is_file():
         raise FileNotFoundError(f"no such video: {clip}")
@@ -80,7 +80,7 @@ def map_video(
         raise FileNotFoundError(f"no such folder: {output.parent}")
     unfinished = output.with_name(f".{output.stem}.{os.getpid()}.mp4")
     try:
-        frames = _convert(clip, unfinished, change, progress, description)
+        frames = _convert(clip, unfinished, change, progress, description, metadata or {})
         if check is not None:
             check(frames)
         unfinished.replace(output)
@@ -89,24 +89,84 @@ def map_video(
     return frames
 
 
-def _convert(clip: Path, path: Path, change, progress: bool, description: str) -> int:
+def read_frames(
+    clip: str | Path, progress: bool = True, description: str = "video"
+) -> Iterator[tuple[float, float, Image.Image]]:
+    """
+    The frames of a clip, one at a time.
+
+    Yields:
+        seconds since the first frame, seconds since the last one, RGB image.
+
+    Raises:
+        ImportError, FileNotFoundError, VideoInputError: as `map_video`.
+    """
+    source, picture = _open(Path(clip))
+    with source, tqdm(total=_frame_count(picture), desc=description, unit="frame", disable=not progress) as bar:
+        clock, first = _Clock(1 / float(_rate(picture))), None
+        try:
+            for frame in source.decode(picture):
+                interval = clock.tick(frame)
+                first = clock.now if first is None else first
+                yield clock.now - first, interval, _upright(frame)
+                bar.update()
+        except av.error.FFmpegError as error:
+            raise VideoInputError(f"{clip}: broken after {bar.n} frames ({error})") from error
+        if first is None:
+            raise VideoInputError(f"{clip} has no frame that can be read")
+
+
+def clip_seconds(clip: str | Path) -> float | None:
+    """
+    How long a clip is by its head, in seconds; `None` where it does not say.
+
+    Raises:
+        ImportError, FileNotFoundError, VideoInputError: as `map_video`.
+    """
+    source, picture = _open(Path(clip))
+    with source:
+        if source.duration:
+            return source.duration / av.time_base
+        return float(picture.duration * picture.time_base) if picture.duration else None
+
+
+def _open(clip: Path):
+    if av is None:
+        raise ImportError('videos need PyAV: pip install "av"')
+    if not clip.is_file():
+        raise FileNotFoundError(f"no such video: {clip}")
     try:
         source = av.open(str(clip))
     except (av.error.FFmpegError, ValueError) as error:
         raise VideoInputError(f"{clip} is not a video that can be read ({error})") from error
+    if not source.streams.video:
+        source.close()
+        raise VideoInputError(f"{clip} has no picture")
+    picture = source.streams.video[0]
+    picture.thread_type = "AUTO"
+    return source, picture
+
+
+def _rate(picture) -> Fraction:
+    return picture.average_rate or picture.guessed_rate or DEFAULT_RATE
+
+
+def _frame_count(picture) -> int | None:
+    if picture.frames:
+        return picture.frames
+    return round(float(picture.duration * picture.time_base * _rate(picture))) if picture.duration else None
+
+
+def _convert(clip: Path, path: Path, change, progress: bool, description: str, metadata: dict[str, str]) -> int:
+    source, picture = _open(clip)
     with source, av.open(str(path), "w") as target:
-        if not source.streams.video:
-            raise VideoInputError(f"{clip} has no picture")
-        picture = source.streams.video[0]
-        picture.thread_type = "AUTO"
+        target.metadata.update(metadata)
         audio = [stream for stream in source.streams.audio if stream.codec_context is not None]
         sound = _Sound(audio[0], target) if audio else None
-        rate = picture.average_rate or picture.guessed_rate or DEFAULT_RATE
+        rate = _rate(picture)
         writer, frames, clock, early_sound = None, 0, _Clock(1 / float(rate)), []
-        total = picture.frames or (
-            round(float(picture.duration * picture.time_base * rate)) if picture.duration else None
-        )
         streams = [picture, sound.source] if sound else [picture]
+        total = _frame_count(picture)
         with tqdm(total=total, desc=description, unit="frame", disable=not progress, dynamic_ncols=True) as bar:
             try:
                 for packet in source.demux(streams):
