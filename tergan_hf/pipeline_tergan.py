@@ -191,13 +191,20 @@ class TerGanPipeline:
         ]
 
     @torch.inference_mode()
-    def recognize_video(self, clip: str | Path, face: Face = None, progress: bool = True) -> list[dict]:
+    def recognize_video(
+        self,
+        clip: str | Path,
+        face: Face = None,
+        progress: bool = True,
+        each: Callable[[dict], None] | None = None,
+    ) -> list[dict]:
         """
         Name the expression of a face of a clip over time.
 
         Args:
             clip: the video. face: which face of its first frame.
             progress: show a bar.
+            each: called with every entry as it comes; what it raises ends the work.
 
         Returns:
             one entry per frame: `time` in seconds since the first, and `scores` as `recognize` gives them, `None`
@@ -214,6 +221,8 @@ class TerGanPipeline:
                 expression = self.model.encode_expression(self.pixel_values([found]))
                 scores = self._name(reader.smooth(expression, interval))[0]
             timeline.append({"time": time, "scores": scores})
+            if each is not None:
+                each(timeline[-1])
         self._require_faces(clip, reader, len(timeline))
         return timeline
 

@@ -66,7 +66,7 @@ def is_marked_synthetic(path: str | Path) -> bool:
 
 
 def draw_mark(image: Image.Image) -> Image.Image:
-    """A copy with a small, half transparent note in the lower left corner."""
+    """A copy with a small, half transparent note in the lower right corner."""
     height = max(9, round(MARK_HEIGHT * min(image.size)))
     font = ImageFont.load_default(size=height)
     left, top, right, bottom = font.getbbox(MARK)
@@ -74,5 +74,5 @@ def draw_mark(image: Image.Image) -> Image.Image:
     note = Image.new("RGBA", (right - left + 2 * pad, bottom - top + 2 * pad), (0, 0, 0, 110))
     ImageDraw.Draw(note).text((pad - left, pad - top), MARK, fill=(255, 255, 255, 235), font=font)
     marked = image.copy()
-    marked.paste(note, (pad, image.height - note.height - pad), note)
+    marked.paste(note, (image.width - note.width - pad, image.height - note.height - pad), note)
     return marked
