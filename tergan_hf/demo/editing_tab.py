@@ -153,11 +153,7 @@ def build(models: Models, chosen: gr.State):
     drawing = [chosen, wish, subject, intensity, *parts, download.mark]
     drawn_anew = (speaking_to_visitors(draw_anew, told), drawing, result)
     drawn_again = (speaking_to_visitors(redraw, told), drawing, result)
-    drawn_strip = (
-        speaking_to_visitors(draw_strip, _nothing),
-        [chosen, wish, subject, intensity, download.mark],
-        strip,
-    )
+    drawn_strip = (speaking_to_visitors(draw_strip, _nothing), [chosen, wish, subject, intensity], strip)
     drawn_map = (speaking_to_visitors(draw_map, _nothing), [chosen, wish, subject], map_shown)
     remembered = (remember, [steps, wish, intensity, *parts], steps)
     opening = speaking_to_visitors(open_photo, lambda message: (None, {}))
