@@ -14,6 +14,8 @@ from PIL import Image
 
 from ..provenance import draw_mark, save_synthetic
 from .limits import stem_of
+from .views import picture_row, row_of
+from .workbench import THUMBNAIL_SIDE
 from .zero_gpu import on_gpu
 
 
@@ -23,7 +25,8 @@ PRIVATE = {"api_visibility": "private"}  # of events that only this page needs
 LIVE = {"trigger_mode": "always_last", "show_progress": "hidden", **PRIVATE}  # a redraw while something is moved
 LONG = {"concurrency_limit": 1, "concurrency_id": "long"}  # one clip at a time
 KINDS = {"PNG": ".png", "JPEG": ".jpg"}
-CLICK_HIDDEN = "() => document.querySelector('#{0} a, a#{0}, button#{0}, #{0} button')?.click()"
+# A moment later, when the hidden button has got its file.
+CLICK_HIDDEN = "() => {{ setTimeout(() => document.querySelector('#{0}')?.click(), 200); }}"
 
 
 class Photo(gr.Image):
@@ -58,6 +61,23 @@ def intensity_slider(lowest: float = 0.0, **settings) -> gr.Slider:
     return gr.Slider(lowest, 1.5, value=1, step=0.05, label="Intensity", info=info, buttons=[], **settings)
 
 
+def example_row(title: str, paths: list[str], captions: list[str], photo: Photo, **settings):
+    """Example photos as buttons; a click puts one into `photo`."""
+    if not paths:
+        return
+    pictures = []
+    for path in paths:
+        with Image.open(path) as opened:
+            opened.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+            pictures.append(opened.convert("RGB"))
+    row = picture_row(row_of(title, pictures, captions), **settings)
+
+    def picked(event: gr.EventData):
+        return paths[int(event.index) % len(paths)]
+
+    row.select(picked, None, photo, show_progress="hidden", **PRIVATE)
+
+
 class DownloadRow:
     """A button that makes the file in full resolution when it is asked for, its kind, and the visible mark.
 
@@ -67,7 +87,9 @@ class DownloadRow:
 
     def __init__(self, name: str):
         with gr.Row(elem_classes="download-row"):
-            self.mark = gr.Checkbox(True, label="Visible mark", info="A small “synthetic” note in a corner")
+            self.mark = gr.Checkbox(
+                True, label="Visible mark", info="A small “synthetic” note in a corner", elem_id=f"{name}-mark"
+            )
             self.kind = gr.Radio(list(KINDS), value="PNG", label="File")
             self.button = gr.Button("Download in full resolution", elem_id=f"{name}-download")
         self.file = gr.DownloadButton(visible="hidden", elem_id=f"{name}-file")

@@ -9,13 +9,14 @@ from .components import (
     LIVE,
     PRIVATE,
     DownloadRow,
+    example_row,
     intensity_slider,
     photo_input,
     required,
     speaking_to_visitors,
     write_result,
 )
-from .examples import example_expressions, example_photos, expression_of
+from .examples import captions_of, example_expressions, example_photos, expression_of
 from .models import Models
 from .transfer_tab import middle_of
 from .views import compare_view, compared, map_view, mapped, picture_row, row_of, row_of_faces, told
@@ -131,8 +132,8 @@ def build(models: Models, chosen: gr.State):
             with gr.Accordion("Or by example photo", open=False):
                 example = photo_input(label="Expression photo", height=220, elem_id="edit-example")
                 example_faces = picture_row(elem_id="edit-example-faces")
-                if shipped := [path for path in example_expressions() if expression_of(path) != "neutral"]:
-                    gr.Examples([[path] for path in shipped], example, label="Example expressions", **PRIVATE)
+                shipped = [path for path in example_expressions() if expression_of(path) != "neutral"]
+                example_row("Example expressions", shipped, captions_of(shipped), example, elem_id="edit-expressions")
         with gr.Column(scale=2, min_width=300, elem_classes="result-column"):
             first = [None, first_wish, first_subject, 1.0, *WHOLE_FACE, True]
             result = compare_view(draw_anew(*first), elem_id="edit-result")
@@ -145,8 +146,7 @@ def build(models: Models, chosen: gr.State):
                 )
             undoing = gr.Button("↶ Undo", size="sm", elem_id="edit-undo")
             download = DownloadRow("edit")
-    if people:
-        gr.Examples([[path] for path in people], image, label="Example people", **PRIVATE)
+    example_row("Example people", people, captions_of(people), image, elem_id="edit-people")
 
     quiet = {"show_progress": "hidden", **PRIVATE}
     parts = [brows, eyes, mouth]

@@ -26,6 +26,14 @@ def expression_of(path: str) -> str:
     return Path(path).stem.rsplit("_", 1)[-1]
 
 
+def captions_of(paths: list[str]) -> list[str]:
+    """What to write below example photos: the expression, numbered where it comes more than once."""
+    names = [expression_of(path) for path in paths]
+    return [
+        f"{name} {names[: at + 1].count(name)}" if names.count(name) > 1 else name for at, name in enumerate(names)
+    ]
+
+
 def example_clip() -> str | None:
     """Path of a short clip of a rendered face that changes its expression."""
     path = ASSETS / "expressions" / "avatar_clip.mp4"

@@ -12,12 +12,13 @@ from .components import (
     LONG,
     PRIVATE,
     clip_input,
+    example_row,
     new_file,
     photo_input,
     required,
     speaking_to_visitors,
 )
-from .examples import example_clip, example_expressions, example_photos
+from .examples import captions_of, example_clip, example_expressions, example_photos
 from .models import Models
 from .views import labelled_picture, map_view, mapped, score_tables
 from .workbench import PREVIEW_SIDE
@@ -98,8 +99,7 @@ def build(models: Models, chosen: gr.State):
                     picture = gr.HTML(pictured, elem_id="fer-picture", apply_default_css=False)
                     scores = gr.HTML(scored, elem_id="fer-answer", apply_default_css=False)
             photos = example_photos() + example_expressions()
-            if photos:
-                gr.Examples([[path] for path in photos], image, label="Examples", examples_per_page=14, **PRIVATE)
+            example_row("Examples", photos, captions_of(photos), image, elem_id="fer-examples")
         with gr.Tab("Webcam", id="fer-webcam-tab"):
             gr.Markdown("Start the webcam, then press record. The pictures are looked at and forgotten.")
             with gr.Row():
@@ -123,9 +123,11 @@ def build(models: Models, chosen: gr.State):
                     )  # fmt: skip
                     summary = gr.Markdown(elem_id="fer-summary")
                     table = gr.DownloadButton("Download as CSV", interactive=False, elem_id="fer-csv")
-            running = gr.Button("Recognise the expressions", variant="primary", elem_id="fer-run-clip")
-            if shipped := example_clip():
-                gr.Examples([[shipped]], clip, label="Example clip", **PRIVATE)
+            with gr.Row():
+                taking = gr.Button(
+                    "Take the example clip", visible=example_clip() is not None, elem_id="fer-example-clip"
+                )
+                running = gr.Button("Recognise the expressions", variant="primary", elem_id="fer-run-clip")
 
     looking = speaking_to_visitors(look_at_photo, _said)
     outputs, quiet = [picture, scores, map_shown], {"show_progress": "minimal", **PRIVATE}
@@ -136,6 +138,7 @@ def build(models: Models, chosen: gr.State):
         stream_every=STREAM_EVERY, time_limit=limits.STREAM_SECONDS, concurrency_limit=4, show_progress="hidden",
         **PRIVATE,
     )  # fmt: skip
+    taking.click(example_clip, None, clip, **PRIVATE)
     running.click(speaking_to_visitors(look_at_clip), [chosen, clip], [summary, plot, table], **LONG, **PRIVATE)
     answers = gr.JSON(visible=False, label="faces")
     gr.Button(visible=False).click(

@@ -10,6 +10,7 @@ from .components import (
     PRIVATE,
     DownloadRow,
     clip_input,
+    example_row,
     intensity_slider,
     new_file,
     photo_input,
@@ -17,7 +18,7 @@ from .components import (
     speaking_to_visitors,
     write_result,
 )
-from .examples import example_clip, example_expressions, example_photos, expression_of
+from .examples import captions_of, example_clip, example_expressions, example_photos, expression_of
 from .models import Models
 from .views import compare_view, compared, picture_row, row_of, row_of_faces, told
 from .workbench import Subject, Wish
@@ -127,13 +128,9 @@ def build(models: Models, chosen: gr.State):
             download = DownloadRow("transfer")
     row = picture_row(try_all(None, first_subject), elem_id="transfer-all")
     with gr.Row():
-        if people:
-            gr.Examples([[p] for p in people], target, label="Example people", examples_per_page=12, **PRIVATE)
-        if expressions or smiling:
-            gr.Examples(
-                [[p] for p in expressions + smiling], source, label="Example expressions", examples_per_page=12,
-                **PRIVATE,
-            )  # fmt: skip
+        sources = expressions + smiling
+        example_row("Example people", people, captions_of(people), target, elem_id="transfer-people")
+        example_row("Example expressions", sources, captions_of(sources), source, elem_id="transfer-expressions")
     with gr.Accordion("Animate your photo with a clip", open=False, elem_id="transfer-animate"):
         gr.Markdown(
             f"Frame by frame, your photo takes on the expression of the face in the clip. Up to "
@@ -146,9 +143,11 @@ def build(models: Models, chosen: gr.State):
             False, label="Only what changes since the clip's first frame",
             info="For a person who looks stern or smiling by nature, in a clip that begins calmly",
         )  # fmt: skip
-        animating = gr.Button("Animate", variant="primary", elem_id="transfer-run-clip")
-        if shipped := example_clip():
-            gr.Examples([[shipped]], clip, label="Example clip", **PRIVATE)
+        with gr.Row():
+            taking = gr.Button(
+                "Take the example clip", visible=example_clip() is not None, elem_id="transfer-example-clip"
+            )
+            animating = gr.Button("Animate", variant="primary", elem_id="transfer-run-clip")
 
     drawing = [chosen, wish, subject, intensity, download.mark]
     anew = (speaking_to_visitors(draw_anew, told), drawing, result)
@@ -192,6 +191,7 @@ def build(models: Models, chosen: gr.State):
     intensity.input(speaking_to_visitors(redraw, told), drawing, result, **LIVE)
     download.mark.change(speaking_to_visitors(redraw, told), drawing, result, **quiet)
     download.connect(speaking_to_visitors(make_file), [chosen, wish, subject, intensity])
+    taking.click(example_clip, None, clip, **PRIVATE)
     animating.click(
         speaking_to_visitors(animate), [chosen, clip, target, subject, intensity, relative, download.mark], moving,
         **LONG, **PRIVATE,
