@@ -21,6 +21,7 @@ from .models import Models
 from .transfer_tab import middle_of
 from .views import compare_view, compared, map_view, mapped, picture_row, row_of, row_of_faces, told
 from .workbench import WHOLE_FACE, Subject, Wish
+from .zero_gpu import LENT
 
 
 ASK = "Add your photo: the result appears here."
@@ -116,7 +117,7 @@ def build(models: Models, chosen: gr.State):
         return steps[:-1], step.wish, label, step.intensity, *step.parts
 
     gr.Markdown("Choose an expression by its name, on the **map**, or by an **example photo** that shows it.")
-    first_photo = people[1] if len(people) > 1 else None
+    first_photo = people[1] if len(people) > 1 and not LENT else None
     first_subject, _ = open_photo(None, first_photo)
     first_wish = models[None].named(first_label)
     wish, subject, steps = (
@@ -170,8 +171,10 @@ def build(models: Models, chosen: gr.State):
     def clicked_photo(model, path, event: gr.SelectData):
         return opening(model, path, tuple(event.index))
 
+    choosing = speaking_to_visitors(choose_face, lambda message: (None, {}))
+
     def picked_face(model, subject, event: gr.EventData):
-        return speaking_to_visitors(choose_face, lambda message: (None, {}))(model, subject, int(event.index))
+        return choosing(model, subject, int(event.index))
 
     def clicked_example(model, path, event: gr.SelectData):
         return reading(model, path, tuple(event.index))

@@ -22,6 +22,7 @@ from .examples import captions_of, example_clip, example_expressions, example_ph
 from .models import Models
 from .views import compare_view, compared, picture_row, row_of, row_of_faces, told
 from .workbench import Subject, Wish
+from .zero_gpu import LENT
 
 
 ASK = "Add your photo and a photo that shows an expression: the result appears here."
@@ -110,7 +111,7 @@ def build(models: Models, chosen: gr.State):
         return str(output)
 
     gr.Markdown("The face in **your photo** takes on the expression of the face in the **expression photo**.")
-    first_source, first_target = (smiling[1], people[0]) if len(smiling) > 1 and people else (None, None)
+    first_source, first_target = (smiling[1], people[0]) if len(smiling) > 1 and people and not LENT else (None, None)
     first_wish, first_subject = open_source(None, first_source)[0], open_target(None, first_target)[0]
     wish, subject = (_state(value) for value in (first_wish, first_subject))
     with gr.Row():
@@ -173,11 +174,14 @@ def build(models: Models, chosen: gr.State):
     def clicked_target(model, path, event: gr.SelectData):
         return opening_target(model, path, tuple(event.index))
 
+    choosing_source = speaking_to_visitors(choose_source_face, lambda message: (None, {}))
+    choosing_target = speaking_to_visitors(choose_target_face, lambda message: (None, {}))
+
     def picked_source(model, wish, event: gr.EventData):
-        return speaking_to_visitors(choose_source_face, lambda message: (None, {}))(model, wish, int(event.index))
+        return choosing_source(model, wish, int(event.index))
 
     def picked_target(model, subject, event: gr.EventData):
-        return speaking_to_visitors(choose_target_face, lambda message: (None, {}))(model, subject, int(event.index))
+        return choosing_target(model, subject, int(event.index))
 
     def picked_example(event: gr.EventData):
         return expressions[int(event.index) % len(expressions)]
