@@ -147,7 +147,9 @@ def build(models: Models, chosen: gr.State):
                 )
             undoing = gr.Button("↶ Undo", size="sm", elem_id="edit-undo")
             download = DownloadRow("edit")
-    example_row("Example people", people, captions_of(people), image, elem_id="edit-people")
+    example_row(
+        "Example people", people, [f"person {at}" for at in range(1, len(people) + 1)], image, elem_id="edit-people"
+    )
 
     quiet = {"show_progress": "hidden", **PRIVATE}
     parts = [brows, eyes, mouth]

@@ -130,7 +130,13 @@ def build(models: Models, chosen: gr.State):
     row = picture_row(try_all(None, first_subject), elem_id="transfer-all")
     with gr.Row():
         sources = expressions + smiling
-        example_row("Example people", people, captions_of(people), target, elem_id="transfer-people")
+        example_row(
+            "Example people",
+            people,
+            [f"person {at}" for at in range(1, len(people) + 1)],
+            target,
+            elem_id="transfer-people",
+        )
         example_row("Example expressions", sources, captions_of(sources), source, elem_id="transfer-expressions")
     with gr.Accordion("Animate your photo with a clip", open=False, elem_id="transfer-animate"):
         gr.Markdown(

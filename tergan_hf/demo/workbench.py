@@ -102,7 +102,8 @@ class Workbench:
                 f"{what}: no face was found. Try a photo that shows a whole face from the front, upright, well lit "
                 "and not too small"
             )
-        chosen = faces.index(select_face(faces, point, what)) if point is not None else 0
+        meant = faces[0] if point is None else select_face(faces, point, what)
+        chosen = next(index for index, face in enumerate(faces) if face is meant)
         thumbnails = [_thumbnail(photo, face) for face in faces] if len(faces) > 1 else []
         return FacesOfPhoto(path, faces, chosen, thumbnails)
 
