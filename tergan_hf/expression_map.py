@@ -10,21 +10,22 @@ import logging
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import yaml
-from datasets import Dataset
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from tqdm.auto import tqdm
 
-from .data.framing import decode
-from .data.loading import DataSource, load_photos
-from .data.splits import row_groups
 from .face_detection_tergan import NoFaceFoundError
 from .pipeline_tergan import TerGanPipeline
+
+
+# The app needs the map alone; to load `datasets` takes a second, so that only what makes the map does it.
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class ExpressionMap:
 
 
 def map_of_photos(
-    pipe: TerGanPipeline, sources: list[tuple[Dataset, bool]], count: int = PHOTOS_PER_EXPRESSION, seed: int = 0
+    pipe: TerGanPipeline, sources: "list[tuple[Dataset, bool]]", count: int = PHOTOS_PER_EXPRESSION, seed: int = 0
 ) -> ExpressionMap:
     """
     Draw photos evenly over expressions and sets, and fit the map to their f(e).
@@ -152,6 +153,8 @@ def map_of_photos(
         sources: labelled photos as `load_photos` gives them, and whether their faces are to be found and aligned.
         count: photos of each expression.
     """
+    from .data.framing import decode
+
     random = np.random.default_rng(seed)
     embeddings, labels = [], []
     with tqdm(total=count * len(pipe.labels), desc="f(e) of training photos", unit="photo") as bar:
@@ -171,7 +174,7 @@ def map_of_photos(
     return ExpressionMap.fit(np.array(embeddings), np.array(labels), pipe.labels)
 
 
-def training_photos(weights: str | Path, data_root: str | Path) -> dict[str, tuple[Dataset, bool]]:
+def training_photos(weights: str | Path, data_root: str | Path) -> "dict[str, tuple[Dataset, bool]]":
     """
     The sets a model was trained on, without the people kept out, by the `training.yaml` saved beside its weights.
 
@@ -181,6 +184,11 @@ def training_photos(weights: str | Path, data_root: str | Path) -> dict[str, tup
     Raises:
         FileNotFoundError: there is no record, or none of the sets.
     """
+    import yaml
+
+    from .data.loading import DataSource, load_photos
+    from .data.splits import row_groups
+
     record = Path(weights) / "training.yaml"
     if not record.is_file():
         raise FileNotFoundError(f"{record} is missing: without it nobody knows which photos were trained on")
