@@ -13,8 +13,7 @@ with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  a ZeroGPU Space wants it before torch
 
 from tergan_hf import TerGanPipeline
-from tergan_hf.demo.examples import ASSETS
-from tergan_hf.demo.interface import THEME, build_demo
+from tergan_hf.demo.interface import LAUNCH, QUEUE, build_demo
 
 
 MODEL = os.environ.get("TERGAN_MODEL") or str(Path(__file__).parent / "weights" / "ter-gan")
@@ -24,12 +23,7 @@ HAS_SCREEN = sys.platform in ("darwin", "win32") or bool(
     os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
 )
 
-demo = build_demo(TerGanPipeline.from_pretrained(MODEL))
+demo = build_demo(TerGanPipeline.from_pretrained(MODEL), MODEL)
 
 if __name__ == "__main__":
-    demo.queue(max_size=32).launch(
-        theme=THEME,
-        allowed_paths=[str(ASSETS)],
-        max_file_size="20mb",
-        inbrowser=HAS_SCREEN and os.environ.get("TERGAN_OPEN_BROWSER") == "1",
-    )
+    demo.queue(**QUEUE).launch(**LAUNCH, inbrowser=HAS_SCREEN and os.environ.get("TERGAN_OPEN_BROWSER") == "1")

@@ -22,7 +22,9 @@ from .transfer_pipeline_tergan import TASK, FacialExpressionTransferPipeline
 
 PACKAGE = Path(__file__).parent
 ROOT = PACKAGE.parent
-WEIGHT_FILES = ("config.json", "preprocessor_config.json", "training.yaml", "report.json")
+WEIGHT_FILES = (
+    "config.json", "preprocessor_config.json", "training.yaml", "report.json", "expression_map.safetensors",
+)  # fmt: skip
 AUTO_MAP = {
     "AutoConfig": "configuration_tergan.TerGanConfig",
     "AutoModel": "modeling_tergan.TerGanModel",

@@ -1,6 +1,7 @@
 """TerGanPipeline: photos in, photos out."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +11,14 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from .face_alignment_tergan import crop_face, similarity_framing, whole_image_framing
-from .face_animation_tergan import ClipEditor, PhotoAnimator
+from .face_animation_tergan import ClipEditor, ExpressionReader, PhotoAnimator
 from .face_blending_tergan import FEATHER, paste_change, paste_crop
 from .face_detection_tergan import DetectedFace, FaceDetector, NoFaceFoundError
 from .face_tracking_tergan import select_face
 from .image_processing_tergan import TerGanImageProcessor
 from .image_reading_tergan import ImageLike, full_name, is_file, read_image
 from .modeling_tergan import TerGanChange, TerGanModel
-from .video_tergan import VideoReport, map_video
+from .video_tergan import VideoReport, map_video, read_frames
 
 
 BATCH_SIZE = 32  # crops the network sees at once
@@ -178,13 +179,76 @@ class TerGanPipeline:
         """
         (images,), single = self._pair_up(("image", image))
         pixel_values = self.pixel_values(self._frame_all(images, detect, face))
-        logits = self._in_batches(lambda batch: self.model.classify(self.model.encode_expression(batch)), pixel_values)
+        embeddings = self._in_batches(self.model.encode_expression, pixel_values)
+        return self._finish(self._name(embeddings, threshold), single)
+
+    @torch.inference_mode()
+    def recognize_faces(self, image: ImageLike, threshold: float = 0.0) -> list[dict]:
+        """
+        Name the expression of every face of a photo.
+
+        Args:
+            image: the photo. threshold: as for `recognize`.
+
+        Returns:
+            one entry per face, the largest first: `box` (left, top, right, bottom in photo pixels), `confidence` of
+            the detection, `scores` as `recognize` gives them, and `embedding`, its f(e).
+        """
+        photo = read_image(image, "image")
+        found = self._detect(full_name("image", image), photo)
+        framed = [self.cut_out(photo, similarity_framing(face.landmarks)) for face in found]
+        embeddings = self._in_batches(self.model.encode_expression, self.pixel_values(framed))
+        return [
+            {"box": face.box.tolist(), "confidence": face.confidence, "scores": scores, "embedding": embedding}
+            for face, scores, embedding in zip(
+                found, self._name(embeddings, threshold), embeddings.float().cpu().numpy()
+            )
+        ]
+
+    @torch.inference_mode()
+    def recognize_video(
+        self,
+        clip: str | Path,
+        face: Face = None,
+        progress: bool = True,
+        each: Callable[[dict], None] | None = None,
+    ) -> list[dict]:
+        """
+        Name the expression of a face of a clip over time.
+
+        Args:
+            clip: the video. face: which face of its first frame.
+            progress: show a bar.
+            each: called with every entry as it comes; what it raises ends the work.
+
+        Returns:
+            one entry per frame: `time` in seconds since the first, and `scores` as `recognize` gives them, `None`
+            where the face is not seen. f(e) is smoothed over time, as `transfer_video` does.
+
+        Raises:
+            ImportError, VideoInputError, NoFaceFoundError: as for `transfer_video`.
+        """
+        reader, timeline = ExpressionReader(self, face), []
+        for time, interval, frame in read_frames(clip, progress, "recognize"):
+            found = reader.frame_face(frame, interval)
+            scores = None
+            if found is not None:
+                expression = self.model.encode_expression(self.pixel_values([found]))
+                scores = self._name(reader.smooth(expression, interval))[0]
+            timeline.append({"time": time, "scores": scores})
+            if each is not None:
+                each(timeline[-1])
+        self._require_faces(clip, reader, len(timeline))
+        return timeline
+
+    def _name(self, embeddings: torch.Tensor, threshold: float = 0.0) -> list[list[dict]]:
+        """(B, D) f(e) → labels and scores of each, best first; before them `UNSURE` below the threshold."""
         answers = []
-        for scores in logits.float().cpu().double().softmax(1).tolist():
+        for scores in self.model.classify(embeddings).float().cpu().double().softmax(1).tolist():
             ranked = sorted(zip(self.labels, scores), key=lambda pair: pair[1], reverse=True)
             unsure = [(UNSURE, ranked[0][1])] if ranked[0][1] < threshold else []
             answers.append([{"label": label, "score": score} for label, score in unsure + ranked])
-        return self._finish(answers, single)
+        return answers
 
     @torch.inference_mode()
     def embed(self, image: ImageLike | list[ImageLike], detect: bool = True, face: Face = None) -> dict | list[dict]:
@@ -216,6 +280,8 @@ class TerGanPipeline:
         source_face: Face = None,
         max_side: int = 1280,
         progress: bool = True,
+        finish: Callable[[Image.Image], Image.Image] | None = None,
+        metadata: dict[str, str] | None = None,
     ) -> VideoReport:
         """
         Animate a photo by a clip: frame by frame, its face is given the driving face's expression. The clip's sound
@@ -229,6 +295,8 @@ class TerGanPipeline:
             face: which face of the photo. source_face: which face of the clip's first frame.
             max_side: larger photos are reduced to so many pixels.
             progress: show a bar.
+            finish: called with every finished frame, for example to put a mark on it; what it raises ends the work.
+            metadata: for the file's head (`comment`, `description`, …).
 
         Raises:
             ImportError: PyAV is missing.
@@ -244,7 +312,7 @@ class TerGanPipeline:
         framed = self.cut_out(photo, similarity_framing(found.landmarks))
         with torch.inference_mode():
             animator = PhotoAnimator(self, framed, intensity, relative, source_face)
-        return self._map_video(driving, output, animator, progress, "transfer")
+        return self._map_video(driving, output, animator, progress, "transfer", finish, metadata)
 
     def edit_video(
         self,
@@ -255,6 +323,8 @@ class TerGanPipeline:
         face: Face = None,
         source_face: Face = None,
         progress: bool = True,
+        finish: Callable[[Image.Image], Image.Image] | None = None,
+        metadata: dict[str, str] | None = None,
     ) -> VideoReport:
         """
         Change the expression of a face in a clip; frames in which it is not seen stay as they are. The sound is kept.
@@ -263,7 +333,7 @@ class TerGanPipeline:
             clip: the video. output: the `.mp4` file to write.
             expression, intensity: as for `edit`.
             face: which face of the clip's first frame. source_face: of a photo that shows the expression.
-            progress: show a bar.
+            progress, finish, metadata: as for `transfer_video`.
 
         Raises:
             ImportError, VideoInputError, NoFaceFoundError: as for `transfer_video`.
@@ -271,18 +341,24 @@ class TerGanPipeline:
         intensity = self._check_intensity(intensity)
         with torch.inference_mode():
             wanted = self._expressions([("expression", expression)], True, source_face)
-        return self._map_video(clip, output, ClipEditor(self, wanted, intensity, face), progress, "edit")
+        editor = ClipEditor(self, wanted, intensity, face)
+        return self._map_video(clip, output, editor, progress, "edit", finish, metadata)
 
-    @staticmethod
-    def _map_video(clip, output, change, progress: bool, description: str) -> VideoReport:
+    @classmethod
+    def _map_video(cls, clip, output, change, progress: bool, description: str, finish, metadata) -> VideoReport:
         def check(frames: int):
-            if change.reader.frames_without_face == frames:
-                raise NoFaceFoundError(f"{clip}: no face was found in any of its {frames} frames")
+            cls._require_faces(clip, change.reader, frames)
 
+        steps = [change.read, change.draw] if finish is None else [change.read, lambda seen: finish(change.draw(seen))]
         frames = map_video(
-            clip, output, change.read, change.draw, progress=progress, description=description, check=check
+            clip, output, *steps, progress=progress, description=description, check=check, metadata=metadata
         )
         return VideoReport(Path(output), frames, change.reader.frames_without_face)
+
+    @staticmethod
+    def _require_faces(clip, reader: ExpressionReader, frames: int):
+        if reader.frames_without_face == frames:
+            raise NoFaceFoundError(f"{clip}: no face was found in any of its {frames} frames")
 
     def _synthesize(self, expressions, targets: list[FramedFace], intensity: float, paste_back: bool):
         pixel_values = self.pixel_values(targets)

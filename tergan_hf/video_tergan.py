@@ -51,6 +51,7 @@ def map_video(
     progress: bool = True,
     description: str = "video",
     check: Callable[[int], None] | None = None,
+    metadata: dict[str, str] | None = None,
 ) -> int:
     """
     Write a video in which every frame went through some steps; the sound is kept.
@@ -63,6 +64,7 @@ def map_video(
             in their order, so a step may remember; several frames are under way at a time, one in each step.
         progress: show a bar.
         check: called with the number of frames at the end; if it raises, no file is left.
+        metadata: for the file's head, by MP4's names (`comment`, `description`, …).
 
     Returns:
         the number of frames.
@@ -73,8 +75,6 @@ def map_video(
         VideoInputError: the clip holds no readable video.
         ValueError: the output's name does not end in `.mp4`.
     """
-    if av is None:
-        raise ImportError('videos need PyAV: pip install "av"')
     clip, output = Path(clip), Path(output)
     if not clip.is_file():
         raise FileNotFoundError(f"no such video: {clip}")
@@ -85,7 +85,7 @@ def map_video(
     unfinished = output.with_name(f".{output.stem}.{os.getpid()}.mp4")
     try:
         with _Steps(steps) as line:
-            frames = _convert(clip, unfinished, line, progress, description)
+            frames = _convert(clip, unfinished, line, progress, description, metadata or {})
         if check is not None:
             check(frames)
         unfinished.replace(output)
@@ -123,25 +123,85 @@ class _Steps:
             yield future.result(), time
 
 
-def _convert(clip: Path, path: Path, line: _Steps, progress: bool, description: str) -> int:
+def read_frames(
+    clip: str | Path, progress: bool = True, description: str = "video"
+) -> Iterator[tuple[float, float, Image.Image]]:
+    """
+    The frames of a clip, one at a time.
+
+    Yields:
+        seconds since the first frame, seconds since the last one, RGB image.
+
+    Raises:
+        ImportError, FileNotFoundError, VideoInputError: as `map_video`.
+    """
+    source, picture = _open(Path(clip))
+    with source, tqdm(total=_frame_count(picture), desc=description, unit="frame", disable=not progress) as bar:
+        clock, first = _Clock(1 / float(_rate(picture))), None
+        try:
+            for frame in source.decode(picture):
+                interval = clock.tick(frame)
+                first = clock.now if first is None else first
+                yield clock.now - first, interval, _upright(frame)
+                bar.update()
+        except av.error.FFmpegError as error:
+            raise VideoInputError(f"{clip}: broken after {bar.n} frames ({error})") from error
+        if first is None:
+            raise VideoInputError(f"{clip} has no frame that can be read")
+
+
+def clip_seconds(clip: str | Path) -> float | None:
+    """
+    How long a clip is by its head, in seconds; `None` where it does not say.
+
+    Raises:
+        ImportError, FileNotFoundError, VideoInputError: as `map_video`.
+    """
+    source, picture = _open(Path(clip))
+    with source:
+        if source.duration:
+            return source.duration / av.time_base
+        return float(picture.duration * picture.time_base) if picture.duration else None
+
+
+def _open(clip: Path):
+    if av is None:
+        raise ImportError('videos need PyAV: pip install "av"')
+    if not clip.is_file():
+        raise FileNotFoundError(f"no such video: {clip}")
     try:
         source = av.open(str(clip))
     except (av.error.FFmpegError, ValueError) as error:
         raise VideoInputError(f"{clip} is not a video that can be read ({error})") from error
+    if not source.streams.video:
+        source.close()
+        raise VideoInputError(f"{clip} has no picture")
+    picture = source.streams.video[0]
+    picture.thread_type = "AUTO"
+    return source, picture
+
+
+def _rate(picture) -> Fraction:
+    return picture.average_rate or picture.guessed_rate or DEFAULT_RATE
+
+
+def _frame_count(picture) -> int | None:
+    if picture.frames:
+        return picture.frames
+    return round(float(picture.duration * picture.time_base * _rate(picture))) if picture.duration else None
+
+
+def _convert(clip: Path, path: Path, line: _Steps, progress: bool, description: str, metadata: dict[str, str]) -> int:
+    source, picture = _open(clip)
     with source, av.open(str(path), "w") as target:
-        if not source.streams.video:
-            raise VideoInputError(f"{clip} has no picture")
-        picture = source.streams.video[0]
-        picture.thread_type = "AUTO"
+        target.metadata.update(metadata)
         audio = [stream for stream in source.streams.audio if stream.codec_context is not None]
         sound = _Sound(audio[0], target) if audio else None
-        rate = picture.average_rate or picture.guessed_rate or DEFAULT_RATE
+        rate = _rate(picture)
         output = _Output(target, sound, rate)
         clock = _Clock(1 / float(rate))
-        total = picture.frames or (
-            round(float(picture.duration * picture.time_base * rate)) if picture.duration else None
-        )
         streams = [picture, sound.source] if sound else [picture]
+        total = _frame_count(picture)
         with tqdm(total=total, desc=description, unit="frame", disable=not progress, dynamic_ncols=True) as bar:
             try:
                 for packet in source.demux(streams):

@@ -1,5 +1,6 @@
 """The app as a visitor meets it: a real Chromium, the weights in the repository, no network."""
 
+import csv
 import os
 import re
 import socket
@@ -9,6 +10,9 @@ import time
 import urllib.request
 
 import pytest
+from PIL import Image
+
+from tergan_hf.provenance import is_marked_synthetic
 
 from .browser import find_browser
 from .conftest import EXAMPLES, ROOT
@@ -17,19 +21,28 @@ from .conftest import EXAMPLES, ROOT
 BROWSER = find_browser()
 if BROWSER is None and not os.environ.get("TERGAN_REQUIRE_BROWSER"):
     pytest.skip("no Chromium here: run `python tests/browser.py` to install one", allow_module_level=True)
+SMILING, NEUTRAL = str(EXAMPLES / "london_099_happiness.jpg"), str(EXAMPLES / "london_014_neutral.jpg")
+PATIENCE = 60_000 * int(os.environ.get("TERGAN_PATIENCE", "1"))  # milliseconds; more on a machine that is busy
+DESKTOP, PHONE = {"width": 1280, "height": 1000}, {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
-def url():
+def url(tmp_path_factory):
+    """The app in a process of its own, or the running one that `TERGAN_URL` names."""
+    if running := os.environ.get("TERGAN_URL"):
+        yield running
+        return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
     environment |= {"HF_HUB_OFFLINE": "1", "GRADIO_SERVER_NAME": "127.0.0.1"}
+    files = tmp_path_factory.mktemp("files")
+    environment["GRADIO_TEMP_DIR"] = str(files)
     app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment)
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(240):
+        for _ in range(PATIENCE // 250):
             assert app.poll() is None, "app.py ended"
             try:
                 urllib.request.urlopen(address, timeout=2)
@@ -40,36 +53,71 @@ def url():
     finally:
         app.terminate()
         app.wait(20)
+    assert not [path for path in files.rglob("*") if path.is_file()], "files of visitors are left on the disk"
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def chromium(tmp_path_factory):
+    """With a webcam that shows a smiling person."""
     from playwright.sync_api import sync_playwright
 
     assert BROWSER is not None, "TERGAN_REQUIRE_BROWSER is set and there is no Chromium"
+    webcam = tmp_path_factory.mktemp("webcam") / "webcam.mjpeg"
+    frame = webcam.with_suffix(".jpg")
+    Image.open(SMILING).convert("RGB").crop((0, 80, 640, 560)).save(frame)
+    webcam.write_bytes(frame.read_bytes() * 30)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=BROWSER,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
+            args=[
+                "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+                "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+                f"--use-file-for-fake-video-capture={webcam}",
+            ],
+        )  # fmt: skip
         yield browser
         browser.close()
 
 
 @pytest.fixture
-def page(chromium, url):
-    """The app's page; afterwards, nothing may have been asked of another machine, and no script may have failed."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
-    page = context.new_page()
-    strangers, failures = [], []
-    page.on("request", lambda request: strangers.append(request.url) if outside(request.url, url) else None)
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    page.goto(url)
-    page.get_by_role("tab", name="Transfer", exact=True).wait_for(timeout=60_000)
-    yield page
-    context.close()
+def visit(chromium, url):
+    """Opens the app's page; afterwards, nothing may have been asked of another machine, no script may have failed, and
+    the console may hold no error."""
+    contexts, strangers, failures = [], [], []
+
+    def opened(viewport=DESKTOP, theme="light"):
+        context = chromium.new_context(viewport=viewport, permissions=["camera"])
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: strangers.append(request.url) if outside(request.url, url) else None)
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.on("console", lambda line: failures.append(line.text) if line.type == "error" else None)
+        page.goto(f"{url}/?__theme={theme}", timeout=PATIENCE)
+        page.locator("#transfer-result .compare-after[src]").wait_for()
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
     assert strangers == []
     assert failures == []
+
+
+@pytest.fixture
+def page(visit):
+    return visit()
+
+
+@pytest.fixture(scope="module")
+def couple(tmp_path_factory):
+    """Two people in one photo, the smiling one larger, on the right."""
+    photo = Image.new("RGB", (1100, 700), (200, 200, 205))
+    photo.paste(Image.open(NEUTRAL).resize((420, 420)), (20, 200))
+    photo.paste(Image.open(SMILING), (450, 40))
+    path = tmp_path_factory.mktemp("couple") / "two people.png"
+    photo.save(path)
+    return str(path)
 
 
 def outside(address: str, url: str) -> bool:
@@ -78,7 +126,10 @@ def outside(address: str, url: str) -> bool:
 
 def upload(page, element: str, photo: str):
     page.locator(f"#{element} input[type=file]").first.set_input_files(photo)
-    page.locator(f"#{element} img").first.wait_for(timeout=30_000)
+
+
+def tab(page, name: str):
+    page.get_by_role("tab", name=name, exact=True).click()
 
 
 def shoot(page, name: str):
@@ -88,89 +139,212 @@ def shoot(page, name: str):
         page.screenshot(path=f"{folder}/{name}.png", full_page=True)
 
 
-def test_transfer_tab(page):
-    upload(page, "transfer-source", str(EXAMPLES / "london_099_happiness.jpg"))
-    upload(page, "transfer-target", str(EXAMPLES / "london_014_neutral.jpg"))
-    page.locator("#transfer-run").click()
-    result = page.locator("#transfer-result img").first
-    result.wait_for(timeout=60_000)
-    page.wait_for_function("element => element.naturalWidth > 0", arg=result.element_handle())
-    assert result.evaluate("element => [element.naturalWidth, element.naturalHeight]") == [640, 640]
-    shoot(page, "transfer")
+class Watched:
+    """A picture that must change."""
+
+    def __init__(self, page, selector: str):
+        self.page, self.selector = page, selector
+        self.seen = self.now()
+
+    def now(self) -> str:
+        return self.page.locator(self.selector).first.get_attribute("src")
+
+    def changes(self):
+        """Wait until it is another one."""
+        self.page.wait_for_function(
+            "([selector, seen]) => (document.querySelector(selector)?.src ?? seen) !== seen",
+            arg=[self.selector, self.seen],
+        )
+        self.seen = self.now()
 
 
-def test_transfer_examples_run_on_click(page):
-    row = page.locator("tr.tr-body:visible").first
-    row.wait_for(timeout=30_000)
-    row.locator("img").first.click()
-    page.locator("#transfer-result img").first.wait_for(timeout=60_000)
+def download(page, name: str, path):
+    with page.expect_download() as coming:
+        page.locator(f"#{name}").click()
+    coming.value.save_as(path)
+    return path
 
 
-def test_fer_examples_run_on_click(page):
-    page.get_by_role("tab", name="FER", exact=True).click()
-    page.locator("button.gallery-item:visible").first.click()
-    page.locator("#fer-answer h2").wait_for(timeout=60_000)
-
-
-def test_editing_tab(page):
-    page.get_by_role("tab", name="Editing", exact=True).click()
-    upload(page, "edit-image", str(EXAMPLES / "london_036_neutral.jpg"))
-    page.locator("#edit-label").get_by_label("surprise").check()
-    page.locator("#edit-run").click()
-    result = page.locator("#edit-result img").first
-    result.wait_for(timeout=60_000)
-    shoot(page, "editing")
-    first = result.get_attribute("src")
-    page.get_by_text("Or by example photo").click()
-    upload(page, "edit-example", str(EXAMPLES / "london_120_happiness.jpg"))
-    page.locator("#edit-run").click()
-    page.wait_for_function("([element, old]) => element.src !== old", arg=[result.element_handle(), first])
-    second = result.get_attribute("src")
-    slider = page.locator("input[type=range]:visible").first
+def slide(page, element: str, key: str):
+    slider = page.locator(f"#{element} input[type=range]")
     slider.focus()
-    slider.press("Home")
-    slider.dispatch_event("pointerup")
-    page.wait_for_function("([element, old]) => element.src !== old", arg=[result.element_handle(), second])
+    slider.press(key)
 
 
-def test_fer_tab(page):
-    page.get_by_role("tab", name="FER", exact=True).click()
-    upload(page, "fer-image", str(EXAMPLES / "london_099_happiness.jpg"))
-    page.locator("#fer-run").click()
-    answer = page.locator("#fer-answer")
-    answer.get_by_text(re.compile("happiness")).first.wait_for(timeout=60_000)
-    bars = answer.inner_text()
-    for label in ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"):
-        assert label in bars
-    assert answer.locator("h2").inner_text().strip() == "happiness"
+def test_transfer_tab(page, couple, tmp_path):
+    page.get_by_text(re.compile("Everything this page makes is")).first.wait_for()
+    shoot(page, "transfer_first")
+    result = Watched(page, "#transfer-result .compare-after")
+    upload(page, "transfer-target", couple)
+    result.changes()
+    faces = page.locator("#transfer-target-faces button")
+    faces.nth(1).wait_for()
+    assert faces.nth(0).get_attribute("aria-pressed") == "true"
+    faces.nth(1).click()
+    result.changes()
+    shoot(page, "transfer_two_faces")
+    photo = page.locator("#transfer-target .image-frame img")
+    box = photo.bounding_box()
+    photo.click(position={"x": 0.7 * box["width"], "y": 0.5 * box["height"]})
+    result.changes()
+    page.locator("#transfer-target-faces button[aria-pressed=true] >> text=Face 1").wait_for()
+    slide(page, "transfer-intensity", "Home")
+    result.changes()
+    page.locator("#transfer-intensity input[type=number]").fill("1.3")
+    result.changes()
+    page.locator("#transfer-result input[type=range]").press("End")
+    page.locator("#transfer-mark input").uncheck()
+    result.changes()
+    page.locator("#transfer-all button", has_text="surprise").click()
+    result.changes()
+    shoot(page, "transfer")
+    saved = download(page, "transfer-download", tmp_path / "result.png")
+    assert Image.open(saved).size == (1100, 700)
+    assert is_marked_synthetic(saved)
+    page.locator("#transfer-people button").nth(1).click()
+    result.changes()
+    page.locator("#transfer-expressions button", has_text="anger").click()
+    result.changes()
+    page.locator("#transfer-swap").click()
+    result.changes()
+
+
+def test_editing_tab(page, tmp_path):
+    tab(page, "Editing")
+    result = Watched(page, "#edit-result .compare-after")
+    page.locator("#edit-label").get_by_label("surprise").check()
+    result.changes()
+    page.locator("#edit-strip button", has_text="1.5").click()
+    result.changes()
+    assert page.locator("#edit-intensity input[type=number]").input_value() == "1.5"
+    page.locator("#edit-undo").click()
+    result.changes()
+    page.wait_for_function("document.querySelector('#edit-intensity input[type=number]').value === '1'")
+    plot = page.locator("#edit-map svg")
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.7 * box["height"], steps=4)
+    page.mouse.up()
+    result.changes()
+    assert page.locator("#edit-label input:checked").count() == 0
+    plot.press("Shift+ArrowRight")
+    result.changes()
+    page.get_by_text("Brows, eyes and mouth apart").click()
+    slide(page, "edit-mouth", "Home")
+    result.changes()
+    page.get_by_text("Or by example photo").click()
+    upload(page, "edit-example", SMILING)
+    result.changes()
+    slide(page, "edit-intensity", "Home")
+    result.changes()
+    shoot(page, "editing")
+    page.get_by_text("JPEG", exact=True).last.click()
+    saved = download(page, "edit-download", tmp_path / "result.jpg")
+    assert Image.open(saved).size == (640, 640) and is_marked_synthetic(saved)
+
+
+def test_fer_tab(page, couple):
+    tab(page, "FER")
+    page.get_by_text("does not say what a person").wait_for()
+    upload(page, "fer-image", couple)
+    tables = page.locator("#fer-answer table")
+    tables.nth(1).wait_for()
+    assert [tables.nth(at).locator("tr").count() for at in (0, 1)] == [7, 7]
+    assert "happiness" in tables.nth(0).locator("caption").inner_text()
+    assert page.locator("#fer-map .map-own").count() == 2
+    assert "face 2" in page.locator("#fer-picture img").get_attribute("alt")
     shoot(page, "fer")
 
 
-def test_missing_input_is_a_message(page):
-    page.locator("#transfer-run").click()
-    page.get_by_text("Please add a photo that shows the expression first").first.wait_for(timeout=30_000)
+def test_fer_of_a_webcam(page):
+    tab(page, "FER")
+    tab(page, "Webcam")
+    page.locator("#fer-webcam .access-webcam, #fer-webcam button:has-text('Access')").first.click()
+    page.locator("#fer-webcam .button-wrap button").first.click()
+    page.locator("#fer-live-answer caption", has_text="happiness").wait_for()
+    assert page.locator("#fer-live-map .map-own").count() == 1
+    shoot(page, "fer_webcam")
+    page.locator("#fer-webcam .button-wrap button").first.click()
 
 
-def test_photo_without_a_face_is_a_message(page, tmp_path):
-    from PIL import Image
+def test_clips(page, tmp_path):
+    tab(page, "FER")
+    tab(page, "Video")
+    page.locator("#fer-example-clip").click()
+    page.locator("#fer-clip video").wait_for()
+    page.locator("#fer-run-clip").click()
+    page.locator("#fer-summary", has_text="48 frames").wait_for()
+    page.locator("#fer-plot canvas, #fer-plot svg.marks").first.wait_for()
+    rows = list(csv.DictReader(download(page, "fer-csv", tmp_path / "timeline.csv").open()))
+    assert len(rows) == 48 and {"happiness", "surprise"} <= {row["expression"] for row in rows}
+    shoot(page, "fer_video")
+    tab(page, "Transfer")
+    page.locator("#transfer-animate > button").click()
+    page.locator("#transfer-example-clip").click()
+    page.locator("#transfer-clip video").wait_for()
+    page.locator("#transfer-run-clip").click()
+    page.locator("#transfer-video video").wait_for()
+    shoot(page, "transfer_video")
 
+
+def test_bad_input_is_a_message(page, tmp_path):
     Image.new("RGB", (300, 300), "white").save(tmp_path / "wall.png")
-    page.get_by_role("tab", name="FER", exact=True).click()
-    upload(page, "fer-image", str(tmp_path / "wall.png"))
-    page.locator("#fer-run").click()
-    page.get_by_text("no face was found").first.wait_for(timeout=30_000)
-    assert str(tmp_path) not in page.content() and "detect=False" not in page.content()
-    shoot(page, "no_face")
-
-
-def test_unreadable_file_is_a_message(page, tmp_path):
     (tmp_path / "notes.jpg").write_text("this is no picture")
-    page.get_by_role("tab", name="FER", exact=True).click()
-    page.locator("#fer-image input[type=file]").first.set_input_files(str(tmp_path / "notes.jpg"))
-    page.wait_for_timeout(1500)
-    page.locator("#fer-run").click()
-    page.get_by_text("not an image file").first.wait_for(timeout=30_000)
+    tab(page, "FER")
+    upload(page, "fer-image", str(tmp_path / "wall.png"))
+    page.get_by_text("no face was found").first.wait_for()
+    shoot(page, "no_face")
+    upload(page, "fer-image", str(tmp_path / "notes.jpg"))
+    page.get_by_text("not an image file").first.wait_for()
+    content = page.content()
+    assert str(tmp_path) not in content and "detect=False" not in content and "Traceback" not in content
+    tab(page, "Transfer")
+    page.locator("#transfer-target").get_by_label("Remove Image").click()
+    page.get_by_text("Add your photo and a photo that shows an expression").wait_for()
+    page.locator("#transfer-download").click()
+    page.get_by_text("Please add the photo to change first").first.wait_for()
+    tab(page, "About")
+    page.locator("#model input").fill("nobody/nothing")
+    page.locator("#model input").press("Enter")
+    page.locator("#model-load").click()
+    page.get_by_text("The model nobody/nothing cannot be reached").first.wait_for()
+    assert "Training data" in page.locator("#model-card").inner_text()
 
 
-def test_the_page_says_its_output_is_synthetic(page):
-    page.get_by_text(re.compile("Everything this page makes is")).first.wait_for()
+def test_on_a_phone_in_the_dark(visit):
+    page = visit(PHONE, "dark")
+    assert page.locator("#transfer-result .compare-stage").bounding_box()["y"] < PHONE["height"]
+    for name in ("Transfer", "Editing", "FER", "About"):
+        tab(page, name)
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], name
+        shoot(page, f"phone_{name.lower()}")
+
+
+def test_visitors_do_not_see_each_other(visit):
+    pages = [visit(), visit()]
+    results = [Watched(page, "#transfer-result .compare-before") for page in pages]
+    for page, photo in zip(pages, ("london_036_neutral.jpg", "london_136_neutral.jpg")):
+        upload(page, "transfer-target", str(EXAMPLES / photo))
+    for result in results:
+        result.changes()
+    assert results[0].seen != results[1].seen
+    for page, result in zip(pages, results):
+        after = Watched(page, "#transfer-result .compare-after")
+        slide(page, "transfer-intensity", "Home")
+        after.changes()
+        # At 0 the result is the photo itself, but for the mark.
+        assert result.now() == result.seen
+
+
+def test_use_by_api(url, tmp_path):
+    from gradio_client import Client, handle_file
+
+    client = Client(url, download_files=str(tmp_path), verbose=False)
+    made = client.predict(handle_file(SMILING), handle_file(NEUTRAL), 1.0, False, api_name="/transfer")
+    assert Image.open(made).size == (640, 640) and is_marked_synthetic(made)
+    made = client.predict(handle_file(NEUTRAL), "anger", 0.8, True, api_name="/edit")
+    assert is_marked_synthetic(made)
+    faces = client.predict(handle_file(SMILING), api_name="/recognize")
+    assert max(faces[0]["scores"], key=faces[0]["scores"].get) == "happiness"

@@ -25,7 +25,7 @@ _AVATARS = "https://github.com/google/valid-avatar-library"
 KNOWN_SETS = {
     "rendered": KnownSet(
         "Rendered faces", "people blended from open 3D heads, 21 expressions in each of two sittings, with exact "
-        "ground truth (`python -m tergan_hf.rendering`)", "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
+        "ground truth (`python -m tergan_hf.data avatars`)", "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
     ),
     "avatars_rendered": KnownSet(
         "Rendered faces, earlier", "240 people blended from the same heads, 42 expressions each",

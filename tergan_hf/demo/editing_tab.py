@@ -1,36 +1,234 @@
-"""Editing: another expression for a photo, by label or by example."""
+"""Editing: another expression for a photo, by label, by example, or by a place on the expression map."""
+
+from dataclasses import dataclass
 
 import gradio as gr
 
-from ..pipeline_tergan import TerGanPipeline
-from .components import intensity_slider, photo_input, required, result_image, speaking_to_visitors
-from .examples import example_photos
+from . import limits
+from .components import (
+    LIVE,
+    PRIVATE,
+    DownloadRow,
+    example_row,
+    intensity_slider,
+    photo_input,
+    required,
+    speaking_to_visitors,
+    write_result,
+)
+from .examples import captions_of, example_expressions, example_photos, expression_of
+from .models import Models
+from .transfer_tab import middle_of
+from .views import compare_view, compared, map_view, mapped, picture_row, row_of, row_of_faces, told
+from .workbench import WHOLE_FACE, Subject, Wish
+from .zero_gpu import LENT
 
 
-def build(pipe: TerGanPipeline):
-    """Add the tab's contents to the Blocks context it is called in."""
+ASK = "Add your photo: the result appears here."
+STRIP = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)  # intensities shown side by side
+MOST_STEPS = 30  # that can be undone
+FIRST_LABEL = "happiness"
 
-    @speaking_to_visitors
-    def edit(image, label, example, intensity):
+
+@dataclass(frozen=True)
+class Step:
+    """One state of the controls, to come back to."""
+
+    wish: Wish
+    intensity: float
+    parts: tuple[float, float, float]
+
+
+def build(models: Models, chosen: gr.State):
+    """Add the tab's contents to the Blocks context it is called in; `chosen` holds the model's name."""
+    people = example_photos("neutral")
+    labels = models[None].pipe.labels
+    first_label = FIRST_LABEL if FIRST_LABEL in labels else labels[0]
+
+    def open_photo(model, path, point=None):
+        if path is None:
+            return None, {}
+        subject = models[model].open_subject(models[model].find_faces(path, "your photo", point))
+        return subject, row_of_faces(subject.photo)
+
+    def choose_face(model, subject: Subject | None, number):
+        if subject is None:
+            return gr.skip(), gr.skip()
+        return open_photo(model, subject.photo.path, middle_of(subject.photo.faces[number]))
+
+    def draw(model, wish, subject, intensity, brows, eyes, mouth, mark, with_photo):
+        if subject is None or wish is None:
+            return told(ASK)
+        drawn = models[model].draw(subject, wish, intensity, (brows, eyes, mouth))
+        text = f"{wish.name}, intensity {intensity:g}"
+        return compared(subject.preview.photo if with_photo else None, drawn, text, mark)
+
+    def redraw(*settings):
+        return draw(*settings, with_photo=False)
+
+    def draw_anew(*settings):
+        return draw(*settings, with_photo=True)
+
+    def draw_strip(model, wish, subject, intensity):
+        if subject is None or wish is None:
+            return {}
+        pictures = models[model].draw_row(subject, [wish] * len(STRIP), list(STRIP))
+        captions = [f"{value:g}".replace("-", "−") for value in STRIP]
+        title = f"From the opposite to more than {wish.name}: click an intensity"
+        return row_of(title, pictures, captions, STRIP.index(intensity) if intensity in STRIP else None)
+
+    def draw_map(model, wish, subject):
+        bench = models[model]
+        if bench.expression_map is None:
+            return {}
+        own = subject and bench.place_of(subject.target.expression_embedding[0].float().numpy())
+        marks = [("your photo", own)] if own else []
+        return mapped(bench.expression_map, marks, wish and bench.place_of(wish.embedding))
+
+    def read_example(model, path, point=None):
+        if path is None:
+            return gr.skip(), {}
+        wish = models[model].read_expression(models[model].find_faces(path, "expression photo", point))
+        return wish, row_of_faces(wish.photo)
+
+    def edit(image, expression, intensity=1.0, mark=True):
+        """Full resolution, for programs."""
         required(image, "the photo to change")
-        return pipe.edit(image, example if example is not None else label, intensity=intensity)
+        limits.check_photo(image, "your photo")
+        return write_result(models[None].pipe.edit(image, expression, intensity=intensity), mark, "PNG", image)
 
-    gr.Markdown(
-        "Choose an expression by its name, or add a photo that shows it: the photo counts where both are given."
+    def make_file(model, wish, subject, intensity, brows, eyes, mouth, mark, kind):
+        required(subject, "the photo to change")
+        drawn = models[model].draw_full(subject, wish, intensity, (brows, eyes, mouth))
+        return write_result(drawn, mark, kind, subject.photo.path)
+
+    def remember(steps, wish, intensity, brows, eyes, mouth):
+        step = Step(wish, intensity, (brows, eyes, mouth))
+        if wish is None or (steps and _same(steps[-1], step)):
+            return steps
+        return [*steps, step][-MOST_STEPS:]
+
+    def undo(steps):
+        if len(steps) < 2:
+            gr.Info("There is nothing to undo.", duration=4)
+            return [gr.skip()] * 7
+        step = steps[-2]
+        label = step.wish.name if step.wish.name in labels else None
+        return steps[:-1], step.wish, label, step.intensity, *step.parts
+
+    gr.Markdown("Choose an expression by its name, on the **map**, or by an **example photo** that shows it.")
+    first_photo = people[1] if len(people) > 1 and not LENT else None
+    first_subject, _ = open_photo(None, first_photo)
+    first_wish = models[None].named(first_label)
+    wish, subject, steps = (
+        gr.State(value, time_to_live=limits.STATE_KEPT_SECONDS)
+        for value in (first_wish, first_subject, [Step(first_wish, 1.0, WHOLE_FACE)])
     )
     with gr.Row():
-        image = photo_input(label="Your photo", height=320, elem_id="edit-image")
-        with gr.Column():
-            label = gr.Radio(pipe.labels, value="happiness", label="Expression", elem_id="edit-label")
+        with gr.Column(min_width=280):
+            image = photo_input(value=first_photo, label="Your photo", height=250, elem_id="edit-image")
+            faces = picture_row(elem_id="edit-faces")
+            label = gr.Radio(labels, value=first_label, label="Expression", elem_id="edit-label")
+            map_shown = map_view(draw_map(None, first_wish, first_subject), pickable=True, elem_id="edit-map")
             with gr.Accordion("Or by example photo", open=False):
                 example = photo_input(label="Expression photo", height=220, elem_id="edit-example")
-        result = result_image(elem_id="edit-result")
-    intensity = intensity_slider()
-    button = gr.Button("Edit the expression", variant="primary", elem_id="edit-run")
-    inputs = [image, label, example, intensity]
-    button.click(edit, inputs, result, api_name="edit")
-    intensity.release(edit, inputs, result, api_name=False)
-    wanted = [name for name in ("happiness", "surprise", "sadness", "anger") if name in pipe.labels]
-    rows = [[photo, name, None, 1.0] for photo, name in zip(example_photos("neutral"), wanted)]
-    if rows:
-        gr.Examples(rows, inputs, result, edit, run_on_click=True, cache_examples=False, label="Examples")
+                example_faces = picture_row(elem_id="edit-example-faces")
+                shipped = [path for path in example_expressions() if expression_of(path) != "neutral"]
+                example_row("Example expressions", shipped, captions_of(shipped), example, elem_id="edit-expressions")
+        with gr.Column(scale=2, min_width=300, elem_classes="result-column"):
+            first = [None, first_wish, first_subject, 1.0, *WHOLE_FACE, True]
+            result = compare_view(draw_anew(*first), elem_id="edit-result")
+            intensity = intensity_slider(-1.0, elem_id="edit-intensity")
+            strip = picture_row(draw_strip(None, first_wish, first_subject, 1.0), elem_id="edit-strip")
+            with gr.Accordion("Brows, eyes and mouth apart", open=False, elem_id="edit-parts"):
+                brows, eyes, mouth = (
+                    gr.Slider(0, 1.5, value=1, step=0.05, label=name, buttons=[], elem_id=f"edit-{name.lower()}")
+                    for name in ("Brows", "Eyes", "Mouth")
+                )
+            undoing = gr.Button("↶ Undo", size="sm", elem_id="edit-undo")
+            download = DownloadRow("edit")
+    example_row(
+        "Example people", people, [f"person {at}" for at in range(1, len(people) + 1)], image, elem_id="edit-people"
+    )
+
+    quiet = {"show_progress": "hidden", **PRIVATE}
+    parts = [brows, eyes, mouth]
+    drawing = [chosen, wish, subject, intensity, *parts, download.mark]
+    drawn_anew = (speaking_to_visitors(draw_anew, told), drawing, result)
+    drawn_again = (speaking_to_visitors(redraw, told), drawing, result)
+    drawn_strip = (speaking_to_visitors(draw_strip, _nothing), [chosen, wish, subject, intensity], strip)
+    drawn_map = (speaking_to_visitors(draw_map, _nothing), [chosen, wish, subject], map_shown)
+    remembered = (remember, [steps, wish, intensity, *parts], steps)
+    opening = speaking_to_visitors(open_photo, lambda message: (None, {}))
+    reading = speaking_to_visitors(read_example, lambda message: (gr.skip(), {}))
+    opened, read = [subject, faces], [wish, example_faces]
+
+    def settles(event):
+        event = event.then(*drawn_again, **quiet).then(*drawn_strip, **quiet)
+        event.then(*drawn_map, **quiet).then(*remembered, **quiet)
+
+    def reopens(event):
+        event.then(*drawn_anew, **quiet).then(*drawn_strip, **quiet).then(*drawn_map, **quiet)
+
+    def clicked_photo(model, path, event: gr.SelectData):
+        return opening(model, path, tuple(event.index))
+
+    choosing = speaking_to_visitors(choose_face, lambda message: (None, {}))
+
+    def picked_face(model, subject, event: gr.EventData):
+        return choosing(model, subject, int(event.index))
+
+    def clicked_example(model, path, event: gr.SelectData):
+        return reading(model, path, tuple(event.index))
+
+    def picked_example_face(model, wish, event: gr.EventData):
+        if wish is None or wish.photo is None:
+            return gr.skip(), gr.skip()
+        return reading(model, wish.photo.path, middle_of(wish.photo.faces[int(event.index)]))
+
+    def picked_place(model, event: gr.EventData):
+        return models[model].at_place((float(event.x), float(event.y))), None
+
+    def picked_intensity(event: gr.EventData):
+        return STRIP[int(event.index) % len(STRIP)]
+
+    def change_model(model):
+        bench = models[model]
+        name = first_label if first_label in bench.pipe.labels else bench.pipe.labels[0]
+        return bench.named(name), gr.update(choices=bench.pipe.labels, value=name), []
+
+    reopens(image.change(opening, [chosen, image], opened, **quiet))
+    reopens(image.select(clicked_photo, [chosen, image], opened, **quiet))
+    reopens(faces.select(picked_face, [chosen, subject], opened, **quiet))
+    settles(label.input(lambda model, name: models[model].named(name), [chosen, label], wish, **quiet))
+    settles(example.change(reading, [chosen, example], read, **quiet))
+    settles(example.select(clicked_example, [chosen, example], read, **quiet))
+    settles(example_faces.select(picked_example_face, [chosen, wish], read, **quiet))
+    map_shown.input(picked_place, chosen, [wish, label], **LIVE).then(*drawn_again, **quiet)
+    settles(map_shown.change(picked_place, chosen, [wish, label], **LIVE))
+    intensity.input(*drawn_again, **LIVE)
+    settles(intensity.release(lambda: None, None, None, **quiet))
+    for part in parts:
+        part.input(*drawn_again, **LIVE)
+        settles(part.release(lambda: None, None, None, **quiet))
+    settles(strip.select(picked_intensity, None, intensity, **quiet))
+    undone = undoing.click(undo, steps, [steps, wish, label, intensity, *parts], **quiet)
+    undone.then(*drawn_again, **quiet).then(*drawn_strip, **quiet).then(*drawn_map, **quiet)
+    changed = chosen.change(change_model, chosen, [wish, label, steps], **quiet)
+    reopens(changed.then(opening, [chosen, image], opened, **quiet))
+    download.mark.change(*drawn_again, **quiet)
+    download.connect(speaking_to_visitors(make_file), [chosen, wish, subject, intensity, *parts])
+    made = gr.Image(visible=False, type="filepath", label="result")
+    gr.Button(visible=False).click(
+        speaking_to_visitors(edit), [image, label, intensity, download.mark], made, api_name="edit",
+        api_description="Give the face of `image` an expression by name; a PNG in the photo's own resolution.",
+    )  # fmt: skip
+
+
+def _nothing(message: str) -> dict:
+    return {}
+
+
+def _same(one: Step, other: Step) -> bool:
+    same_wish = one.wish is other.wish or (one.wish.embedding == other.wish.embedding).all()
+    return bool(same_wish) and (one.intensity, one.parts) == (other.intensity, other.parts)

@@ -3,27 +3,63 @@
 import gradio as gr
 
 from ..pipeline_tergan import TerGanPipeline
-from . import editing_tab, recognition_tab, transfer_tab
+from . import about_tab, editing_tab, limits, recognition_tab, transfer_tab
+from .components import speaking_to_visitors
+from .examples import ASSETS, ATTRIBUTION
+from .models import Models
+from .views import STYLE
 
 
 TITLE = "TER-GAN: facial expression transfer, editing and recognition"
 NOTE = (
     "Everything this page makes is **synthetic**: do not pass it off as a real photo, and change only photos of "
-    "people who agreed to it. Uploaded photos are deleted from the server within two hours. Example photos: Face "
-    "Research Lab London Set, DeBruine & Jones 2017, CC BY 4.0."
+    "people who agreed to it. Your photos are deleted within the hour and never kept."
 )
 # No web fonts: the page must look the same without a network.
 THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 TABS = {"Transfer": transfer_tab, "Editing": editing_tab, "FER": recognition_tab}
+QUEUE = {"max_size": limits.MAX_WAITING, "default_concurrency_limit": 2}
+LAUNCH = {
+    "theme": THEME,
+    "css_paths": [STYLE],
+    "allowed_paths": [str(ASSETS)],
+    "max_file_size": limits.MAX_FILE_SIZE,
+}
 
 
-def build_demo(pipe: TerGanPipeline) -> gr.Blocks:
-    """The whole app over one pipeline."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
+def build_demo(pipe: TerGanPipeline, model: str = "ter-gan") -> gr.Blocks:
+    """
+    The whole app over one pipeline. Queue it with `QUEUE` and launch it with `LAUNCH`.
+
+    Args:
+        model: the folder or Hub id that the pipeline was loaded from.
+    """
+    models = Models(model, pipe)
+
+    def choose_model(name):
+        # Loading it here says what is wrong with it, before a tab asks for it.
+        return models[name].name
+
+    keeping = (limits.CHECK_FILES_EVERY, limits.FILES_KEPT_SECONDS)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=keeping) as demo:
         gr.Markdown(f"# {TITLE}")
         gr.Markdown(NOTE)
+        chosen = gr.State(models.own)
         with gr.Tabs():
             for name, tab in TABS.items():
                 with gr.Tab(name, id=name.lower()):
-                    tab.build(pipe)
+                    tab.build(models, chosen)
+            with gr.Tab("About", id="about"):
+                with gr.Row():
+                    name = gr.Dropdown(
+                        models.names, value=models.own, allow_custom_value=True, label="Model",
+                        info="One of these, or the id of any TER-GAN on the Hub: owner/name", elem_id="model",
+                    )  # fmt: skip
+                    loading = gr.Button("Use this model", elem_id="model-load")
+                loaded = gr.Markdown(elem_id="model-loaded")
+                about_tab.build()
+        gr.Markdown(ATTRIBUTION, elem_id="attribution")
+        loading.click(speaking_to_visitors(choose_model), name, chosen, api_visibility="private").success(
+            lambda name: f"This page now uses **{name}**.", chosen, loaded, api_visibility="private"
+        )
     return demo

@@ -2,11 +2,14 @@
 
 try:
     from spaces import GPU as on_gpu
+
+    LENT = True  # outside of those functions the model cannot run, so that the page begins without results
 except ImportError:
+    LENT = False
 
     def on_gpu(function):
         """Not on such a Space: the function as it is."""
         return function
 
 
-__all__ = ["on_gpu"]
+__all__ = ["LENT", "on_gpu"]

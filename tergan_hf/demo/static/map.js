@@ -1,0 +1,115 @@
+// Training photos on the plane of f(e). Where it may be used, a press, a drag or the arrow keys pick a place.
+const NAMESPACE = "http://www.w3.org/2000/svg";
+const SIDE = 400;
+const MARGIN = 22;
+const plot = element.querySelector("svg");
+const status = element.querySelector(".map-status");
+const marks = plot.querySelector(".map-marks");
+let range = null;
+let chosen = null;
+let drawn = "";
+let waiting = 0;
+
+const make = (name, attributes, text) => {
+  const node = document.createElementNS(NAMESPACE, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text !== undefined) node.textContent = text;
+  return node;
+};
+const toPlot = ([x, y]) => [
+  MARGIN + ((x - range[0]) / (range[2] - range[0])) * (SIDE - 2 * MARGIN),
+  MARGIN + ((range[3] - y) / (range[3] - range[1])) * (SIDE - 2 * MARGIN),
+];
+const toMap = ([x, y]) => [
+  range[0] + ((x - MARGIN) / (SIDE - 2 * MARGIN)) * (range[2] - range[0]),
+  range[3] - ((y - MARGIN) / (SIDE - 2 * MARGIN)) * (range[3] - range[1]),
+];
+
+const drawPhotos = (points) => {
+  const key = JSON.stringify(points);
+  if (key === drawn) return;
+  drawn = key;
+  range = points.range;
+  const dots = plot.querySelector(".map-dots");
+  dots.replaceChildren();
+  const names = plot.querySelector(".map-names");
+  names.replaceChildren();
+  points.groups.forEach((group, index) => {
+    for (const place of group.places) {
+      const [cx, cy] = toPlot(place);
+      dots.append(make("circle", { cx, cy, r: 4, class: "map-dot colour-" + index }));
+    }
+    const [x, y] = toPlot(group.middle);
+    names.append(make("text", { x, y, "text-anchor": "middle" }, group.name));
+  });
+};
+
+const drawMarks = (value) => {
+  marks.replaceChildren();
+  for (const mark of value.marks || []) {
+    const [x, y] = toPlot(mark.place);
+    marks.append(make("circle", { cx: x, cy: y, r: 8, class: "map-own" }));
+    marks.append(make("text", { x, y: y - 12, "text-anchor": "middle", class: "map-own-name" }, mark.name));
+  }
+  if (chosen) {
+    const [x, y] = toPlot(chosen);
+    marks.append(make("circle", { cx: x, cy: y, r: 10, class: "map-chosen" }));
+    marks.append(make("circle", { cx: x, cy: y, r: 2.5, class: "map-chosen-middle" }));
+  }
+};
+
+const show = () => {
+  const value = props.value || {};
+  element.querySelector(".map").hidden = !value.points;
+  if (!value.points) return;
+  drawPhotos(value.points);
+  if (!dragging) chosen = value.chosen || null;
+  drawMarks(value);
+};
+
+const choose = (place, settled) => {
+  chosen = [
+    Math.min(Math.max(place[0], range[0]), range[2]),
+    Math.min(Math.max(place[1], range[1]), range[3]),
+  ];
+  drawMarks(props.value || {});
+  // Not every pixel of a drag: the server is asked ten times a second at most.
+  clearTimeout(waiting);
+  const tell = () => {
+    lastTold = Date.now();
+    trigger(settled ? "change" : "input", { x: chosen[0], y: chosen[1] });
+  };
+  if (settled || Date.now() - lastTold > 100) tell();
+  else waiting = setTimeout(tell, 100);
+};
+let lastTold = 0;
+let dragging = false;
+const pointed = (event) => {
+  const box = plot.getBoundingClientRect();
+  return toMap([((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE]);
+};
+if (props.pickable) {
+  plot.addEventListener("pointerdown", (event) => {
+    dragging = true;
+    plot.setPointerCapture(event.pointerId);
+    choose(pointed(event), false);
+  });
+  plot.addEventListener("pointermove", (event) => dragging && choose(pointed(event), false));
+  plot.addEventListener("pointerup", (event) => {
+    if (!dragging) return;
+    dragging = false;
+    choose(pointed(event), true);
+  });
+  plot.addEventListener("pointercancel", () => (dragging = false));
+  plot.addEventListener("keydown", (event) => {
+    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+    const step = steps[event.key];
+    if (!step || !range) return;
+    event.preventDefault();
+    const from = chosen || [(range[0] + range[2]) / 2, (range[1] + range[3]) / 2];
+    const size = (event.shiftKey ? 0.1 : 0.03) * (range[2] - range[0]);
+    choose([from[0] + step[0] * size, from[1] + step[1] * size], true);
+  });
+}
+watch("value", show);
+show();

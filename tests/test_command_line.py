@@ -1,0 +1,106 @@
+"""The command `tergan`, called as a function."""
+
+import csv
+import json
+
+import pytest
+from PIL import Image
+
+from tergan_hf import command_line
+from tergan_hf.provenance import is_marked_synthetic
+
+from .conftest import EXAMPLES, ROOT
+from .test_video import write_clip
+
+
+SMILING, NEUTRAL = str(EXAMPLES / "london_099_happiness.jpg"), str(EXAMPLES / "london_014_neutral.jpg")
+
+
+@pytest.fixture
+def clip(tmp_path_factory):
+    """Four frames of a smiling face."""
+    frame = Image.open(SMILING).convert("RGB").resize((200, 200))
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", [frame] * 4)
+
+
+@pytest.fixture
+def tergan(monkeypatch, embedded_pipeline):
+    """Runs the command and gives its exit status; the model is loaded once."""
+    monkeypatch.setattr(command_line.TerGanPipeline, "from_pretrained", lambda *_: embedded_pipeline)
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            command_line.main([str(word) for word in words])
+        return ended.value.code
+
+    return run
+
+
+def test_transfer_and_edit(tergan, tmp_path):
+    assert tergan("transfer", SMILING, NEUTRAL, "-o", tmp_path / "c.png") == 0
+    assert tergan("edit", NEUTRAL, "surprise", "-o", tmp_path / "d.jpg", "--mark", "--intensity", 0.5) == 0
+    for name in ("c.png", "d.jpg"):
+        assert Image.open(tmp_path / name).size == (640, 640) and is_marked_synthetic(tmp_path / name)
+
+
+def test_folders_go_on_where_one_file_is_bad(tergan, tmp_path, capsys):
+    (tmp_path / "in" / "more").mkdir(parents=True)
+    face = Image.open(NEUTRAL).resize((200, 200))
+    for name in ("a.jpg", "a.png", "more/имя b.jpg"):
+        face.save(tmp_path / "in" / name)
+    (tmp_path / "in" / "bad.jpg").write_text("no picture")
+    assert tergan("edit", tmp_path / "in", "anger", "-o", tmp_path / "out", "-q") == 1
+    made = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
+    assert made == ["a.png", "a.png.png", "more/имя b.png"]
+    said = capsys.readouterr().err
+    assert "bad.jpg" in said and "1 of 4" in said
+
+
+def test_recognize_photos_and_clips(tergan, clip, tmp_path, capsys):
+    assert tergan("recognize", SMILING, clip, "-o", tmp_path / "a.csv", "-q") == 0
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert rows[0]["expression"] == "happiness" and float(rows[0]["happiness"]) > 0.5 and rows[0]["face"] == "0"
+    assert len(rows) == 5 and float(rows[-1]["time"]) == pytest.approx(0.3, abs=0.01)
+    assert rows[-1]["expression"] == "happiness"
+    assert tergan("recognize", SMILING, "-q", "--format", "json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer[0]["faces"][0]["expression"] == "happiness" and len(answer[0]["faces"][0]["box"]) == 4
+    assert tergan("recognize", SMILING) == 0
+    assert "face 0  happiness" in capsys.readouterr().out
+
+
+def test_a_clip_animates_a_photo(tergan, clip, tmp_path):
+    import av
+
+    Image.open(NEUTRAL).resize((200, 200)).save(tmp_path / "small.png")
+    assert tergan("transfer", clip, tmp_path / "small.png", "-o", tmp_path / "moving.mp4", "-q") == 0
+    with av.open(str(tmp_path / "moving.mp4")) as made:
+        assert made.metadata["comment"] == "Synthetic, made with TER-GAN"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("transfer", "gone.jpg", NEUTRAL, "-o", "c.png"), "there is no gone.jpg"),
+        (("edit", NEUTRAL, "bored", "-o", "c.png"), "'bored' is neither"),
+        (("edit", NEUTRAL, "anger", "-o", NEUTRAL), "over itself"),
+        (("edit", NEUTRAL, "anger", "-o", "c.mp4"), "does not fit"),
+        (("edit", NEUTRAL, "anger", "-o", "no/such/c.png"), "no such folder"),
+        (("edit", NEUTRAL, "anger", "-o", "c.gif"), r"\.png, \.jpg or \.webp"),
+        (("edit", NEUTRAL, "anger", "-o", "c.png", "--intensity", "nan"), "finite"),
+        (("recognize", NEUTRAL, "-o", "c.txt"), r"\.json or \.csv"),
+        (("recognize", str(ROOT / "configs")), "holds no file"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_a_line(tergan, tmp_path, monkeypatch, words, message):
+    import re
+
+    monkeypatch.chdir(tmp_path)
+    said = tergan(*words)
+    assert said.startswith("tergan: ") and re.search(message, said) and "\n" not in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_has_examples(tergan, capsys):
+    assert tergan("--help") == 0
+    assert "tergan transfer smiling.jpg me.jpg -o me_smiling.png" in capsys.readouterr().out
