@@ -198,11 +198,10 @@ class TerGanPipeline:
         found = self._detect(full_name("image", image), photo)
         framed = [self.cut_out(photo, similarity_framing(face.landmarks)) for face in found]
         embeddings = self._in_batches(self.model.encode_expression, self.pixel_values(framed))
+        names = self._name(embeddings, threshold)
         return [
             {"box": face.box.tolist(), "confidence": face.confidence, "scores": scores, "embedding": embedding}
-            for face, scores, embedding in zip(
-                found, self._name(embeddings, threshold), embeddings.float().cpu().numpy()
-            )
+            for face, scores, embedding in zip(found, names, embeddings.float().cpu().numpy())
         ]
 
     @torch.inference_mode()
@@ -349,10 +348,10 @@ class TerGanPipeline:
         def check(frames: int):
             cls._require_faces(clip, change.reader, frames)
 
-        steps = [change.read, change.draw] if finish is None else [change.read, lambda seen: finish(change.draw(seen))]
         frames = map_video(
-            clip, output, *steps, progress=progress, description=description, check=check, metadata=metadata
-        )
+            clip, output, change.read, change.draw, finish=finish, progress=progress, description=description,
+            check=check, metadata=metadata,
+        )  # fmt: skip
         return VideoReport(Path(output), frames, change.reader.frames_without_face)
 
     @staticmethod

@@ -48,6 +48,7 @@ def map_video(
     clip: str | Path,
     output: str | Path,
     *steps: Callable,
+    finish: Callable[[Image.Image], Image.Image] | None = None,
     progress: bool = True,
     description: str = "video",
     check: Callable[[int], None] | None = None,
@@ -62,6 +63,7 @@ def map_video(
         steps: the first gets (RGB image, seconds since the last frame), each further one the result of the one before;
             the last returns the RGB image to write, all of one size. Each has a thread to itself and sees the frames
             in their order, so a step may remember; several frames are under way at a time, one in each step.
+        finish: called with every result, in the caller's thread, for what is to be written instead.
         progress: show a bar.
         check: called with the number of frames at the end; if it raises, no file is left.
         metadata: for the file's head, by MP4's names (`comment`, `description`, …).
@@ -84,7 +86,7 @@ def map_video(
         raise FileNotFoundError(f"no such folder: {output.parent}")
     unfinished = output.with_name(f".{output.stem}.{os.getpid()}.mp4")
     try:
-        with _Steps(steps) as line:
+        with _Steps(steps, finish) as line:
             frames = _convert(clip, unfinished, line, progress, description, metadata or {})
         if check is not None:
             check(frames)
@@ -97,8 +99,8 @@ def map_video(
 class _Steps:
     """Frames on their way through the steps."""
 
-    def __init__(self, steps: Sequence[Callable]):
-        self.steps = steps
+    def __init__(self, steps: Sequence[Callable], finish: Callable | None):
+        self.steps, self.finish = steps, finish
         self._workers = [ThreadPoolExecutor(1) for _ in steps]
         self._under_way: deque = deque()
 
@@ -120,7 +122,8 @@ class _Steps:
         """Results with their times, in order; those of the last few frames only with `flush`."""
         while len(self._under_way) > (0 if flush else len(self.steps)):
             future, time = self._under_way.popleft()
-            yield future.result(), time
+            image = future.result()
+            yield image if self.finish is None else self.finish(image), time
 
 
 def read_frames(
