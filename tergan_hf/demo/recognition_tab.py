@@ -172,4 +172,4 @@ def write_timeline(timeline: list[dict], labels: list[str], name: str) -> str:
 
 
 def _said(message: str):
-    return f'<p class="view-message" role="status">{message}</p>', "", gr.skip()
+    return f'<p class="view-message" role="status">{message}</p>', "", {"marks": []}

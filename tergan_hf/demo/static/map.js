@@ -60,9 +60,11 @@ const drawMarks = (value) => {
 
 const show = () => {
   const value = props.value || {};
-  element.querySelector(".map").hidden = !value.points;
-  if (!value.points) return;
-  drawPhotos(value.points);
+  // Marks alone are for the map that is already drawn.
+  const known = value.points || (range && value.marks);
+  element.querySelector(".map").hidden = !known;
+  if (!known) return;
+  if (value.points) drawPhotos(value.points);
   if (!dragging) chosen = value.chosen || null;
   drawMarks(value);
 };
