@@ -207,8 +207,6 @@ def test_transfer_tab(page, couple, tmp_path):
     result.changes()
 
 
-# Ran into its time limit on a machine with hardly a core to spare, and has not been seen to pass since.
-@pytest.mark.xfail(reason="to be looked into", strict=False)
 def test_the_two_photos_are_swapped(page):
     result = Watched(page, "#transfer-result .compare-after")
     page.locator("#transfer-swap").click()
@@ -314,7 +312,6 @@ def test_bad_input_is_a_message(page, tmp_path):
     assert "Training data" in page.locator("#model-card").inner_text()
 
 
-@pytest.mark.xfail(reason="to be looked into", strict=False)
 def test_a_model_that_is_not_there_is_a_message(page):
     tab(page, "About")
     page.locator("#model input").fill("nobody/nothing")

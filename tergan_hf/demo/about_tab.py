@@ -49,7 +49,7 @@ def build():
 
 def model_card() -> str:
     """The card of the weights in this repository, without its front matter; empty where there is none."""
-    path = ROOT / "model_card.md"
+    path = ROOT / "weights" / "ter-gan" / "README.md"
     if not path.is_file():
         return ""
     text = path.read_text(encoding="utf-8")
