@@ -9,7 +9,7 @@ from tergan_hf.modeling_tergan import TerGanEncoder
 from tergan_hf.training import losses
 from tergan_hf.training.arguments import OptimizerArguments
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
-from tergan_hf.training.loop import adam
+from tergan_hf.training.optimizers import build_optimizer
 from tergan_hf.training.stage1 import EncoderClassifier
 from tergan_hf.training.stage2 import AdversarialSteps, GeneratorObjective, PairBatch
 
@@ -46,7 +46,7 @@ def training(request):
     config = getattr(TerGanConfig, preset)(**TINY, **changes)
     objective, discriminator = make_objective(config), Discriminator(config)
     objective.train()
-    optimizers = [adam(module, OptimizerArguments()) for module in (objective, discriminator)]
+    optimizers = [build_optimizer(module, OptimizerArguments()) for module in (objective, discriminator)]
     steps = AdversarialSteps(Accelerator(cpu=True), objective, discriminator, discriminator, optimizers)
     return config, objective, discriminator, steps
 
