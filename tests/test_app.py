@@ -314,8 +314,7 @@ def test_bad_input_is_a_message(page, tmp_path):
 
 def test_a_model_that_is_not_there_is_a_message(page):
     tab(page, "About")
-    page.locator("#model input").fill("nobody/nothing")
-    page.locator("#model input").press("Enter")
+    page.locator("#model").locator("input, textarea").fill("nobody/nothing")
     page.locator("#model-load").click()
     page.get_by_text("The model nobody/nothing cannot be reached").first.wait_for()
 

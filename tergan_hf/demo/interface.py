@@ -58,9 +58,10 @@ def build_demo(pipe: TerGanPipeline, model: str = "ter-gan") -> gr.Blocks:
                     tab.build(models, chosen)
             with gr.Tab("About", id="about"):
                 with gr.Row():
-                    name = gr.Dropdown(
-                        models.names, value=models.own, allow_custom_value=True, label="Model",
-                        info="One of these, or the id of any TER-GAN on the Hub: owner/name", elem_id="model",
+                    offered = f"{', '.join(models.names)}, or " if len(models.names) > 1 else ""
+                    name = gr.Textbox(
+                        models.own, label="Model", max_lines=1, elem_id="model",
+                        info=f"{offered}the id of any TER-GAN on the Hub: owner/name",
                     )  # fmt: skip
                     loading = gr.Button("Use this model", elem_id="model-load")
                 loaded = gr.Markdown(elem_id="model-loaded")

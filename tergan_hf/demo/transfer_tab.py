@@ -197,7 +197,7 @@ def build(models: Models, chosen: gr.State):
     draws(source_faces.select(picked_source, [chosen, wish], opened_source, **quiet))
     draws(target_faces.select(picked_target, [chosen, subject], opened_target, **quiet), with_row=True)
     row.select(picked_example, None, source, **quiet)
-    swap.click(lambda one, other: (other, one), [source, target], [target, source], **quiet)
+    swap.click(lambda one, other: (one, other), [source, target], [target, source], **quiet)
     intensity.input(speaking_to_visitors(redraw, told), drawing, result, **LIVE)
     download.mark.change(speaking_to_visitors(redraw, told), drawing, result, **quiet)
     download.connect(speaking_to_visitors(make_file), [chosen, wish, subject, intensity])
