@@ -8,7 +8,7 @@ import argparse
 import json
 import logging
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -184,31 +184,23 @@ def training_photos(weights: str | Path, data_root: str | Path) -> "dict[str, tu
     Raises:
         FileNotFoundError: there is no record, or none of the sets.
     """
-    import yaml
+    from .data.loading import load_photos, source_path
+    from .evaluation.held_out import is_kept_out, read_record, recorded_sources
 
-    from .data.loading import DataSource, load_photos
-    from .data.splits import row_groups
-
-    record = Path(weights) / "training.yaml"
-    if not record.is_file():
-        raise FileNotFoundError(f"{record} is missing: without it nobody knows which photos were trained on")
-    arguments = yaml.safe_load(record.read_text(encoding="utf-8"))
-    names = {item.name for item in fields(DataSource)}
+    record = read_record(weights)
     found = {}
-    for values in arguments["sources"]:
-        source = DataSource(**{key: value for key, value in values.items() if key in names})
+    for name, source in recorded_sources(record).items():
         try:
-            photos = load_photos(str(Path(data_root) / source.path), source.split, **source.extra)
+            photos = load_photos(source_path(source.path, data_root), source.split, **source.extra)
         except FileNotFoundError:
             logger.warning("%s is not in %s; it is left out of the map", source.path, data_root)
             continue
-        kept_out = set(arguments["kept_out"].get(source.name) or ())
+        kept_out = record["kept_out"].get(name)
         if kept_out:
-            groups = row_groups(photos, source.group_column, source.group_separator)
-            photos = photos.select([row for row, names_of in enumerate(groups) if not names_of & kept_out])
-        found[source.name] = photos, source.align
+            photos = photos.select(np.flatnonzero(~is_kept_out(photos, source, kept_out)))
+        found[name] = photos, source.align
     if not found:
-        raise FileNotFoundError(f"none of the sets named in {record} is in {data_root}")
+        raise FileNotFoundError(f"none of the sets named in {weights}/training.yaml is in {data_root}")
     return found
 
 

@@ -108,19 +108,12 @@ def _eval_results(record: dict, report: dict) -> list[EvalResult]:
             add("image-classification", "accuracy", title, folds["rows"]["f(e)"]["mean"])
         if transfer := measured.get("transfer"):
             row = transfer["rows"]["TER-GAN"]
-            for key, title in (
-                ("gain", "expression gain"),
-                ("psnr", "PSNR, dB"),
-                ("to_target", "SFace to the target"),
-            ):
+            for key, title in TRANSFER_RESULTS.items():
                 if row.get(key) is not None:
                     add("image-to-image", key, title, row[key])
         if editing := measured.get("editing"):
             row = editing["systems"]["TER-GAN"]["all"]
-            for key, title in (
-                ("cosine", "SFace to the photo before the edit"),
-                ("judged", "edits read as the label"),
-            ):
+            for key, title in EDITING_RESULTS.items():
                 if key in row:
                     add("image-to-image", key, title, row[key])
     return results

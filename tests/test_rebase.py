@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tergan_hf import TerGanConfig, TerGanModel
-from tergan_hf.training import rebase
+from tergan_hf.training import finalize, rebase
 from tergan_hf.training.rebase import rebase_decoder
 from tergan_hf.training.stage1 import EncoderClassifier
 
@@ -30,10 +30,10 @@ def test_a_linearly_changed_expression_encoder_changes_no_picture(monkeypatch):
     crops = torch.rand(200, 3, 64, 64) * 2 - 1
     crops += torch.randn(200, 3, 4, 4).repeat_interleave(16, 2).repeat_interleave(16, 3)
     monkeypatch.setattr(rebase, "choose_rows", lambda chips, most: range(len(crops)))
-    monkeypatch.setattr(rebase, "aligned_crops", lambda chips, rows, size, device: crops[rows.start : rows.stop])
+    monkeypatch.setattr(finalize, "aligned_crops", lambda chips, rows, size, device: crops[rows.start : rows.stop])
 
     class Photos:
-        has_identities = True
+        name, has_identities = "photos", True
 
     source, target = crops[:2], crops[2:4]
     wanted = model.encode_expression(source)

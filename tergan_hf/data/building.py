@@ -77,10 +77,10 @@ def list_source(root: Path, files: list[Path]) -> list[str]:
     return [f"{path.relative_to(root).as_posix()} {path.stat().st_size}" for path in files]
 
 
-def in_shards(split: str, entries: list, size: int) -> list[Shard]:
-    """Entries, a row each, in shards of `size`."""
+def in_shards(split: str, entries: list, size: int, shared: object) -> list[Shard]:
+    """Entries, a row each, in shards of `size`; a shard's job is its entries and what they share."""
     parts = [entries[start : start + size] for start in range(0, len(entries), size)]
-    return [Shard(split, part, len(part)) for part in parts]
+    return [Shard(split, (part, shared), len(part)) for part in parts]
 
 
 def build_set(plan: Plan, output: str | Path, processes: int = 1) -> dict[str, int]:

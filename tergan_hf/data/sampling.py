@@ -15,8 +15,7 @@ from torch.utils.data import Dataset
 from ..face_alignment_tergan import compose_framings, invert_framing, whole_image_framing
 from .decoded import DecodedColumn
 from .loading import NO_IDENTITY, NO_RECIPE
-from .pairs import PairSampler
-from .pairs import rows_by_value as _rows_by_value
+from .pairs import PairSampler, rows_by_value
 
 
 CACHE_BYTES = 3 * 2**30  # of decoded chips that a set keeps in memory
@@ -206,7 +205,7 @@ class BalancedPhotos(_DrawnDataset):
         shares = class_shares(keys, [chips.weight for chips in sets], class_balance)
         self.shares = shares.ravel().cumsum()
         self.classes = shares.shape[1]
-        self.rows = [_rows_by_value(column) for column in keys]
+        self.rows = [rows_by_value(column) for column in keys]
 
     def __getitem__(self, index: int) -> dict:
         random = self.random(index)

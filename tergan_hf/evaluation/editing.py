@@ -42,7 +42,7 @@ def measure_editing(
         for label in labels:
             read = judges.of_pair(photo, photo, label)
             for name, pipe in systems.items():
-                found[name][label].append(read(_or_else(photo, pipe.edit, photo, label)))
+                found[name][label].append(read(or_else(photo, pipe.edit, photo, label)))
             if label in own:
                 real.setdefault(label, []).append(read(own[label]))
     expressive = [label for label in labels if label != NEUTRAL]
@@ -79,7 +79,7 @@ def measure_strangers(
         source, target = people[other][label], people[name][NEUTRAL]
         read = judges.of_pair(source, target, label)
         for system, pipe in systems.items():
-            said[system].append(read(_or_else(target, pipe.transfer, source, target)))
+            said[system].append(read(or_else(target, pipe.transfer, source, target)))
         said["real"].append(read(people[name][label]))
     return {
         system: {key: _mean(rows, key) for key in ("judged", "to_target", "to_source")}
@@ -105,12 +105,12 @@ def own_expression_gain(pipe: TerGanPipeline, people: dict[str, dict[str, Image.
     return float(np.mean(gains))
 
 
-def _or_else(photo: Image.Image, use, *arguments) -> Image.Image:
-    """A use's result; where no face is found, the photo left alone."""
+def or_else(otherwise: Image.Image | None, use, *arguments) -> Image.Image | None:
+    """A use's result; where no face is found, `otherwise`."""
     try:
         return use(*arguments)
     except NoFaceFoundError:
-        return photo
+        return otherwise
 
 
 def _summary(said: list[dict[str, float]]) -> dict[str, float]:

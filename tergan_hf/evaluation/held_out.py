@@ -1,6 +1,7 @@
 """The photos a model was not trained on, by the `training.yaml` saved beside its weights."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -53,6 +54,21 @@ def read_record(weights: str | Path) -> dict:
     return yaml.safe_load(record.read_text())
 
 
+def recorded_sources(record: dict) -> dict[str, DataSource]:
+    """name → source, of a run's record."""
+    known = {item.name for item in fields(DataSource)}
+    return {
+        values["name"]: DataSource(**{key: value for key, value in values.items() if key in known})
+        for values in record["sources"]
+    }
+
+
+def is_kept_out(photos: Dataset, source: DataSource, kept_out: Iterable[str]) -> np.ndarray:
+    """(N,) bool: one of the photo's groups was kept out of training."""
+    groups = row_groups(photos, source.group_column, source.group_separator)
+    return np.array([not own.isdisjoint(kept_out) for own in groups], dtype=bool)
+
+
 def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] | None = None) -> list[HeldOutSet]:
     """
     The other side of the run's split.
@@ -72,11 +88,7 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
         ValueError: a source asked for kept nobody out; none of the run's sets is there.
     """
     record = read_record(weights)
-    known = {item.name for item in fields(DataSource)}
-    sources = {
-        values["name"]: DataSource(**{key: value for key, value in values.items() if key in known})
-        for values in record["sources"]
-    }
+    sources = recorded_sources(record)
     found = []
     for name in names or sources:
         if name not in sources:
@@ -140,8 +152,7 @@ def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:
 
 def _split_again(source: DataSource, data_root, kept_out: list[str]) -> HeldOutSet:
     photos = load_photos(source_path(source.path, data_root), source.split, **source.extra)
-    groups = row_groups(photos, source.group_column, source.group_separator)
-    outside = np.array([bool(own & set(kept_out)) for own in groups])
+    outside = is_kept_out(photos, source, kept_out)
     if not outside.any():
         raise ValueError(f"{source.name}: none of the groups kept out of training is in {source.path}")
     held_out, seen = (photos.select(np.flatnonzero(side)) for side in (outside, ~outside))

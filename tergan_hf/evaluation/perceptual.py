@@ -31,8 +31,8 @@ class PerceptualMetrics:
     def _load(self, name: str, load):
         try:
             return load().to(self.device)
-        except ImportError as error:
-            self.unavailable[name] = f"{INSTALL} ({error})"
+        except ImportError:  # its message names this machine's folders
+            self.unavailable[name] = INSTALL
         except (OSError, RuntimeError) as error:
             self.unavailable[name] = f"its network's weights cannot be reached ({error})"
         return None

@@ -7,10 +7,9 @@ import numpy as np
 
 from ..data.framing import decode
 from ..face_alignment_tergan import crop_face, similarity_framing, zoom_out
-from ..face_detection_tergan import NoFaceFoundError
 from ..pipeline_tergan import TerGanPipeline
 from .contact_sheet import save_contact_sheet
-from .editing import NEUTRAL
+from .editing import NEUTRAL, or_else
 from .transfer import INTENSITIES, Pair, load_pairs, transfer_or_target
 
 
@@ -49,7 +48,7 @@ def draw_edits_by_example(pipe: TerGanPipeline, photos, detect: bool, path: Path
 def draw_edits(pipe: TerGanPipeline, people: dict, path: Path):
     """Fig. 4 for photos: each person's neutral photo, and every label."""
     rows = [
-        [own[NEUTRAL], *(_result(pipe.edit, own[NEUTRAL], label) for label in pipe.labels)]
+        [own[NEUTRAL], *(or_else(None, pipe.edit, own[NEUTRAL], label) for label in pipe.labels)]
         for own in list(people.values())[:SHOWN_PEOPLE]
     ]
     save_contact_sheet(_about_the_face(pipe, rows), path, ["photo", *pipe.labels], side=200)
@@ -60,7 +59,7 @@ def draw_strangers(pipe: TerGanPipeline, people: dict, label: str, path: Path):
     having = [own for own in people.values() if label in own][: 2 * SHOWN_PEOPLE]
     triples = []
     for own, other in zip(having, having[1:] + having[:1]):
-        made = _result(pipe.transfer, other[label], own[NEUTRAL])
+        made = or_else(None, pipe.transfer, other[label], own[NEUTRAL])
         triples.append(_about_the_face(pipe, [[other[label]], [own[NEUTRAL], made]]))
     cells = [[source[0], *shown] for source, shown in triples]
     if cells:
@@ -74,7 +73,7 @@ def draw_intensities(pipe: TerGanPipeline, people: dict, path: Path, wanted=("ha
     rows, captions = [], []
     for own in list(people.values())[:3]:
         for label in labels:
-            rows.append([_result(pipe.edit, own[NEUTRAL], label, alpha) for alpha in (*INTENSITIES, 1.5)])
+            rows.append([or_else(None, pipe.edit, own[NEUTRAL], label, alpha) for alpha in (*INTENSITIES, 1.5)])
             captions.append([f"{label}, intensity {alpha:g}" for alpha in (*INTENSITIES, 1.5)])
     if rows:
         save_contact_sheet(_about_the_face(pipe, rows), path, captions=captions, side=200)
@@ -93,13 +92,6 @@ def draw_misses(photos, missed: list[tuple[int, str]], path: Path, most: int = 4
     lines = [shown[at : at + columns] for at in range(0, len(shown), columns)]
     rows, captions = ([[cell[part] for cell in line] for line in lines] for part in range(2))
     save_contact_sheet(rows, path, captions=captions, side=150)
-
-
-def _result(use, *arguments):
-    try:
-        return use(*arguments)
-    except NoFaceFoundError:
-        return None
 
 
 def _about_the_face(pipe: TerGanPipeline, rows: list[list]) -> list[list]:

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from ..data.sampling import Chips, class_shares
 from ..image_processing_tergan import TerGanImageProcessor
-from ..modeling_tergan import TerGanModel
+from ..modeling_tergan import TerGanEncoder, TerGanModel
 from .arguments import TrainingArguments
 from .monitoring import aligned_crops
 
@@ -30,15 +30,20 @@ def choose_rows(chips: Chips, most: int = MOST_PHOTOS) -> np.ndarray:
 
 
 @torch.no_grad()
-def embed_expressions(model: TerGanModel, chips: Chips, rows: np.ndarray, batch_size: int = 256) -> torch.Tensor:
-    """f(e) of some photos of a set and of their mirror images, (2 · rows, expression_embedding_size)."""
+def embed_expressions(
+    encoder: TerGanEncoder, chips: Chips, rows: np.ndarray, mirrored: bool = False, batch_size: int = 256
+) -> torch.Tensor:
+    """f(e) of some photos of a set, (rows, expression_embedding_size); with `mirrored` each photo's is followed by its
+    mirror image's. The encoder is put into evaluation mode."""
+    encoder.eval()
+    device = encoder.embedding.weight.device
     embeddings = []
-    size = model.config.expression_image_size
     for start in tqdm(
         range(0, len(rows), batch_size), desc=f"f(e) of {chips.name}", dynamic_ncols=True, mininterval=5
     ):
-        crops = aligned_crops(chips, rows[start : start + batch_size], size, model.device)
-        embeddings.append(torch.stack([model.encode_expression(crops), model.encode_expression(crops.flip(3))], dim=1))
+        crops = aligned_crops(chips, rows[start : start + batch_size], encoder.image_size, device)
+        views = [crops, crops.flip(3)] if mirrored else [crops]
+        embeddings.append(torch.stack([encoder(view) for view in views], dim=1))
     return torch.cat(embeddings).flatten(0, 1).float()
 
 
@@ -111,7 +116,8 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, weights: torch.T
 def calibrate(model: TerGanModel, sets: list[Chips]):
     """Divide the classifier by the temperature that fits kept-out photos, every set by its weight."""
     rows = [choose_rows(chips) for chips in sets]
-    logits = [model.classify(embed_expressions(model, chips, chosen)[::2]) for chips, chosen in zip(sets, rows)]
+    encoder = model.expression_encoder
+    logits = [model.classify(embed_expressions(encoder, chips, chosen)) for chips, chosen in zip(sets, rows)]
     labels = [torch.from_numpy(chips.expressions[chosen]) for chips, chosen in zip(sets, rows)]
     weights = [torch.full((len(own),), chips.weight / len(own)) for chips, own in zip(sets, labels)]
     weights = torch.cat(weights) / sum(chips.weight for chips in sets)
@@ -130,7 +136,9 @@ def finalize(
     model.eval()
     num_labels = model.config.num_labels
     rows = [choose_rows(chips) for chips in sets]
-    embeddings = [embed_expressions(model, chips, chosen) for chips, chosen in zip(sets, rows)]
+    embeddings = [
+        embed_expressions(model.expression_encoder, chips, chosen, mirrored=True) for chips, chosen in zip(sets, rows)
+    ]
     labels = [
         torch.from_numpy(chips.expressions[chosen]).repeat_interleave(2).to(model.device)
         for chips, chosen in zip(sets, rows)

@@ -7,15 +7,13 @@ from torch import nn
 
 from ..data.sampling import Chips
 from ..modeling_tergan import TerGanEncoder, TerGanModel
-from .finalize import choose_rows
-from .monitoring import aligned_crops
+from .finalize import choose_rows, embed_expressions
 from .stage1 import EncoderClassifier
 
 
 logger = logging.getLogger(__name__)
 
 PHOTOS = 3000  # of a set; the fit has some hundred numbers to find
-BATCH_SIZE = 256
 
 
 @torch.no_grad()
@@ -39,8 +37,8 @@ def rebase_decoder(model: TerGanModel, former: TerGanEncoder, new: EncoderClassi
     former_embeddings, new_embeddings = [], []
     for chips in (chips for chips in sets if chips.has_identities):
         rows = choose_rows(chips, PHOTOS)
-        former_embeddings.append(_embed(former, chips, rows))
-        new_embeddings.append(_embed(new.encoder, chips, rows))
+        former_embeddings.append(embed_expressions(former, chips, rows).cpu())
+        new_embeddings.append(embed_expressions(new.encoder, chips, rows).cpu())
     before, after = torch.cat(former_embeddings), torch.cat(new_embeddings)
 
     scale = float((before.var(0).sum() / after.var(0).sum()).sqrt())
@@ -71,13 +69,3 @@ def _rebase_layer(layer: nn.Linear, matrix: torch.Tensor, shift: torch.Tensor):
     wanted, own, identity = layer.weight.split([size, size, layer.in_features - 2 * size], dim=1)
     layer.bias.add_((wanted + own) @ shift)
     layer.weight.copy_(torch.cat([wanted @ matrix, own @ matrix, identity], dim=1))
-
-
-def _embed(encoder: TerGanEncoder, chips: Chips, rows) -> torch.Tensor:
-    encoder = encoder.eval()
-    device = encoder.embedding.weight.device
-    found = [
-        encoder(aligned_crops(chips, rows[start : start + BATCH_SIZE], encoder.image_size, device))
-        for start in range(0, len(rows), BATCH_SIZE)
-    ]
-    return torch.cat(found).float().cpu()

@@ -141,11 +141,8 @@ def pretrain_encoder(
         }
 
     length = dataset_length(accelerator, settings)
-    if label == "expression":
-        kind = {"balance": "expressions", "class_balance": arguments.class_balance}
-    else:
-        kind = {"balance": "identities"}
-    dataset = BalancedPhotos(sets, length, chip_size(size), seed=arguments.seed, **kind)
+    balance, evenly = ("expressions", arguments.class_balance) if label == "expression" else ("identities", 1.0)
+    dataset = BalancedPhotos(sets, length, chip_size(size), arguments.seed, balance, class_balance=evenly)
     loop.run(dataset, train_step, evaluate if label == "expression" else None)
     if settings.ema_decay and settings.steps:
         classifier.load_state_dict(loop.average.module.state_dict())

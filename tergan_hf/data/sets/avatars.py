@@ -6,7 +6,7 @@ from pathlib import Path
 from ..building import BuildError, Plan
 from ..dataset_card import SetDescription
 from ..framing import CHIP_MARGIN
-from .photographs import PAPER_CROP, PAPER_SIZE
+from .photographs import PAPER_CROP, PAPER_MARGIN, PAPER_SIZE
 
 
 DESCRIPTION = SetDescription(
@@ -57,6 +57,6 @@ def plan(source: Path, options: dict) -> Plan:
     except ImportError as error:
         raise BuildError(f'rendering needs the package {error.name}: pip install -e ".[render]"') from error
     if options.pop("paper"):
-        options |= {"aligned": True, "size": PAPER_SIZE, "margin": PAPER_SIZE / PAPER_CROP}
+        options |= {"aligned": True, "size": PAPER_SIZE, "margin": PAPER_MARGIN}
     options["exclude"] = tuple(options["exclude"])
     return plan_avatars(source, AvatarSettings(**options), DESCRIPTION)

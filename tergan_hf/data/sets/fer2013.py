@@ -8,10 +8,9 @@ import numpy as np
 from datasets import Features, Image, Value
 from PIL import Image as PILImage
 
-from ...image_reading_tergan import ImageInputError, read_image
 from ..building import BuildError, Plan, in_shards, list_source
 from ..dataset_card import SetDescription
-from .photographs import encode, known_expression, photo_files
+from .photographs import encode, known_expression, photo_files, read_source
 
 
 DESCRIPTION = SetDescription(
@@ -62,8 +61,8 @@ def plan(source: Path, options: dict) -> Plan:
     shards, missing = [], []
     for split, listed in entries.items():
         order = np.random.default_rng(seed).permutation(len(listed))
-        listed = [(*listed[number], size) for number in order]
-        shards += in_shards(split, listed, ROWS_PER_SHARD)
+        listed = [listed[number] for number in order]
+        shards += in_shards(split, listed, ROWS_PER_SHARD, size)
         full = FULL_SIZES[split] + (FULL_SIZES["validation"] if make_rows is rows_of_files and split == "test" else 0)
         if len(listed) < full:
             missing.append(f"{split}: {full - len(listed)} of {full} photos")
@@ -79,25 +78,20 @@ def plan(source: Path, options: dict) -> Plan:
     )
 
 
-def rows_of_pixels(job: list[tuple[str, str, str, int]]) -> list[dict]:
+def rows_of_pixels(job: tuple[list[tuple[str, str, str]], int]) -> list[dict]:
     """From the table's rows of numbers."""
+    listed, size = job
     rows = []
-    for pixels, name, expression, size in job:
+    for pixels, name, expression in listed:
         values = np.array(pixels.split(), np.uint8).reshape(SIDE, SIDE)
         rows.append(_row(PILImage.fromarray(values), name, expression, size))
     return rows
 
 
-def rows_of_files(job: list[tuple[Path, str, str, int]]) -> list[dict]:
+def rows_of_files(job: tuple[list[tuple[Path, str, str]], int]) -> list[dict]:
     """From image files."""
-    rows = []
-    for path, name, expression, size in job:
-        try:
-            image = read_image(path, "source").convert("L")
-        except ImageInputError as error:
-            raise BuildError(f"{error}: expected a photo there; copy the source again, then go on") from error
-        rows.append(_row(image, name, expression, size))
-    return rows
+    listed, size = job
+    return [_row(read_source(path).convert("L"), name, expression, size) for path, name, expression in listed]
 
 
 def _row(image: PILImage.Image, name: str, expression: str, size: int) -> dict:

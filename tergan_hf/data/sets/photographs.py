@@ -14,7 +14,7 @@ from ...configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from ...face_alignment_tergan import crop_face, similarity_framing, zoom_out
 from ...face_detection_tergan import FaceDetector
 from ...image_reading_tergan import ImageInputError, read_image
-from ..building import BuildError, Plan, Shard, list_source
+from ..building import BuildError, Plan, in_shards, list_source
 from ..dataset_card import SetDescription
 from ..framing import CHIP_MARGIN, chip_size
 
@@ -23,6 +23,7 @@ ROWS_PER_SHARD = 300
 JPEG_QUALITY = 95
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 PAPER_SIZE, PAPER_CROP = 85, 75  # section 4.1: five 75-pixel crops of an aligned face of 85 pixels
+PAPER_MARGIN = PAPER_SIZE / PAPER_CROP
 OTHER_NAMES = {
     "angry": "anger", "disgusted": "disgust", "fearful": "fear", "afraid": "fear", "happy": "happiness",
     "smiling": "happiness", "sad": "sadness", "surprised": "surprise",
@@ -79,7 +80,7 @@ def cropping_of(options: dict) -> Cropping:
     """Take the options of `add_cropping_options` out of all options."""
     size, margin, paper, whole = (options.pop(name) for name in ("size", "margin", "paper", "whole"))
     if paper:
-        size, margin = PAPER_SIZE, PAPER_SIZE / PAPER_CROP
+        size, margin = PAPER_SIZE, PAPER_MARGIN
     return Cropping(size, margin, not whole)
 
 
@@ -87,7 +88,7 @@ def cropping_settings(cropping: Cropping) -> dict:
     """The options that give this cropping."""
     if not cropping.align:
         return {"whole": True}
-    if cropping == Cropping(PAPER_SIZE, PAPER_SIZE / PAPER_CROP):
+    if cropping == Cropping(PAPER_SIZE, PAPER_MARGIN):
         return {"paper": True}
     return {name: value for name, value in asdict(cropping).items() if name != "align"}
 
@@ -108,11 +109,10 @@ def plan_photos(
     missing: list[str], split: str = "train", **extra: str,
 ) -> Plan:  # fmt: skip
     """The plan for photos that are found and cut."""
-    parts = [entries[start : start + ROWS_PER_SHARD] for start in range(0, len(entries), ROWS_PER_SHARD)]
     return Plan(
         description=description,
         features=photo_features(cropping, **extra),
-        shards=[Shard(split, (part, cropping), len(part)) for part in parts],
+        shards=in_shards(split, entries, ROWS_PER_SHARD, cropping),
         make_rows=crop_photos,
         settings={**settings, **cropping_settings(cropping)},
         source=list_source(root, [entry.path for entry in entries]),
@@ -131,10 +131,7 @@ def crop_photos(job: tuple[list[PhotoEntry], Cropping]) -> list[dict]:
     entries, cropping = job
     rows = []
     for entry in entries:
-        try:
-            image = read_image(entry.path, "source")
-        except (ImageInputError, FileNotFoundError) as error:
-            raise BuildError(f"{error}: expected a photo there; copy the source again, then go on") from error
+        image = read_source(entry.path)
         row = {
             "file_name": entry.file_name, "identity": entry.identity, "expression": entry.expression, **entry.extra,
         }  # fmt: skip
@@ -143,6 +140,18 @@ def crop_photos(job: tuple[list[PhotoEntry], Cropping]) -> list[dict]:
         elif faces := _detector().detect(image):
             rows.append({**row, **align_face(image, faces[0].landmarks, cropping)})
     return rows
+
+
+def read_source(path: Path) -> PILImage.Image:
+    """A source's photo, upright RGB.
+
+    Raises:
+        BuildError: there is no readable image; the message names it.
+    """
+    try:
+        return read_image(path, "source")
+    except (ImageInputError, FileNotFoundError) as error:
+        raise BuildError(f"{error}: expected a photo there; copy the source again, then go on") from error
 
 
 def align_face(image: PILImage.Image, landmarks: np.ndarray, cropping: Cropping) -> dict:
