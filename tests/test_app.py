@@ -50,9 +50,11 @@ def url(tmp_path_factory):
             except OSError:
                 time.sleep(0.5)
         yield address
-    finally:
         app.terminate()
         app.wait(20)
+        assert not any(path.is_file() for path in files.rglob("*")), "visitors' files outlived the app"
+    finally:
+        app.kill()
 
 
 @pytest.fixture(scope="module")
@@ -220,10 +222,13 @@ def test_editing_tab(page, tmp_path):
     page.locator("#edit-strip button", has_text="1.5").click()
     result.changes()
     assert page.locator("#edit-intensity input[type=number]").input_value() == "1.5"
-    page.wait_for_timeout(2000)  # a person's pause: the step is noted when the strip is drawn
     page.locator("#edit-undo").click()
     result.changes()
     page.wait_for_function("document.querySelector('#edit-intensity input[type=number]').value === '1'")
+    page.locator("#edit-strip button[aria-pressed=true]", has_text=re.compile("^1$")).wait_for()
+    slide(page, "edit-intensity", "Home")
+    page.locator("#edit-strip button[aria-pressed=true]", has_text="−1").wait_for()
+    result.changes()
     plot = page.locator("#edit-map svg")
     box = plot.bounding_box()
     page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
@@ -310,6 +315,9 @@ def test_bad_input_is_a_message(page, tmp_path):
     page.get_by_text("Please add the photo to change first").first.wait_for()
     tab(page, "About")
     assert "Training data" in page.locator("#model-card").inner_text()
+    page.locator("#model textarea, #model input").fill("nobody/nothing")
+    page.locator("#model-load").click()
+    page.get_by_text("The model nobody/nothing cannot be reached").first.wait_for()
 
 
 def test_on_a_phone_in_the_dark(visit):

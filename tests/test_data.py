@@ -159,6 +159,13 @@ def test_balanced_photos_draw_every_expression_equally_often():
     ]
 
 
+def test_a_set_may_say_which_photos_are_clear(tmp_path):
+    photos = load_photos(str(repeatable_people(tmp_path / "avatars.parquet", people=1)))
+    photos = photos.add_column("intensity", [1.0, 0.5, 0.9, 1.0]).add_column("mixed_with", ["", "", "fear", ""])
+    sets, _ = label_chips({"avatars": frame_photos(photos, 32, align=False)}, EXPRESSIONS)
+    assert sets[0].clear.tolist() == [True, False, False, True]
+
+
 def test_ground_truth_is_the_targets_person_with_the_sources_recipe(repeatable):
     sets, identities = repeatable
     chips = sets[0]

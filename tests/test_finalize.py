@@ -23,13 +23,16 @@ def test_classifier_listens_to_the_weights():
         assert (features @ weight.T + bias).argmax(1)[0] == best
 
 
-def test_prototypes_are_means_over_the_surest_quarter():
-    embeddings = torch.arange(8.0)[:, None].repeat(1, 2)
-    labels = torch.tensor([0, 0, 0, 0, 0, 0, 0, 0])
-    logits = torch.stack([embeddings[:, 0], torch.zeros(8), torch.zeros(8)], dim=1)
-    found = prototypes(embeddings, labels, logits, 3)
+def test_prototypes_are_means_over_clear_photos_or_else_over_the_surest_quarter():
+    embeddings = torch.arange(8.0)[:, None].repeat(2, 2)
+    labels = torch.tensor([0] * 8 + [1] * 8)
+    logits = torch.stack([embeddings[:, 0], torch.zeros(16), torch.zeros(16)], dim=1)
+    clear = torch.zeros(16, dtype=torch.bool)
+    clear[[8, 10]] = True
+    found = prototypes(embeddings, labels, logits, clear, 3)
     assert found[0].tolist() == [6.5, 6.5]
-    assert found[1:].abs().sum() == 0
+    assert found[1].tolist() == [1.0, 1.0]
+    assert found[2].abs().sum() == 0
 
 
 def test_weights_balance_classes_first_and_sets_within_them():

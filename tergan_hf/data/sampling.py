@@ -19,6 +19,7 @@ from .pairs import PairSampler, rows_by_value
 
 
 CACHE_BYTES = 3 * 2**30  # of decoded chips that a set keeps in memory
+CLEAR_INTENSITY = 0.85  # from here on an expression is shown clearly
 MOTION_SIZE = 64  # side of a motion map
 TO_UNIT = np.array([[0.5, 0, 0.5], [0, 0.5, 0.5]])  # [-1, 1] → [0, 1]
 FROM_UNIT = np.array([[2.0, 0, -1], [0, 2, -1]])
@@ -38,6 +39,7 @@ class Chips:
         framings: (N, 2, 3) photo pixels → unit square of the crop.
         photo_sizes: (N, 2) width and height of the photos the framings belong to; `None` where there is no motion.
         activations: (N, K) how far each muscle of the face is activated, `None` where the set does not say.
+        clear: (N,) which photos show their expression alone and (nearly) in full, `None` where the set does not say.
         weight: how often stage 1 draws from it; pair_weight: how often stage 2 draws a target from it.
     """
 
@@ -50,6 +52,7 @@ class Chips:
     framings: np.ndarray
     photo_sizes: np.ndarray | None = None
     activations: np.ndarray | None = None
+    clear: np.ndarray | None = None
     weight: float = 1.0
     pair_weight: float = 1.0
     _decoded: dict[str, DecodedColumn] = field(default_factory=dict, repr=False)
@@ -133,11 +136,20 @@ def label_chips(
                 framings=np.array(photos.with_format("numpy")["framing"][:]),
                 photo_sizes=np.array(photos["photo_size"]) if "photo_size" in photos.column_names else None,
                 activations=activations,
+                clear=_clear(photos, labels),
                 weight=weight,
                 pair_weight=pair_weight,
             )
         )
     return sets, list(identities)
+
+
+def _clear(photos: PhotoDataset, labels: list[str]) -> np.ndarray | None:
+    if "intensity" not in photos.column_names:
+        return None
+    alone = [not other for other in photos["mixed_with"]] if "mixed_with" in photos.column_names else True
+    full = (np.array(photos["intensity"]) >= CLEAR_INTENSITY) | (np.array(labels) == "neutral")
+    return full & np.array(alone)
 
 
 def class_shares(labels: list[np.ndarray], weights: list[float], balance: float = 1.0) -> np.ndarray:

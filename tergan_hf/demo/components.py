@@ -169,7 +169,7 @@ def visitors_words(message: str, paths: list[str] = ()) -> str:
 
 
 def _paths_in(inputs) -> list[str]:
-    paths = [value for value in inputs if isinstance(value, str) and os.sep in value]
+    paths = [value for value in inputs if isinstance(value, str) and os.path.isabs(value)]
     return paths + [value.photo.path for value in inputs if getattr(value, "photo", None) is not None]
 
 

@@ -108,7 +108,9 @@ def build(models: Models, chosen: gr.State):
             return steps
         return [*steps, step][-MOST_STEPS:]
 
-    def undo(steps):
+    def undo(steps, *state):
+        # What was changed a moment ago may not be noted yet.
+        steps = remember(steps, *state)
         if len(steps) < 2:
             gr.Info("There is nothing to undo.", duration=4)
             return [gr.skip()] * 7
@@ -205,14 +207,14 @@ def build(models: Models, chosen: gr.State):
     settles(example.select(clicked_example, [chosen, example], read, **quiet))
     settles(example_faces.select(picked_example_face, [chosen, wish], read, **quiet))
     map_shown.input(picked_place, chosen, [wish, label], **LIVE).then(*drawn_again, **quiet)
-    settles(map_shown.change(picked_place, chosen, [wish, label], **LIVE))
+    settles(map_shown.select(picked_place, chosen, [wish, label], **LIVE))
     intensity.input(*drawn_again, **LIVE)
     settles(intensity.release(lambda: None, None, None, **quiet))
     for part in parts:
         part.input(*drawn_again, **LIVE)
         settles(part.release(lambda: None, None, None, **quiet))
     settles(strip.select(picked_intensity, None, intensity, **quiet))
-    undone = undoing.click(undo, steps, [steps, wish, label, intensity, *parts], **quiet)
+    undone = undoing.click(undo, remembered[1], [steps, wish, label, intensity, *parts], **quiet)
     undone.then(*drawn_again, **quiet).then(*drawn_strip, **quiet).then(*drawn_map, **quiet)
     changed = chosen.change(change_model, chosen, [wish, label, steps], **quiet)
     reopens(changed.then(opening, [chosen, image], opened, **quiet))

@@ -7,7 +7,7 @@ from . import about_tab, editing_tab, limits, recognition_tab, transfer_tab
 from .components import speaking_to_visitors
 from .examples import ASSETS, ATTRIBUTION
 from .models import Models
-from .views import STYLE
+from .views import KEYS, STYLE
 
 
 TITLE = "TER-GAN: facial expression transfer, editing and recognition"
@@ -29,6 +29,7 @@ QUEUE = {"max_size": limits.MAX_WAITING, "default_concurrency_limit": 2}
 LAUNCH = {
     "theme": THEME,
     "css_paths": [STYLE],
+    "js": KEYS.read_text(encoding="utf-8"),
     "allowed_paths": [str(ASSETS)],
     "max_file_size": limits.MAX_FILE_SIZE,
 }

@@ -14,6 +14,7 @@ from .workbench import FacesOfPhoto, as_data_url
 
 STATIC = Path(__file__).parent / "static"
 STYLE = STATIC / "style.css"
+KEYS = STATIC / "keys.js"
 COMPARE = """
 <p class="view-message" role="status" hidden></p>
 <div class="compare-stage" hidden>
@@ -77,7 +78,7 @@ def row_of_faces(photo: FacesOfPhoto | None) -> dict:
 
 
 def map_view(value: dict | None = None, pickable: bool = False, **settings) -> gr.HTML:
-    """The expression map. Where it is pickable, `input` and, at the end of a drag, `change` say `x` and `y`."""
+    """The expression map. Where it is pickable, `input` and, at the end of a drag, `select` say `x` and `y`."""
     kind, role = ("is-pickable", MAP_PICKED) if pickable else ("", MAP_SHOWN)
     text = "Each dot is a training photo. " + (
         "Click, drag, or use the arrow keys to pick an expression anywhere between them." if pickable else ""

@@ -82,21 +82,27 @@ def balanced_weights(labels: list[np.ndarray], set_weights: list[float], balance
     return [(row / np.bincount(own, minlength=len(row)).clip(1))[own] for row, own in zip(shares, labels)]
 
 
-def prototypes(embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, num_labels: int) -> torch.Tensor:
+def prototypes(
+    embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, clear: torch.Tensor, num_labels: int
+) -> torch.Tensor:
     """
-    One f(e) per class: the mean over the quarter of its photos that the classifier is surest about, so that it stands
-    for a clear expression, not for a faint or mislabelled one.
+    One f(e) per class that stands for a clear expression, not for a faint or mislabelled one: the mean over the photos
+    known to be clear; where none is, over the quarter that the classifier is surest about.
+
+    Args:
+        embeddings: (N, D). labels: (N,). logits: (N, num_labels). clear: (N,) bool.
 
     Returns:
         (num_labels, D); zeros for a class without photos.
     """
     confidence = logits.softmax(1).gather(1, labels[:, None])[:, 0]
     found = torch.zeros(num_labels, embeddings.shape[1]).to(embeddings)
-    for label in range(num_labels):
-        rows = torch.nonzero(labels == label)[:, 0]
-        if len(rows):
-            surest = confidence[rows].topk(max(1, len(rows) // 4)).indices
-            found[label] = embeddings[rows[surest]].mean(0)
+    for label in labels.unique():
+        rows = torch.nonzero((labels == label) & clear)[:, 0]
+        if not len(rows):
+            rows = torch.nonzero(labels == label)[:, 0]
+            rows = rows[confidence[rows].topk(max(1, len(rows) // 4)).indices]
+        found[label] = embeddings[rows].mean(0)
     return found
 
 
@@ -161,13 +167,20 @@ def finalize(
             if parts:
                 known = torch.cat([embeddings[number] for number in parts])
                 known_labels = torch.cat([labels[number] for number in parts])
-                means = prototypes(known, known_labels, model.classify(known), num_labels)
+                clear = torch.cat([_clear_rows(sets[number], rows[number]) for number in parts]).to(model.device)
+                means = prototypes(known, known_labels, model.classify(known), clear, num_labels)
                 present = torch.bincount(known_labels, minlength=num_labels) > 0
                 found = torch.where(present[:, None], means, found)
         model.expression_prototypes.copy_(found)
     if validation_sets:
         calibrate(model, validation_sets)
     return model
+
+
+def _clear_rows(chips: Chips, rows: np.ndarray) -> torch.Tensor:
+    """(2 · rows,) bool, for photos and their mirror images."""
+    clear = np.zeros(len(rows), bool) if chips.clear is None else chips.clear[rows]
+    return torch.from_numpy(clear).repeat_interleave(2)
 
 
 def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[str, list[str]], folder: str | Path):

@@ -79,7 +79,7 @@ const choose = (place, settled) => {
   clearTimeout(waiting);
   const tell = () => {
     lastTold = Date.now();
-    trigger(settled ? "change" : "input", { x: chosen[0], y: chosen[1] });
+    trigger(settled ? "select" : "input", { x: chosen[0], y: chosen[1] });
   };
   if (settled || Date.now() - lastTold > 100) tell();
   else waiting = setTimeout(tell, 100);
