@@ -9,7 +9,7 @@ from . import limits
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHER_WAYS = """
-### Without this page
+## Without this page
 
 ```python
 from gradio_client import Client, handle_file
@@ -23,7 +23,7 @@ client.predict(handle_file("me.jpg"), api_name="/recognize")
 The last but one argument is the intensity, the last one whether a visible mark is drawn. “Use via API” at the foot of
 the page shows every endpoint. In Python the same is `TerGanPipeline`, on the command line `tergan --help`.
 
-### What happens to your photos
+## What happens to your photos
 
 They are worked on in this server's memory, and deleted from its disk {minutes} minutes after they came at the latest.
 They are neither kept, nor logged, nor trained on. Every file made here says in its metadata that it is synthetic

@@ -22,6 +22,8 @@ THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
     block_title_text_color="*primary_700",
     block_info_text_color="*neutral_600",
     body_text_color_subdued="*neutral_600",
+    link_text_color_dark="*secondary_400",
+    link_text_color_visited_dark="*secondary_400",
     checkbox_label_background_fill_selected="*primary_600",
 )
 TABS = {"Transfer": transfer_tab, "Editing": editing_tab, "FER": recognition_tab}

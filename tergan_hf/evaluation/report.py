@@ -222,7 +222,7 @@ def system_table(rows: dict[str, dict], columns: dict[str, tuple[str, str]]) -> 
         [f"**{name}**" if name == MODEL else name, *(_cell(row, key, columns[key][1]) for key in present)]
         for name, row in rows.items()
     ]
-    return _table(["", *(columns[key][0] for key in present)], lines)
+    return _table(["system", *(columns[key][0] for key in present)], lines)
 
 
 def _gain_by_expression(rows: dict[str, dict]) -> str:

@@ -1,0 +1,58 @@
+"""Seconds a visitor waits: for the page, for the first result, for a redraw while a slider moves; in a real Chromium.
+
+`python benchmarks/page.py` starts the app and visits it.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Page, sync_playwright
+from visitors import EXAMPLES, App
+
+
+BROWSERS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+CHANGED = "([selector, seen]) => (document.querySelector(selector)?.src ?? seen) !== seen"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--browser", default=next((path for path in BROWSERS if Path(path).exists()), None))
+    parser.add_argument("--redraws", type=int, default=20)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, App(Path(folder)) as app, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox"])
+        for visit in ("first visit", "second visit"):
+            page = chromium.new_page()
+            page.set_default_timeout(120_000)
+            started = time.perf_counter()
+            page.goto(app.url)
+            page.locator("#transfer-result .compare-after[src]").wait_for()
+            print(f"{visit}: page with an example's result {time.perf_counter() - started:.2f} s")
+        seconds = changes(page, lambda: upload(page, EXAMPLES / "london_036_neutral.jpg"))
+        print(f"own photo uploaded, result: {seconds:.2f} s")
+        slider = page.locator("#transfer-intensity input[type=range]")
+        slider.focus()
+        waits = [changes(page, lambda: slider.press("ArrowLeft")) for _ in range(options.redraws)]
+        print(f"slider moved, result: median {np.median(waits):.2f} s, slowest {max(waits):.2f} s")
+        chromium.close()
+
+
+def upload(page: Page, photo: Path):
+    page.locator("#transfer-target input[type=file]").first.set_input_files(photo)
+
+
+def changes(page: Page, act) -> float:
+    """Seconds from an act to another result."""
+    selector = "#transfer-result .compare-after"
+    seen = page.locator(selector).get_attribute("src")
+    started = time.perf_counter()
+    act()
+    page.wait_for_function(CHANGED, arg=[selector, seen], polling=20)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
