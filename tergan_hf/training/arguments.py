@@ -26,6 +26,7 @@ class OptimizerArguments:
         betas: decided: (0.5, 0.999), the usual choice for a GAN.
         schedule: a name `transformers.get_scheduler` knows.
         ema_decay: of the averaged weights that are evaluated and saved; 0 saves the raw ones.
+        mixup: α of mixup (Zhang et al. 2018) in stage 1 of G_es; 0 mixes nothing.
     """
 
     steps: int = 10_000
@@ -40,6 +41,7 @@ class OptimizerArguments:
     max_grad_norm: float = 5.0
     ema_decay: float = 0.999
     label_smoothing: float = 0.0
+    mixup: float = 0.0
 
     def __post_init__(self):
         if self.optimizer not in ("adam", "muon"):

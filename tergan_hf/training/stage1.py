@@ -10,7 +10,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..configuration_tergan import TerGanConfig
-from ..data.augmentation import AugmentationConfig, Photometry, cut_crops, draw_framings, erase_rectangles, to_range
+from ..data.augmentation import (
+    AugmentationConfig, Photometry, cut_crops, draw_framings, draw_mixture, erase_rectangles, to_range,
+)  # fmt: skip
 from ..data.framing import chip_size
 from ..data.sampling import BalancedPhotos, Chips
 from ..modeling_tergan import TerGanEncoder, TerGanModel, initialize_layer
@@ -119,12 +121,21 @@ def pretrain_encoder(
 
     def train_step(batch, generator):
         crops = augment_photos(batch["chip"], arguments.classifier_augmentation, size, generator)
+        partners, share = None, 1.0
+        if settings.mixup:
+            # A mixture's muscles are activated like nobody's: rendered photos with activations stay whole.
+            mixable = ~batch["has_activations"] if len(targets) else torch.ones_like(batch["has_activations"])
+            partners, share = draw_mixture(mixable, settings.mixup, generator)
+            crops = share * crops + (1 - share) * crops[partners]
         crops = crops.contiguous(memory_format=torch.channels_last)
         measured = {}
         with accelerator.autocast():
             logits, activations = model(crops, with_activations=True) if len(targets) else (model(crops), None)
         logits = logits.float()
-        loss = F.cross_entropy(logits, batch[label], label_smoothing=settings.label_smoothing)
+        loss = share * F.cross_entropy(logits, batch[label], label_smoothing=settings.label_smoothing)
+        if partners is not None:
+            mixed_in = batch[label][partners]
+            loss = loss + (1 - share) * F.cross_entropy(logits, mixed_in, label_smoothing=settings.label_smoothing)
         if activations is not None:
             measured["activation"] = targets.loss(activations, batch)
             loss = loss + config.activation_weight * measured["activation"]
