@@ -56,6 +56,9 @@ class TerGanConfig(PreTrainedConfig):
             Not in the paper.
         ground_truth_focus (`float`, defaults to 0): how much more the pixels count in which target and truth differ;
             a pixel's weight is 1 + focus · |truth − target|, mean over colours. Not in the paper.
+        relative_truth (`bool`, defaults to `False`): divide each pair's miss, here and in the term of
+            `structure_weight`, by how much its truth differs from its target, so that a faint change counts as much as
+            a broad one. Not in the paper.
         structure_weight (`float`, defaults to 0): the same pairs' L1 at half and quarter resolution and between
             neighbouring pixels. Not in the paper.
         smoothness_weight (`float`, defaults to 0): total variation of the photo decoder's flow. (The paper suggests
@@ -112,6 +115,7 @@ class TerGanConfig(PreTrainedConfig):
     adversarial_weight: float | int = 0.5
     ground_truth_weight: float | int = 0.0
     ground_truth_focus: float | int = 0.0
+    relative_truth: bool = False
     structure_weight: float | int = 0.0
     smoothness_weight: float | int = 0.0
     motion_weight: float | int = 0.0
@@ -217,6 +221,7 @@ class TerGanConfig(PreTrainedConfig):
             "predict_residual": False,
             "identity_encoder_channels": (32, 64, 128, 256, 256),
             "decoder_channels": (128, 128, 96, 48, 20),
+            "relative_truth": True,
             "structure_weight": 1.0,
             "smoothness_weight": 0.4,
             "motion_weight": 5.0,

@@ -107,11 +107,29 @@ def test_gradient_reversal_changes_the_sign_backwards_only():
 def test_structure_loss_sees_coarse_and_edges():
     generated, truth = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
     # A constant miss of 1: 1 at both coarse scales, halved; no edges.
-    assert losses.structure_loss(generated, truth, torch.tensor([True])).item() == pytest.approx(1.0)
+    target = torch.zeros(1, 1, 4, 4)
+    assert losses.structure_loss(generated, truth, target, torch.tensor([True])).item() == pytest.approx(1.0)
     truth = torch.tensor([1.0, -1.0]).repeat(1, 1, 4, 2)
     # Stripes vanish in every 2×2 and 4×4 mean; neighbours across differ by 2, down by 0.
-    assert losses.structure_loss(generated, truth, torch.tensor([True])).item() == pytest.approx(2.0)
-    assert losses.structure_loss(generated, truth, torch.tensor([False])).item() == 0
+    assert losses.structure_loss(generated, truth, target, torch.tensor([True])).item() == pytest.approx(2.0)
+    assert losses.structure_loss(generated, truth, target, torch.tensor([False])).item() == 0
+    relative = losses.structure_loss(generated, truth, target, torch.tensor([True]), relative=True)
+    assert relative.item() == pytest.approx(2.0 * losses.USUAL_CHANGE)
+
+
+def test_a_relative_truth_counts_faint_and_broad_changes_alike():
+    target, has_truth = torch.zeros(2, 1, 4, 4), torch.tensor([True, True])
+    truth = torch.tensor([0.2, 0.8]).view(2, 1, 1, 1).expand(2, 1, 4, 4)
+
+    def loss(generated):
+        return losses.ground_truth_loss(generated, truth, target, has_truth, relative=True).item()
+
+    faint_missed, broad_missed = (truth * torch.tensor(kept).view(2, 1, 1, 1) for kept in ([0.0, 1.0], [1.0, 0.0]))
+    assert loss(faint_missed) == pytest.approx(loss(broad_missed)) == pytest.approx(losses.USUAL_CHANGE / 2)
+    assert loss(target) == pytest.approx(losses.USUAL_CHANGE)
+    # Where nothing is to change, noise is not blown up without bound.
+    still = losses.ground_truth_loss(target + 0.01, target, target, has_truth, relative=True).item()
+    assert still == pytest.approx(0.01 * losses.USUAL_CHANGE / losses.LEAST_CHANGE)
 
 
 def test_smoothness_loss_is_total_variation():

@@ -68,26 +68,49 @@ def feature_loss(
 
 
 def ground_truth_loss(
-    generated: torch.Tensor, truth: torch.Tensor, target: torch.Tensor, has_truth: torch.Tensor, focus: float = 0.0
+    generated: torch.Tensor,
+    truth: torch.Tensor,
+    target: torch.Tensor,
+    has_truth: torch.Tensor,
+    focus: float = 0.0,
+    relative: bool = False,
 ) -> torch.Tensor:
     """
     Ours: L1(x̄, truth) over the pairs that have a truth, pixels weighted by 1 + focus · mean_colours |truth − x_t|.
 
     Args:
         has_truth: (B,) bool. Without a single truth the loss is 0.
+        relative: weigh each pair by `pair_scale`.
     """
     weight = 1 + focus * (truth - target).abs().mean(1, keepdim=True)
     per_pair = (weight * (generated - truth).abs()).flatten(1).mean(1)
+    if relative:
+        per_pair = per_pair * pair_scale(truth, target)
     return (per_pair * has_truth).sum() / has_truth.sum().clamp(min=1)
 
 
-def structure_loss(generated: torch.Tensor, truth: torch.Tensor, has_truth: torch.Tensor) -> torch.Tensor:
+USUAL_CHANGE = 0.03  # mean |truth − x_t| of a rendered pair, on [-1, 1]
+LEAST_CHANGE = 0.012  # below, the two hardly differ in more than noise
+
+
+def pair_scale(truth: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """(B,) what makes a pair's miss one of expression gain, 1 − Σ|x̄ − truth| / Σ|x_t − truth|, which counts a faint
+    change as much as a broad one: `USUAL_CHANGE` over the mean |truth − x_t|, at most 2.5."""
+    return USUAL_CHANGE / (truth - target).abs().flatten(1).mean(1).clamp(min=LEAST_CHANGE)
+
+
+def structure_loss(
+    generated: torch.Tensor, truth: torch.Tensor, target: torch.Tensor, has_truth: torch.Tensor, relative: bool = False
+) -> torch.Tensor:
     """Ours: over the pairs that have a truth, half the sum of the L1 at half and quarter resolution, plus the L1 of
-    the differences between neighbouring pixels, across and down."""
+    the differences between neighbouring pixels, across and down; `relative` weighs each pair by `pair_scale`."""
     miss = generated - truth
     coarse = sum(F.avg_pool2d(miss, size).abs().flatten(1).mean(1) for size in (2, 4))
     edges = sum(miss.diff(dim=axis).abs().flatten(1).mean(1) for axis in (2, 3))
-    return ((coarse / 2 + edges) * has_truth).sum() / has_truth.sum().clamp(min=1)
+    per_pair = coarse / 2 + edges
+    if relative:
+        per_pair = per_pair * pair_scale(truth, target)
+    return (per_pair * has_truth).sum() / has_truth.sum().clamp(min=1)
 
 
 def smoothness_loss(flow: torch.Tensor) -> torch.Tensor:

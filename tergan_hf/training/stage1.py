@@ -11,7 +11,13 @@ from torch.nn import functional as F
 
 from ..configuration_tergan import TerGanConfig
 from ..data.augmentation import (
-    AugmentationConfig, Photometry, cut_crops, draw_framings, draw_mixture, erase_rectangles, to_range,
+    AugmentationConfig,
+    Photometry,
+    cut_crops,
+    draw_framings,
+    draw_mixture,
+    erase_rectangles,
+    to_range,
 )  # fmt: skip
 from ..data.framing import chip_size
 from ..data.sampling import BalancedPhotos, Chips

@@ -112,10 +112,12 @@ class GeneratorObjective(nn.Module):
             )
         if config.ground_truth_weight:
             terms["ground_truth"] = losses.ground_truth_loss(
-                generated, batch.truth, batch.target, batch.has_truth, config.ground_truth_focus
+                generated, batch.truth, batch.target, batch.has_truth, config.ground_truth_focus, config.relative_truth
             )
         if config.structure_weight:
-            terms["structure"] = losses.structure_loss(generated, batch.truth, batch.has_truth)
+            terms["structure"] = losses.structure_loss(
+                generated, batch.truth, batch.target, batch.has_truth, config.relative_truth
+            )
         if config.smoothness_weight and change.flow is not None:
             terms["smoothness"] = losses.smoothness_loss(change.flow)
         if config.motion_weight and change.flow is not None and batch.true_flow is not None:
