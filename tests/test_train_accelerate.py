@@ -48,7 +48,7 @@ def run_folder(tmp_path_factory):
             {"name": "fer", "path": "fer.parquet", "align": False, "validation_path": "fer_validation.parquet"},
         ],
         "logging_steps": 1, "evaluation_steps": 2, "checkpointing_steps": 1,
-        "expression_stage": STAGE, "identity_stage": STAGE, "generator_stage": STAGE,
+        "expression_stage": {**STAGE, "mixup": 0.3}, "identity_stage": STAGE, "generator_stage": STAGE,
         "pairs": {"costly_interval": 2},
     }  # fmt: skip
     del config["model"]["num_identities"]
