@@ -212,10 +212,9 @@ class TerGanConfig(PreTrainedConfig):
         """The compact encoders and objective with the photo decoder at 128 pixels: sharp on strangers' photos."""
         settings = {
             "image_size": 128,
-            "expression_image_size": min(48, overrides.get("image_size", 48)),
-            "expression_patch_size": 2,
+            "expression_image_size": min(36, overrides.get("image_size", 36)),
             "refine_expressions": True,
-            "encoder_channels": (64, 96, 160, 224, 224),
+            "encoder_channels": (32, 64, 128, 256, 256),
             "patch_size": 2,
             "decoder_type": "photo",
             "predict_residual": False,
@@ -225,7 +224,7 @@ class TerGanConfig(PreTrainedConfig):
             "structure_weight": 1.0,
             "smoothness_weight": 0.4,
             "motion_weight": 5.0,
-            "activation_weight": 1.0,
+            "activation_weight": 0.5,
             "freeze_expression_encoder": True,
         }
         return cls.compact(**{**settings, **overrides})
