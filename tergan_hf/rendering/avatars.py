@@ -1,6 +1,7 @@
 """The training set of rendered people: who is drawn, and what they show."""
 
 import io
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -174,16 +175,22 @@ def draw_person(number: int, heads: Heads, random: np.random.Generator) -> Perso
     return vary_person(blend_heads(chosen, weights), random)
 
 
-def _photograph(number: int, heads: Heads, settings: AvatarSettings) -> list[dict]:
+def sit(number: int, heads: Heads, settings: AvatarSettings) -> Iterator[tuple[Person, Camera, int]]:
+    """The sittings of one person of the set: the person as they came, the camera in front of them, and the number of
+    the deck of recipes that they show."""
     random = np.random.default_rng((settings.seed, 0, number))
     somebody = draw_person(number, heads, random)
-    names = activation_names(heads[0])
-    rows = []
-    for sitting in range(settings.sittings):
+    for _ in range(settings.sittings):
         person = somebody if random.random() < 0.8 else somebody.without_wig()
         scene = draw_sitting(random, settings.size)
         camera = Camera(person, scene, settings.size, margin=settings.margin if settings.aligned else None)
-        number_of_deck = int(random.integers(settings.decks))
+        yield person, camera, int(random.integers(settings.decks))
+
+
+def _photograph(number: int, heads: Heads, settings: AvatarSettings) -> list[dict]:
+    names = activation_names(heads[0])
+    rows = []
+    for sitting, (person, camera, number_of_deck) in enumerate(sit(number, heads, settings)):
         for at, recipe in enumerate(deck(number_of_deck, settings)):
             photo = camera.take(recipe)
             rows.append({
