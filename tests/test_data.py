@@ -1,12 +1,16 @@
 """Splits, framing, pairing and augmentation."""
 
+import json
+import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from accelerate.data_loader import prepare_data_loader
+from accelerate import Accelerator
 from datasets import Dataset, Features, Value
 from datasets import Image as HubImage
 from PIL import Image
@@ -22,6 +26,8 @@ from tergan_hf.data.preparation import framed_split
 from tergan_hf.data.sampling import BalancedPhotos, Chips, ExpressionPairs, label_chips
 from tergan_hf.data.splits import split_by_fold, split_by_group
 
+from . import shares
+from .conftest import ROOT
 from .faces import loose_crops, photographed_people, repeatable_people
 
 
@@ -218,35 +224,22 @@ def test_sets_are_mixed_by_weight(repeatable):
     assert 0.12 < np.mean([int(photos[n]["chip"]) for n in range(300)]) < 0.28
 
 
-def test_workers_and_processes_change_nothing_and_share_the_work(repeatable):
-    """Steps of two processes with four photos each are the steps of one process with eight, none seen twice."""
-
-    def batches(batch_size, workers=0, processes=1, process=0):
-        photos = BalancedPhotos(repeatable[0], 32, SIDE, seed=5)
-        loader = DataLoader(Numbered(photos), batch_size, num_workers=workers, drop_last=True)
-        return list(prepare_data_loader(loader, "cpu", processes, process, put_on_device=False))
-
-    alone, helped = batches(8), batches(8, workers=2)
-    parts = [batches(4, processes=2, process=process) for process in range(2)]
-    for step, batch in enumerate(alone):
-        together = {key: torch.cat([parts[process][step][key] for process in range(2)]) for key in batch}
-        for key in batch:
-            assert torch.equal(batch[key], helped[step][key]) and torch.equal(batch[key], together[key]), key
-    seen = [set(torch.cat([batch["number"] for batch in part]).tolist()) for part in parts]
-    assert not seen[0] & seen[1] and seen[0] | seen[1] == set(range(32))
-
-
-class Numbered(torch.utils.data.Dataset):
-    """Items with their index."""
-
-    def __init__(self, items):
-        self.items = items
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, index):
-        return {**self.items[index], "number": index}
+def test_workers_and_processes_change_nothing_and_share_the_work(tmp_path):
+    """Steps of two real processes with four items each are the steps of one process with eight, none seen twice."""
+    parquet = str(repeatable_people(tmp_path / "avatars.parquet"))
+    alone, helped = (shares.steps_seen(parquet, Accelerator(cpu=True), 8, workers) for workers in (0, 2))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29617", "-m",
+               "tests.shares", parquet, str(tmp_path), "4"]  # fmt: skip
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    for kind in shares.KINDS:
+        together = [[tuple(item) for item in (*a, *b)] for a, b in zip(first[kind], second[kind])]
+        assert together == alone[kind] == helped[kind], kind
+        mine, others = ({number for step in part[kind] for number, _ in step} for part in (first, second))
+        assert len(mine) == len(others) == shares.ITEMS / 2 and not mine & others
+        assert len({digest for step in alone[kind] for _, digest in step}) > 8  # of 16 photos
 
 
 def test_chips_are_decoded_once_for_all_workers(repeatable, monkeypatch):

@@ -1,0 +1,64 @@
+"""What one process of a run gets to see: `torchrun --nproc_per_node 2 -m tests.shares SET.parquet FOLDER 4`.
+
+Each process goes through the photos and pairs as the training loop does, with `batch_size` items at a time, and
+writes `FOLDER/rank.json`: for each step the numbers of its items and a hash of all that is in each.
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch.utils.data import DataLoader, Dataset
+
+from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
+from tergan_hf.data.framing import chip_size, frame_photos
+from tergan_hf.data.loading import load_photos
+from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs, label_chips
+
+
+ITEMS = 32
+KINDS = {"photos": BalancedPhotos, "pairs": ExpressionPairs}
+
+
+class Numbered(Dataset):
+    """The number of each item, and a hash of its contents."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> dict:
+        digest = hashlib.sha256()
+        for key, value in sorted(self.items[index].items()):
+            digest.update(key.encode() + torch.as_tensor(value).numpy().tobytes())
+        return {"number": index, "digest": digest.hexdigest()}
+
+
+def steps_seen(parquet: str, accelerator: Accelerator, batch_size: int, workers: int = 0) -> dict[str, list]:
+    """For photos and pairs, the list of steps; a step is a list of (number, hash)."""
+    photos = frame_photos(load_photos(parquet), 32, align=False)
+    sets, _ = label_chips({"set": photos}, list(EXPRESSIONS_WITH_NEUTRAL))
+    seen = {}
+    for name, kind in KINDS.items():
+        items = Numbered(kind(sets, ITEMS, chip_size(32), seed=5))
+        loader = accelerator.prepare(DataLoader(items, batch_size, num_workers=workers, drop_last=True))
+        seen[name] = [list(zip(batch["number"].tolist(), batch["digest"])) for batch in loader]
+    return seen
+
+
+def main():
+    parquet, folder, batch_size = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    accelerator = Accelerator()
+    with accelerator.main_process_first():
+        seen = steps_seen(parquet, accelerator, batch_size)
+    assert accelerator.num_processes > 1, "start this with torchrun"
+    (folder / f"{accelerator.process_index}.json").write_text(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main()
