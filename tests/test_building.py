@@ -17,7 +17,7 @@ from tergan_hf.data import __main__ as command
 from tergan_hf.data.building import BuildError, Plan, Shard, build_set
 from tergan_hf.data.framing import frame_photos
 from tergan_hf.data.loading import load_photos
-from tergan_hf.data.sets import SETS
+from tergan_hf.data.sets import SETS, fer2013
 
 from .sources import EMOTIONS, write_face, write_fer2013, write_photo, write_recordings
 
@@ -89,13 +89,24 @@ def test_fer2013_tables(monkeypatch, tmp_path, name, spaces):
     assert first["expression"] == "anger" and np.array_equal(np.asarray(first["image"]), expected)
 
 
-def test_fer2013_folders(monkeypatch, tmp_path):
+def test_fer2013_folders(monkeypatch, tmp_path, capsys):
     for split in ("train", "test"):
         for emotion in ("angry", "happy", "neutral"):
             write_photo(tmp_path / "fer" / split / emotion / "1.jpg", side=48)
     photos = run(monkeypatch, "fer2013", tmp_path / "fer", tmp_path / "out")
     assert sorted(photos["expression"]) == ["anger", "happiness", "neutral"]
     assert len(load_photos(str(tmp_path / "out"), "test")) == 3
+    reported = capsys.readouterr().err
+    assert "missing: train: 28706 of 28709 photos" in reported
+    # A split that is not there at all is missing too.
+    assert "missing: validation: 3589 of 3589 photos" in reported and "missing: test: 3586 of 3589" in reported
+
+
+def test_the_folders_test_photos_of_fer2013_are_both_tests():
+    """As Kaggle hands them out, 7,178 photos in test/, nothing is missing."""
+    whole = {"train": [None] * 28_709, "test": [None] * 7_178}
+    assert fer2013._missing(whole) == []
+    assert fer2013._missing({**whole, "test": [None] * 7_000}) == ["test: 178 of 7178 photos"]
 
 
 def test_london_in_the_published_layout(monkeypatch, tmp_path, capsys):

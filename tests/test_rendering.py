@@ -1,10 +1,13 @@
 """From 3D heads to photos with exact ground truth."""
 
+import sys
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from tergan_hf.data.augmentation import cut_crops, to_range, true_flow
@@ -13,8 +16,10 @@ from tergan_hf.data.framing import chip_size, frame_photos
 from tergan_hf.data.loading import load_photos
 from tergan_hf.data.sampling import ExpressionPairs, label_chips
 from tergan_hf.data.sets.avatars import DESCRIPTION
+from tergan_hf.evaluation.contact_sheet import CAPTION_HEIGHT
 from tergan_hf.face_alignment_tergan import similarity_framing, whole_image_framing, zoom_out
 from tergan_hf.modeling_tergan import warp
+from tergan_hf.rendering import __main__ as sheet_command
 from tergan_hf.rendering.avatars import AvatarSettings, deck, head_files, plan_avatars
 from tergan_hf.rendering.expressions import FULL, MOST, Recipe, draw_recipe, exact_recipe, full_recipe
 from tergan_hf.rendering.gltf import GltfError, read_meshes
@@ -99,6 +104,23 @@ def test_recipes_are_bounded_and_both_sided():
             assert all(0 <= value <= MOST for value in values)
     smiles = [draw_recipe("happiness", random).activations.get("RsmileOpen", 0) for _ in range(50)]
     assert np.std(smiles) > 0.1
+
+
+def test_no_expression_nearly_repeats_another():
+    """Fear and surprise above all: both open the eyes, and neither's recipes may come near the other's."""
+    names = [name for name in FULL if name != "neutral"]
+    muscles = sorted({muscle for name in names for muscle in full_recipe(name).activations} | {"RsmileClose", "UH_OO"})
+
+    def as_vector(recipe):
+        return np.array([recipe.activations.get(muscle, 0.0) for muscle in muscles])
+
+    for one, other in combinations([as_vector(full_recipe(name)) for name in names], 2):
+        assert one @ other < 0.5 * np.linalg.norm(one) * np.linalg.norm(other)
+    random = np.random.default_rng(0)
+    fears, surprises = (
+        np.array([as_vector(draw_recipe(name, random)) for _ in range(150)]) for name in ("fear", "surprise")
+    )
+    assert np.linalg.norm(fears[:, None] - surprises[None], axis=2).min() > 0.6
 
 
 def test_decks_repeat_exactly():
@@ -200,6 +222,44 @@ def test_wrong_heads_and_settings_are_refused(heads_folder, rendered, tmp_path):
     make_head(tmp_path / "plain.glb", morphs=())
     with pytest.raises(GltfError, match=r"plain\.glb.*morph"):
         plan_avatars(tmp_path, SETTINGS, DESCRIPTION)  # before the first photo
+
+
+def test_sittings_differ_in_pose_and_light_and_a_pose_stays_within_twenty_degrees():
+    sittings = [draw_sitting(np.random.default_rng(number), 8) for number in range(300)]
+    for name, most in (("yaw", 20.1), ("pitch", 20.1), ("roll", 20.1)):
+        angles = np.rad2deg([getattr(sitting, name) for sitting in sittings])
+        assert np.abs(angles).max() <= most and angles.std() > 1.5
+    assert np.std([sitting.key for sitting in sittings]) > 0.1
+    assert np.std([sitting.light_angle for sitting in sittings]) > 0.3
+
+
+def test_a_sheet_shows_people_and_expressions(heads_folder, tmp_path, monkeypatch):
+    def draw(*options):
+        command = [
+            "",
+            "--source",
+            str(heads_folder),
+            "--output",
+            str(tmp_path / "sheet.png"),
+            "--size",
+            "32",
+            *options,
+        ]
+        monkeypatch.setattr(sys, "argv", command)
+        sheet_command.main()
+        return np.asarray(Image.open(tmp_path / "sheet.png"))
+
+    whole = draw("--people", "3")  # two people to a row of fourteen photos
+    assert whole.shape == (CAPTION_HEIGHT + 2 * 2 * (32 + CAPTION_HEIGHT), 14 * 32, 3)
+    below = whole[CAPTION_HEIGHT + 2 * (32 + CAPTION_HEIGHT) :]
+    assert below[:32, 32 * 3 : 32 * 7].std() > 5 and (below[:32, 32 * 7 :] == 255).all()
+    one = draw("--people", "1", "--start", "2", "--expressions", "surprise", "--intensities", "0", "1")
+    assert one.shape == (CAPTION_HEIGHT + 2 * (32 + CAPTION_HEIGHT), 32, 3)
+    still, opened = (one[top : top + 32].astype(int) for top in (CAPTION_HEIGHT, 2 * CAPTION_HEIGHT + 32))
+    assert np.abs(still - opened).max() > 20
+    monkeypatch.setattr(sys, "argv", ["", "--source", str(tmp_path), "--output", str(tmp_path / "no.png")])
+    with pytest.raises(SystemExit, match=r"holds no \.glb file"):
+        sheet_command.main()
 
 
 def test_excluded_heads_are_in_nobody(heads_folder, tmp_path):
