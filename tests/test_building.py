@@ -120,10 +120,11 @@ def test_london_in_the_published_layout(monkeypatch, tmp_path, capsys):
     assert sorted(zip(photos["identity"], photos["expression"], photos["age"])) == [
         ("london_001", "happiness", "24"), ("london_001", "neutral", "24"), ("london_002", "neutral", ""),
     ]  # fmt: skip
-    assert "1 people without a photo of happiness: 002" in capsys.readouterr().err
+    reported = capsys.readouterr().err
+    assert "missing: 100 of 102 people" in reported and "1 people without a photo of happiness: 002" in reported
 
 
-def test_faces_are_cut_as_the_paper_cuts_them_and_those_without_one_are_named(monkeypatch, tmp_path):
+def test_faces_are_cut_as_the_paper_cuts_them_and_those_without_one_are_named(monkeypatch, tmp_path, capsys):
     for number, expression in enumerate(("happy", "neutral")):
         write_face(tmp_path / "own" / "ann" / expression / "a.jpg", number)
     write_photo(tmp_path / "own" / "bob" / "sad" / "blank.jpg", side=80)
@@ -135,6 +136,7 @@ def test_faces_are_cut_as_the_paper_cuts_them_and_those_without_one_are_named(mo
     framings = np.array(frame_photos(photos, 75)["framing"])
     np.testing.assert_allclose(framings[0], [[1 / 75, 0, -5 / 75], [0, 1 / 75, -5 / 75]], atol=1e-4)
     assert "no face was found in 1 photos: bob/sad/blank.jpg" in (tmp_path / "out" / "README.md").read_text()
+    assert "missing: no face was found in 1 photos, the card names them" in capsys.readouterr().err
 
 
 def test_a_table_of_own_photos(monkeypatch, tmp_path):

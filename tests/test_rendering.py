@@ -20,9 +20,10 @@ from tergan_hf.evaluation.contact_sheet import CAPTION_HEIGHT
 from tergan_hf.face_alignment_tergan import similarity_framing, whole_image_framing, zoom_out
 from tergan_hf.modeling_tergan import warp
 from tergan_hf.rendering import __main__ as sheet_command
-from tergan_hf.rendering.avatars import AvatarSettings, deck, head_files, plan_avatars
+from tergan_hf.rendering.avatars import AvatarSettings, deck, plan_avatars
 from tergan_hf.rendering.expressions import FULL, MOST, Recipe, draw_recipe, exact_recipe, full_recipe
 from tergan_hf.rendering.gltf import GltfError, read_meshes
+from tergan_hf.rendering.library import HEADS, head_files, missing_heads
 from tergan_hf.rendering.people import blend_heads, read_head
 from tergan_hf.rendering.scene import Camera, draw_sitting
 from tergan_hf.rendering.variations import vary_person
@@ -225,7 +226,7 @@ def test_wrong_heads_and_settings_are_refused(heads_folder, rendered, tmp_path):
 
 
 def test_sittings_differ_in_pose_and_light_and_a_pose_stays_within_twenty_degrees():
-    sittings = [draw_sitting(np.random.default_rng(number), 8) for number in range(300)]
+    sittings = [draw_sitting(np.random.default_rng(number), 8) for number in range(150)]
     for name, most in (("yaw", 20.1), ("pitch", 20.1), ("roll", 20.1)):
         angles = np.rad2deg([getattr(sitting, name) for sitting in sittings])
         assert np.abs(angles).max() <= most and angles.std() > 1.5
@@ -260,6 +261,28 @@ def test_a_sheet_shows_people_and_expressions(heads_folder, tmp_path, monkeypatc
     monkeypatch.setattr(sys, "argv", ["", "--source", str(tmp_path), "--output", str(tmp_path / "no.png")])
     with pytest.raises(SystemExit, match=r"holds no \.glb file"):
         sheet_command.main()
+
+
+def test_a_clone_of_the_library_gives_what_a_folder_of_copies_gives(tmp_path):
+    """The library has a folder for each ethnicity, further people, and everybody in several clothes."""
+    copies, clone = tmp_path / "copies", tmp_path / "clone"
+    copies.mkdir()
+    for name in ("X_AIAN_M_1", "AIAN_F_1"):
+        made = make_head(copies / f"{name}_Casual.glb")
+        inner = clone / "avatars" / name.removeprefix("X_")[:4]
+        inner.mkdir(parents=True, exist_ok=True)
+        for clothes in ("Busi", "Casual", "Util"):
+            (inner / f"{name}_{clothes}.glb").write_bytes(made.read_bytes())
+    (clone / "avatars" / "AIAN" / "AIAN_F_2_Casual.glb").write_bytes(b"somebody the published weights do not know")
+    plans = [plan_avatars(source, SETTINGS, DESCRIPTION) for source in (copies, clone)]
+    assert list(head_files(clone)) == ["AIAN_F_1", "X_AIAN_M_1"]
+    assert plans[0].record() == plans[1].record()
+    of_copies, of_clone = (plan.make_rows(plan.shards[0].job) for plan in plans)
+    assert [row["image"] for row in of_copies] == [row["image"] for row in of_clone]
+    absent = ", ".join(sorted(set(HEADS) - set(head_files(clone))))
+    assert plans[1].missing == [f"32 of 34 heads, without which other people are drawn: {absent}"]
+    assert missing_heads(dict.fromkeys(HEADS[2:]), HEADS[:2]) == []
+    assert missing_heads({"A": copies}) == []  # somebody's own heads
 
 
 def test_excluded_heads_are_in_nobody(heads_folder, tmp_path):

@@ -33,6 +33,9 @@ def main():
         sys.exit(f"{PROGRAM}: {error}")
     except ValueError as error:
         sys.exit(f"{PROGRAM}: {error}")
+    faceless = len(plan.expected or ()) - sum(counts.values())
+    if faceless > 0:
+        print(f"missing: no face was found in {faceless} photos, the card names them", file=sys.stderr)
     parts = ", ".join(f"{rows} photos for {split}" for split, rows in counts.items())
     print(f"{output}: {parts}. {Path(output) / 'README.md'} describes them.")
 

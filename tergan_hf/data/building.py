@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from datasets import Dataset, Features
+from datasets import Dataset, Features, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from tqdm.auto import tqdm
 
 from .dataset_card import CARD, SetDescription, count_rows, write_card
@@ -196,6 +197,7 @@ def _work(jobs: list[tuple], processes: int):
 
 def _begin_worker(parent: int):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
+    tqdm.set_lock(threading.RLock())  # its own would be a semaphore that is left behind when this process is ended
     torch.set_num_threads(1)
 
     def leave_with_parent():
@@ -211,8 +213,21 @@ def _write_shard(job: tuple) -> int:
     rows = make_rows(task)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
     try:
-        Dataset.from_list(rows, features=features).to_parquet(unfinished)
+        with _no_further_bars():
+            Dataset.from_list(rows, features=features).to_parquet(unfinished)
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)
     return count
+
+
+@contextmanager
+def _no_further_bars():
+    """Without a progress bar of `datasets` for each shard, between the lines of the whole set's."""
+    were_shown = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if were_shown:
+            enable_progress_bars()

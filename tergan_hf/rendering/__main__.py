@@ -10,9 +10,10 @@ from PIL import Image
 
 from ..data.building import BuildError
 from ..evaluation.contact_sheet import save_contact_sheet
-from .avatars import AvatarSettings, Heads, head_files, sit
+from .avatars import AvatarSettings, Heads, sit
 from .expressions import FULL, exact_recipe
 from .gltf import GltfError
+from .library import head_files
 
 
 PHOTOS_PER_ROW = 14
@@ -22,7 +23,7 @@ def main():
     parser = argparse.ArgumentParser(
         prog="python -m tergan_hf.rendering", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--source", required=True, help="folder with the heads' .glb files")
+    parser.add_argument("--source", required=True, help="folder with the heads, or a clone of the VALID avatars")
     parser.add_argument("--output", required=True, help="the picture to write")
     parser.add_argument("--people", type=int, default=8, help="how many (%(default)s)")
     parser.add_argument("--start", type=int, default=0, help="number of the first; the heads come first (%(default)s)")

@@ -15,7 +15,8 @@ from ..data.building import BuildError, Plan, Shard, list_source
 from ..data.dataset_card import SetDescription
 from ..data.framing import CHIP_MARGIN
 from .expressions import FULL, Recipe, draw_recipe, full_recipe
-from .people import Head, Person, blend_heads, check_head, head_name, read_head
+from .library import head_files, missing_heads
+from .people import Head, Person, blend_heads, check_head, read_head
 from .scene import Camera, draw_sitting
 from .variations import vary_person
 
@@ -63,10 +64,10 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
     Plan the set.
 
     Args:
-        source: folder with one `.glb` file per head.
+        source: as `head_files` takes it.
 
     Raises:
-        BuildError: no `.glb` file in `source`, or `exclude` names an unknown head or leaves none.
+        BuildError: as `head_files`.
         GltfError: a file that is no head.
     """
     files = head_files(source, settings.exclude)
@@ -90,25 +91,10 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
         shards=shards,
         make_rows=photograph_people,
         settings=written,
-        source=list_source(Path(source), list(files.values())),
+        source=[line for path in files.values() for line in list_source(path.parent, [path])],
+        missing=missing_heads(files, settings.exclude),
         licence_file=licence if licence.is_file() else None,
     )
-
-
-def head_files(source: str | Path, exclude: tuple[str, ...] = ()) -> dict[str, Path]:
-    """Head name → file, sorted, without those excluded."""
-    files = {head_name(path): path for path in sorted(Path(source).glob("*.glb"))}
-    if not files:
-        raise BuildError(f"{source} holds no .glb file: give --source the folder with the avatars' heads")
-    unknown = sorted(set(exclude) - set(files))
-    if unknown:
-        raise BuildError(
-            f"--exclude names heads that are not there: {', '.join(unknown)}; there are {', '.join(files)}"
-        )
-    kept = {name: path for name, path in files.items() if name not in exclude}
-    if not kept:
-        raise BuildError("--exclude leaves no head to render")
-    return kept
 
 
 def deck(number: int, settings: AvatarSettings) -> list[Recipe]:

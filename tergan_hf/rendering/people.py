@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from .gltf import GltfError, Mesh, list_meshes, read_meshes
+from .library import head_name
 
 
 TEXTURE_SIDE = 1024
@@ -114,11 +115,6 @@ def check_head(path: str | Path):
         raise GltfError(f"{path}: the face has no morph target {' and '.join(lacking)}")
     if not any(_is_eyeball(name) for name, _ in meshes):
         raise GltfError(f"{path}: no mesh is called ..._eye")
-
-
-def head_name(path: Path) -> str:
-    """What a head is called in the columns and options: its file's name, without what all share."""
-    return path.stem.removesuffix("_Casual")
 
 
 def _may_be_face(name: str, morphs) -> bool:

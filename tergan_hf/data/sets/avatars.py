@@ -25,7 +25,10 @@ DESCRIPTION = SetDescription(
         "  author = {Do, Tiffany D. and Zelenty, Steve and Gonzalez-Franco, Mar and McMahan, Ryan P.},\n"
         "  journal = {Frontiers in Virtual Reality},\n  volume = {4},\n  year = {2023}\n}"
     ),
-    layout="one .glb file for each head, with facial morph targets, and the LICENSE",
+    layout=(
+        "a clone (avatars/AIAN/AIAN_F_1_Casual.glb and so on, of which the 34 heads of the published weights are "
+        "taken), or a folder with one .glb file for each head; with facial morph targets"
+    ),
 )
 
 

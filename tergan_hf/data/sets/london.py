@@ -29,6 +29,7 @@ DESCRIPTION = SetDescription(
         "and happiness/001.jpg; beside them metadata.csv or london_faces_info.csv where you have it"
     ),
 )
+PEOPLE = 102
 FOLDERS = {
     "neutral_front": "neutral", "smiling_front": "happiness", "neutral": "neutral", "happiness": "happiness",
 }  # fmt: skip
@@ -56,7 +57,7 @@ def plan(source: Path, options: dict) -> Plan:
     if not entries:
         raise BuildError(f"{source} holds no photos of this set: expected {DESCRIPTION.layout}")
     everybody = set().union(*seen.values())
-    missing = []
+    missing = [f"{PEOPLE - len(everybody)} of {PEOPLE} people"] if len(everybody) < PEOPLE else []
     for expression in ("neutral", "happiness"):
         absent = sorted(everybody - seen.get(expression, set()))
         if absent:
