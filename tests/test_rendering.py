@@ -258,9 +258,12 @@ def test_a_sheet_shows_people_and_expressions(heads_folder, tmp_path, monkeypatc
     assert one.shape == (CAPTION_HEIGHT + 2 * (32 + CAPTION_HEIGHT), 32, 3)
     still, opened = (one[top : top + 32].astype(int) for top in (CAPTION_HEIGHT, 2 * CAPTION_HEIGHT + 32))
     assert np.abs(still - opened).max() > 20
-    monkeypatch.setattr(sys, "argv", ["", "--source", str(tmp_path), "--output", str(tmp_path / "no.png")])
-    with pytest.raises(SystemExit, match=r"holds no \.glb file"):
-        sheet_command.main()
+    for options, message in (
+        (("--source", str(tmp_path)), r"holds no \.glb file"), (("--people", "0"), "there are no 0 people"),
+        (("--output", str(tmp_path / "sheet.what")), "extension"), (("--exclude", "Z"), "heads that are not there: Z"),
+    ):  # fmt: skip
+        with pytest.raises(SystemExit, match=f"tergan_hf.rendering: .*{message}"):
+            draw(*options)
 
 
 def test_a_clone_of_the_library_gives_what_a_folder_of_copies_gives(tmp_path):
