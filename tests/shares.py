@@ -54,9 +54,9 @@ def steps_seen(parquet: str, accelerator: Accelerator, batch_size: int, workers:
 def main():
     parquet, folder, batch_size = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     accelerator = Accelerator()
+    assert accelerator.num_processes > 1, "start this with torchrun"
     with accelerator.main_process_first():
         seen = steps_seen(parquet, accelerator, batch_size)
-    assert accelerator.num_processes > 1, "start this with torchrun"
     (folder / f"{accelerator.process_index}.json").write_text(json.dumps(seen))
 
 
