@@ -1,0 +1,73 @@
+"""Peak memory and frames per second of `transfer_video` for clips of several lengths, each in a process of its own.
+
+`python benchmarks/video.py --seconds 10 60 --strip strip.jpg` uses 640×480 clips made from an example photo; `--strip`
+writes frames of the first clip above those made of them. Not for Windows, which does not tell a process's peak memory.
+"""
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from latency import EXAMPLES, ROOT, make_clip
+from PIL import Image
+
+from tergan_hf import TerGanPipeline
+from tergan_hf.video_tergan import read_frames
+
+
+PHOTO = EXAMPLES / "london_014_neutral.jpg"
+SHOWN = 8
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", default=str(ROOT / "weights" / "ter-gan"))
+    parser.add_argument("--seconds", type=float, nargs="+", default=[10.0, 60.0])
+    parser.add_argument("--strip", help="picture to write")
+    options = parser.parse_args()
+    print(f"transfer_video, 640×480, 25 frames per second of clip, {torch.get_num_threads()} threads")
+    with tempfile.TemporaryDirectory() as folder:
+        for seconds in options.seconds:
+            clip, output = Path(folder) / f"{seconds:g}.mp4", Path(folder) / f"{seconds:g} out.mp4"
+            make_clip(clip, seconds)
+            # A process that is started afresh: peak memory never falls again.
+            with get_context("spawn").Pool(1) as pool:
+                rate, megabytes = pool.apply(transfer, (options.weights, clip, output))
+            print(f"    {seconds:5g} s of clip: {rate:5.1f} frames per second, peak memory {megabytes:.0f} MB")
+            if options.strip and seconds == options.seconds[0]:
+                draw_strip(clip, output, options.strip)
+
+
+def transfer(weights: str, clip: Path, output: Path) -> tuple[float, float]:
+    """Frames per second, and the process's peak memory in MB."""
+    pipe = TerGanPipeline.from_pretrained(weights)
+    start = time.perf_counter()
+    report = pipe.transfer_video(clip, PHOTO, output, progress=False)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return report.frames / seconds, peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def draw_strip(clip: Path, output: Path, path: str):
+    """Frames of the clip, evenly spread over its first four seconds, above those of the result."""
+    rows = []
+    for video in (clip, output):
+        frames = [frame for time, _, frame in read_frames(video, progress=False) if time < 4]
+        rows.append([frames[len(frames) * number // SHOWN] for number in range(SHOWN)])
+    side = 240
+    strip = Image.new("RGB", (SHOWN * side, 2 * side))
+    for top, row in enumerate(rows):
+        for left, frame in enumerate(row):
+            edge = min(frame.size)
+            x, y = (frame.width - edge) // 2, (frame.height - edge) // 2
+            strip.paste(frame.crop((x, y, x + edge, y + edge)).resize((side, side)), (left * side, top * side))
+    strip.save(path)
+
+
+if __name__ == "__main__":
+    main()
