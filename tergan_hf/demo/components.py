@@ -70,7 +70,7 @@ def example_row(title: str, paths: list[str], captions: list[str], photo: Photo,
         with Image.open(path) as opened:
             opened.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
             pictures.append(opened.convert("RGB"))
-    row = picture_row(row_of(title, pictures, captions), **settings)
+    row = picture_row(row_of(title, pictures, captions), elem_classes="examples", **settings)
 
     def picked(event: gr.EventData):
         return paths[int(event.index) % len(paths)]
