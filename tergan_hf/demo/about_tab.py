@@ -41,7 +41,10 @@ def build(models: Models, chosen: gr.State):
 
     def choose_model(name):
         # Loading it here says what is wrong with it, before a tab asks for it.
-        return models[name].name
+        try:
+            return models[name].name
+        except ValueError as error:
+            raise gr.Error(f"{error}.", duration=12, print_exception=False) from None
 
     def tell_model(name):
         return f"This page now uses **{name}**.", model_card(models.place_of(name))

@@ -90,7 +90,7 @@ class DownloadRow:
             self.mark = gr.Checkbox(
                 True, label="Visible mark", info="A small “synthetic” note in a corner", elem_id=f"{name}-mark"
             )
-            self.kind = gr.Radio(list(KINDS), value="PNG", label="File")
+            self.kind = gr.Radio(list(KINDS), value="PNG", label="File", elem_id=f"{name}-kind")
             self.button = gr.Button("Download in full resolution", elem_id=f"{name}-download")
         self.file = gr.DownloadButton(visible="hidden", elem_id=f"{name}-file")
         self._click = CLICK_HIDDEN.format(f"{name}-file")

@@ -142,6 +142,7 @@ def build(models: Models, chosen: gr.State):
         relative = gr.Checkbox(
             False, label="Only what changes since the clip's first frame",
             info="For a person who looks stern or smiling by nature, in a clip that begins calmly",
+            elem_id="transfer-relative",
         )  # fmt: skip
         with gr.Row():
             taking = gr.Button(
