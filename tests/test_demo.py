@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tergan_hf.demo.about_tab import model_card
 from tergan_hf.demo.components import visitors_words
 from tergan_hf.demo.interface import build_demo
 from tergan_hf.demo.limits import Allowance, LimitError
@@ -148,5 +149,21 @@ def test_only_models_of_the_hub_may_be_named(embedded_pipeline, name):
 
 def test_offered_models_are_loaded(embedded_pipeline):
     models = Models("own", embedded_pipeline, [str(WEIGHTS)])
-    assert models.names == ["own", str(WEIGHTS)]
-    assert models[str(WEIGHTS)] is models[str(WEIGHTS)] is not models["own"]
+    assert models.names == ["own", WEIGHTS.name]
+    assert models[WEIGHTS.name] is models[WEIGHTS.name] is not models["own"]
+
+
+def test_folders_of_the_same_name_are_told_apart(embedded_pipeline, tmp_path):
+    places = [tmp_path / run / "model" for run in ("a", "b")]
+    for place in places:
+        place.mkdir(parents=True)
+    models = Models(str(places[0]), embedded_pipeline, [str(places[1])])
+    assert models.names == ["model", "model (2)"]
+    assert [models.place_of(name) for name in models.names] == [str(place) for place in places]
+
+
+def test_the_card_is_that_of_the_model(tmp_path):
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n\n# Mine\n")
+    assert model_card(str(tmp_path)) == "# Mine"
+    assert model_card(str(tmp_path / "nothing")) == model_card("nobody/nothing") == ""
+    assert "## Results" in model_card(str(WEIGHTS))

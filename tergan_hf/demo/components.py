@@ -70,7 +70,7 @@ def example_row(title: str, paths: list[str], captions: list[str], photo: Photo,
         with Image.open(path) as opened:
             opened.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
             pictures.append(opened.convert("RGB"))
-    row = picture_row(row_of(title, pictures, captions), **settings)
+    row = picture_row(row_of(title, pictures, captions), elem_classes="examples", **settings)
 
     def picked(event: gr.EventData):
         return paths[int(event.index) % len(paths)]
@@ -90,7 +90,7 @@ class DownloadRow:
             self.mark = gr.Checkbox(
                 True, label="Visible mark", info="A small “synthetic” note in a corner", elem_id=f"{name}-mark"
             )
-            self.kind = gr.Radio(list(KINDS), value="PNG", label="File")
+            self.kind = gr.Radio(list(KINDS), value="PNG", label="File", elem_id=f"{name}-kind")
             self.button = gr.Button("Download in full resolution", elem_id=f"{name}-download")
         self.file = gr.DownloadButton(visible="hidden", elem_id=f"{name}-file")
         self._click = CLICK_HIDDEN.format(f"{name}-file")

@@ -16,7 +16,7 @@ from .components import (
     speaking_to_visitors,
     write_result,
 )
-from .examples import captions_of, example_expressions, example_photos, expression_of
+from .examples import captions_of, example_expressions, example_photos, expression_of, numbered
 from .models import Models
 from .transfer_tab import middle_of
 from .views import compare_view, compared, map_view, mapped, picture_row, row_of, row_of_faces, told
@@ -75,7 +75,7 @@ def build(models: Models, chosen: gr.State):
         pictures = models[model].draw_row(subject, [wish] * len(STRIP), list(STRIP))
         captions = [f"{value:g}".replace("-", "−") for value in STRIP]
         title = f"From the opposite to more than {wish.name}: click an intensity"
-        return row_of(title, pictures, captions, STRIP.index(intensity) if intensity in STRIP else None)
+        return row_of(title, pictures, captions, STRIP.index(intensity) if intensity in STRIP else -1)
 
     def draw_map(model, wish, subject):
         bench = models[model]
@@ -130,7 +130,7 @@ def build(models: Models, chosen: gr.State):
         with gr.Column(min_width=280):
             image = photo_input(value=first_photo, label="Your photo", height=250, elem_id="edit-image")
             faces = picture_row(elem_id="edit-faces")
-            label = gr.Radio(labels, value=first_label, label="Expression", elem_id="edit-label")
+            example_row("Example people", people, numbered("person", people), image, elem_id="edit-people")
             map_shown = map_view(draw_map(None, first_wish, first_subject), pickable=True, elem_id="edit-map")
             with gr.Accordion("Or by example photo", open=False):
                 example = photo_input(label="Expression photo", height=220, elem_id="edit-example")
@@ -140,6 +140,7 @@ def build(models: Models, chosen: gr.State):
         with gr.Column(scale=2, min_width=300, elem_classes="result-column"):
             first = [None, first_wish, first_subject, 1.0, *WHOLE_FACE, True]
             result = compare_view(draw_anew(*first), elem_id="edit-result")
+            label = gr.Radio(labels, value=first_label, label="Expression", elem_id="edit-label")
             intensity = intensity_slider(-1.0, elem_id="edit-intensity")
             strip = picture_row(draw_strip(None, first_wish, first_subject, 1.0), elem_id="edit-strip")
             with gr.Accordion("Brows, eyes and mouth apart", open=False, elem_id="edit-parts"):
@@ -149,9 +150,6 @@ def build(models: Models, chosen: gr.State):
                 )
             undoing = gr.Button("↶ Undo", size="sm", elem_id="edit-undo")
             download = DownloadRow("edit")
-    example_row(
-        "Example people", people, [f"person {at}" for at in range(1, len(people) + 1)], image, elem_id="edit-people"
-    )
 
     quiet = {"show_progress": "hidden", **PRIVATE}
     parts = [brows, eyes, mouth]

@@ -34,6 +34,11 @@ def captions_of(paths: list[str]) -> list[str]:
     ]
 
 
+def numbered(name: str, paths: list[str]) -> list[str]:
+    """Captions that only count: "person 1", "person 2", …"""
+    return [f"{name} {number}" for number in range(1, len(paths) + 1)]
+
+
 def example_clip() -> str | None:
     """Path of a short clip of a rendered face that changes its expression."""
     path = ASSETS / "expressions" / "avatar_clip.mp4"

@@ -4,7 +4,6 @@ import gradio as gr
 
 from ..pipeline_tergan import TerGanPipeline
 from . import about_tab, editing_tab, limits, recognition_tab, transfer_tab
-from .components import speaking_to_visitors
 from .examples import ASSETS, ATTRIBUTION
 from .models import Models
 from .views import KEYS, STYLE
@@ -16,8 +15,11 @@ NOTE = (
     "people who agreed to it. Your photos are deleted within the hour and never kept."
 )
 # No web fonts: the page must look the same without a network.
-# Texts a little darker than the theme has them, for people who see contrasts less well.
+# Texts and edges a little darker than the theme has them, for people who see contrasts less well.
 THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+    body_background_fill="*neutral_100",
+    input_border_color="*neutral_300",
+    checkbox_border_color="*neutral_500",
     block_label_text_color="*primary_700",
     block_title_text_color="*primary_700",
     block_info_text_color="*neutral_600",
@@ -26,7 +28,7 @@ THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
     link_text_color_visited_dark="*secondary_400",
     checkbox_label_background_fill_selected="*primary_600",
 )
-TABS = {"Transfer": transfer_tab, "Editing": editing_tab, "FER": recognition_tab}
+TABS = {"Transfer": transfer_tab, "Editing": editing_tab, "FER": recognition_tab, "About": about_tab}
 QUEUE = {"max_size": limits.MAX_WAITING, "default_concurrency_limit": 2}
 LAUNCH = {
     "theme": THEME,
@@ -45,11 +47,6 @@ def build_demo(pipe: TerGanPipeline, model: str = "ter-gan") -> gr.Blocks:
         model: the folder or Hub id that the pipeline was loaded from.
     """
     models = Models(model, pipe)
-
-    def choose_model(name):
-        # Loading it here says what is wrong with it, before a tab asks for it.
-        return models[name].name
-
     keeping = (limits.CHECK_FILES_EVERY, limits.FILES_KEPT_SECONDS)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=keeping) as demo:
         gr.Markdown(f"# {TITLE}")
@@ -59,18 +56,5 @@ def build_demo(pipe: TerGanPipeline, model: str = "ter-gan") -> gr.Blocks:
             for name, tab in TABS.items():
                 with gr.Tab(name, id=name.lower()):
                     tab.build(models, chosen)
-            with gr.Tab("About", id="about"):
-                with gr.Row():
-                    offered = f"{', '.join(models.names)}, or " if len(models.names) > 1 else ""
-                    name = gr.Textbox(
-                        models.own, label="Model", max_lines=1, elem_id="model",
-                        info=f"{offered}the id of any TER-GAN on the Hub: owner/name",
-                    )  # fmt: skip
-                    loading = gr.Button("Use this model", elem_id="model-load")
-                loaded = gr.Markdown(elem_id="model-loaded")
-                about_tab.build()
         gr.Markdown(ATTRIBUTION, elem_id="attribution")
-        loading.click(speaking_to_visitors(choose_model), name, chosen, api_visibility="private").success(
-            lambda name: f"This page now uses **{name}**.", chosen, loaded, api_visibility="private"
-        )
     return demo

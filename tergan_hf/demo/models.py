@@ -22,25 +22,33 @@ VISITORS_MODELS = 2  # in memory beside the server's own
 
 class Models:
     """
-    Workbenches by the name of their model.
+    Workbenches by the name of their model: a Hub id, or a folder's own name, as where a server keeps its folders is
+    none of a visitor's business.
 
     Args:
-        own: the model the server starts with. pipe: over it.
+        own: the folder or Hub id of the model the server starts with. pipe: over it.
         offered: further folders or Hub ids to choose from; default: `TERGAN_MODELS`, separated by commas.
     """
 
     def __init__(self, own: str, pipe: TerGanPipeline, offered: list[str] | None = None):
         if offered is None:
             offered = [name.strip() for name in os.environ.get("TERGAN_MODELS", "").split(",") if name.strip()]
-        self.own, self.offered = own, [name for name in offered if name != own]
-        self._own = Workbench(own, pipe, ExpressionMap.from_pretrained(own))
+        self._places: dict[str, str] = {}
+        for place in dict.fromkeys([own, *offered]):
+            self._places[self._free_name(place)] = place
+        self.own = self.names[0]
+        self._own = Workbench(self.own, pipe, ExpressionMap.from_pretrained(own))
         self._others: OrderedDict[str, Workbench] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
     def names(self) -> list[str]:
         """What is offered, the server's own first."""
-        return [self.own, *self.offered]
+        return list(self._places)
+
+    def place_of(self, name: str) -> str:
+        """The folder or Hub id of a model."""
+        return self._places.get(name, name)
 
     def __getitem__(self, name: str | None) -> Workbench:
         """
@@ -54,20 +62,26 @@ class Models:
         with self._lock:
             if name not in self._others:
                 self._check(name)
+                place = self.place_of(name)
                 try:
-                    pipe = TerGanPipeline.from_pretrained(name)
+                    pipe = TerGanPipeline.from_pretrained(place)
                 except (OSError, ValueError) as error:
                     raise ValueError(
                         f"The model {name} cannot be loaded: its files are damaged or incomplete"
                     ) from error
-                self._others[name] = Workbench(name, pipe, ExpressionMap.from_pretrained(name))
+                self._others[name] = Workbench(name, pipe, ExpressionMap.from_pretrained(place))
             self._others.move_to_end(name)
             while len(self._others) > VISITORS_MODELS:
                 self._others.popitem(last=False)
             return self._others[name]
 
+    def _free_name(self, place: str) -> str:
+        name = Path(place).resolve().name if Path(place).is_dir() else place
+        taken = sum(known == name or known.startswith(f"{name} (") for known in self._places)
+        return f"{name} ({taken + 1})" if taken else name
+
     def _check(self, name: str):
-        if name in self.offered and Path(name).is_dir():
+        if name in self._places and Path(self._places[name]).is_dir():
             return
         if not HUB_ID.fullmatch(name) or Path(name).exists():
             raise ValueError(f"{name[:80]!r} is no model id: write it as owner/name, as on huggingface.co")

@@ -140,7 +140,8 @@ def build(models: Models, chosen: gr.State):
         **PRIVATE,
     )  # fmt: skip
     taking.click(example_clip, None, clip, **PRIVATE)
-    running.click(speaking_to_visitors(look_at_clip), [chosen, clip], [summary, plot, table], **LONG, **PRIVATE)
+    looking_at_clip = speaking_to_visitors(look_at_clip, lambda message: (message, None, gr.update(interactive=False)))
+    running.click(looking_at_clip, [chosen, clip], [summary, plot, table], **LONG, **PRIVATE)
     answers = gr.JSON(visible=False, label="faces")
     gr.Button(visible=False).click(
         speaking_to_visitors(recognize), image, answers, api_name="recognize",

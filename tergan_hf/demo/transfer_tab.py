@@ -18,7 +18,7 @@ from .components import (
     speaking_to_visitors,
     write_result,
 )
-from .examples import captions_of, example_clip, example_expressions, example_photos, expression_of
+from .examples import captions_of, example_clip, example_expressions, example_photos, expression_of, numbered
 from .models import Models
 from .views import compare_view, compared, picture_row, row_of, row_of_faces, told
 from .workbench import Subject, Wish
@@ -118,26 +118,19 @@ def build(models: Models, chosen: gr.State):
         with gr.Column(min_width=280):
             target = photo_input(value=first_target, label="Your photo", height=250, elem_id="transfer-target")
             target_faces = picture_row(elem_id="transfer-target-faces")
+            example_row("Example people", people, numbered("person", people), target, elem_id="transfer-people")
+            swap = gr.Button("⇅ Swap the two photos", size="sm", elem_id="transfer-swap")
             source = photo_input(value=first_source, label="Expression photo", height=250, elem_id="transfer-source")
             source_faces = picture_row(elem_id="transfer-source-faces")
-            swap = gr.Button("⇅ Swap the two photos", size="sm", elem_id="transfer-swap")
+            sources = expressions + smiling
+            example_row("Example expressions", sources, captions_of(sources), source, elem_id="transfer-expressions")
         with gr.Column(scale=2, min_width=300, elem_classes="result-column"):
             result = compare_view(
                 draw(None, first_wish, first_subject, 1.0, True, with_photo=True), elem_id="transfer-result"
             )
             intensity = intensity_slider(elem_id="transfer-intensity")
+            row = picture_row(try_all(None, first_subject), elem_id="transfer-all")
             download = DownloadRow("transfer")
-    row = picture_row(try_all(None, first_subject), elem_id="transfer-all")
-    with gr.Row():
-        sources = expressions + smiling
-        example_row(
-            "Example people",
-            people,
-            [f"person {at}" for at in range(1, len(people) + 1)],
-            target,
-            elem_id="transfer-people",
-        )
-        example_row("Example expressions", sources, captions_of(sources), source, elem_id="transfer-expressions")
     with gr.Accordion("Animate your photo with a clip", open=False, elem_id="transfer-animate"):
         gr.Markdown(
             f"Frame by frame, your photo takes on the expression of the face in the clip. Up to "
@@ -149,6 +142,7 @@ def build(models: Models, chosen: gr.State):
         relative = gr.Checkbox(
             False, label="Only what changes since the clip's first frame",
             info="For a person who looks stern or smiling by nature, in a clip that begins calmly",
+            elem_id="transfer-relative",
         )  # fmt: skip
         with gr.Row():
             taking = gr.Button(

@@ -1,6 +1,7 @@
 """What Gradio has no component for: before and after in one picture, rows of small pictures, the expression map,
 scores of several faces. Pictures travel as data, so that nothing is left on the server's disk."""
 
+import time
 from html import escape
 from pathlib import Path
 
@@ -62,9 +63,14 @@ def picture_row(value: dict | None = None, **settings) -> gr.HTML:
 
 
 def row_of(title: str, pictures: list[Image.Image], captions: list[str], chosen: int | None = None) -> dict:
-    """For a picture row."""
+    """
+    For a picture row.
+
+    Args:
+        chosen: which picture is the chosen one, -1 for none yet; without it, none ever is, the buttons only act.
+    """
     items = [{"picture": as_data_url(p, quality=80), "caption": c} for p, c in zip(pictures, captions)]
-    return {"title": title, "items": items, "chosen": chosen}
+    return {"title": title, "items": items, "chosen": chosen, "made": _never_the_same()}
 
 
 def row_of_faces(photo: FacesOfPhoto | None) -> dict:
@@ -108,7 +114,7 @@ def mapped(expression_map: ExpressionMap | None, marks: list[tuple[str, list[flo
     ]
     limits = np.array([left - room, bottom - room, right + room, top + room]).round(2).tolist()
     shown = [{"name": name, "place": np.clip(place, limits[:2], limits[2:]).tolist()} for name, place in marks]
-    return {"points": {"range": limits, "groups": groups}, "marks": shown, "chosen": chosen}
+    return {"points": {"range": limits, "groups": groups}, "marks": shown, "chosen": chosen, "made": _never_the_same()}
 
 
 def score_tables(faces: list[dict]) -> str:
@@ -147,6 +153,11 @@ def labelled_picture(photo: Image.Image, faces: list[dict], side: int) -> str:
         draw.text((x + 4, y + 2), label, fill="white", font=font)
     names = ", ".join(f"face {number}: {face['scores'][0]['label']}" for number, face in enumerate(faces, 1))
     return f'<div class="picture"><img src="{as_data_url(shown)}" alt="Your photo with boxes. {escape(names)}"></div>'
+
+
+def _never_the_same() -> int:
+    # A click moves the choice on the page at once; a value equal to the last one would not move it back.
+    return time.monotonic_ns()
 
 
 def _script(name: str) -> str:

@@ -3,7 +3,6 @@ const NAMESPACE = "http://www.w3.org/2000/svg";
 const SIDE = 400;
 const MARGIN = 22;
 const plot = element.querySelector("svg");
-const status = element.querySelector(".map-status");
 const marks = plot.querySelector(".map-marks");
 let range = null;
 let chosen = null;
@@ -25,6 +24,23 @@ const toMap = ([x, y]) => [
   range[3] - ((y - MARGIN) / (SIDE - 2 * MARGIN)) * (range[3] - range[1]),
 ];
 
+// Where a name can be read: at its place, or a little off it where another name is in the way.
+const OFFSETS = [[0, 0], [0, -16], [0, 16], [34, -8], [-34, -8], [34, 12], [-34, 12], [0, -32], [0, 32], [0, -48], [0, 48]];
+const nameAt = (place, text, taken) => {
+  const half = 4 * text.length;
+  const boxes = OFFSETS.map(([right, down]) => {
+    const x = Math.min(Math.max(place[0] + right, half + 2), SIDE - half - 2);
+    const y = Math.min(Math.max(place[1] + down, 14), SIDE - 6);
+    return { x, y, left: x - half, right: x + half, top: y - 12, bottom: y + 3 };
+  });
+  const clear = (box) =>
+    !taken.some((other) => box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom);
+  const box = boxes.find(clear) || boxes[0];
+  taken.push(box);
+  return { x: box.x, y: box.y, "text-anchor": "middle" };
+};
+
+let groupNames = [];
 const drawPhotos = (points) => {
   const key = JSON.stringify(points);
   if (key === drawn) return;
@@ -34,22 +50,27 @@ const drawPhotos = (points) => {
   dots.replaceChildren();
   const names = plot.querySelector(".map-names");
   names.replaceChildren();
+  groupNames = [];
   points.groups.forEach((group, index) => {
     for (const place of group.places) {
       const [cx, cy] = toPlot(place);
       dots.append(make("circle", { cx, cy, r: 4, class: "map-dot colour-" + index }));
     }
-    const [x, y] = toPlot(group.middle);
-    names.append(make("text", { x, y, "text-anchor": "middle" }, group.name));
+    const name = make("text", nameAt(toPlot(group.middle), "● " + group.name, groupNames));
+    name.append(make("tspan", { class: "colour-" + index }, "● "), group.name);
+    names.append(name);
   });
 };
 
 const drawMarks = (value) => {
   marks.replaceChildren();
+  const places = (value.marks || []).map((mark) => toPlot(mark.place));
+  const taken = [...groupNames, ...places.map(([x, y]) => ({ left: x - 8, right: x + 8, top: y - 8, bottom: y + 8 }))];
   for (const mark of value.marks || []) {
     const [x, y] = toPlot(mark.place);
     marks.append(make("circle", { cx: x, cy: y, r: 8, class: "map-own" }));
-    marks.append(make("text", { x, y: y - 12, "text-anchor": "middle", class: "map-own-name" }, mark.name));
+    const at = nameAt([x, y - 12], mark.name, taken);
+    marks.append(make("text", { ...at, class: "map-own-name" }, mark.name));
   }
   if (chosen) {
     const [x, y] = toPlot(chosen);

@@ -5,13 +5,16 @@ const title = element.querySelector(".row-title");
 const show = () => {
   const value = props.value || {};
   const items = value.items || [];
+  const chooses = Number.isInteger(value.chosen);
   element.querySelector(".picture-row").hidden = items.length === 0;
   title.textContent = value.title || "";
+  // Whoever pressed a button by keys goes on from there.
+  const focused = [...list.querySelectorAll("button")].indexOf(document.activeElement);
   list.replaceChildren(
     ...items.map((item, index) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.setAttribute("aria-pressed", String(index === value.chosen));
+      if (chooses) button.setAttribute("aria-pressed", String(index === value.chosen));
       const picture = document.createElement("img");
       picture.src = item.picture;
       picture.alt = "";
@@ -19,7 +22,9 @@ const show = () => {
       caption.textContent = item.caption;
       button.append(picture, caption);
       button.addEventListener("click", () => {
-        for (const other of list.querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button));
+        if (chooses) {
+          for (const other of list.querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button));
+        }
         trigger("select", { index });
       });
       const entry = document.createElement("li");
@@ -27,6 +32,7 @@ const show = () => {
       return entry;
     }),
   );
+  list.querySelectorAll("button")[focused]?.focus();
 };
 watch("value", show);
 show();
