@@ -13,8 +13,8 @@ WATCH = """
   const nameOf = (control) => {
     const home = control.closest("[id^=transfer-], [id^=edit-], [id^=fer-], [id^=model]");
     const alike = control.closest(".picture-row") ? "a picture" : control.type === "radio" ? "a choice" : "";
-    const own = control.getAttribute("aria-label") || control.innerText.trim() || control.type || control.tagName;
-    return (home ? home.id : "page") + ": " + (alike || own);
+    const own = control.getAttribute("aria-label") || control.title || control.innerText?.trim();
+    return (home ? home.id : "page") + ": " + (alike || own || control.type || control.tagName);
   };
   for (const kind of ["click", "input", "keydown", "pointerdown"]) {
     document.addEventListener(kind, (event) => {

@@ -1,5 +1,11 @@
 """The app's handlers, called as the page calls them: what they answer to awkward input, and what is left on disk."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import gradio as gr
 import numpy as np
 import pytest
@@ -14,7 +20,7 @@ from tergan_hf.demo.workbench import Workbench
 from tergan_hf.provenance import draw_mark, is_marked_synthetic, save_synthetic
 
 from .awkward_inputs import FACE, write_awkward_clips, write_awkward_inputs
-from .conftest import EXAMPLES, WEIGHTS
+from .conftest import EXAMPLES, ROOT, WEIGHTS
 
 
 SMILING, NEUTRAL = str(EXAMPLES / "london_099_happiness.jpg"), str(EXAMPLES / "london_014_neutral.jpg")
@@ -54,15 +60,32 @@ def test_a_hundred_awkward_photos_get_an_answer_or_a_message(handlers, tmp_path)
 
 def test_awkward_clips_get_a_message(handlers, tmp_path):
     for clip in write_awkward_clips(tmp_path):
-        for name, inputs in (
-            ("look_at_clip", (None, str(clip))),
-            ("animate", (None, str(clip), NEUTRAL, None, 1.0, False, True)),
-        ):
-            with pytest.raises(gr.Error) as error:
-                handlers[name](*inputs)
-            assert str(tmp_path) not in str(error.value) and "on our side" not in str(error.value), str(error.value)
-    with pytest.raises(gr.Error, match="minutes long"):
-        handlers["look_at_clip"](None, str(tmp_path / "three hours by its head.mp4"))
+        said, timeline, table = handlers["look_at_clip"](None, str(clip))
+        assert timeline is None and table["interactive"] is False
+        with pytest.raises(gr.Error) as error:
+            handlers["animate"](None, str(clip), NEUTRAL, None, 1.0, False, True)
+        for message in (said, str(error.value)):
+            assert message and str(tmp_path) not in message and "on our side" not in message
+    assert "minutes long" in handlers["look_at_clip"](None, str(tmp_path / "three hours by its head.mp4"))[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_visitors_files_go_with_the_server(tmp_path, told):
+    program = "from tergan_hf.demo.visitors_files import use_own_folder as use; open(use() + '/photo', 'w'); input()"
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
+    server = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment
+    )
+    try:
+        while not list(tmp_path.glob("ter-gan-*/photo")):
+            assert server.poll() is None
+            time.sleep(0.1)
+        server.send_signal(told)
+        server.wait(20)
+    finally:
+        server.kill()
+    assert not list(tmp_path.glob("ter-gan-*"))
 
 
 def test_encoded_once_is_the_same_as_the_pipeline(bench, embedded_pipeline):

@@ -176,5 +176,6 @@ def _paths_in(inputs) -> list[str]:
 def required(photo, what: str):
     """The photo, or a message that asks for it."""
     if photo is None:
-        raise gr.Error(f"Please add {what} first: upload one, use your webcam, or click an example.", duration=8)
+        message = f"Please add {what} first: upload one, use your webcam, or click an example."
+        raise gr.Error(message, duration=8, print_exception=False)
     return photo
