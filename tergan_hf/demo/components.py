@@ -52,7 +52,7 @@ def photo_input(**settings) -> Photo:
 
 def clip_input(**settings) -> gr.Video:
     """A clip by upload or webcam."""
-    return gr.Video(sources=["upload", "webcam"], buttons=[], **settings)
+    return gr.Video(sources=["upload", "webcam"], buttons=[], height=280, elem_classes="clip", **settings)
 
 
 def intensity_slider(lowest: float = 0.0, **settings) -> gr.Slider:

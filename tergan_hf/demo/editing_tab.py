@@ -74,7 +74,7 @@ def build(models: Models, chosen: gr.State):
             return {}
         pictures = models[model].draw_row(subject, [wish] * len(STRIP), list(STRIP))
         captions = [f"{value:g}".replace("-", "−") for value in STRIP]
-        title = f"From the opposite to more than {wish.name}: click an intensity"
+        title = "From its opposite to more of it: click an intensity"
         return row_of(title, pictures, captions, STRIP.index(intensity) if intensity in STRIP else -1)
 
     def draw_map(model, wish, subject):

@@ -116,7 +116,7 @@ def build(models: Models, chosen: gr.State):
         with gr.Tab("Video", id="fer-video-tab"):
             gr.Markdown(f"The largest face of the first frame is followed. Up to {limits.MAX_CLIP_SECONDS} seconds.")
             with gr.Row():
-                clip = clip_input(label="Clip", height=280, elem_id="fer-clip")
+                clip = clip_input(label="Clip", elem_id="fer-clip")
                 with gr.Column(scale=2, min_width=300, elem_classes="result-column"):
                     plot = gr.LinePlot(
                         x="seconds", y="score", color="expression", y_lim=[0, 1], height=280,

@@ -137,8 +137,8 @@ def build(models: Models, chosen: gr.State):
             f"{limits.MAX_CLIP_SECONDS} seconds; the sound is kept."
         )
         with gr.Row():
-            clip = clip_input(label="Clip", height=260, elem_id="transfer-clip")
-            moving = gr.Video(label="Result (synthetic)", height=260, interactive=False, elem_id="transfer-video")
+            clip = clip_input(label="Clip", elem_id="transfer-clip")
+            moving = gr.Video(label="Result (synthetic)", height=280, interactive=False, elem_id="transfer-video")
         relative = gr.Checkbox(
             False, label="Only what changes since the clip's first frame",
             info="For a person who looks stern or smiling by nature, in a clip that begins calmly",
@@ -192,8 +192,11 @@ def build(models: Models, chosen: gr.State):
     draws(target_faces.select(picked_target, [chosen, subject], opened_target, **quiet), with_row=True)
     row.select(picked_example, None, source, **quiet)
     swap.click(lambda one, other: (one, other), [source, target], [target, source], **quiet)
-    intensity.input(speaking_to_visitors(redraw, told), drawing, result, **LIVE)
-    download.mark.change(speaking_to_visitors(redraw, told), drawing, result, **quiet)
+    again = (speaking_to_visitors(redraw, told), drawing, result)
+    intensity.input(*again, **LIVE)
+    # Once more when it is let go: the page may drop a last move that comes just as an earlier redraw ends.
+    intensity.release(*again, trigger_mode="multiple", **quiet)
+    download.mark.change(*again, **quiet)
     download.connect(speaking_to_visitors(make_file), [chosen, wish, subject, intensity])
     taking.click(example_clip, None, clip, **PRIVATE)
     animating.click(
