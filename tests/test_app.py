@@ -200,6 +200,7 @@ def use_photo_input(page, element: str, photo: str, result: Watched):
     frame.get_by_label("Remove Image").click()
     frame.get_by_label("Capture from camera").click()
     frame.get_by_text("Click to Access Webcam").click()
+    see_webcam(page, element)
     frame.get_by_label("capture photo").click()
     result.changes()
     frame.get_by_label("Remove Image").click()
@@ -219,10 +220,20 @@ def use_clip_input(page, element: str):
     frame.get_by_label("Clear").click()
     frame.get_by_label("Capture from camera").click()
     frame.get_by_text("Click to Access Webcam").click()
+    see_webcam(page, element)
     frame.get_by_label("start recording").click()
     page.wait_for_timeout(1000)
     frame.get_by_text("Stop", exact=True).click()
     frame.get_by_label("Clear").wait_for()
+
+
+def see_webcam(page, element: str):
+    """Nobody takes a photo before there is something to see."""
+    page.wait_for_function(
+        """element => [...document.querySelectorAll(`#${element} video`)]
+             .some(video => video.readyState >= 2 && video.videoWidth > 0 && video.currentTime > 0.2)""",
+        arg=element,
+    )
 
 
 def choose_file(page, frame, kind: str, path: str):
