@@ -298,18 +298,18 @@ def erase_rectangles(images: torch.Tensor, probability: float, generator: torch.
 
 def draw_mixture(mixable: torch.Tensor, alpha: float, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Mixup (Zhang et al. 2018): who is blended with whom. All pairs of a batch share one λ ~ Beta(alpha, alpha).
+    Mixup (Zhang et al. 2018): who is blended with whom, and how much, λ ~ Beta(alpha, alpha) for each photo.
 
     Args:
         mixable: (B,) bool; the others stay as they are.
 
     Returns:
-        partners (B,) int64, each photo's own number where it is not mixed, and λ, a scalar, how much of itself a photo
+        partners (B,) int64, each photo's own number where it is not mixed, and λ (B,), how much of itself a photo
         keeps, at least one half.
     """
     rows = torch.nonzero(mixable.cpu())[:, 0]
     partners = torch.arange(len(mixable))
     partners[rows] = rows[torch.randperm(len(rows), generator=generator)]
-    gammas = torch._standard_gamma(torch.full((2,), alpha), generator=generator)
-    share = gammas.max() / gammas.sum().clamp(min=1e-30)
+    gammas = torch._standard_gamma(torch.full((2, len(mixable)), alpha), generator=generator)
+    share = gammas.amax(0).clamp(min=1e-30) / gammas.sum(0).clamp(min=1e-30)
     return partners.to(mixable.device), share.to(mixable.device)

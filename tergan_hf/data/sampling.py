@@ -199,8 +199,8 @@ class BalancedPhotos(_DrawnDataset):
         side: of the chips, in pixels.
         class_balance: of `class_shares`.
 
-    Items: `chip` (3, side, side) uint8, `expression` and `identity` int64; `activations` (K,), zeros and
-    `has_activations` false where the set has none.
+    Items: `chip` (3, side, side) uint8, `expression` and `identity` int64; `row`, the photo's number, counted through
+    all sets; `activations` (K,), zeros and `has_activations` false where the set has none.
     """
 
     def __init__(
@@ -213,6 +213,7 @@ class BalancedPhotos(_DrawnDataset):
         if not sets:
             raise ValueError("no set of photos to draw from")
         self.sets = sets
+        self.first_rows = np.cumsum([0, *(len(chips) for chips in sets)])
         keys = [getattr(chips, balance) for chips in sets]
         shares = class_shares(keys, [chips.weight for chips in sets], class_balance)
         self.shares = shares.ravel().cumsum()
@@ -227,6 +228,7 @@ class BalancedPhotos(_DrawnDataset):
         known = chips.activations is not None
         return {
             "chip": chips.pixels(row, self.side),
+            "row": int(self.first_rows[number] + row),
             "expression": int(chips.expressions[row]),
             "identity": int(chips.identities[row]),
             "activations": torch.from_numpy(chips.activations[row]) if known else torch.zeros(self.activations),

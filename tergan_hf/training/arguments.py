@@ -27,6 +27,8 @@ class OptimizerArguments:
         schedule: a name `transformers.get_scheduler` knows.
         ema_decay: of the averaged weights that are evaluated and saved; 0 saves the raw ones.
         mixup: α of mixup (Zhang et al. 2018) in stage 1 of G_es; 0 mixes nothing.
+        distillation: share, in a photo's label in stage 1 of G_es, of what the `pretrained` model answers for it
+            (Furlanello et al. 2018), against labels that are wrong. 0 trusts the labels.
     """
 
     steps: int = 10_000
@@ -42,8 +44,11 @@ class OptimizerArguments:
     ema_decay: float = 0.999
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    distillation: float = 0.0
 
     def __post_init__(self):
+        if not 0 <= self.distillation <= 1:
+            raise ValueError(f"distillation must be between 0 and 1, not {self.distillation}")
         if self.optimizer not in ("adam", "muon"):
             raise ValueError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
 
@@ -120,6 +125,8 @@ class TrainingArguments:
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError(f"two sources have the same name: {names}")
+        if self.expression_stage.distillation and not self.pretrained:
+            raise ValueError("expression_stage.distillation needs a model to learn from: name it in 'pretrained'")
         if self.push_to_hub and not self.hub_model_id:
             raise ValueError("push_to_hub needs hub_model_id, for example --hub_model_id me/ter-gan")
 

@@ -24,6 +24,7 @@ from ..data.sampling import BalancedPhotos, Chips
 from ..modeling_tergan import TerGanEncoder, TerGanModel, initialize_layer
 from .arguments import TrainingArguments
 from .checkpoints import find_checkpoint
+from .finalize import embed_expressions
 from .loop import TrainingLoop, dataset_length
 from .monitoring import classification_accuracy
 
@@ -69,6 +70,31 @@ class ActivationTargets:
         return (per_photo * known).sum() / known.sum().clamp(min=1)
 
 
+@torch.no_grad()
+def soften_labels(sets: list[Chips], teacher: TerGanModel, share: float) -> torch.Tensor:
+    """
+    Mix the labels given by hand with a model's answers (Furlanello et al. 2018, Born-Again Neural Networks).
+
+    Args:
+        teacher: answers for each photo and its mirror image; the mean counts. Photos with activations were rendered
+            from their label, which stays.
+        share: of the answers.
+
+    Returns:
+        (photos of all sets, num_labels), rows summing to 1.
+    """
+    classes = teacher.config.num_labels
+    softened = []
+    for chips in sets:
+        labels = F.one_hot(torch.from_numpy(chips.expressions), classes).float()
+        if chips.activations is None:
+            embeddings = embed_expressions(teacher.expression_encoder, chips, np.arange(len(chips)), mirrored=True)
+            answers = teacher.classify(embeddings).softmax(1).view(len(chips), 2, classes).mean(1)
+            labels = torch.lerp(labels, answers.to(labels), share)
+        softened.append(labels)
+    return torch.cat(softened)
+
+
 def augment_photos(
     chips: torch.Tensor, config: AugmentationConfig, image_size: int, generator: torch.Generator
 ) -> torch.Tensor:
@@ -94,7 +120,8 @@ def pretrain_encoder(
     Args:
         label: `"expression"` trains G_es on every set, `"identity"` trains G_et on the sets with identities.
         validation_sets: measured during `"expression"`; who was kept out of training cannot be told by name.
-        start: a model whose encoder (and, for expressions, classifier) to go on from; default: initial weights.
+        start: a model whose encoder (and, for expressions, classifier) to go on from, and the teacher where
+            `distillation` asks for one; default: initial weights.
 
     Returns:
         the classifier with averaged weights where averaging is on.
@@ -118,8 +145,12 @@ def pretrain_encoder(
         classifier.load_state_dict(load_file(finished))
         return classifier
 
-    classifier.to(memory_format=torch.channels_last)
     settings = getattr(arguments, stage)
+    classes = classifier.head.out_features
+    softened = None
+    if label == "expression" and settings.distillation:
+        softened = soften_labels(sets, start.to(accelerator.device), settings.distillation).to(accelerator.device)
+    classifier.to(memory_format=torch.channels_last)
     loop = TrainingLoop(accelerator, arguments, stage, [classifier], averaged=classifier)
     model, optimizer = loop.modules[0], loop.optimizers[0]
 
@@ -127,21 +158,19 @@ def pretrain_encoder(
 
     def train_step(batch, generator):
         crops = augment_photos(batch["chip"], arguments.classifier_augmentation, size, generator)
-        partners, share = None, 1.0
+        wanted = F.one_hot(batch[label], classes).float() if softened is None else softened[batch["row"]]
         if settings.mixup:
             # A mixture's muscles are activated like nobody's: rendered photos with activations stay whole.
             mixable = ~batch["has_activations"] if len(targets) else torch.ones_like(batch["has_activations"])
             partners, share = draw_mixture(mixable, settings.mixup, generator)
-            crops = share * crops + (1 - share) * crops[partners]
+            crops = torch.lerp(crops[partners], crops, share[:, None, None, None])
+            wanted = torch.lerp(wanted[partners], wanted, share[:, None])
         crops = crops.contiguous(memory_format=torch.channels_last)
         measured = {}
         with accelerator.autocast():
             logits, activations = model(crops, with_activations=True) if len(targets) else (model(crops), None)
         logits = logits.float()
-        loss = share * F.cross_entropy(logits, batch[label], label_smoothing=settings.label_smoothing)
-        if partners is not None:
-            mixed_in = batch[label][partners]
-            loss = loss + (1 - share) * F.cross_entropy(logits, mixed_in, label_smoothing=settings.label_smoothing)
+        loss = F.cross_entropy(logits, wanted, label_smoothing=settings.label_smoothing)
         if activations is not None:
             measured["activation"] = targets.loss(activations, batch)
             loss = loss + config.activation_weight * measured["activation"]
