@@ -17,7 +17,7 @@ def test_mixup_blends_the_mixable_with_each_other_and_keeps_most_of_every_photo(
         shares.append(share)
     shares = torch.stack(shares)
     assert moved > 0 and shares.shape == (200, 8)
-    assert ((0.5 <= shares) & (shares <= 1)).all()
+    assert ((shares >= 0.5) & (shares <= 1)).all()
     # Every photo has its own; the larger of Beta(0.3, 0.3)'s two is near 1 more often than not, but blends occur.
     assert (shares.std(1) > 0).all()
     assert 0.8 < shares.mean() < 0.95 and shares.min() < 0.6

@@ -50,5 +50,5 @@ def test_rows_count_through_all_sets():
 def test_distillation_without_a_teacher_is_refused():
     with pytest.raises(ValueError, match="'pretrained'"):
         TrainingArguments(sources=[DataSource("set", "folder")], expression_stage=OptimizerArguments(distillation=0.5))
-    with pytest.raises(ValueError, match="between 0 and 1, not 1.5"):
+    with pytest.raises(ValueError, match=r"between 0 and 1, not 1\.5"):
         OptimizerArguments(distillation=1.5)
