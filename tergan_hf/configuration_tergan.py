@@ -45,8 +45,8 @@ class TerGanConfig(PreTrainedConfig):
             x̄ = x_t + G_de(f(e)_s, f(i)_t) − G_de(f(e)_t, f(i)_t): same networks, but what 50 numbers cannot hold of a
             stranger's face stays in the photo. Of the bottleneck decoder only: the photo decoder works so by nature.
         expression_gate (`float`, defaults to 0.5): of the photo decoder. Its change is scaled by
-            1 − exp(−d / expression_gate), d the mean square difference of the wanted and the target's own f(e): the
-            same expression changes no pixel.
+            tanh(√(d / expression_gate)), d the mean square difference of the wanted and the target's own f(e): the
+            same expression changes no pixel, a slightly different one changes them in proportion.
         discriminator_channels, discriminator_hidden_size, discriminator_branch_sizes: the shared convolutions, the
             shared FC layer, and the FC layers of each branch of D.
         embedding_discriminator_sizes: hidden FC layers of `D_es` and `D_et`, before their one logit.
@@ -59,7 +59,7 @@ class TerGanConfig(PreTrainedConfig):
         relative_truth (`bool`, defaults to `False`): divide each pair's miss, here and in the term of
             `structure_weight`, by how much its truth differs from its target, so that a faint change counts as much as
             a broad one. Not in the paper.
-        structure_weight (`float`, defaults to 0): the same pairs' L1 at half and quarter resolution and between
+        structure_weight (`float`, defaults to 0): the same pairs' L1 at 1/2, 1/4 and 1/8 of the resolution and between
             neighbouring pixels. Not in the paper.
         smoothness_weight (`float`, defaults to 0): total variation of the photo decoder's flow. (The paper suggests
             total variation as an improvement.)
@@ -221,8 +221,12 @@ class TerGanConfig(PreTrainedConfig):
             "identity_encoder_channels": (32, 64, 128, 256, 256),
             "decoder_channels": (128, 128, 96, 48, 20),
             "relative_truth": True,
+            "identity_feature_weight": 0.005,
+            "expression_feature_weight": 0.01,
+            "identity_reconstruction_weight": 0.01,
+            "adversarial_weight": 0.003,
             "structure_weight": 1.0,
-            "smoothness_weight": 0.4,
+            "smoothness_weight": 0.2,
             "motion_weight": 5.0,
             "activation_weight": 0.5,
             "freeze_expression_encoder": True,

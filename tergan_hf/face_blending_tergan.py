@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,12 +12,22 @@ from torch.nn import functional as F
 from .face_alignment_tergan import invert_framing
 
 
-FEATHER = 0.15  # share of the crop's side over which the change fades out towards the crop's border
+class Fade(NamedTuple):
+    """How a change ends at the border of its crop: from full inside to nothing outside, as shares of the side."""
+
+    inside: float
+    outside: float
+
+
+CROP_FADE = Fade(0.15, 0.0)
+# A movement goes on past the border: a jaw that opens leaves the crop. So does what is added, from its last value.
+CHANGE_FADE = Fade(0.05, 0.15)
+NO_FADE = Fade(0.0, 0.0)
 CREASED_ABOVE = 2.5  # times enlarged: beyond, linear interpolation shows, and a cubic one goes before it
 STILL = 1e-3  # pixels; what moves less keeps its value to the bit
 
 
-def paste_crop(photo: Image.Image, framing: np.ndarray, crop: np.ndarray, feather: float = FEATHER) -> Image.Image:
+def paste_crop(photo: Image.Image, framing: np.ndarray, crop: np.ndarray, fade: Fade = CROP_FADE) -> Image.Image:
     """
     The photo with its framed face replaced by a crop.
 
@@ -24,15 +35,15 @@ def paste_crop(photo: Image.Image, framing: np.ndarray, crop: np.ndarray, feathe
         photo: RGB.
         framing: (2, 3) matrix, photo pixels to the unit square, that the crop belongs to.
         crop: (S, S, 3) in [0, 255].
-        feather: 0 blends up to the crop's border: right where the crop is the whole photo.
+        fade: `NO_FADE` where the crop is the whole photo.
 
     Returns:
         RGB photo of the same size; pixels outside the framed square are the same to the bit.
     """
-    region = FramedRegion(photo, framing, crop.shape[0])
+    region = FramedRegion(photo, framing, crop.shape[0], fade)
     if region.empty:
         return photo.copy()
-    enlarged = region.enlarge(_to_planes(crop), feather)
+    enlarged = region.enlarge(_to_planes(crop))
     return region.put_back(region.pixels + enlarged.weight * (enlarged.maps - region.pixels))
 
 
@@ -41,28 +52,29 @@ def paste_change(
     framing: np.ndarray,
     residual: np.ndarray,
     flow: np.ndarray | None = None,
-    feather: float = FEATHER,
+    fade: Fade = CHANGE_FADE,
 ) -> Image.Image:
     """
     The photo with a change applied to its framed face: its own pixels moved along the enlarged flow, and the enlarged
     residual added. The photo keeps its sharpness, and a change of nothing changes no pixel.
 
     Args:
-        photo, framing, feather: as for `paste_crop`.
+        photo, framing, fade: as for `paste_crop`.
         residual: (S, S, 3), grey levels to add.
         flow: (S, S, 2), (x, y) offsets as shares of the crop's side, from where each pixel is fetched.
 
     Returns:
-        RGB photo of the same size; pixels outside the framed square are the same to the bit.
+        RGB photo of the same size; pixels outside the framed square with `fade.outside` around it are the same to the
+        bit.
     """
-    region = FramedRegion(photo, framing, residual.shape[0])
+    region = FramedRegion(photo, framing, residual.shape[0], fade)
     if region.empty:
         return photo.copy()
     if flow is None:
-        enlarged = region.enlarge(_to_planes(residual), feather)
+        enlarged = region.enlarge(_to_planes(residual))
         return region.put_back(region.pixels + enlarged.weight * enlarged.maps)
     pixel_flow = flow @ invert_framing(framing)[:, :2].T
-    enlarged = region.enlarge(_to_planes(np.concatenate([residual, pixel_flow], axis=2)), feather)
+    enlarged = region.enlarge(_to_planes(np.concatenate([residual, pixel_flow], axis=2)))
     change = enlarged.weight * enlarged.maps
     return region.put_back(region.fetch(change[3:]) + change[:3])
 
@@ -70,19 +82,21 @@ def paste_change(
 @dataclass
 class EnlargedMaps:
     """Maps over a region: `maps` (C, height, width), and `weight` (1, height, width), 1 inside the framed square,
-    falling smoothly to exactly 0 towards its border."""
+    falling smoothly to exactly 0 where its fade ends."""
 
     maps: torch.Tensor
     weight: torch.Tensor
 
 
 class FramedRegion:
-    """The part of a photo that a framed square touches, as float pixels (3, height, width), and the way between it and
-    maps over the square's S×S crop."""
+    """The part of a photo that a framed square and its fade touch, as float pixels (3, height, width), and the way
+    between it and maps over the square's S×S crop."""
 
-    def __init__(self, photo: Image.Image, framing: np.ndarray, size: int):
-        corners = invert_framing(framing) @ np.array([[0, 1, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]], dtype=float)
-        self.photo, self.size = photo, size
+    def __init__(self, photo: Image.Image, framing: np.ndarray, size: int, fade: Fade):
+        low, high = -fade.outside, 1 + fade.outside
+        corners = np.array([[low, high, low, high], [low, low, high, high], [1, 1, 1, 1]], dtype=float)
+        corners = invert_framing(framing) @ corners
+        self.photo, self.size, self.fade = photo, size, fade
         self.left, self.top = (max(0, math.floor(value)) for value in corners.min(1))
         self.right = min(photo.width, math.ceil(corners[0].max()))
         self.bottom = min(photo.height, math.ceil(corners[1].max()))
@@ -93,13 +107,12 @@ class FramedRegion:
             self._to_crop = framing + framing[:, :2] @ origin
             self.pixels = _pixels(photo, (self.left, self.top, self.right, self.bottom))
 
-    def enlarge(self, maps: torch.Tensor, feather: float) -> EnlargedMaps:
+    def enlarge(self, maps: torch.Tensor) -> EnlargedMaps:
         """
         Args:
-            maps: (C, S, S) over the crop.
-            feather: share of the crop's side over which the weight falls; 0 for 1 up to the border.
+            maps: (C, S, S) over the crop; around it they keep the values of its border.
         """
-        planes = torch.cat([maps, torch.from_numpy(border_fade(self.size, feather)).to(maps)[None]])[None]
+        planes = maps[None]
         if math.sqrt(self.width * self.height) / self.size > CREASED_ABOVE:
             planes = F.interpolate(planes, scale_factor=2, mode="bicubic")
         x = 2 * (torch.arange(self.width) + 0.5)
@@ -109,8 +122,8 @@ class FramedRegion:
         grid[..., 0] = a * x + (b * y + 2 * c - 1)[:, None]
         grid[..., 1] = d * x + (e * y + 2 * f - 1)[:, None]
         planes = _sample(planes, grid, "bilinear")
-        inside = (grid.abs() <= 1).all(-1)
-        return EnlargedMaps(planes[:-1], planes[-1:].clamp(0, 1) * inside)
+        weight = border_weight(grid[..., 0].abs(), self.fade) * border_weight(grid[..., 1].abs(), self.fade)
+        return EnlargedMaps(planes, weight[None])
 
     def fetch(self, offsets: torch.Tensor) -> torch.Tensor:
         """The region's pixels looked up at (x, y) pixel offsets (2, height, width), from the whole photo around it."""
@@ -154,9 +167,10 @@ def _sample(planes: torch.Tensor, grid: torch.Tensor, mode: str) -> torch.Tensor
     return sampled.transpose(0, 1).flatten(1, 2)[:, :height]
 
 
-def border_fade(size: int, feather: float) -> np.ndarray:
-    """(size, size) weights: 1 inside, falling smoothly to 0 over the outer `feather` of the side; all 1 for 0."""
-    position = (np.arange(size) + 0.5) / size
-    ramp = np.clip(np.minimum(position, 1 - position) / feather, 0, 1) if feather else np.ones(size)
-    ramp = ramp * ramp * (3 - 2 * ramp)
-    return ramp[:, None] * ramp[None, :]
+def border_weight(position: torch.Tensor, fade: Fade) -> torch.Tensor:
+    """1 inside, falling smoothly to 0, by the distance from the crop's middle along an axis, 1 at its border."""
+    if not fade.inside and not fade.outside:
+        return (position <= 1).float()
+    # Shares of the side, which is 2 long here.
+    ramp = ((1 + 2 * fade.outside - position) / (2 * (fade.inside + fade.outside))).clamp(0, 1)
+    return ramp * ramp * (3 - 2 * ramp)

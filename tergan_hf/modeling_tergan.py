@@ -209,11 +209,12 @@ class TerGanPhotoDecoder(nn.Module):
     """
     G_de for strangers' photos. It starts from G_et's last map, meets G_et's feature maps again at every size, and is
     modulated at every scale by what to add (the wanted f(e)), what to undo (the target's f(e)) and whose face it is
-    (f(i)). It puts out a flow, a mask and colours: x̄ = m · warp(x_t, flow) + (1 − m) · colour.
+    (f(i)). It puts out a flow, a mask, colours, and a coarse shading s, by which moved skin gets lighter or darker as
+    it turns to the light or away: with w = warp(x_t, flow), x̄ = w + (1 − m) · (colour − w) + s · (w + 1).
     """
 
     MAX_FLOW = 0.25  # of the crop's [-1, 1]
-    REFINED_SIZE = 32  # pixels; larger maps pass through one block only
+    REFINED_SIZE = 32  # positions; larger maps pass through one block only
 
     def __init__(self, config: TerGanConfig):
         super().__init__()
@@ -235,6 +236,9 @@ class TerGanPhotoDecoder(nn.Module):
         painted = (1 + config.num_channels) * config.patch_size**2
         self.to_change = nn.Conv2d(channels[-1], 2 + painted, kernel_size=3, padding=1)
         self.to_change.initial_std = 0.0
+        refined = sum(refinement is not None for refinement in self.refinements)
+        self.to_shading = nn.Conv2d(channels[refined], config.num_channels, kernel_size=3, padding=1)
+        self.to_shading.initial_std = 0.0
 
     def forward(
         self,
@@ -261,16 +265,20 @@ class TerGanPhotoDecoder(nn.Module):
             hidden = block(torch.cat([hidden, skip], dim=1), condition)
             if refinement is not None:
                 hidden = hidden + refinement(hidden, condition)
+                coarse = hidden
         change = self.to_change(hidden).float()
         # A movement is smooth and may be enlarged; what is painted gets its own value in every pixel of a patch.
         flow = F.interpolate(change[:, :2], scale_factor=float(self.patch_size), mode="bilinear")
         mask, colour = F.pixel_shuffle(change[:, 2:], self.patch_size).split([1, self.num_channels], dim=1)
-        distance = (wanted - own).float().square().mean(1)[:, None, None, None]
-        gate = 1 - torch.exp(-distance / self.gate)
+        shading = F.interpolate(self.to_shading(coarse).float(), size=target.shape[-2:], mode="bilinear")
+        # In proportion to a small difference, so that the first steps of the intensity show; exactly 0 at none.
+        distance = torch.linalg.vector_norm((wanted - own).float(), dim=1) / math.sqrt(wanted.shape[1])
+        gate = torch.tanh(distance / math.sqrt(self.gate))[:, None, None, None]
         flow = self.MAX_FLOW * gate * torch.tanh(flow)
         moved = warp(target, flow)
         # The mask starts near 1: what the flow can do is done by moving the photo's own pixels.
-        residual = gate * torch.sigmoid(mask - 2) * (torch.tanh(colour) - moved)
+        painting = torch.sigmoid(mask - 2) * (torch.tanh(colour) - moved)
+        residual = gate * (painting + shading * (moved + 1))
         return moved + residual, flow, residual
 
 

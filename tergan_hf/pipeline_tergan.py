@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from .face_alignment_tergan import crop_face, similarity_framing, whole_image_framing
 from .face_animation_tergan import ClipEditor, ExpressionReader, PhotoAnimator
-from .face_blending_tergan import FEATHER, paste_change, paste_crop
+from .face_blending_tergan import CHANGE_FADE, CROP_FADE, NO_FADE, paste_change, paste_crop
 from .face_detection_tergan import DetectedFace, FaceDetector, NoFaceFoundError
 from .face_tracking_tergan import select_face
 from .image_processing_tergan import TerGanImageProcessor
@@ -28,12 +28,13 @@ Face = int | tuple[float, float] | None  # which face of a photo
 
 @dataclass
 class FramedFace:
-    """A photo with the face to work on: its framing and its crop at the network's size."""
+    """A photo with the face to work on: its framing and its crop at the network's size. A change fades out around the
+    crop, unless the crop is the whole photo."""
 
     photo: Image.Image
     framing: np.ndarray
     crop: Image.Image
-    feather: float
+    fades: bool = True
 
 
 class TerGanPipeline:
@@ -376,11 +377,11 @@ class TerGanPipeline:
         """The face's photo with one row of a batch of changes applied."""
         if change.residual is None:
             crop = (_channels_last(change.pixel_values[row]) + 1) * 127.5
-            return paste_crop(face.photo, face.framing, crop, face.feather)
+            return paste_crop(face.photo, face.framing, crop, CROP_FADE if face.fades else NO_FADE)
         # The network's coordinates span [-1, 1]: two of them are the crop's side.
         flow = None if change.flow is None else _channels_last(change.flow[row]) / 2
         residual = _channels_last(change.residual[row]) * 127.5
-        return paste_change(face.photo, face.framing, residual, flow, face.feather)
+        return paste_change(face.photo, face.framing, residual, flow, CHANGE_FADE if face.fades else NO_FADE)
 
     def _expressions(self, wanted: list[tuple[str, object]], detect: bool, face: Face) -> torch.Tensor:
         """Named labels and photos → (B, D) f(e)."""
@@ -412,7 +413,7 @@ class TerGanPipeline:
         if not detect:
             size = self.model.config.image_size
             framing = whole_image_framing(*photo.size)
-            return FramedFace(photo, framing, photo.resize((size, size), Image.Resampling.BILINEAR), feather=0.0)
+            return FramedFace(photo, framing, photo.resize((size, size), Image.Resampling.BILINEAR), fades=False)
         found = self._detect(full_name(name, image), photo)
         return self.cut_out(photo, similarity_framing(select_face(found, face, full_name(name, image)).landmarks))
 
@@ -427,7 +428,7 @@ class TerGanPipeline:
 
     def cut_out(self, photo: Image.Image, framing: np.ndarray) -> FramedFace:
         """An RGB photo's face by its framing."""
-        return FramedFace(photo, framing, crop_face(photo, framing, self.model.config.image_size), FEATHER)
+        return FramedFace(photo, framing, crop_face(photo, framing, self.model.config.image_size))
 
     def pixel_values(self, faces: list[FramedFace]) -> torch.Tensor:
         """The network's input for framed faces, (B, C, image_size, image_size) in [-1, 1]."""

@@ -105,12 +105,12 @@ def test_gradient_reversal_changes_the_sign_backwards_only():
 
 
 def test_structure_loss_sees_coarse_and_edges():
-    generated, truth = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
-    # A constant miss of 1: 1 at both coarse scales, halved; no edges.
-    target = torch.zeros(1, 1, 4, 4)
-    assert losses.structure_loss(generated, truth, target, torch.tensor([True])).item() == pytest.approx(1.0)
-    truth = torch.tensor([1.0, -1.0]).repeat(1, 1, 4, 2)
-    # Stripes vanish in every 2×2 and 4×4 mean; neighbours across differ by 2, down by 0.
+    generated, truth = torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
+    # A constant miss of 1: 1 at each of the three coarse scales; no edges.
+    target = torch.zeros(1, 1, 8, 8)
+    assert losses.structure_loss(generated, truth, target, torch.tensor([True])).item() == pytest.approx(3.0)
+    truth = torch.tensor([1.0, -1.0]).repeat(1, 1, 8, 4)
+    # Stripes vanish in the mean of every even square; neighbours across differ by 2, down by 0.
     assert losses.structure_loss(generated, truth, target, torch.tensor([True])).item() == pytest.approx(2.0)
     assert losses.structure_loss(generated, truth, target, torch.tensor([False])).item() == 0
     relative = losses.structure_loss(generated, truth, target, torch.tensor([True]), relative=True)

@@ -133,6 +133,29 @@ def test_photo_decoder_moves_and_repaints_the_target():
     torch.testing.assert_close(change.pixel_values, expected)
 
 
+def test_shading_lightens_what_is_light_already_most():
+    model = TerGanModel(TerGanConfig.photo(**TINY)).eval()
+    with torch.no_grad():
+        model.decoder.to_shading.bias.fill_(0.1)  # everything else of the change begins at none
+        model.decoder.to_change.bias[2] = -20  # the mask: no painting
+    target = torch.tensor([-1.0, -0.5, 0.5]).view(3, 1, 1, 1).expand(3, 3, 32, 32)
+    change = model.change(torch.randn(3, 30), target)
+    lightened = change.residual.mean((1, 2, 3))
+    assert lightened[0].abs() < 1e-4
+    assert 0 < lightened[1] <= 0.1 * 0.5 + 1e-4 and 0 < lightened[2] <= 0.1 * 1.5 + 1e-4
+    far = model.change(100 * torch.ones(3, 30), target).residual.mean((1, 2, 3))
+    torch.testing.assert_close(far, torch.tensor([0.0, 0.05, 0.15]), atol=1e-3, rtol=0)
+
+
+def test_small_intensities_change_in_proportion():
+    model = TerGanModel(TerGanConfig.photo(**TINY)).eval()
+    stir(model)
+    target, expression = torch.rand(1, 3, 32, 32) * 2 - 1, torch.randn(1, 30)
+    with torch.no_grad():
+        flows = [model.change(expression, target, intensity).flow.abs().mean() for intensity in (0.01, 0.02, 0.04)]
+    assert flows[1] / flows[0] == pytest.approx(2, rel=0.1) and flows[2] / flows[1] == pytest.approx(2, rel=0.1)
+
+
 def test_warp_looks_pixels_up_at_the_offset():
     image = torch.arange(8.0).expand(1, 1, 8, 8)
     flow = torch.zeros(1, 2, 8, 8)

@@ -209,7 +209,7 @@ def _reduced(framed: FramedFace, box: tuple[int, int, int, int], side: int) -> F
     to_photo = np.array([[cut.width / width, 0, box[0]], [0, cut.height / height, box[1]], [0, 0, 1]])
     if scale < 1:
         cut = cut.resize((width, height), Image.Resampling.LANCZOS)
-    return FramedFace(cut, framed.framing @ to_photo, framed.crop, framed.feather)
+    return FramedFace(cut, framed.framing @ to_photo, framed.crop, framed.fades)
 
 
 def _thumbnail(photo: Image.Image, face: DetectedFace) -> Image.Image:
