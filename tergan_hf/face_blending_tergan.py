@@ -1,7 +1,6 @@
 """Putting a changed face back into its photo, at the photo's own resolution."""
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,15 +18,13 @@ class Fade(NamedTuple):
     outside: float
 
 
-CROP_FADE = Fade(0.15, 0.0)
-# A movement goes on past the border: a jaw that opens leaves the crop. So does what is added, from its last value.
-CHANGE_FADE = Fade(0.05, 0.15)
-NO_FADE = Fade(0.0, 0.0)
+PAINT = Fade(0.15, 0.0)  # what replaces or is added to the photo's pixels
+MOVEMENT = Fade(0.05, 0.15)  # a jaw that opens leaves the crop
 CREASED_ABOVE = 2.5  # times enlarged: beyond, linear interpolation shows, and a cubic one goes before it
 STILL = 1e-3  # pixels; what moves less keeps its value to the bit
 
 
-def paste_crop(photo: Image.Image, framing: np.ndarray, crop: np.ndarray, fade: Fade = CROP_FADE) -> Image.Image:
+def paste_crop(photo: Image.Image, framing: np.ndarray, crop: np.ndarray, fades: bool = True) -> Image.Image:
     """
     The photo with its framed face replaced by a crop.
 
@@ -35,16 +32,17 @@ def paste_crop(photo: Image.Image, framing: np.ndarray, crop: np.ndarray, fade: 
         photo: RGB.
         framing: (2, 3) matrix, photo pixels to the unit square, that the crop belongs to.
         crop: (S, S, 3) in [0, 255].
-        fade: `NO_FADE` where the crop is the whole photo.
+        fades: blend towards the crop's border; not where the crop is the whole photo.
 
     Returns:
         RGB photo of the same size; pixels outside the framed square are the same to the bit.
     """
-    region = FramedRegion(photo, framing, crop.shape[0], fade)
+    region = FramedRegion(photo, framing, crop.shape[0])
     if region.empty:
         return photo.copy()
     enlarged = region.enlarge(_to_planes(crop))
-    return region.put_back(region.pixels + enlarged.weight * (enlarged.maps - region.pixels))
+    weight = region.weight(PAINT if fades else None)
+    return region.put_back(region.pixels + weight * (enlarged - region.pixels))
 
 
 def paste_change(
@@ -52,51 +50,43 @@ def paste_change(
     framing: np.ndarray,
     residual: np.ndarray,
     flow: np.ndarray | None = None,
-    fade: Fade = CHANGE_FADE,
+    fades: bool = True,
 ) -> Image.Image:
     """
     The photo with a change applied to its framed face: its own pixels moved along the enlarged flow, and the enlarged
     residual added. The photo keeps its sharpness, and a change of nothing changes no pixel.
 
     Args:
-        photo, framing, fade: as for `paste_crop`.
+        photo, framing, fades: as for `paste_crop`.
         residual: (S, S, 3), grey levels to add.
         flow: (S, S, 2), (x, y) offsets as shares of the crop's side, from where each pixel is fetched.
 
     Returns:
-        RGB photo of the same size; pixels outside the framed square with `fade.outside` around it are the same to the
-        bit.
+        RGB photo of the same size; pixels outside the framed square are the same to the bit where there is no flow,
+        with one those outside the square with `MOVEMENT.outside` around it.
     """
-    region = FramedRegion(photo, framing, residual.shape[0], fade)
+    moves = flow is not None
+    region = FramedRegion(photo, framing, residual.shape[0], MOVEMENT.outside if moves and fades else 0.0)
     if region.empty:
         return photo.copy()
-    if flow is None:
-        enlarged = region.enlarge(_to_planes(residual))
-        return region.put_back(region.pixels + enlarged.weight * enlarged.maps)
+    weight = region.weight(PAINT if fades else None)
+    if not moves:
+        return region.put_back(region.pixels + weight * region.enlarge(_to_planes(residual)))
     pixel_flow = flow @ invert_framing(framing)[:, :2].T
     enlarged = region.enlarge(_to_planes(np.concatenate([residual, pixel_flow], axis=2)))
-    change = enlarged.weight * enlarged.maps
-    return region.put_back(region.fetch(change[3:]) + change[:3])
-
-
-@dataclass
-class EnlargedMaps:
-    """Maps over a region: `maps` (C, height, width), and `weight` (1, height, width), 1 inside the framed square,
-    falling smoothly to exactly 0 where its fade ends."""
-
-    maps: torch.Tensor
-    weight: torch.Tensor
+    moved = region.fetch(region.weight(MOVEMENT if fades else None) * enlarged[3:])
+    return region.put_back(moved + weight * enlarged[:3])
 
 
 class FramedRegion:
-    """The part of a photo that a framed square and its fade touch, as float pixels (3, height, width), and the way
-    between it and maps over the square's S×S crop."""
+    """The part of a photo that a framed square touches, with `reach` (a share of its side) around it, as float pixels
+    (3, height, width), and the way between it and maps over the square's S×S crop."""
 
-    def __init__(self, photo: Image.Image, framing: np.ndarray, size: int, fade: Fade):
-        low, high = -fade.outside, 1 + fade.outside
+    def __init__(self, photo: Image.Image, framing: np.ndarray, size: int, reach: float = 0.0):
+        low, high = -reach, 1 + reach
         corners = np.array([[low, high, low, high], [low, low, high, high], [1, 1, 1, 1]], dtype=float)
         corners = invert_framing(framing) @ corners
-        self.photo, self.size, self.fade = photo, size, fade
+        self.photo, self.size = photo, size
         self.left, self.top = (max(0, math.floor(value)) for value in corners.min(1))
         self.right = min(photo.width, math.ceil(corners[0].max()))
         self.bottom = min(photo.height, math.ceil(corners[1].max()))
@@ -104,26 +94,35 @@ class FramedRegion:
         self.empty = self.width <= 0 or self.height <= 0
         if not self.empty:
             origin = np.array([[0, 0, self.left], [0, 0, self.top]])
-            self._to_crop = framing + framing[:, :2] @ origin
+            self._grid = self._positions(framing + framing[:, :2] @ origin)
             self.pixels = _pixels(photo, (self.left, self.top, self.right, self.bottom))
 
-    def enlarge(self, maps: torch.Tensor) -> EnlargedMaps:
-        """
-        Args:
-            maps: (C, S, S) over the crop; around it they keep the values of its border.
-        """
-        planes = maps[None]
-        if math.sqrt(self.width * self.height) / self.size > CREASED_ABOVE:
-            planes = F.interpolate(planes, scale_factor=2, mode="bicubic")
+    def _positions(self, to_crop: np.ndarray) -> torch.Tensor:
+        """Where the region's pixels are in the crop, (height, width, 2), [-1, 1] over it."""
         x = 2 * (torch.arange(self.width) + 0.5)
         y = 2 * (torch.arange(self.height) + 0.5)
-        (a, b, c), (d, e, f) = self._to_crop.tolist()
+        (a, b, c), (d, e, f) = to_crop.tolist()
         grid = torch.empty(self.height, self.width, 2)
         grid[..., 0] = a * x + (b * y + 2 * c - 1)[:, None]
         grid[..., 1] = d * x + (e * y + 2 * f - 1)[:, None]
-        planes = _sample(planes, grid, "bilinear")
-        weight = border_weight(grid[..., 0].abs(), self.fade) * border_weight(grid[..., 1].abs(), self.fade)
-        return EnlargedMaps(planes, weight[None])
+        return grid
+
+    def enlarge(self, maps: torch.Tensor) -> torch.Tensor:
+        """(C, S, S) maps over the crop → (C, height, width); around it they keep the values of its border."""
+        planes = maps[None]
+        if math.sqrt(self.width * self.height) / self.size > CREASED_ABOVE:
+            planes = F.interpolate(planes, scale_factor=2, mode="bicubic")
+        return _sample(planes, self._grid, "bilinear")
+
+    def weight(self, fade: Fade | None) -> torch.Tensor:
+        """(1, height, width): 1 inside, falling smoothly to exactly 0 where the fade ends. Without one, 1 all over the
+        crop."""
+        position = self._grid.abs().amax(2)
+        if fade is None:
+            return (position <= 1).float()[None]
+        # Shares of the side, which is 2 long here.
+        ramp = ((1 + 2 * fade.outside - position) / (2 * (fade.inside + fade.outside))).clamp(0, 1)
+        return (ramp * ramp * (3 - 2 * ramp))[None]
 
     def fetch(self, offsets: torch.Tensor) -> torch.Tensor:
         """The region's pixels looked up at (x, y) pixel offsets (2, height, width), from the whole photo around it."""
@@ -165,12 +164,3 @@ def _sample(planes: torch.Tensor, grid: torch.Tensor, mode: str) -> torch.Tensor
         planes.expand(parts, -1, -1, -1), dealt, mode=mode, padding_mode="border", align_corners=False
     )
     return sampled.transpose(0, 1).flatten(1, 2)[:, :height]
-
-
-def border_weight(position: torch.Tensor, fade: Fade) -> torch.Tensor:
-    """1 inside, falling smoothly to 0, by the distance from the crop's middle along an axis, 1 at its border."""
-    if not fade.inside and not fade.outside:
-        return (position <= 1).float()
-    # Shares of the side, which is 2 long here.
-    ramp = ((1 + 2 * fade.outside - position) / (2 * (fade.inside + fade.outside))).clamp(0, 1)
-    return ramp * ramp * (3 - 2 * ramp)

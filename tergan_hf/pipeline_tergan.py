@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from .face_alignment_tergan import crop_face, similarity_framing, whole_image_framing
 from .face_animation_tergan import ClipEditor, ExpressionReader, PhotoAnimator
-from .face_blending_tergan import CHANGE_FADE, CROP_FADE, NO_FADE, paste_change, paste_crop
+from .face_blending_tergan import paste_change, paste_crop
 from .face_detection_tergan import DetectedFace, FaceDetector, NoFaceFoundError
 from .face_tracking_tergan import select_face
 from .image_processing_tergan import TerGanImageProcessor
@@ -377,11 +377,11 @@ class TerGanPipeline:
         """The face's photo with one row of a batch of changes applied."""
         if change.residual is None:
             crop = (_channels_last(change.pixel_values[row]) + 1) * 127.5
-            return paste_crop(face.photo, face.framing, crop, CROP_FADE if face.fades else NO_FADE)
+            return paste_crop(face.photo, face.framing, crop, face.fades)
         # The network's coordinates span [-1, 1]: two of them are the crop's side.
         flow = None if change.flow is None else _channels_last(change.flow[row]) / 2
         residual = _channels_last(change.residual[row]) * 127.5
-        return paste_change(face.photo, face.framing, residual, flow, CHANGE_FADE if face.fades else NO_FADE)
+        return paste_change(face.photo, face.framing, residual, flow, face.fades)
 
     def _expressions(self, wanted: list[tuple[str, object]], detect: bool, face: Face) -> torch.Tensor:
         """Named labels and photos → (B, D) f(e)."""

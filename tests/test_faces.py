@@ -14,7 +14,7 @@ from tergan_hf.face_alignment_tergan import (
     whole_image_framing,
     zoom_out,
 )
-from tergan_hf.face_blending_tergan import CHANGE_FADE, paste_change, paste_crop
+from tergan_hf.face_blending_tergan import MOVEMENT, paste_change, paste_crop
 from tergan_hf.face_detection_tergan import FaceDetector
 from tergan_hf.image_reading_tergan import ImageInputError, read_image
 from tergan_hf.torchvision_compat import non_maximum_suppression
@@ -92,19 +92,19 @@ def test_a_change_of_nothing_changes_no_pixel():
     assert np.array_equal(np.asarray(pasted), np.asarray(photo))
 
 
-@pytest.mark.parametrize("way", ["crop", "residual"])
+@pytest.mark.parametrize("way", ["crop", "residual", "residual and flow"])
 def test_paste_changes_the_face_and_nothing_around_it(way):
     photo = Image.new("RGB", (200, 160), (100, 100, 100))
     framing = similarity_framing(TEMPLATE * 80 + np.array([60, 40]))
     if way == "crop":
         pasted = paste_crop(photo, framing, np.full((32, 32, 3), 150.0))
     else:
-        pasted = paste_change(photo, framing, np.full((32, 32, 3), 50.0))
+        flow = np.zeros((32, 32, 2)) if "flow" in way else None
+        pasted = paste_change(photo, framing, np.full((32, 32, 3), 50.0), flow)
     pasted = np.asarray(pasted, int)
     assert (pasted[80, 100] == 150).all()
     outside = np.ones((160, 200), bool)
-    reach = 2 if way == "crop" else 2 + round(80 * CHANGE_FADE.outside)  # two pixels: the square is slightly turned
-    outside[40 - reach : 120 + reach, 60 - reach : 140 + reach] = False
+    outside[38:122, 58:142] = False
     assert (pasted[outside] == 100).all()
     assert np.abs(np.diff(pasted[80, :, 0])).max() <= 12, "the border must fade"
 
@@ -117,6 +117,16 @@ def test_flow_fetches_the_photos_own_pixels():
     pasted = np.asarray(paste_change(photo, framing, np.zeros((32, 32, 3)), flow), int)
     expected = np.asarray(photo, int)[:, 26:]
     assert np.abs(pasted[64:192, 64:192] - expected[64:192, 64:192]).max() <= 2
+
+
+def test_a_movement_fades_out_around_the_crop():
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (160, 200, 3), dtype=np.uint8))
+    framing = zoom_out(whole_image_framing(200, 160), 0.5)  # x 50 to 150, y 40 to 120
+    flow = np.full((32, 32, 2), 0.05)
+    changed = (np.asarray(paste_change(photo, framing, np.zeros((32, 32, 3)), flow)) != np.asarray(photo)).any(2)
+    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    assert 40 - 80 * MOVEMENT.outside - 1 <= rows[0] < 40 and 120 < rows[-1] <= 120 + 80 * MOVEMENT.outside
+    assert 50 - 100 * MOVEMENT.outside - 1 <= columns[0] < 50 and 150 < columns[-1] <= 150 + 100 * MOVEMENT.outside
 
 
 def test_flow_turns_with_the_face():
