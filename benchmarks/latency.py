@@ -114,17 +114,18 @@ def video_times(pipe: TerGanPipeline, seconds: float) -> tuple[dict[str, float],
     return rates, {name: 1000 * spent / frames for name, spent in parts.seconds.items()}
 
 
-def make_clip(path: Path, seconds: float, rate: int = 25) -> int:
-    """A moving, turning, smiling face, 640×480, H.264; returns the number of frames."""
+def make_clip(path: Path, seconds: float, rate: int = 25, faces: list[Image.Image] | None = None) -> int:
+    """A moving, turning face, 640×480, H.264: a smiling one, or a photo of `faces` for each frame, over and over.
+    Returns the number of frames."""
     import av
 
-    face = Image.open(EXAMPLES / "london_099_happiness.jpg").convert("RGB")
+    faces = faces or [Image.open(EXAMPLES / "london_099_happiness.jpg").convert("RGB")]
     count = round(seconds * rate)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
         for number in range(count):
-            turned = face.rotate(
+            turned = faces[number % len(faces)].rotate(
                 6 * np.sin(number / 15), Image.Resampling.BILINEAR, translate=(30 * np.sin(number / 20), 0),
                 fillcolor="white",
             )  # fmt: skip

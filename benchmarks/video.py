@@ -1,7 +1,8 @@
 """Peak memory and frames per second of `transfer_video` for clips of several lengths, each in a process of its own.
 
-`python benchmarks/video.py --seconds 10 60 --strip strip.jpg` uses 640×480 clips made from an example photo; `--strip`
-writes frames of the first clip above those made of them. Not for Windows, which does not tell a process's peak memory.
+`python benchmarks/video.py --seconds 10 60 --strip strip.jpg` uses 640×480 clips of an example photo whose face goes
+from expression to expression; `--strip` writes frames of the first clip above those made of them. Not for Windows,
+which does not tell a process's peak memory.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import torch
 from latency import EXAMPLES, ROOT, make_clip
 from PIL import Image
@@ -20,8 +22,9 @@ from tergan_hf import TerGanPipeline
 from tergan_hf.video_tergan import read_frames
 
 
-PHOTO = EXAMPLES / "london_014_neutral.jpg"
+DRIVING, PHOTO = EXAMPLES / "london_136_neutral.jpg", EXAMPLES / "london_014_neutral.jpg"
 SHOWN = 8
+RATE = 25
 
 
 def main():
@@ -31,16 +34,25 @@ def main():
     parser.add_argument("--strip", help="picture to write")
     options = parser.parse_args()
     print(f"transfer_video, 640×480, 25 frames per second of clip, {torch.get_num_threads()} threads")
+    faces = moving_face(options.weights)
     with tempfile.TemporaryDirectory() as folder:
         for seconds in options.seconds:
             clip, output = Path(folder) / f"{seconds:g}.mp4", Path(folder) / f"{seconds:g} out.mp4"
-            make_clip(clip, seconds)
+            make_clip(clip, seconds, RATE, faces)
             # A process that is started afresh: peak memory never falls again.
             with get_context("spawn").Pool(1) as pool:
                 rate, megabytes = pool.apply(transfer, (options.weights, clip, output))
             print(f"    {seconds:5g} s of clip: {rate:5.1f} frames per second, peak memory {megabytes:.0f} MB")
             if options.strip and seconds == options.seconds[0]:
                 draw_strip(clip, output, options.strip)
+
+
+def moving_face(weights: str) -> list[Image.Image]:
+    """A photo's face taking on one expression after the other, a second for each and back."""
+    pipe = TerGanPipeline.from_pretrained(weights)
+    labels = ("happiness", "surprise", "sadness", "anger")
+    alphas = np.sin(np.pi * np.arange(RATE) / RATE) ** 2
+    return [pipe.edit(DRIVING, label, float(alpha)) for label in labels for alpha in alphas]
 
 
 def transfer(weights: str, clip: Path, output: Path) -> tuple[float, float]:
