@@ -126,7 +126,8 @@ class FramedRegion:
 
     def fetch(self, offsets: torch.Tensor) -> torch.Tensor:
         """The region's pixels looked up at (x, y) pixel offsets (2, height, width), from the whole photo around it."""
-        reach = math.ceil(float(offsets.abs().max())) + 2
+        # In steps, so that the frames of a clip need memory of the same few sizes.
+        reach = 16 * math.ceil((float(offsets.abs().max()) + 2) / 16)
         left, top = max(0, self.left - reach), max(0, self.top - reach)
         right, bottom = min(self.photo.width, self.right + reach), min(self.photo.height, self.bottom + reach)
         around = _pixels(self.photo, (left, top, right, bottom))[None]
