@@ -95,6 +95,7 @@ class FramedRegion:
         if not self.empty:
             origin = np.array([[0, 0, self.left], [0, 0, self.top]])
             self._grid = self._positions(framing + framing[:, :2] @ origin)
+            self._from_middle = self._grid.abs().amax(2)
             self.pixels = _pixels(photo, (self.left, self.top, self.right, self.bottom))
 
     def _positions(self, to_crop: np.ndarray) -> torch.Tensor:
@@ -117,11 +118,10 @@ class FramedRegion:
     def weight(self, fade: Fade | None) -> torch.Tensor:
         """(1, height, width): 1 inside, falling smoothly to exactly 0 where the fade ends. Without one, 1 all over the
         crop."""
-        position = self._grid.abs().amax(2)
         if fade is None:
-            return (position <= 1).float()[None]
+            return (self._from_middle <= 1).float()[None]
         # Shares of the side, which is 2 long here.
-        ramp = ((1 + 2 * fade.outside - position) / (2 * (fade.inside + fade.outside))).clamp(0, 1)
+        ramp = ((1 + 2 * fade.outside - self._from_middle) / (2 * (fade.inside + fade.outside))).clamp(0, 1)
         return (ramp * ramp * (3 - 2 * ramp))[None]
 
     def fetch(self, offsets: torch.Tensor) -> torch.Tensor:
