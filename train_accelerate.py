@@ -57,14 +57,17 @@ def main():
     # Seeded anew for each part, so that a part does not depend on whether what came before was computed or loaded.
     set_seed(arguments.seed)
     start = warm_start(TerGanModel(config), arguments.pretrained) if arguments.pretrained else None
-    expression = pretrain_encoder(accelerator, arguments, config, "expression", sets.training, sets.validation, start)
+    # Not `start`: this run's model may look at another size, or have layers that know nothing yet.
+    former = TerGanModel.from_pretrained(arguments.pretrained).eval() if arguments.pretrained else None
+    expression = pretrain_encoder(
+        accelerator, arguments, config, "expression", sets.training, sets.validation, start, former
+    )
     set_seed(arguments.seed + 1)
     identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, sets.validation, start)
     set_seed(arguments.seed + 2)
     model = start or TerGanModel(config)
     if start is not None and arguments.expression_stage.steps and config.decoder_type == "photo":
-        former = TerGanModel.from_pretrained(arguments.pretrained).expression_encoder
-        rebase_decoder(model, former, expression, sets.training)
+        rebase_decoder(model, former.expression_encoder, expression, sets.training)
     model = train_generator(accelerator, arguments, model, expression, identity, sets.training, sets.validation)
 
     if accelerator.is_main_process:

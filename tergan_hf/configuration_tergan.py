@@ -28,8 +28,9 @@ class TerGanConfig(PreTrainedConfig):
             default: `image_size`. An expression is legible in fewer pixels than a face is painted with.
         expression_patch_size (`int`, defaults to 1): `G_es` takes each patch of this many pixels squared as one
             position.
-        refine_expressions (`bool`, defaults to `False`): a second, residual convolution on every map of `G_es` that is
-            at most 16 positions wide. Not in the paper.
+        expression_refinements (`int`, defaults to 0): so many further, residual convolutions on every map of `G_es`
+            that is at most 16 positions wide. Not in the paper.
+        decoder_refinements (`int`, defaults to 1): the same for the photo decoder's maps of at most 32 positions.
         decoder_type (`str`, defaults to `"bottleneck"`): `"bottleneck"` is the paper's, which sees the target through
             f(i) alone. `"photo"` also sees G_et's feature maps, is modulated at every scale by f(e) of source and
             target and by f(i), and moves and repaints the target's own pixels.
@@ -89,7 +90,8 @@ class TerGanConfig(PreTrainedConfig):
     identity_encoder_channels: list[int] | tuple[int, ...] | None = None
     expression_image_size: int | None = None
     expression_patch_size: int = 1
-    refine_expressions: bool = False
+    expression_refinements: int = 0
+    decoder_refinements: int = 1
     patch_size: int = 1
     decoder_channels: list[int] | tuple[int, ...] = (512, 256, 128, 64, 3)
     expression_embedding_size: int = 30
@@ -213,7 +215,7 @@ class TerGanConfig(PreTrainedConfig):
         settings = {
             "image_size": 128,
             "expression_image_size": min(36, overrides.get("image_size", 36)),
-            "refine_expressions": True,
+            "expression_refinements": 1,
             "encoder_channels": (32, 64, 128, 256, 256),
             "patch_size": 2,
             "decoder_type": "photo",

@@ -76,12 +76,26 @@ class TerGanTarget(ModelOutput):
     feature_maps: tuple[torch.FloatTensor, ...] | None = None
 
 
-def _convolution(config: TerGanConfig, before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(after),
-        nn.LeakyReLU(config.leaky_relu_slope),
-    )
+class ConvolutionBlock(nn.Sequential):
+    """3×3 convolution, batch norm, LeakyReLU. In evaluation the norm's fixed scale and shift go into the convolution,
+    which saves two passes over its output."""
+
+    def __init__(self, config: TerGanConfig, before: int, after: int, starts_at_zero: bool = False):
+        super().__init__(
+            nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.LeakyReLU(config.leaky_relu_slope),
+        )
+        self[1].starts_at_zero = starts_at_zero
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(B, before, h, w) → (B, after, h, w)."""
+        convolution, norm, activation = self
+        if norm.training:
+            return activation(norm(convolution(hidden)))
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        kernel = convolution.weight * scale[:, None, None, None]
+        return activation(F.conv2d(hidden, kernel, norm.bias - scale * norm.running_mean, padding=1))
 
 
 class TerGanEncoder(nn.Module):
@@ -98,17 +112,21 @@ class TerGanEncoder(nn.Module):
         image_size: int,
         embedding_size: int,
         patch_size: int = 1,
-        refine: bool = False,
+        refinements: int = 0,
     ):
         super().__init__()
         self.image_size, self.patch_size = image_size, patch_size
         channels = [config.num_channels * patch_size**2, *channels]
         sizes = [image_size // patch_size // 2**block for block in range(len(channels))]
         self.convolutions = nn.ModuleList(
-            _convolution(config, before, after) for before, after in zip(channels[:-1], channels[1:])
+            ConvolutionBlock(config, before, after) for before, after in zip(channels[:-1], channels[1:])
         )
+        # The second and later ones begin as nothing, so that a model trained with fewer can go on with them.
         self.refinements = nn.ModuleList(
-            _convolution(config, after, after) if refine and size <= self.REFINED_SIZE else None
+            nn.ModuleList(
+                ConvolutionBlock(config, after, after, starts_at_zero=number > 0)
+                for number in range(refinements if size <= self.REFINED_SIZE else 0)
+            )
             for size, after in zip(sizes, channels[1:])
         )
         self.embedding = nn.Linear(channels[-1] * max(1, sizes[-1]) ** 2, embedding_size)
@@ -118,7 +136,7 @@ class TerGanEncoder(nn.Module):
         """G_es."""
         return cls(
             config, config.encoder_channels, config.expression_image_size, config.expression_embedding_size,
-            config.expression_patch_size, config.refine_expressions,
+            config.expression_patch_size, config.expression_refinements,
         )  # fmt: skip
 
     @classmethod
@@ -139,9 +157,9 @@ class TerGanEncoder(nn.Module):
             hidden = F.pixel_unshuffle(hidden, self.patch_size)
         # Convolutions on CPUs are a third faster in this layout.
         hidden = hidden.contiguous(memory_format=torch.channels_last)
-        for convolution, refinement in zip(self.convolutions, self.refinements):
+        for convolution, refinements in zip(self.convolutions, self.refinements):
             hidden = convolution(hidden)
-            if refinement is not None:
+            for refinement in refinements:
                 hidden = hidden + refinement(hidden)
             features.append(hidden)
             hidden = self._pool(hidden)
@@ -153,7 +171,10 @@ class TerGanEncoder(nn.Module):
 
     def embed(self, feature_maps: list[torch.Tensor]) -> torch.Tensor:
         """The embedding (B, embedding_size) that belongs to these feature maps."""
-        return self.embedding(self._pool(feature_maps[-1]).flatten(1))
+        last = feature_maps[-1]
+        # A map of 3×3 would lose a row and a column to the pool.
+        pooled = last.amax((2, 3)) if last.shape[-1] < 4 else self._pool(last).flatten(1)
+        return self.embedding(pooled)
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(B, C, S, S) in [-1, 1] → (B, embedding_size)."""
@@ -172,7 +193,7 @@ class TerGanDecoder(nn.Module):
         self.projection = nn.Linear(embedding_size, self.start_channels * self.sizes[0] ** 2)
         channels = [self.start_channels, *config.decoder_channels]
         self.convolutions = nn.ModuleList(
-            _convolution(config, before, after) for before, after in zip(channels[:-2], channels[1:-1])
+            ConvolutionBlock(config, before, after) for before, after in zip(channels[:-2], channels[1:-1])
         )
         self.to_image = nn.Conv2d(channels[-2], channels[-1], kernel_size=3, padding=1)
         if config.predict_residual:
@@ -191,10 +212,13 @@ class ModulatedBlock(nn.Module):
     """3×3 convolution, group norm, FiLM (Perez et al. 2018: a scale and a shift per channel, read from the condition),
     LeakyReLU."""
 
-    def __init__(self, config: TerGanConfig, before: int, after: int, condition_size: int):
+    def __init__(
+        self, config: TerGanConfig, before: int, after: int, condition_size: int, starts_at_zero: bool = False
+    ):
         super().__init__()
         self.convolution = nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False)
         self.norm = nn.GroupNorm(math.gcd(8, after), after)
+        self.norm.starts_at_zero = starts_at_zero
         self.modulation = nn.Linear(condition_size, 2 * after)
         self.modulation.initial_std = 0.0
         self.activation = nn.LeakyReLU(config.leaky_relu_slope)
@@ -229,15 +253,20 @@ class TerGanPhotoDecoder(nn.Module):
         )
         # A second look where it costs little: the shape of a movement is settled in the small maps.
         self.refinements = nn.ModuleList(
-            ModulatedBlock(config, after, after, condition_size) if size <= self.REFINED_SIZE else None
+            nn.ModuleList(
+                ModulatedBlock(config, after, after, condition_size, starts_at_zero=number > 0)
+                for number in range(config.decoder_refinements if size <= self.REFINED_SIZE else 0)
+            )
             for size, after in zip(self.sizes[1:], config.decoder_channels)
         )
         self.patch_size, self.num_channels = config.patch_size, config.num_channels
         painted = (1 + config.num_channels) * config.patch_size**2
         self.to_change = nn.Conv2d(channels[-1], 2 + painted, kernel_size=3, padding=1)
         self.to_change.initial_std = 0.0
-        refined = sum(refinement is not None for refinement in self.refinements)
-        self.to_shading = nn.Conv2d(channels[refined], config.num_channels, kernel_size=3, padding=1)
+        self.shaded_block = max(block for block, size in enumerate(self.sizes[1:]) if size <= self.REFINED_SIZE)
+        self.to_shading = nn.Conv2d(
+            config.decoder_channels[self.shaded_block], config.num_channels, kernel_size=3, padding=1
+        )
         self.to_shading.initial_std = 0.0
 
     def forward(
@@ -258,19 +287,22 @@ class TerGanPhotoDecoder(nn.Module):
         """
         condition = torch.cat([wanted, own, identity], dim=1)
         hidden = F.max_pool2d(feature_maps[-1], 2)
-        for size, skip, block, refinement in zip(
+        maps = []
+        for size, skip, block, refinements in zip(
             self.sizes[1:], reversed(feature_maps), self.blocks, self.refinements
         ):
             hidden = F.interpolate(hidden, size=(size, size), mode="nearest")
             hidden = block(torch.cat([hidden, skip], dim=1), condition)
-            if refinement is not None:
+            for refinement in refinements:
                 hidden = hidden + refinement(hidden, condition)
-                coarse = hidden
+            maps.append(hidden)
         change = self.to_change(hidden).float()
         # A movement is smooth and may be enlarged; what is painted gets its own value in every pixel of a patch.
         flow = F.interpolate(change[:, :2], scale_factor=float(self.patch_size), mode="bilinear")
         mask, colour = F.pixel_shuffle(change[:, 2:], self.patch_size).split([1, self.num_channels], dim=1)
-        shading = F.interpolate(self.to_shading(coarse).float(), size=target.shape[-2:], mode="bilinear")
+        shading = F.interpolate(
+            self.to_shading(maps[self.shaded_block]).float(), size=target.shape[-2:], mode="bilinear"
+        )
         # In proportion to a small difference, so that the first steps of the intensity show; exactly 0 at none.
         distance = torch.linalg.vector_norm((wanted - own).float(), dim=1) / math.sqrt(wanted.shape[1])
         gate = torch.tanh(distance / math.sqrt(self.gate))[:, None, None, None]
@@ -293,9 +325,11 @@ def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def initialize_layer(layer: nn.Module, config: TerGanConfig):
-    """Initial weights of one convolution or linear layer: Kaiming or Xavier, or normal with the layer's own
-    `initial_std`. (Set on single layers, not by their parents: transformers passes over modules without weights of
-    their own.) Other modules are left alone."""
+    """Initial weights of one layer: Kaiming or Xavier for convolutions and linear layers, normal with the layer's own
+    `initial_std`, zero scales for a norm that `starts_at_zero`. (Set on single layers, not by their parents:
+    transformers passes over modules without weights of their own.) Other modules are left alone."""
+    if getattr(layer, "starts_at_zero", False):
+        init.zeros_(layer.weight)
     if not isinstance(layer, (nn.Conv2d, nn.Linear)):
         return
     if hasattr(layer, "initial_std"):

@@ -252,6 +252,14 @@ def test_chips_are_decoded_once_for_all_workers(repeatable, monkeypatch):
     assert [chips.pixels(row, SIDE).shape for row in range(len(chips))]
 
 
+def test_chips_of_another_side_are_the_same_chips_resized(repeatable):
+    chips = repeatable[0][0]
+    before = chips.pixels(1, SIDE)
+    small = Image.fromarray(before.permute(1, 2, 0).numpy()).resize((17, 17), Image.Resampling.BILINEAR)
+    assert np.array_equal(chips.pixels(1, 17).permute(1, 2, 0), small)
+    assert torch.equal(chips.pixels(1, SIDE), before)
+
+
 def test_what_does_not_fit_into_memory_is_decoded_again(repeatable):
     photos = repeatable[0][0].photos
     whole = DecodedColumn(photos, "image", 10**9)

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from tergan_hf.training.finalize import balanced_weights, fit_classifier, fit_temperature, prototypes
+from tergan_hf import TerGanConfig, TerGanModel
+from tergan_hf.data.loading import DataSource
+from tergan_hf.training.arguments import TrainingArguments
+from tergan_hf.training.finalize import balanced_weights, fit_classifier, fit_temperature, prototypes, save_model
+
+from .conftest import TINY
 
 
 def test_classifier_separates_what_can_be_separated_at_any_scale():
@@ -50,3 +56,18 @@ def test_temperature_makes_scores_as_sure_as_they_are_right():
     for factor in (0.5, 1.0, 4.0):
         found = fit_temperature(factor * honest, labels, torch.full((4000,), 1 / 4000))
         assert found == pytest.approx(factor, rel=0.12)
+
+
+def test_the_saved_file_holds_halves_and_is_loaded_as_full_precision(tmp_path):
+    torch.manual_seed(0)
+    model = TerGanModel(TerGanConfig(**TINY)).eval()
+    too_large = "expression_encoder.convolutions.0.1.running_var"
+    model.state_dict()[too_large].fill_(1e6)
+    save_model(model, TrainingArguments(sources=[DataSource("set", "folder")]), {}, tmp_path)
+    saved = load_file(tmp_path / "model.safetensors")
+    kept = {name for name, value in saved.items() if value.dtype == torch.float32}
+    assert kept == {too_large}
+    loaded = TerGanModel.from_pretrained(tmp_path).state_dict()
+    for name, value in model.state_dict().items():
+        assert loaded[name].dtype == value.dtype
+        torch.testing.assert_close(loaded[name], value, rtol=1e-3, atol=1e-6)

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from tergan_hf import TerGanConfig, TerGanForImageClassification, TerGanModel
-from tergan_hf.modeling_tergan import TerGanPhotoDecoder, warp
+from tergan_hf.modeling_tergan import ConvolutionBlock, TerGanEncoder, TerGanPhotoDecoder, warp
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
+from tergan_hf.training.warm_start import warm_start
 
 from .conftest import TINY
 
@@ -181,6 +182,52 @@ def test_classification_model_reads_the_same_weights(tiny_config, tmp_path):
     torch.testing.assert_close(
         output.loss, nn.functional.cross_entropy(output.logits, torch.tensor([0, 1, 2])), check_dtype=False
     )
+
+
+def test_batch_norm_goes_into_the_convolution_in_evaluation_only():
+    torch.manual_seed(0)
+    block = ConvolutionBlock(TerGanConfig(**TINY), 3, 5)
+    images = torch.randn(4, 3, 8, 8)
+    for _ in range(20):
+        block(images)  # statistics other than the initial ones
+    nn.init.normal_(block[1].weight)
+    nn.init.normal_(block[1].bias)
+    in_training = block(images)
+    block.eval()
+    expected = nn.functional.batch_norm(
+        block[0](images), block[1].running_mean, block[1].running_var, block[1].weight, block[1].bias
+    )
+    torch.testing.assert_close(block(images), block[2](expected))
+    assert (block(images) - in_training).abs().max() > 1e-3
+
+
+def test_further_refinements_begin_as_nothing_and_learn(tmp_path):
+    torch.manual_seed(0)
+    few = TerGanModel(TerGanConfig.photo(**TINY)).eval()
+    stir(few)
+    few.save_pretrained(tmp_path)
+    many = TerGanModel(TerGanConfig.photo(**TINY, expression_refinements=3, decoder_refinements=2)).eval()
+    further = set(many.state_dict()) - set(few.state_dict())
+    assert any(name.startswith("expression_encoder") for name in further)
+    assert any(name.startswith("decoder") for name in further)
+    warm_start(many, str(tmp_path))
+    source, target = torch.rand(2, 4, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        ours, theirs = many(source, target), few(source, target)
+    torch.testing.assert_close(ours.pixel_values, theirs.pixel_values)
+    torch.testing.assert_close(ours.expression_embedding, theirs.expression_embedding)
+    many.train()(source, target).pixel_values.square().sum().backward()
+    scales = [p for name, p in many.named_parameters() if name in further and not p.any()]
+    assert sum(bool(scale.grad.any()) for scale in scales) > len(scales) / 2
+
+
+def test_a_last_map_of_three_is_looked_at_as_a_whole():
+    torch.manual_seed(0)
+    encoder = TerGanEncoder.of_expression(TerGanConfig(**{**TINY, "image_size": 48})).eval()
+    assert encoder.feature_maps(torch.zeros(1, 3, 48, 48))[-1].shape[-1] == 3
+    black, corner = torch.zeros(1, 3, 48, 48), torch.zeros(1, 3, 48, 48)
+    corner[:, :, -4:, -4:] = 1
+    assert not torch.allclose(encoder(black), encoder(corner))
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,20 @@ def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folde
     assert not [name for name in files if "discriminator" in name or "checkpoint" in name]
 
 
+def test_a_larger_network_goes_on_from_a_smaller_one_and_its_answers(run_folder, finished):
+    settings = (
+        f"pretrained={finished / 'model'}", "expression_stage.steps=2", "expression_stage.distillation=0.5",
+        "identity_stage.steps=0", "generator_stage.steps=0", "model.expression_refinements=2",
+        "model.expression_image_size=24",
+    )  # fmt: skip
+    output = run_folder / "larger"
+    done = train(run_folder, output, *(part for setting in settings for part in ("--set", setting)))
+    assert done.returncode == 0, done.stderr[-3000:]
+    larger = TerGanModel.from_pretrained(output / "model")
+    assert larger.config.expression_refinements == 2 and larger.config.expression_image_size == 24
+    assert "expression_encoder.refinements.4.1.0.weight" in larger.state_dict()
+
+
 def test_publishing_is_checked_before_training(run_folder):
     done = train(
         run_folder, run_folder / "unpublished", "--push_to_hub", "--hub_model_id", "me/it",

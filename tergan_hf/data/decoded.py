@@ -3,6 +3,7 @@
 import mmap
 
 import numpy as np
+from PIL import Image
 
 from .framing import decode
 
@@ -14,10 +15,12 @@ class DecodedColumn:
     Args:
         photos: a data set whose only column of interest is `column`.
         most_bytes: of memory; what does not fit is decoded each time.
+        side: the pixels are kept as squares of this side; default: as they are.
     """
 
-    def __init__(self, photos, column: str, most_bytes: int):
+    def __init__(self, photos, column: str, most_bytes: int, side: int | None = None):
         self.photos, self.column, self.most_bytes = photos.select_columns([column]), column, most_bytes
+        self.side = side
         self.shape = self._decode(0).shape
         self._allocate()
 
@@ -33,7 +36,10 @@ class DecodedColumn:
         return pixels
 
     def _decode(self, row: int) -> np.ndarray:
-        return np.asarray(decode(self.photos[row][self.column]))
+        image = decode(self.photos[row][self.column])
+        if self.side is not None and image.size != (self.side, self.side):
+            image = image.resize((self.side, self.side), Image.Resampling.BILINEAR)
+        return np.asarray(image)
 
     def _allocate(self):
         size = int(np.prod(self.shape))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from datasets import Dataset as PhotoDataset
-from PIL import Image
 from torch.utils.data import Dataset
 
 from ..face_alignment_tergan import compose_framings, invert_framing, whole_image_framing
@@ -59,9 +58,8 @@ class Chips:
 
     def __post_init__(self):
         # Before workers are forked off, so that they share what they decode.
-        for column in ("image", "motion"):
-            if column in getattr(self.photos, "column_names", ()):
-                self._decoded[column] = DecodedColumn(self.photos, column, CACHE_BYTES // 2)
+        if "motion" in getattr(self.photos, "column_names", ()):
+            self._decoded["motion"] = DecodedColumn(self.photos, "motion", CACHE_BYTES // 2)
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -77,11 +75,15 @@ class Chips:
         return "motion" in self.photos.column_names
 
     def pixels(self, row: int, side: int) -> torch.Tensor:
-        """(3, side, side) uint8 chip."""
-        chip = self._decoded["image"][row]
-        if chip.shape[0] != side:
-            chip = np.asarray(Image.fromarray(chip).resize((side, side), Image.Resampling.BILINEAR))
-        return torch.from_numpy(np.array(chip)).permute(2, 0, 1)
+        """(3, side, side) uint8 chip. Chips of the side asked for last are kept in memory."""
+        self.keep(side)
+        return torch.from_numpy(np.array(self._decoded["image"][row])).permute(2, 0, 1)
+
+    def keep(self, side: int):
+        """Keep chips of this side in memory from now on, for all workers that are forked off later."""
+        kept = self._decoded.get("image")
+        if "image" in getattr(self.photos, "column_names", ()) and (kept is None or kept.side != side):
+            self._decoded["image"] = DecodedColumn(self.photos, "image", CACHE_BYTES // 2, side)
 
     def motion(self, row: int) -> torch.Tensor:
         """(2, M, M) uint8 motion map; in a set without motion, one that says that all is still."""
@@ -213,6 +215,8 @@ class BalancedPhotos(_DrawnDataset):
         if not sets:
             raise ValueError("no set of photos to draw from")
         self.sets = sets
+        for chips in sets:
+            chips.keep(side)
         self.first_rows = np.cumsum([0, *(len(chips) for chips in sets)])
         keys = [getattr(chips, balance) for chips in sets]
         shares = class_shares(keys, [chips.weight for chips in sets], class_balance)
@@ -261,6 +265,8 @@ class ExpressionPairs(_DrawnDataset):
         self.sets = [chips for chips in sets if chips.has_identities]
         if not self.sets:
             raise ValueError("stage 2 needs a set of photos with identities")
+        for chips in self.sets:
+            chips.keep(side)
         self.sampler = PairSampler(self.sets)
         self.ground_truth_share = ground_truth_share
 

@@ -185,9 +185,11 @@ def _clear_rows(chips: Chips, rows: np.ndarray) -> torch.Tensor:
 
 def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[str, list[str]], folder: str | Path):
     """Write what `from_pretrained` reads, and `training.yaml`: the arguments that led to it, and for each set the
-    names of the groups that were kept out of training."""
+    names of the groups that were kept out of training. The file holds half-precision numbers and is half as large;
+    the config says float32, which is what they are loaded as."""
     folder = Path(folder)
-    model.to(memory_format=torch.contiguous_format).save_pretrained(folder)
+    model.to(memory_format=torch.contiguous_format)
+    model.save_pretrained(folder, state_dict={name: _halve(value) for name, value in model.state_dict().items()})
     size = model.config.image_size
     TerGanImageProcessor(size={"height": size, "width": size}).save_pretrained(folder)
     record = {**arguments.to_dict(), "kept_out": kept_out}
@@ -197,3 +199,9 @@ def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[
     for of_one_machine in ("data_root", "output_dir", "resume_from_checkpoint", *publishing):
         del record[of_one_machine]
     (folder / "training.yaml").write_text(yaml.safe_dump(record, sort_keys=False))
+
+
+def _halve(tensor: torch.Tensor) -> torch.Tensor:
+    """float16 where that holds every value, else as it is."""
+    half = tensor.half() if tensor.is_floating_point() else tensor
+    return half if half.isfinite().all() else tensor

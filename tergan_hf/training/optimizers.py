@@ -82,9 +82,15 @@ def orthogonalize(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
     iterations. A zero matrix stays zero."""
     first, third, fifth = QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
-    result = matrix.T if tall else matrix
-    result = result / (result.norm() + 1e-7)
+    start = matrix.T if tall else matrix
+    start = start / (start.norm() + 1e-7)
+    # An iteration X ← (a + b XXᵀ + c (XXᵀ)²) X multiplies from the left by a polynomial of XXᵀ. All these polynomials
+    # commute: they are multiplied up among themselves, as small square matrices, and meet the long one once.
+    square = start @ start.T
+    product = identity = torch.eye(len(square), dtype=square.dtype, device=square.device)
     for _ in range(iterations):
-        square = result @ result.T
-        result = first * result + (third * square + fifth * square @ square) @ result
+        polynomial = first * identity + third * square + fifth * square @ square
+        product = polynomial @ product
+        square = polynomial @ square @ polynomial
+    result = product @ start
     return result.T if tall else result

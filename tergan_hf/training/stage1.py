@@ -113,6 +113,7 @@ def pretrain_encoder(
     sets: list[Chips],
     validation_sets: list[Chips],
     start: TerGanModel | None = None,
+    teacher: TerGanModel | None = None,
 ) -> EncoderClassifier:
     """
     Train one encoder as a classifier, or load it where an earlier part of a resumed run has finished it.
@@ -120,8 +121,8 @@ def pretrain_encoder(
     Args:
         label: `"expression"` trains G_es on every set, `"identity"` trains G_et on the sets with identities.
         validation_sets: measured during `"expression"`; who was kept out of training cannot be told by name.
-        start: a model whose encoder (and, for expressions, classifier) to go on from, and the teacher where
-            `distillation` asks for one; default: initial weights.
+        start: a model whose encoder (and, for expressions, classifier) to go on from; default: initial weights.
+        teacher: whose answers `distillation` mixes with the labels.
 
     Returns:
         the classifier with averaged weights where averaging is on.
@@ -149,7 +150,7 @@ def pretrain_encoder(
     classes = classifier.head.out_features
     softened = None
     if label == "expression" and settings.distillation:
-        softened = soften_labels(sets, start.to(accelerator.device), settings.distillation).to(accelerator.device)
+        softened = soften_labels(sets, teacher.to(accelerator.device), settings.distillation).to(accelerator.device)
     classifier.to(memory_format=torch.channels_last)
     loop = TrainingLoop(accelerator, arguments, stage, [classifier], averaged=classifier)
     model, optimizer = loop.modules[0], loop.optimizers[0]
