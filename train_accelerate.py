@@ -56,9 +56,9 @@ def main():
 
     # Seeded anew for each part, so that a part does not depend on whether what came before was computed or loaded.
     set_seed(arguments.seed)
-    start = warm_start(TerGanModel(config), arguments.pretrained) if arguments.pretrained else None
-    # Not `start`: this run's model may look at another size, or have layers that know nothing yet.
-    former = TerGanModel.from_pretrained(arguments.pretrained).eval() if arguments.pretrained else None
+    former = TerGanModel.from_pretrained(arguments.pretrained) if arguments.pretrained else None
+    start = warm_start(TerGanModel(config), former) if former else None
+    # `former` is the teacher: `start` may look at another size, or have layers that know nothing yet.
     expression = pretrain_encoder(
         accelerator, arguments, config, "expression", sets.training, sets.validation, start, former
     )

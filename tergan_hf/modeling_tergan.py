@@ -76,26 +76,13 @@ class TerGanTarget(ModelOutput):
     feature_maps: tuple[torch.FloatTensor, ...] | None = None
 
 
-class ConvolutionBlock(nn.Sequential):
-    """3×3 convolution, batch norm, LeakyReLU. In evaluation the norm's fixed scale and shift go into the convolution,
-    which saves two passes over its output."""
-
-    def __init__(self, config: TerGanConfig, before: int, after: int, starts_at_zero: bool = False):
-        super().__init__(
-            nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.LeakyReLU(config.leaky_relu_slope),
-        )
-        self[1].starts_at_zero = starts_at_zero
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """(B, before, h, w) → (B, after, h, w)."""
-        convolution, norm, activation = self
-        if norm.training:
-            return activation(norm(convolution(hidden)))
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        kernel = convolution.weight * scale[:, None, None, None]
-        return activation(F.conv2d(hidden, kernel, norm.bias - scale * norm.running_mean, padding=1))
+def _convolution(config: TerGanConfig, before: int, after: int, starts_at_zero: bool = False) -> nn.Sequential:
+    norm = nn.BatchNorm2d(after)
+    if starts_at_zero:
+        norm.initial_std = 0.0
+    return nn.Sequential(
+        nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False), norm, nn.LeakyReLU(config.leaky_relu_slope)
+    )
 
 
 class TerGanEncoder(nn.Module):
@@ -119,12 +106,12 @@ class TerGanEncoder(nn.Module):
         channels = [config.num_channels * patch_size**2, *channels]
         sizes = [image_size // patch_size // 2**block for block in range(len(channels))]
         self.convolutions = nn.ModuleList(
-            ConvolutionBlock(config, before, after) for before, after in zip(channels[:-1], channels[1:])
+            _convolution(config, before, after) for before, after in zip(channels[:-1], channels[1:])
         )
         # The second and later ones begin as nothing, so that a model trained with fewer can go on with them.
         self.refinements = nn.ModuleList(
             nn.ModuleList(
-                ConvolutionBlock(config, after, after, starts_at_zero=number > 0)
+                _convolution(config, after, after, starts_at_zero=number > 0)
                 for number in range(refinements if size <= self.REFINED_SIZE else 0)
             )
             for size, after in zip(sizes, channels[1:])
@@ -167,14 +154,12 @@ class TerGanEncoder(nn.Module):
 
     @staticmethod
     def _pool(hidden: torch.Tensor) -> torch.Tensor:
-        return F.max_pool2d(hidden, 2) if hidden.shape[-1] > 1 else hidden
+        # Of a map of 3×3 max-pooling would leave out a row and a column.
+        return F.max_pool2d(hidden, 2) if hidden.shape[-1] > 3 else hidden.amax((2, 3), keepdim=True)
 
     def embed(self, feature_maps: list[torch.Tensor]) -> torch.Tensor:
         """The embedding (B, embedding_size) that belongs to these feature maps."""
-        last = feature_maps[-1]
-        # A map of 3×3 would lose a row and a column to the pool.
-        pooled = last.amax((2, 3)) if last.shape[-1] < 4 else self._pool(last).flatten(1)
-        return self.embedding(pooled)
+        return self.embedding(self._pool(feature_maps[-1]).flatten(1))
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(B, C, S, S) in [-1, 1] → (B, embedding_size)."""
@@ -193,7 +178,7 @@ class TerGanDecoder(nn.Module):
         self.projection = nn.Linear(embedding_size, self.start_channels * self.sizes[0] ** 2)
         channels = [self.start_channels, *config.decoder_channels]
         self.convolutions = nn.ModuleList(
-            ConvolutionBlock(config, before, after) for before, after in zip(channels[:-2], channels[1:-1])
+            _convolution(config, before, after) for before, after in zip(channels[:-2], channels[1:-1])
         )
         self.to_image = nn.Conv2d(channels[-2], channels[-1], kernel_size=3, padding=1)
         if config.predict_residual:
@@ -218,7 +203,8 @@ class ModulatedBlock(nn.Module):
         super().__init__()
         self.convolution = nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False)
         self.norm = nn.GroupNorm(math.gcd(8, after), after)
-        self.norm.starts_at_zero = starts_at_zero
+        if starts_at_zero:
+            self.norm.initial_std = 0.0
         self.modulation = nn.Linear(condition_size, 2 * after)
         self.modulation.initial_std = 0.0
         self.activation = nn.LeakyReLU(config.leaky_relu_slope)
@@ -325,19 +311,17 @@ def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def initialize_layer(layer: nn.Module, config: TerGanConfig):
-    """Initial weights of one layer: Kaiming or Xavier for convolutions and linear layers, normal with the layer's own
-    `initial_std`, zero scales for a norm that `starts_at_zero`. (Set on single layers, not by their parents:
-    transformers passes over modules without weights of their own.) Other modules are left alone."""
-    if getattr(layer, "starts_at_zero", False):
-        init.zeros_(layer.weight)
-    if not isinstance(layer, (nn.Conv2d, nn.Linear)):
-        return
+    """Initial weights of one layer: normal with the layer's own `initial_std`, or else Kaiming for a convolution and
+    Xavier for a linear layer. (Set on single layers, not by their parents: transformers passes over modules without
+    weights of their own.) Other modules are left alone."""
     if hasattr(layer, "initial_std"):
         init.normal_(layer.weight, std=layer.initial_std)
     elif isinstance(layer, nn.Conv2d):
         init.kaiming_normal_(layer.weight, a=config.leaky_relu_slope)
-    else:
+    elif isinstance(layer, nn.Linear):
         init.xavier_uniform_(layer.weight)
+    else:
+        return
     if layer.bias is not None:
         init.zeros_(layer.bias)
 

@@ -120,10 +120,9 @@ def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folde
     first, second = (load_file(folder / "model.safetensors") for folder in (
         finished / "model", run_folder / "second run" / "model",
     ))  # fmt: skip
-    parts = ("expression_encoder", "identity_encoder", "decoder")
-    assert all(torch.equal(first[name], second[name]) for name in first if name.startswith(parts))
-    # Computed anew, by networks that were rounded to half precision in between.
-    torch.testing.assert_close(first["expression_prototypes"], second["expression_prototypes"], rtol=0.01, atol=0.01)
+    assert all(
+        torch.equal(first[name], second[name]) for name in first if name.startswith(("expr", "identity", "dec"))
+    )
     files = hub.files("org/second", revision="second-run")  # the tag
     assert files["model.safetensors"] == (run_folder / "second run" / "model" / "model.safetensors").read_bytes()
     assert not [name for name in files if "discriminator" in name or "checkpoint" in name]

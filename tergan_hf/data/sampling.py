@@ -82,7 +82,9 @@ class Chips:
     def keep(self, side: int):
         """Keep chips of this side in memory from now on, for all workers that are forked off later."""
         kept = self._decoded.get("image")
-        if "image" in getattr(self.photos, "column_names", ()) and (kept is None or kept.side != side):
+        if kept is not None and kept.side == side:
+            return
+        if "image" in getattr(self.photos, "column_names", ()):
             self._decoded["image"] = DecodedColumn(self.photos, "image", CACHE_BYTES // 2, side)
 
     def motion(self, row: int) -> torch.Tensor:
@@ -182,8 +184,10 @@ def class_shares(labels: list[np.ndarray], weights: list[float], balance: float 
 class _DrawnDataset(Dataset):
     """Items drawn anew for each (seed, index); a stage is one long pass over one of these."""
 
-    def __init__(self, length: int, seed: int):
-        self.length, self.seed = length, seed
+    def __init__(self, sets: list[Chips], length: int, side: int, seed: int):
+        self.sets, self.length, self.side, self.seed = sets, length, side, seed
+        for chips in sets:
+            chips.keep(side)
 
     def __len__(self) -> int:
         return self.length
@@ -209,14 +213,10 @@ class BalancedPhotos(_DrawnDataset):
         self, sets: list[Chips], length: int, side: int, seed: int = 0, balance: str = "expressions",
         class_balance: float = 1.0,
     ):  # fmt: skip
-        super().__init__(length, seed)
-        self.side = side
+        super().__init__(sets, length, side, seed)
         self.activations = max((c.activations.shape[1] for c in sets if c.activations is not None), default=0)
         if not sets:
             raise ValueError("no set of photos to draw from")
-        self.sets = sets
-        for chips in sets:
-            chips.keep(side)
         self.first_rows = np.cumsum([0, *(len(chips) for chips in sets)])
         keys = [getattr(chips, balance) for chips in sets]
         shares = class_shares(keys, [chips.weight for chips in sets], class_balance)
@@ -260,13 +260,9 @@ class ExpressionPairs(_DrawnDataset):
     """
 
     def __init__(self, sets: list[Chips], length: int, side: int, seed: int = 0, ground_truth_share: float = 0.0):
-        super().__init__(length, seed)
-        self.side = side
-        self.sets = [chips for chips in sets if chips.has_identities]
+        super().__init__([chips for chips in sets if chips.has_identities], length, side, seed)
         if not self.sets:
             raise ValueError("stage 2 needs a set of photos with identities")
-        for chips in self.sets:
-            chips.keep(side)
         self.sampler = PairSampler(self.sets)
         self.ground_truth_share = ground_truth_share
 

@@ -54,7 +54,9 @@ def random_system(pipe: TerGanPipeline, seed: int = 0) -> TerGanPipeline:
         torch.manual_seed(seed)
         model = TerGanModel(pipe.model.config)
         for layer in model.modules():
-            if hasattr(layer, "initial_std"):
+            if hasattr(layer, "initial_std") and layer.weight.dim() == 1:  # a norm's scales
+                torch.nn.init.ones_(layer.weight)
+            elif hasattr(layer, "initial_std"):
                 torch.nn.init.kaiming_normal_(layer.weight)
         torch.nn.init.normal_(model.expression_prototypes)
     return TerGanPipeline(model.to(pipe.model.device), pipe.image_processor, pipe.detector)

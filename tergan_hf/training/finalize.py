@@ -138,8 +138,10 @@ def finalize(
 ) -> TerGanModel:
     """Fit classifier and prototypes on the training photos, then the classifier's temperature on the validation
     photos, if there are any. A class's prototype comes from the sets with identities, the ones the decoder has learnt
-    from; only where they have no photo of the class, from the others."""
+    from; only where they have no photo of the class, from the others. The weights are rounded first to what
+    `save_model` writes, so that all this is fitted to the network that is loaded later."""
     model.eval()
+    model.load_state_dict({name: _halve(value) for name, value in model.state_dict().items()})
     num_labels = model.config.num_labels
     rows = [choose_rows(chips) for chips in sets]
     embeddings = [

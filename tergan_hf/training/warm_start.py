@@ -10,22 +10,21 @@ from ..modeling_tergan import TerGanModel
 logger = logging.getLogger(__name__)
 
 
-def warm_start(model: TerGanModel, pretrained: str) -> TerGanModel:
+def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
     """
     Take over every tensor of a saved model that has the same name and shape; the others stay as they are.
 
     Args:
         model: changed in place.
-        pretrained: a folder or an id on the Hub.
+        saved: as `from_pretrained` loads it.
 
     Returns:
         `model`.
 
     Raises:
         ValueError: the labels differ, so that classifier and prototypes would mean something else; or nothing fits.
-        OSError: there is no such model.
     """
-    saved = TerGanModel.from_pretrained(pretrained)
+    pretrained = saved.name_or_path
     if saved.config.expressions != model.config.expressions:
         raise ValueError(
             f"pretrained: {pretrained} knows the expressions {', '.join(saved.config.expressions)}, this run has "
