@@ -204,6 +204,35 @@ def test_further_refinements_begin_as_nothing_and_learn(tmp_path):
     assert sum(bool(scale.grad.any()) for scale in scales) > len(scales) / 2
 
 
+def test_a_wider_decoder_begins_as_the_narrower_one_and_its_copies_part(tmp_path):
+    torch.manual_seed(0)
+    narrow = TerGanModel(TerGanConfig.photo(**TINY)).eval()
+    stir(narrow)
+    narrow.save_pretrained(tmp_path)
+    channels = [2 * count for count in narrow.config.decoder_channels]
+    wide = TerGanModel(TerGanConfig.photo(**{**TINY, "decoder_channels": channels})).eval()
+    warm_start(wide, TerGanModel.from_pretrained(tmp_path))
+    source, target = torch.rand(2, 4, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        ours, theirs = wide(source, target).pixel_values, narrow(source, target).pixel_values
+        assert (theirs - target).abs().max() > 0.01  # a decoder that does something
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    wide.train()(source, target).pixel_values.square().sum().backward()
+    gradient = wide.decoder.blocks[-1].convolution.weight.grad.flatten(1)
+    same = torch.cdist(gradient, gradient) < 1e-6 * gradient.norm()
+    assert same.sum() == len(gradient), "two channels that learn alike stay one channel"
+
+
+def test_a_decoder_that_is_no_multiple_keeps_its_own_beginning(tmp_path):
+    narrow = TerGanModel(TerGanConfig.photo(**TINY))
+    narrow.save_pretrained(tmp_path)
+    channels = [count + 8 for count in narrow.config.decoder_channels]
+    other = TerGanModel(TerGanConfig.photo(**{**TINY, "decoder_channels": channels}))
+    before = other.decoder.blocks[0].convolution.weight.clone()
+    warm_start(other, TerGanModel.from_pretrained(tmp_path))
+    torch.testing.assert_close(other.decoder.blocks[0].convolution.weight, before)
+
+
 def test_a_last_map_of_three_is_looked_at_as_a_whole():
     torch.manual_seed(0)
     encoder = TerGanEncoder.of_expression(TerGanConfig(**{**TINY, "image_size": 48})).eval()

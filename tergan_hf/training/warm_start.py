@@ -5,6 +5,7 @@ import logging
 import torch
 
 from ..modeling_tergan import TerGanModel
+from .widening import can_widen, widen_decoder
 
 
 logger = logging.getLogger(__name__)
@@ -12,7 +13,8 @@ logger = logging.getLogger(__name__)
 
 def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
     """
-    Take over every tensor of a saved model that has the same name and shape; the others stay as they are.
+    Take over every tensor of a saved model that has the same name and shape; the others stay as they are. A photo
+    decoder with whole multiples of the saved one's channels begins as that one, see `widen_decoder`.
 
     Args:
         model: changed in place.
@@ -31,6 +33,9 @@ def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
             f"{', '.join(model.config.expressions)}"
         )
     own, found = model.state_dict(), saved.state_dict()
+    if can_widen(saved.config, model.config):
+        wider = widen_decoder(saved.decoder.state_dict(), saved.config, model.config, model.decoder.shaded_block)
+        found.update({f"decoder.{name}": value for name, value in wider.items()})
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     if not fitting:
         raise ValueError(f"pretrained: no tensor of {pretrained} fits this run's model")
