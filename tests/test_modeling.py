@@ -186,7 +186,7 @@ def test_classification_model_reads_the_same_weights(tiny_config, tmp_path):
 
 def test_further_refinements_begin_as_nothing_and_learn(tmp_path):
     torch.manual_seed(0)
-    few = TerGanModel(TerGanConfig.photo(**TINY)).eval()
+    few = TerGanModel(TerGanConfig.photo(**TINY, expression_refinements=1, decoder_refinements=1)).eval()
     stir(few)
     few.save_pretrained(tmp_path)
     many = TerGanModel(TerGanConfig.photo(**TINY, expression_refinements=3, decoder_refinements=2)).eval()
@@ -204,26 +204,35 @@ def test_further_refinements_begin_as_nothing_and_learn(tmp_path):
     assert sum(bool(scale.grad.any()) for scale in scales) > len(scales) / 2
 
 
-def test_a_wider_decoder_begins_as_the_narrower_one_and_its_copies_part(tmp_path):
+def test_wider_networks_begin_as_the_narrower_ones_and_their_copies_part(tmp_path):
     torch.manual_seed(0)
     narrow = TerGanModel(TerGanConfig.photo(**TINY)).eval()
     stir(narrow)
+    for name, statistic in narrow.named_buffers():
+        if "running" in name:
+            statistic.uniform_(0.5, 1.5)
     narrow.save_pretrained(tmp_path)
-    channels = [2 * count for count in narrow.config.decoder_channels]
-    wide = TerGanModel(TerGanConfig.photo(**{**TINY, "decoder_channels": channels})).eval()
+    channels = {
+        name: [2 * count for count in getattr(narrow.config, name)]
+        for name in ("encoder_channels", "decoder_channels")
+    }
+    channels["encoder_channels"][0] = 3 * narrow.config.encoder_channels[0]
+    wide = TerGanModel(TerGanConfig.photo(**{**TINY, **channels})).eval()
     warm_start(wide, TerGanModel.from_pretrained(tmp_path))
     source, target = torch.rand(2, 4, 3, 32, 32) * 2 - 1
     with torch.no_grad():
-        ours, theirs = wide(source, target).pixel_values, narrow(source, target).pixel_values
-        assert (theirs - target).abs().max() > 0.01  # a decoder that does something
-    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+        ours, theirs = wide(source, target), narrow(source, target)
+        assert (theirs.pixel_values - target).abs().max() > 0.01  # a decoder that does something
+    torch.testing.assert_close(ours.expression_embedding, theirs.expression_embedding, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(ours.pixel_values, theirs.pixel_values, atol=1e-4, rtol=1e-4)
     wide.train()(source, target).pixel_values.square().sum().backward()
-    gradient = wide.decoder.blocks[-1].convolution.weight.grad.flatten(1)
-    same = torch.cdist(gradient, gradient) < 1e-6 * gradient.norm()
-    assert same.sum() == len(gradient), "two channels that learn alike stay one channel"
+    for part in (wide.decoder.blocks[-1].convolution, wide.expression_encoder.convolutions[1][0]):
+        gradient = part.weight.grad.flatten(1)
+        alike = torch.cdist(gradient, gradient) < 1e-6 * gradient.norm()
+        assert alike.sum() == len(gradient), "two channels that learn alike stay one channel"
 
 
-def test_a_decoder_that_is_no_multiple_keeps_its_own_beginning(tmp_path):
+def test_networks_that_are_no_multiples_keep_their_own_beginning(tmp_path):
     narrow = TerGanModel(TerGanConfig.photo(**TINY))
     narrow.save_pretrained(tmp_path)
     channels = [count + 8 for count in narrow.config.decoder_channels]

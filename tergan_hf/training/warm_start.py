@@ -5,7 +5,7 @@ import logging
 import torch
 
 from ..modeling_tergan import TerGanModel
-from .widening import can_widen, widen_decoder
+from .widening import widened_tensors
 
 
 logger = logging.getLogger(__name__)
@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 
 def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
     """
-    Take over every tensor of a saved model that has the same name and shape; the others stay as they are. A photo
-    decoder with whole multiples of the saved one's channels begins as that one, see `widen_decoder`.
+    Take over every tensor of a saved model that has the same name and shape; the others stay as they are. A G_es or
+    photo decoder with whole multiples of the saved one's channels begins as that one, see `widened_tensors`.
 
     Args:
         model: changed in place.
@@ -32,10 +32,7 @@ def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
             f"pretrained: {pretrained} knows the expressions {', '.join(saved.config.expressions)}, this run has "
             f"{', '.join(model.config.expressions)}"
         )
-    own, found = model.state_dict(), saved.state_dict()
-    if can_widen(saved.config, model.config):
-        wider = widen_decoder(saved.decoder.state_dict(), saved.config, model.config, model.decoder.shaded_block)
-        found.update({f"decoder.{name}": value for name, value in wider.items()})
+    own, found = model.state_dict(), saved.state_dict() | widened_tensors(saved, model)
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     if not fitting:
         raise ValueError(f"pretrained: no tensor of {pretrained} fits this run's model")
