@@ -6,6 +6,10 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+
+# G_es reduces x̄ with antialiasing, whose gradient Apple's GPUs leave to the CPU. Read when torch is imported.
+os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, ProjectConfiguration, set_seed
@@ -16,7 +20,7 @@ from tergan_hf.hub import PublishError, check_login, push_model, run_tag
 from tergan_hf.training.checkpoints import claim_output_dir
 from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.finalize import finalize, save_model
-from tergan_hf.training.rebase import rebase_decoder
+from tergan_hf.training.rebase import can_rebase, rebase_decoder
 from tergan_hf.training.stage1 import pretrain_encoder
 from tergan_hf.training.stage2 import train_generator
 from tergan_hf.training.warm_start import warm_start
@@ -66,7 +70,7 @@ def main():
     identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, sets.validation, start)
     set_seed(arguments.seed + 2)
     model = start or TerGanModel(config)
-    if start is not None and arguments.expression_stage.steps and config.decoder_type == "photo":
+    if start is not None and arguments.expression_stage.steps and can_rebase(model, former):
         rebase_decoder(model, former.expression_encoder, expression, sets.training)
     model = train_generator(accelerator, arguments, model, expression, identity, sets.training, sets.validation)
 

@@ -14,7 +14,7 @@ class TerGanConfig(PreTrainedConfig):
     Everything that defines a TER-GAN: its networks and its training objective. The defaults are the paper's
     (Ali & Hughes 2020, arXiv:2002.07050, section 4.1); `TerGanConfig.paper()` names them, `TerGanConfig.compact()` is
     the same design with fewer channels, small enough to be trained on a CPU, and `TerGanConfig.photo()` has the
-    compact encoders and the photo decoder.
+    photo decoder, for photos of strangers.
 
     Args:
         image_size (`int`, defaults to 75): height and width of a face crop in pixels.
@@ -211,7 +211,8 @@ class TerGanConfig(PreTrainedConfig):
 
     @classmethod
     def photo(cls, **overrides) -> "TerGanConfig":
-        """The compact encoders and objective with the photo decoder at 128 pixels: sharp on strangers' photos."""
+        """The photo decoder at 128 pixels, small encoders, and an objective made for exact ground truth: sharp on
+        strangers' photos."""
         settings = {
             "image_size": 128,
             "expression_image_size": min(36, overrides.get("image_size", 36)),

@@ -52,7 +52,8 @@ def write_model_repository(weights: str | Path, folder: str | Path, half: bool =
     Args:
         weights: folder `save_pretrained` wrote.
         folder: where to; made where needed.
-        half: add the weights in half precision, for `from_pretrained(..., variant="fp16")`.
+        half: add the weights as half-precision tensors, for `from_pretrained(..., variant="fp16")`, whatever precision
+            the main file has.
 
     Returns:
         `folder`.
@@ -73,7 +74,7 @@ def write_model_repository(weights: str | Path, folder: str | Path, half: bool =
             shutil.copy(path, folder / path.name)
     if half:
         TerGanModel.from_pretrained(weights, use_safetensors=True).half().save_pretrained(folder, variant="fp16")
-        shutil.copy(weights / "config.json", folder / "config.json")  # the one of full precision
+        shutil.copy(weights / "config.json", folder / "config.json")  # save_pretrained wrote the halves' dtype into it
     for module in sorted(PACKAGE.glob("*_tergan.py")) + [PACKAGE / "torchvision_compat.py"]:
         shutil.copy(module, folder / module.name)
     _change_json(folder / "config.json", {"auto_map": AUTO_MAP, "custom_pipelines": CUSTOM_PIPELINES})

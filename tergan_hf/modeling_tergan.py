@@ -85,6 +85,11 @@ def _convolution(config: TerGanConfig, before: int, after: int, starts_at_zero: 
     )
 
 
+def _pool(hidden: torch.Tensor) -> torch.Tensor:
+    # Of a map of 3×3 max-pooling would leave out a row and a column.
+    return F.max_pool2d(hidden, 2) if hidden.shape[-1] > 3 else hidden.amax((2, 3), keepdim=True)
+
+
 class TerGanEncoder(nn.Module):
     """`G_es` or `G_et` (section 4.1): blocks of 3×3 stride-1 convolution, batch norm, LeakyReLU and 2×2 max-pool
     (the paper says "downsampling block"; the pool is our reading), then one FC layer. Larger images are reduced to
@@ -149,17 +154,12 @@ class TerGanEncoder(nn.Module):
             for refinement in refinements:
                 hidden = hidden + refinement(hidden)
             features.append(hidden)
-            hidden = self._pool(hidden)
+            hidden = _pool(hidden)
         return features
-
-    @staticmethod
-    def _pool(hidden: torch.Tensor) -> torch.Tensor:
-        # Of a map of 3×3 max-pooling would leave out a row and a column.
-        return F.max_pool2d(hidden, 2) if hidden.shape[-1] > 3 else hidden.amax((2, 3), keepdim=True)
 
     def embed(self, feature_maps: list[torch.Tensor]) -> torch.Tensor:
         """The embedding (B, embedding_size) that belongs to these feature maps."""
-        return self.embedding(self._pool(feature_maps[-1]).flatten(1))
+        return self.embedding(_pool(feature_maps[-1]).flatten(1))
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(B, C, S, S) in [-1, 1] → (B, embedding_size)."""
@@ -249,7 +249,8 @@ class TerGanPhotoDecoder(nn.Module):
         painted = (1 + config.num_channels) * config.patch_size**2
         self.to_change = nn.Conv2d(channels[-1], 2 + painted, kernel_size=3, padding=1)
         self.to_change.initial_std = 0.0
-        self.shaded_block = max(block for block, size in enumerate(self.sizes[1:]) if size <= self.REFINED_SIZE)
+        small = [block for block, size in enumerate(self.sizes[1:]) if size <= self.REFINED_SIZE]
+        self.shaded_block = max(small, default=0)
         self.to_shading = nn.Conv2d(
             config.decoder_channels[self.shaded_block], config.num_channels, kernel_size=3, padding=1
         )
@@ -272,7 +273,7 @@ class TerGanPhotoDecoder(nn.Module):
             x̄ in [-1, 1], flow and residual as in `TerGanChange`.
         """
         condition = torch.cat([wanted, own, identity], dim=1)
-        hidden = F.max_pool2d(feature_maps[-1], 2)
+        hidden = _pool(feature_maps[-1])
         maps = []
         for size, skip, block, refinements in zip(
             self.sizes[1:], reversed(feature_maps), self.blocks, self.refinements

@@ -305,7 +305,7 @@ class TerGanPipeline:
         """
         intensity = self._check_intensity(intensity)
         photo = read_image(target, "target")
-        if isinstance(face, (tuple, list)):
+        if isinstance(face, (tuple, list, np.ndarray)):
             face = tuple(min(1.0, max_side / max(photo.size)) * value for value in face)
         photo.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
         found = select_face(self._detect(full_name("target", target), photo), face, full_name("target", target))

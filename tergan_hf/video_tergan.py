@@ -145,7 +145,7 @@ def read_frames(
             for frame in source.decode(picture):
                 interval = clock.tick(frame)
                 first = clock.now if first is None else first
-                yield clock.now - first, interval, _upright(frame)
+                yield clock.now - first, interval, _as_seen(frame, picture)
                 bar.update()
         except av.error.FFmpegError as error:
             raise VideoInputError(f"{clip}: broken after {bar.n} frames ({error})") from error
@@ -213,7 +213,7 @@ def _convert(clip: Path, path: Path, line: _Steps, progress: bool, description: 
                         continue
                     for frame in packet.decode():
                         interval = clock.tick(frame)
-                        line.put(_upright(frame), interval, clock.now)
+                        line.put(_as_seen(frame, picture), interval, clock.now)
                         for image, time in line.finished():
                             output.put_picture(image, time)
                             bar.update()
@@ -280,9 +280,12 @@ class _Clock:
         return time - before
 
 
-def _upright(frame) -> Image.Image:
-    """The frame as a viewer sees it: phones store how they were held."""
+def _as_seen(frame, picture) -> Image.Image:
+    """The frame as a viewer sees it: camcorders store pixels that are not square, phones how they were held."""
     image = frame.to_image()
+    aspect = picture.sample_aspect_ratio
+    if aspect and aspect != 1:
+        image = image.resize((max(1, round(image.width * aspect)), image.height), Image.Resampling.BILINEAR)
     turn = round(getattr(frame, "rotation", 0) or 0) % 360
     return image.rotate(turn, expand=True) if turn else image
 

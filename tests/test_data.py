@@ -48,6 +48,17 @@ def repeatable(tmp_path):
     return label_chips({"avatars": frame_photos(photos, 32, align=False)}, EXPRESSIONS)
 
 
+def test_a_folder_of_splits_in_one_piece_or_in_shards_is_validated_on_its_own_split(tmp_path):
+    folder = tmp_path / "fer2013"
+    folder.mkdir()
+    loose_crops(folder / "train-00000-of-00002.parquet", 5)
+    loose_crops(folder / "train-00001-of-00002.parquet", 4)
+    loose_crops(folder / "validation.parquet", 3)
+    source = DataSource("fer2013", "fer2013", align=False, validation_path="fer2013")
+    photos, held_out, _ = framed_split(source, lambda path: str(tmp_path / path), 32, seed=0)
+    assert (len(photos), len(held_out)) == (9, 3)
+
+
 def test_folders_and_parquet_files_come_in_one_shape(tmp_path, photographed):
     folder = load_photos(str(photographed))
     parquet = load_photos(str(loose_crops(tmp_path / "fer.parquet")))

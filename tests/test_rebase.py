@@ -10,6 +10,8 @@ from tergan_hf.training import finalize, rebase
 from tergan_hf.training.rebase import rebase_decoder
 from tergan_hf.training.stage1 import EncoderClassifier
 
+from .conftest import TINY
+
 
 def test_a_linearly_changed_expression_encoder_changes_no_picture(monkeypatch):
     torch.manual_seed(0)
@@ -50,3 +52,11 @@ def test_a_linearly_changed_expression_encoder_changes_no_picture(monkeypatch):
 
 def direction(flow: torch.Tensor) -> torch.Tensor:
     return nn.functional.normalize(flow.flatten(1), dim=1)
+
+
+def test_only_a_photo_decoder_of_the_same_f_e_is_expressed_anew():
+    former = TerGanModel(TerGanConfig.photo(**TINY))
+    assert rebase.can_rebase(TerGanModel(TerGanConfig.photo(**TINY)), former)
+    longer = TerGanModel(TerGanConfig.photo(**TINY, expression_embedding_size=40))
+    assert not rebase.can_rebase(longer, former)
+    assert not rebase.can_rebase(former, TerGanModel(TerGanConfig.compact(**TINY)))

@@ -171,6 +171,7 @@ def test_two_processes_train_together(run_folder):
         ("split_seed=much", "split_seed must be a whole number"),
         ("generator_stage.learning_rate=fast", "fast"),
         ("seed", "KEY=VALUE"),
+        ("identity_stage.mixup=0.3", "only expression_stage has it"),
     ],
 )
 def test_bad_settings_are_named(run_folder, capsys, override, message):

@@ -1,5 +1,7 @@
 """Clips in, clips out."""
 
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
@@ -8,14 +10,15 @@ from PIL import Image
 from tergan_hf import TerGanPipeline
 from tergan_hf.face_detection_tergan import DetectedFace, NoFaceFoundError
 from tergan_hf.face_tracking_tergan import FaceTracker, OneEuroFilter, select_face
-from tergan_hf.video_tergan import VideoInputError, map_video
+from tergan_hf.video_tergan import VideoInputError, map_video, read_frames
 
 
-def write_clip(path, images, rate=10, sound=None):
+def write_clip(path, images, rate=10, sound=None, pixel_aspect=1):
     """An H.264 clip; `sound` names a codec for a second of tone."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = *images[0].size, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(pixel_aspect)
         tone = container.add_stream(sound, rate=16_000) if sound else None
         for image in images:
             container.mux(stream.encode(av.VideoFrame.from_image(image)))
@@ -69,6 +72,14 @@ def test_sound_mp4_does_not_take_is_converted(tmp_path, smiling):
     map_video(source, tmp_path / "out.mp4", lambda frame, interval: frame, progress=False)
     with av.open(str(tmp_path / "out.mp4")) as after:
         assert after.streams.audio[0].codec_context.name == "aac"
+
+
+def test_pixels_that_are_not_square_are_shown_as_they_are_seen(tmp_path, smiling):
+    frames = [smiling.resize((48, 64))] * 3
+    source = write_clip(tmp_path / "narrow.mp4", frames, pixel_aspect=Fraction(4, 3))
+    assert [image.size for _, _, image in read_frames(source, progress=False)] == [(64, 64)] * 3
+    map_video(source, tmp_path / "out.mp4", lambda frame, interval: frame, progress=False)
+    assert read_clip(tmp_path / "out.mp4")[0].size == (64, 64)
 
 
 def test_bad_videos_are_named_and_leave_nothing(tmp_path, smiling):

@@ -30,7 +30,8 @@ class DataSource:
             several groups joined by `group_separator`.
         group_separator: how `group_column` joins its groups.
         validation_fraction: share of the groups kept out of training.
-        validation_path: a set of its own to validate on, instead of a fraction.
+        validation_path: a set of its own to validate on, instead of a fraction; the same as `path`: its split
+            `validation`.
         weight: how often stage 1 draws from this set, relative to the others.
         pair_weight: how often stage 2 draws its target from this set, relative to the others.
         folds, fold: for cross-validation, instead of a fraction: keep part `fold` of `folds` parts of the groups out.
@@ -53,6 +54,11 @@ class DataSource:
     streaming: bool = False
     extra: dict = field(default_factory=dict)
 
+    @property
+    def validation_split(self) -> str:
+        """The split of `validation_path` to read."""
+        return "validation" if self.validation_path == self.path else "train"
+
 
 def source_path(path: str, data_root: str | PathLike) -> str:
     """A source's path: below `data_root`, unless it is absolute or on the Hub."""
@@ -64,8 +70,8 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
     Read labelled photos.
 
     Args:
-        path: a folder of parquet files or in `imagefolder` layout with `metadata.csv`, a `.parquet` file, or
-            `hub://owner/name`.
+        path: a folder of parquet files (`train.parquet` or `train-00000-of-00002.parquet` …) or in `imagefolder`
+            layout with `metadata.csv`, a `.parquet` file, or `hub://owner/name`.
         split: the split to read.
         streaming: give an `IterableDataset` that reads as it goes.
 
@@ -87,8 +93,8 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
         if not location.is_file():
             raise FileNotFoundError(f"no such parquet file: {path}")
         photos = load_dataset("parquet", data_files={split: str(location)}, split=split, **extra)
-    elif shards := sorted(str(shard) for shard in location.glob(f"{split}-*.parquet")):
-        photos = load_dataset("parquet", data_files={split: shards}, split=split, **extra)
+    elif files := parquet_files(location, split):
+        photos = load_dataset("parquet", data_files={split: files}, split=split, **extra)
     elif location.is_dir():
         photos = load_dataset("imagefolder", data_dir=str(location), split=split, **extra)
     elif path.startswith(HUB_PREFIX):
@@ -111,6 +117,11 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
         photos = photos.cast_column("motion", Image(decode=False))
     photos = _without_gaps(photos, "identity", NO_IDENTITY, "string")
     return _without_gaps(photos, "recipe", NO_RECIPE, "int32")
+
+
+def parquet_files(folder: str | PathLike, split: str) -> list[str]:
+    """The files of a split, in one piece or in shards."""
+    return sorted(str(path) for name in (f"{split}.parquet", f"{split}-*.parquet") for path in Path(folder).glob(name))
 
 
 def _complete_stream(photos: IterableDataset, origin: list) -> IterableDataset:

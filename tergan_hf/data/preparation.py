@@ -90,7 +90,7 @@ def split_source(source: DataSource, load, seed: int) -> tuple[Dataset, Dataset 
     """
     photos = load(source.path, source.split)
     if source.validation_path is not None:
-        return photos, load(source.validation_path, "train"), []
+        return photos, load(source.validation_path, source.validation_split), []
     if source.folds:
         return split_by_fold(
             photos, source.folds, source.fold, source.group_column, source.group_separator, seed

@@ -9,12 +9,12 @@ import numpy as np
 import yaml
 from datasets import Dataset
 
-from ..data.loading import HUB_PREFIX, NO_IDENTITY, NO_RECIPE, DataSource, load_photos, source_path
+from ..data.loading import HUB_PREFIX, NO_IDENTITY, NO_RECIPE, DataSource, load_photos, parquet_files, source_path
 from ..data.splits import row_groups
 
 
 logger = logging.getLogger(__name__)
-TEST_FILES = ("test.parquet", "private_test.parquet")  # beside a `validation_path`
+TEST_SPLITS = ("test", "private_test")  # beside a validation set
 
 
 @dataclass
@@ -139,13 +139,13 @@ def thin_out(held_out: HeldOutSet, most: int) -> HeldOutSet:
 
 def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:
     where = source_path(source.validation_path, data_root)
-    sets = [HeldOutSet(source.name, load_photos(where, "train", **source.extra), source, [])]
+    sets = [HeldOutSet(source.name, load_photos(where, source.validation_split, **source.extra), source, [])]
     if not where.startswith(HUB_PREFIX):
-        tests = (Path(where).parent / name for name in TEST_FILES)
+        folder = Path(where) if Path(where).is_dir() else Path(where).parent
         sets += [
-            HeldOutSet(f"{source.name}_{path.stem}", load_photos(str(path)), source, [])
-            for path in tests
-            if path.is_file()
+            HeldOutSet(f"{source.name}_{split}", load_photos(str(folder), split), source, [])
+            for split in TEST_SPLITS
+            if parquet_files(folder, split)
         ]
     return sets
 

@@ -127,6 +127,10 @@ class TrainingArguments:
             raise ValueError(f"two sources have the same name: {names}")
         if self.expression_stage.distillation and not self.pretrained:
             raise ValueError("expression_stage.distillation needs a model to learn from: name it in 'pretrained'")
+        for stage in ("identity_stage", "generator_stage"):
+            for name in ("mixup", "distillation"):
+                if getattr(getattr(self, stage), name):
+                    raise ValueError(f"{stage}.{name} is not known: only expression_stage has it")
         if self.push_to_hub and not self.hub_model_id:
             raise ValueError("push_to_hub needs hub_model_id, for example --hub_model_id me/ter-gan")
 

@@ -125,8 +125,10 @@ def calibrate(model: TerGanModel, sets: list[Chips]):
     encoder = model.expression_encoder
     logits = [model.classify(embed_expressions(encoder, chips, chosen)) for chips, chosen in zip(sets, rows)]
     labels = [torch.from_numpy(chips.expressions[chosen]) for chips, chosen in zip(sets, rows)]
-    weights = [torch.full((len(own),), chips.weight / len(own)) for chips, own in zip(sets, labels)]
-    weights = torch.cat(weights) / sum(chips.weight for chips in sets)
+    # A set that stage 1 never draws from counts only where there is no other.
+    shares = [chips.weight for chips in sets] if any(chips.weight for chips in sets) else [1.0] * len(sets)
+    weights = [torch.full((len(own),), share / len(own)) for share, own in zip(shares, labels)]
+    weights = torch.cat(weights) / sum(shares)
     temperature = fit_temperature(torch.cat(logits).cpu(), torch.cat(labels), weights)
     logger.info("Temperature of the scores: %.2f", temperature)
     for parameter in model.classifier.parameters():

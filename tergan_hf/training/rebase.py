@@ -16,6 +16,15 @@ logger = logging.getLogger(__name__)
 PHOTOS = 3000  # of a set; the fit has some hundred numbers to find
 
 
+def can_rebase(model: TerGanModel, former: TerGanModel) -> bool:
+    """Whether `model` has taken over `former`'s photo decoder, and its f(e) has the former's length."""
+    ours, theirs = model.config, former.config
+    return (
+        ours.decoder_type == theirs.decoder_type == "photo"
+        and ours.expression_embedding_size == theirs.expression_embedding_size
+    )
+
+
 @torch.no_grad()
 def rebase_decoder(model: TerGanModel, former: TerGanEncoder, new: EncoderClassifier, sets: list[Chips]) -> float:
     """

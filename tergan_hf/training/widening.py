@@ -16,11 +16,12 @@ UNEVENNESS = 0.5  # of the shares between copies; equal ones would stay equal in
 
 def widened_tensors(saved: TerGanModel, model: TerGanModel) -> dict[str, torch.Tensor]:
     """
-    `saved`'s tensors in the shapes of a wider model that gives what `saved` gives, up to rounding.
+    `saved`'s tensors in the shapes of a wider model that gives what `saved` gives, up to rounding, if it also looks at
+    the same size and has as many refinements or, beside one or more, further ones.
 
     Returns:
         by name: those of G_es and of the photo decoder, each only where `model`'s has whole multiples of `saved`'s
-        channels, is wider somewhere, and differs in nothing else but its number of refinements.
+        channels and is wider somewhere.
     """
     former, config = saved.config, model.config
     generator = torch.Generator().manual_seed(0)
