@@ -1,13 +1,10 @@
 """Peak memory and frames per second of `transfer_video` for clips of several lengths, each in a process of its own.
 
 `python benchmarks/video.py --seconds 10 60 --strip strip.jpg` uses 640×480 clips of an example photo whose face goes
-from expression to expression; `--strip` writes frames of the first clip above those made of them. Not for Windows,
-which does not tell a process's peak memory.
+from expression to expression; `--strip` writes frames of the first clip above those made of them.
 """
 
 import argparse
-import re
-import resource
 import tempfile
 import time
 from multiprocessing import get_context
@@ -19,6 +16,7 @@ from latency import EXAMPLES, ROOT, make_clip
 from PIL import Image
 
 from tergan_hf import TerGanPipeline
+from tergan_hf.evaluation.memory import peak_memory_gib
 from tergan_hf.video_tergan import read_frames
 
 
@@ -61,16 +59,7 @@ def transfer(weights: str, clip: Path, output: Path) -> tuple[float, float]:
     start = time.perf_counter()
     report = pipe.transfer_video(clip, PHOTO, output, progress=False)
     seconds = time.perf_counter() - start
-    return report.frames / seconds, peak_memory()
-
-
-def peak_memory() -> float:
-    """This process's, in MB."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        # Not `ru_maxrss`, which Linux hands on from the process that started this one.
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
+    return report.frames / seconds, 1024 * peak_memory_gib()
 
 
 def draw_strip(clip: Path, output: Path, path: str):

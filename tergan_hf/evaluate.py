@@ -15,6 +15,7 @@ from huggingface_hub import snapshot_download
 
 from .evaluation.held_out import held_out_sets, thin_out
 from .evaluation.judges import Judges
+from .evaluation.memory import peak_memory_gib
 from .evaluation.perceptual import PerceptualMetrics
 from .evaluation.report import write_markdown
 from .evaluation.suite import PROTOCOLS, Evaluation, Settings
@@ -123,18 +124,6 @@ def describe_model(pipe: TerGanPipeline, name: str, folder: Path) -> dict:
         "labels": config.expressions,
         "freeze_expression_encoder": config.freeze_expression_encoder,
     }
-
-
-def peak_memory_gib() -> float:
-    """The most memory this process has held, in GiB."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        import psutil
-
-        return psutil.Process().memory_info().peak_wset / 2**30
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def _told(options: argparse.Namespace) -> list[str]:

@@ -193,6 +193,11 @@ class TerGanDecoder(nn.Module):
         return torch.tanh(hidden)
 
 
+def norm_groups(channels: int) -> int:
+    """Groups of a `ModulatedBlock`'s group norm."""
+    return math.gcd(8, channels)
+
+
 class ModulatedBlock(nn.Module):
     """3×3 convolution, group norm, FiLM (Perez et al. 2018: a scale and a shift per channel, read from the condition),
     LeakyReLU."""
@@ -202,7 +207,7 @@ class ModulatedBlock(nn.Module):
     ):
         super().__init__()
         self.convolution = nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False)
-        self.norm = nn.GroupNorm(math.gcd(8, after), after)
+        self.norm = nn.GroupNorm(norm_groups(after), after)
         if starts_at_zero:
             self.norm.initial_std = 0.0
         self.modulation = nn.Linear(condition_size, 2 * after)

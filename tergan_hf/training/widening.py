@@ -1,14 +1,13 @@
 """Wider networks that begin as narrower ones (Chen et al. 2016, Net2Net): every channel several times, and whoever
 reads them shares its weights out among the copies."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from ..configuration_tergan import TerGanConfig
-from ..modeling_tergan import TerGanModel
+from ..modeling_tergan import TerGanModel, norm_groups
 
 
 UNEVENNESS = 0.5  # of the shares between copies; equal ones would stay equal in training
@@ -56,7 +55,7 @@ class ChannelCopies:
     def spread(cls, former: int, wider: int) -> "ChannelCopies":
         """Each channel equally often, and so that every group of the wider map's group norm sees what a group of the
         former's saw, which leaves mean and variance as they were."""
-        groups = torch.arange(former).view(math.gcd(8, former), -1)
+        groups = torch.arange(former).view(norm_groups(former), -1)
         return cls(groups.repeat(1, wider // former).flatten())
 
     def rows(self, values: torch.Tensor) -> torch.Tensor:
