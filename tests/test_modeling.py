@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tergan_hf import TerGanConfig, TerGanForImageClassification, TerGanModel
-from tergan_hf.modeling_tergan import TerGanEncoder, TerGanPhotoDecoder, warp
+from tergan_hf.modeling_tergan import ConvolutionBlock, TerGanEncoder, TerGanPhotoDecoder, warp
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
 from tergan_hf.training.warm_start import warm_start
 
@@ -47,6 +47,25 @@ def test_discriminators_have_the_papers_layers():
     assert channels(discriminator.expression_branch, nn.Linear) == [(1024, 512), (512, 256), (256, 7)]
     assert channels(discriminator.identity_branch, nn.Linear) == [(1024, 512), (512, 256), (256, 80)]
     assert channels(EmbeddingDiscriminator(config, 30), nn.Linear) == [(30, 32), (32, 16), (16, 1)]
+
+
+@pytest.mark.parametrize("size", [2, 16])  # fewer and more positions than weights
+def test_at_use_the_convolution_takes_batch_norm_along(size):
+    torch.manual_seed(0)
+    block = ConvolutionBlock(TerGanConfig(), 8, 12).eval()
+    convolution, norm, activation = block
+    for values in (norm.weight, norm.running_var):
+        nn.init.uniform_(values, 0.5, 2)
+    for values in (norm.bias, norm.running_mean):
+        nn.init.normal_(values)
+    inputs = torch.randn(3, 8, size, size, requires_grad=True)
+    expected, answer = activation(norm(convolution(inputs))), block(inputs)
+    torch.testing.assert_close(answer, expected)
+    gradients = (torch.autograd.grad(output.square().sum(), inputs)[0] for output in (answer, expected))
+    torch.testing.assert_close(*gradients)
+    assert not torch.allclose(
+        block.train()(inputs), expected, atol=0.1
+    )  # in training the batch's own statistics count
 
 
 @pytest.mark.parametrize("size", [64, 75, 96, 128])

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from transformers.image_processing_backends import PilBackend
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
 from tergan_hf.face_detection_tergan import NoFaceFoundError
@@ -111,3 +113,23 @@ def test_errors_name_the_input(tiny_pipeline, smiling, neutral, tmp_path):
         tiny_pipeline.transfer([smiling] * 2, [neutral] * 3)
     with pytest.raises(ValueError, match="empty"):
         tiny_pipeline.recognize([])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"do_normalize": False}, {"do_rescale": False}, {"image_mean": 0.4}, {"image_std": [0.5, 0.25, 1.0]}],
+)
+def test_pixel_values_are_what_the_library_makes_of_them(change):
+    random = np.random.default_rng(0)
+    crops = [Image.fromarray(random.integers(0, 256, (40, 40, 3), np.uint8)) for _ in range(3)]
+    settings = {
+        "do_convert_rgb": True, "do_resize": True, "size": {"height": 32, "width": 32}, "do_rescale": True,
+        "do_normalize": True, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.5] * 3,
+        "resample": Image.Resampling.BILINEAR, **change,
+    }  # fmt: skip
+    made, expected = (
+        processor(**settings)(crops, return_tensors="pt")["pixel_values"]
+        for processor in (TerGanImageProcessor, PilBackend)
+    )
+    assert made.shape == (3, 3, 32, 32) and made.dtype == torch.float32
+    torch.testing.assert_close(made, expected.float(), rtol=1e-5, atol=1e-5)
