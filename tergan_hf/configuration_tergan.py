@@ -30,7 +30,10 @@ class TerGanConfig(PreTrainedConfig):
             position.
         expression_refinements (`int`, defaults to 0): so many further, residual convolutions on every map of `G_es`
             that is at most 16 positions wide. Not in the paper.
-        decoder_refinements (`int`, defaults to 1): the same for the photo decoder's maps of at most 32 positions.
+        decoder_refinements (`int`, defaults to 1): the same for the photo decoder's maps of at most
+            `decoder_refined_size` positions.
+        decoder_refined_size (`int`, defaults to 32): see there; 32 is where the shape of a movement is settled, the
+            larger maps draw what no movement shows, as teeth and an opening eye.
         decoder_type (`str`, defaults to `"bottleneck"`): `"bottleneck"` is the paper's, which sees the target through
             f(i) alone. `"photo"` also sees G_et's feature maps, is modulated at every scale by f(e) of source and
             target and by f(i), and moves and repaints the target's own pixels.
@@ -92,6 +95,7 @@ class TerGanConfig(PreTrainedConfig):
     expression_patch_size: int = 1
     expression_refinements: int = 0
     decoder_refinements: int = 1
+    decoder_refined_size: int = 32
     patch_size: int = 1
     decoder_channels: list[int] | tuple[int, ...] = (512, 256, 128, 64, 3)
     expression_embedding_size: int = 30

@@ -243,7 +243,7 @@ class TerGanPhotoDecoder(nn.Module):
     """
 
     MAX_FLOW = 0.25  # of the crop's [-1, 1]
-    REFINED_SIZE = 32  # positions; larger maps pass through one block only
+    SHADED_SIZE = 32  # positions, at most, of the map that gives the shading
 
     def __init__(self, config: TerGanConfig):
         super().__init__()
@@ -256,11 +256,13 @@ class TerGanPhotoDecoder(nn.Module):
             ModulatedBlock(config, before + skip, after, condition_size)
             for before, skip, after in zip(channels[:-1], skips, channels[1:])
         )
-        # A second look where it costs little: the shape of a movement is settled in the small maps.
+        # The second and later ones, and those on large maps, begin as nothing, so that a model without them can go on.
         self.refinements = nn.ModuleList(
             nn.ModuleList(
-                ModulatedBlock(config, after, after, condition_size, starts_at_zero=number > 0)
-                for number in range(config.decoder_refinements if size <= self.REFINED_SIZE else 0)
+                ModulatedBlock(
+                    config, after, after, condition_size, starts_at_zero=number > 0 or size > self.SHADED_SIZE
+                )
+                for number in range(config.decoder_refinements if size <= config.decoder_refined_size else 0)
             )
             for size, after in zip(self.sizes[1:], config.decoder_channels)
         )
@@ -268,7 +270,7 @@ class TerGanPhotoDecoder(nn.Module):
         painted = (1 + config.num_channels) * config.patch_size**2
         self.to_change = nn.Conv2d(channels[-1], 2 + painted, kernel_size=3, padding=1)
         self.to_change.initial_std = 0.0
-        small = [block for block, size in enumerate(self.sizes[1:]) if size <= self.REFINED_SIZE]
+        small = [block for block, size in enumerate(self.sizes[1:]) if size <= self.SHADED_SIZE]
         self.shaded_block = max(small, default=0)
         self.to_shading = nn.Conv2d(
             config.decoder_channels[self.shaded_block], config.num_channels, kernel_size=3, padding=1

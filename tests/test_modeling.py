@@ -205,15 +205,18 @@ def test_classification_model_reads_the_same_weights(tiny_config, tmp_path):
 
 def test_further_refinements_begin_as_nothing_and_learn(tmp_path):
     torch.manual_seed(0)
-    few = TerGanModel(TerGanConfig.photo(**TINY, expression_refinements=1, decoder_refinements=1)).eval()
+    sizes = {**TINY, "image_size": 48}  # one map is larger than those that are refined
+    few = TerGanModel(TerGanConfig.photo(**sizes, expression_refinements=1, decoder_refinements=1)).eval()
     stir(few)
     few.save_pretrained(tmp_path)
-    many = TerGanModel(TerGanConfig.photo(**TINY, expression_refinements=3, decoder_refinements=2)).eval()
+    more = {"expression_refinements": 3, "decoder_refinements": 2, "decoder_refined_size": 48}
+    many = TerGanModel(TerGanConfig.photo(**sizes, **more)).eval()
     further = set(many.state_dict()) - set(few.state_dict())
     assert any(name.startswith("expression_encoder") for name in further)
-    assert any(name.startswith("decoder") for name in further)
+    assert {f"decoder.refinements.{block}.1.convolution.weight" for block in range(5)} <= further
+    assert "decoder.refinements.4.0.convolution.weight" in further
     warm_start(many, TerGanModel.from_pretrained(tmp_path))
-    source, target = torch.rand(2, 4, 3, 32, 32) * 2 - 1
+    source, target = torch.rand(2, 4, 3, 48, 48) * 2 - 1
     with torch.no_grad():
         ours, theirs = many(source, target), few(source, target)
     torch.testing.assert_close(ours.pixel_values, theirs.pixel_values)
