@@ -60,6 +60,8 @@ class TerGanConfig(PreTrainedConfig):
             Not in the paper.
         ground_truth_focus (`float`, defaults to 0): how much more the pixels count in which target and truth differ;
             a pixel's weight is 1 + focus · |truth − target|, mean over colours. Not in the paper.
+        uncovered_focus (`float`, defaults to 0): how much more the pixels count in which a rendered truth shows what
+            its target hides, as teeth behind closed lips or the eyeball behind a lid. Not in the paper.
         relative_truth (`bool`, defaults to `False`): divide each pair's miss, here and in the term of
             `structure_weight`, by how much its truth differs from its target, so that a faint change counts as much as
             a broad one. Not in the paper.
@@ -121,6 +123,7 @@ class TerGanConfig(PreTrainedConfig):
     adversarial_weight: float | int = 0.5
     ground_truth_weight: float | int = 0.0
     ground_truth_focus: float | int = 0.0
+    uncovered_focus: float | int = 0.0
     relative_truth: bool = False
     structure_weight: float | int = 0.0
     smoothness_weight: float | int = 0.0
@@ -222,12 +225,14 @@ class TerGanConfig(PreTrainedConfig):
             "expression_image_size": min(36, overrides.get("image_size", 36)),
             "expression_refinements": 1,
             "decoder_refinements": 2,
+            "decoder_refined_size": 64,
             "encoder_channels": (32, 64, 128, 256, 256),
             "patch_size": 2,
             "decoder_type": "photo",
             "predict_residual": False,
             "identity_encoder_channels": (32, 64, 128, 256, 256),
             "decoder_channels": (128, 128, 96, 96, 40),
+            "uncovered_focus": 4.0,
             "relative_truth": True,
             "identity_feature_weight": 0.005,
             "expression_feature_weight": 0.01,

@@ -93,6 +93,9 @@ def test_ground_truth_loss_counts_pairs_with_a_truth_and_focuses():
     focused = losses.ground_truth_loss(generated, truth, target, has_truth, focus=10)
     assert focused.item() == pytest.approx(((1 + 10 * 1.0) * 1.0 + 0.5) / 2)
     assert losses.ground_truth_loss(generated, truth, target, torch.tensor([False, False])).item() == 0
+    uncovered = torch.tensor([[[[False, True]]], [[[True, True]]]])
+    shown = losses.ground_truth_loss(generated, truth, target, has_truth, uncovered=uncovered, uncovered_focus=4)
+    assert shown.item() == pytest.approx((1.0 + (1 + 4) * 0.5) / 2)
 
 
 def test_gradient_reversal_changes_the_sign_backwards_only():

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
-from tergan_hf.data.augmentation import cut_crops, to_range, true_flow
+from tergan_hf.data.augmentation import AugmentationConfig, cut_crops, to_range, true_flow
 from tergan_hf.data.building import build_set
 from tergan_hf.data.framing import chip_size, frame_photos
-from tergan_hf.data.loading import load_photos
+from tergan_hf.data.loading import DataSource, load_photos
 from tergan_hf.data.sampling import ExpressionPairs, label_chips
 from tergan_hf.data.sets.avatars import DESCRIPTION
 from tergan_hf.evaluation.contact_sheet import CAPTION_HEIGHT
@@ -27,6 +27,8 @@ from tergan_hf.rendering.library import HEADS, head_files, missing_heads
 from tergan_hf.rendering.people import blend_heads, read_head
 from tergan_hf.rendering.scene import Camera, draw_sitting
 from tergan_hf.rendering.variations import vary_person
+from tergan_hf.training.arguments import TrainingArguments
+from tergan_hf.training.stage2 import augment_pairs
 
 from .heads import make_head
 
@@ -310,3 +312,24 @@ def test_exact_flow_turns_the_target_into_the_truth(rendered):
     still = (target - truth).abs().mean(1, keepdim=True)
     moved = (flow.abs().amax(1, keepdim=True) > 0.02) & known
     assert miss[moved].mean() < 0.5 * still[moved].mean()
+
+
+def test_uncovered_is_what_no_movement_shows_and_nothing_else(rendered):
+    framed = frame_photos(load_photos(str(rendered)), 64)
+    sets, _ = label_chips({"rendered": framed}, list(EXPRESSIONS_WITH_NEUTRAL))
+    pairs = ExpressionPairs(sets, 40, chip_size(64), ground_truth_share=1.0)
+    raw = torch.utils.data.default_collate([pairs[number] for number in range(40)])
+    raw["has_motion"][:5] = False
+    arguments = TrainingArguments(
+        sources=[DataSource("rendered", "folder")], pair_augmentation=AugmentationConfig(occlusion=1)
+    )
+    batch = augment_pairs({"pairs": raw}, arguments, 64, torch.Generator().manual_seed(0))
+    assert not (batch.uncovered & batch.flow_known).any()
+    assert not batch.uncovered[:5].any() and not batch.flow_known[:5].any()  # nobody knows
+    same = (raw["target"] == raw["truth"]).flatten(1).all(1)
+    changed = ~same
+    changed[:5] = False
+    share = batch.uncovered.float().flatten(1).mean(1)
+    assert same.any() and share[same].mean() < 0.001 < share[changed].mean() < 0.05
+    hidden = ~(batch.uncovered | batch.flow_known)[5:]
+    assert hidden.flatten(1).any(1).all()  # by what stands before each face

@@ -74,15 +74,21 @@ def ground_truth_loss(
     has_truth: torch.Tensor,
     focus: float = 0.0,
     relative: bool = False,
+    uncovered: torch.Tensor | None = None,
+    uncovered_focus: float = 0.0,
 ) -> torch.Tensor:
     """
-    Ours: L1(x̄, truth) over the pairs that have a truth, pixels weighted by 1 + focus · mean_colours |truth − x_t|.
+    Ours: L1(x̄, truth) over the pairs that have a truth, pixels weighted by 1 + focus · mean_colours |truth − x_t|, and
+    `uncovered_focus` more where the truth shows what the target hides.
 
     Args:
         has_truth: (B,) bool. Without a single truth the loss is 0.
         relative: weigh each pair by `pair_scale`.
+        uncovered: (B, 1, h, w) bool over the whole crop; `None` where nobody knows.
     """
     weight = 1 + focus * (truth - target).abs().mean(1, keepdim=True)
+    if uncovered is not None and uncovered_focus:
+        weight = weight + uncovered_focus * F.interpolate(uncovered.float(), size=weight.shape[-2:], mode="nearest")
     per_pair = (weight * (generated - truth).abs()).flatten(1).mean(1)
     if relative:
         per_pair = per_pair * pair_scale(truth, target)

@@ -29,6 +29,7 @@ class PairBatch:
 
     Args:
         true_flow, flow_known: of `augmentation.true_flow`, at half the crops' size, or `None`.
+        uncovered: (B, 1, S/2, S/2) bool, where a rendered target is known to hide what its truth shows, or `None`.
         photos, photo_expression: further labelled photos for the recognition term, or `None`.
     """
 
@@ -40,6 +41,7 @@ class PairBatch:
     target_identity: torch.Tensor
     true_flow: torch.Tensor | None = None
     flow_known: torch.Tensor | None = None
+    uncovered: torch.Tensor | None = None
     photos: torch.Tensor | None = None
     photo_expression: torch.Tensor | None = None
 
@@ -112,8 +114,9 @@ class GeneratorObjective(nn.Module):
             )
         if config.ground_truth_weight:
             terms["ground_truth"] = losses.ground_truth_loss(
-                generated, batch.truth, batch.target, batch.has_truth, config.ground_truth_focus, config.relative_truth
-            )
+                generated, batch.truth, batch.target, batch.has_truth, config.ground_truth_focus,
+                config.relative_truth, batch.uncovered, config.uncovered_focus,
+            )  # fmt: skip
         if config.structure_weight:
             terms["structure"] = losses.structure_loss(
                 generated, batch.truth, batch.target, batch.has_truth, config.relative_truth
@@ -220,14 +223,15 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     if config.occlusion:
         mask, colours = draw_occluders(count, config.occlusion, size, generator, device)
         target, truth = (image + mask * (colours - image) for image in (target, truth))
-    flow = known = None
+    flow = known = uncovered = None
     if pairs["has_motion"].any():
         flow, known = true_flow(
             pairs["target_motion"], pairs["truth_motion"], target_framing, pairs["to_photo"], size // 2
         )
-        known = known & pairs["has_motion"][:, None, None, None]
+        seen = pairs["has_motion"][:, None, None, None].expand_as(known)
         if config.occlusion:
-            known = known & (F.avg_pool2d(mask, 2) == 0)
+            seen = seen & (F.avg_pool2d(mask, 2) == 0)
+        known, uncovered = known & seen, ~known & seen
     photos = photo_expression = None
     if "photos" in raw:
         used = max(1, round(arguments.pairs.recognition_share * count))
@@ -242,6 +246,7 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
         has_truth=pairs["has_truth"],
         true_flow=flow,
         flow_known=known,
+        uncovered=uncovered,
         source_expression=pairs["source_expression"],
         target_identity=pairs["target_identity"],
         photos=photos,
