@@ -206,7 +206,8 @@ def test_classification_model_reads_the_same_weights(tiny_config, tmp_path):
 def test_further_refinements_begin_as_nothing_and_learn(tmp_path):
     torch.manual_seed(0)
     sizes = {**TINY, "image_size": 48}  # one map is larger than those that are refined
-    few = TerGanModel(TerGanConfig.photo(**sizes, expression_refinements=1, decoder_refinements=1)).eval()
+    fewer = {"expression_refinements": 1, "decoder_refinements": 1, "decoder_refined_size": 32}
+    few = TerGanModel(TerGanConfig.photo(**sizes, **fewer)).eval()
     stir(few)
     few.save_pretrained(tmp_path)
     more = {"expression_refinements": 3, "decoder_refinements": 2, "decoder_refined_size": 48}
