@@ -63,9 +63,8 @@ def test_at_use_the_convolution_takes_batch_norm_along(size):
     torch.testing.assert_close(answer, expected)
     gradients = (torch.autograd.grad(output.square().sum(), inputs)[0] for output in (answer, expected))
     torch.testing.assert_close(*gradients)
-    assert not torch.allclose(
-        block.train()(inputs), expected, atol=0.1
-    )  # in training the batch's own statistics count
+    # In training the batch's own statistics count.
+    assert not torch.allclose(block.train()(inputs), expected, atol=0.1)
 
 
 @pytest.mark.parametrize("size", [64, 75, 96, 128])

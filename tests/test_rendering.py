@@ -295,12 +295,17 @@ def test_excluded_heads_are_in_nobody(heads_folder, tmp_path):
     assert not any("B" in heads.split("+") for heads in load_photos(str(tmp_path))["heads"])
 
 
-def test_exact_flow_turns_the_target_into_the_truth(rendered):
-    """Drawn heads have no teeth: moving the target's pixels by the exact flow must come near the truth."""
+def draw_exact_pairs(rendered) -> dict:
+    """40 pairs with their ground truth, chips for crops of 64 pixels."""
     framed = frame_photos(load_photos(str(rendered)), 64)
     sets, _ = label_chips({"rendered": framed}, list(EXPRESSIONS_WITH_NEUTRAL))
     pairs = ExpressionPairs(sets, 40, chip_size(64), ground_truth_share=1.0)
-    batch = torch.utils.data.default_collate([pairs[number] for number in range(40)])
+    return torch.utils.data.default_collate([pairs[number] for number in range(40)])
+
+
+def test_exact_flow_turns_the_target_into_the_truth(rendered):
+    """Drawn heads have no teeth: moving the target's pixels by the exact flow must come near the truth."""
+    batch = draw_exact_pairs(rendered)
     assert batch["has_motion"].all()
     mirrored = torch.tensor([[-0.95, 0.1, 0.03], [0.1, 0.95, -0.02]]).expand(40, 2, 3)
     target = cut_crops(to_range(batch["target"]), mirrored, 64)
@@ -315,10 +320,7 @@ def test_exact_flow_turns_the_target_into_the_truth(rendered):
 
 
 def test_uncovered_is_what_no_movement_shows_and_nothing_else(rendered):
-    framed = frame_photos(load_photos(str(rendered)), 64)
-    sets, _ = label_chips({"rendered": framed}, list(EXPRESSIONS_WITH_NEUTRAL))
-    pairs = ExpressionPairs(sets, 40, chip_size(64), ground_truth_share=1.0)
-    raw = torch.utils.data.default_collate([pairs[number] for number in range(40)])
+    raw = draw_exact_pairs(rendered)
     raw["has_motion"][:5] = False
     arguments = TrainingArguments(
         sources=[DataSource("rendered", "folder")], pair_augmentation=AugmentationConfig(occlusion=1)
