@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, ProjectConfiguration, set_seed
 
-from tergan_hf import TerGanModel
+from tergan_hf import TerGanForImageClassification, TerGanModel
 from tergan_hf.data.preparation import prepare_sets
 from tergan_hf.hub import PublishError, check_login, push_model, run_tag
 from tergan_hf.training.checkpoints import claim_output_dir
@@ -62,9 +62,11 @@ def main():
     set_seed(arguments.seed)
     former = TerGanModel.from_pretrained(arguments.pretrained) if arguments.pretrained else None
     start = warm_start(TerGanModel(config), former) if former else None
-    # `former` is the teacher: `start` may look at another size, or have layers that know nothing yet.
+    # Not `start`, which may look at another size, or have layers that know nothing yet.
+    named = arguments.teachers or [arguments.pretrained] if arguments.expression_stage.distillation else []
+    teachers = [TerGanForImageClassification.from_pretrained(name) for name in named]
     expression = pretrain_encoder(
-        accelerator, arguments, config, "expression", sets.training, sets.validation, start, former
+        accelerator, arguments, config, "expression", sets.training, sets.validation, start, teachers
     )
     set_seed(arguments.seed + 1)
     identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, sets.validation, start)

@@ -205,8 +205,8 @@ class BalancedPhotos(_DrawnDataset):
         side: of the chips, in pixels.
         class_balance: of `class_shares`.
 
-    Items: `chip` (3, side, side) uint8, `expression` and `identity` int64; `row`, the photo's number, counted through
-    all sets; `activations` (K,), zeros and `has_activations` false where the set has none.
+    Items: `chip` (3, side, side) uint8, `expression` and `identity` int64; `activations` (K,), zeros and
+    `has_activations` false where the set has none.
     """
 
     def __init__(
@@ -217,7 +217,6 @@ class BalancedPhotos(_DrawnDataset):
         self.activations = max((c.activations.shape[1] for c in sets if c.activations is not None), default=0)
         if not sets:
             raise ValueError("no set of photos to draw from")
-        self.first_rows = np.cumsum([0, *(len(chips) for chips in sets)])
         keys = [getattr(chips, balance) for chips in sets]
         shares = class_shares(keys, [chips.weight for chips in sets], class_balance)
         self.shares = shares.ravel().cumsum()
@@ -232,7 +231,6 @@ class BalancedPhotos(_DrawnDataset):
         known = chips.activations is not None
         return {
             "chip": chips.pixels(row, self.side),
-            "row": int(self.first_rows[number] + row),
             "expression": int(chips.expressions[row]),
             "identity": int(chips.identities[row]),
             "activations": torch.from_numpy(chips.activations[row]) if known else torch.zeros(self.activations),

@@ -27,8 +27,8 @@ class OptimizerArguments:
         schedule: a name `transformers.get_scheduler` knows.
         ema_decay: of the averaged weights that are evaluated and saved; 0 saves the raw ones.
         mixup: α of mixup (Zhang et al. 2018) in stage 1 of G_es; 0 mixes nothing.
-        distillation: share, in a photo's label in stage 1 of G_es, of what the `pretrained` model answers for it
-            (Furlanello et al. 2018), against labels that are wrong. 0 trusts the labels.
+        distillation: share, in a photo's label in stage 1 of G_es, of what `teachers` answer for the same crop,
+            against labels that are wrong. 0 trusts the labels.
     """
 
     steps: int = 10_000
@@ -82,6 +82,8 @@ class TrainingArguments:
         output_dir: checkpoints, logs, samples, and the result in `model/`.
         pretrained: a saved model, a folder or an id on the Hub, whose weights to start from; a stage of 0 steps leaves
             them as they are. Tensors of another shape than this run's are not taken over.
+        teachers: saved models, folders or ids on the Hub, whose mean answer `expression_stage.distillation` takes;
+            default: `pretrained`.
         class_balance: how equally stage 1 and the final classifier weigh the expressions: 1 every one alike, 0 as
             often as the sets have them; between, tempered (`tergan_hf.data.sampling.class_shares`).
         push_to_hub: publish the result as `hub_model_id` (`owner/name`), tagged with the run's folder name.
@@ -100,6 +102,7 @@ class TrainingArguments:
     split_seed: int = 0
     mixed_precision: str = "auto"
     pretrained: str | None = None
+    teachers: list[str] = field(default_factory=list)
     class_balance: float = 1.0
     push_to_hub: bool = False
     hub_model_id: str | None = None
@@ -125,8 +128,10 @@ class TrainingArguments:
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError(f"two sources have the same name: {names}")
-        if self.expression_stage.distillation and not self.pretrained:
-            raise ValueError("expression_stage.distillation needs a model to learn from: name it in 'pretrained'")
+        if self.expression_stage.distillation and not (self.teachers or self.pretrained):
+            raise ValueError(
+                "expression_stage.distillation needs a model to learn from: name it in 'teachers' or 'pretrained'"
+            )
         for stage in ("identity_stage", "generator_stage"):
             for name in ("mixup", "distillation"):
                 if getattr(getattr(self, stage), name):

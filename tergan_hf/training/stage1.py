@@ -1,5 +1,6 @@
 """Stage 1 (section 3.1.4): G_es learns to classify expressions, G_et to classify identities."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,9 @@ from ..data.augmentation import (
 )  # fmt: skip
 from ..data.framing import chip_size
 from ..data.sampling import BalancedPhotos, Chips
-from ..modeling_tergan import TerGanEncoder, TerGanModel, initialize_layer
+from ..modeling_tergan import TerGanEncoder, TerGanForImageClassification, TerGanModel, initialize_layer
 from .arguments import TrainingArguments
 from .checkpoints import find_checkpoint
-from .finalize import embed_expressions
 from .loop import TrainingLoop, dataset_length
 from .monitoring import classification_accuracy
 
@@ -71,28 +71,29 @@ class ActivationTargets:
 
 
 @torch.no_grad()
-def soften_labels(sets: list[Chips], teacher: TerGanModel, share: float) -> torch.Tensor:
+def soften_labels(
+    labels: torch.Tensor,
+    teachers: Sequence[TerGanForImageClassification],
+    crops: torch.Tensor,
+    by_hand: torch.Tensor,
+    share: float,
+) -> torch.Tensor:
     """
-    Mix the labels given by hand with a model's answers (Furlanello et al. 2018, Born-Again Neural Networks).
+    Mix labels given by hand with what models answer for the very crops the student sees (Beyer et al. 2022, Knowledge
+    distillation: A good teacher is patient and consistent). For photos as they are, they would mostly repeat the
+    labels they have learnt.
 
     Args:
-        teacher: answers for each photo and its mirror image; the mean counts. Photos with activations were rendered
-            from their label, which stays.
+        labels: (B, num_labels), rows summing to 1. crops: (B, C, S, S) in [-1, 1].
+        teachers: the mean of their answers counts.
+        by_hand: (B,) bool; the others were rendered from their label, which stays.
         share: of the answers.
 
     Returns:
-        (photos of all sets, num_labels), rows summing to 1.
+        (B, num_labels), rows summing to 1.
     """
-    classes = teacher.config.num_labels
-    softened = []
-    for chips in sets:
-        labels = F.one_hot(torch.from_numpy(chips.expressions), classes).float()
-        if chips.activations is None:
-            embeddings = embed_expressions(teacher.expression_encoder, chips, np.arange(len(chips)), mirrored=True)
-            answers = teacher.classify(embeddings).softmax(1).view(len(chips), 2, classes).mean(1)
-            labels = torch.lerp(labels, answers.to(labels), share)
-        softened.append(labels)
-    return torch.cat(softened)
+    answers = torch.stack([teacher(crops).logits.float().softmax(1) for teacher in teachers]).mean(0)
+    return torch.where(by_hand[:, None], torch.lerp(labels, answers, share), labels)
 
 
 def augment_photos(
@@ -113,7 +114,7 @@ def pretrain_encoder(
     sets: list[Chips],
     validation_sets: list[Chips],
     start: TerGanModel | None = None,
-    teacher: TerGanModel | None = None,
+    teachers: Sequence[TerGanForImageClassification] = (),
 ) -> EncoderClassifier:
     """
     Train one encoder as a classifier, or load it where an earlier part of a resumed run has finished it.
@@ -122,7 +123,7 @@ def pretrain_encoder(
         label: `"expression"` trains G_es on every set, `"identity"` trains G_et on the sets with identities.
         validation_sets: measured during `"expression"`; who was kept out of training cannot be told by name.
         start: a model whose encoder (and, for expressions, classifier) to go on from; default: initial weights.
-        teacher: whose answers `distillation` mixes with the labels.
+        teachers: whose answers `distillation` mixes with the labels.
 
     Returns:
         the classifier with averaged weights where averaging is on.
@@ -148,18 +149,26 @@ def pretrain_encoder(
 
     settings = getattr(arguments, stage)
     classes = classifier.head.out_features
-    softened = None
-    if label == "expression" and settings.distillation:
-        softened = soften_labels(sets, teacher.to(accelerator.device), settings.distillation).to(accelerator.device)
+    distills = label == "expression" and settings.distillation > 0
+    if distills:
+        for teacher in teachers:
+            if teacher.config.expressions != config.expressions:
+                raise ValueError(
+                    f"{teacher.name_or_path} cannot teach {', '.join(config.expressions)}: it knows "
+                    f"{', '.join(teacher.config.expressions)}"
+                )
+        teachers = [teacher.to(accelerator.device, memory_format=torch.channels_last).eval() for teacher in teachers]
     classifier.to(memory_format=torch.channels_last)
     loop = TrainingLoop(accelerator, arguments, stage, [classifier], averaged=classifier)
     model, optimizer = loop.modules[0], loop.optimizers[0]
 
-    size = classifier.encoder.image_size
+    # The encoders reduce what is larger than they look at.
+    seen = classifier.encoder.image_size
+    size = max(seen, *(teacher.expression_encoder.image_size for teacher in teachers)) if distills else seen
 
     def train_step(batch, generator):
         crops = augment_photos(batch["chip"], arguments.classifier_augmentation, size, generator)
-        wanted = F.one_hot(batch[label], classes).float() if softened is None else softened[batch["row"]]
+        wanted = F.one_hot(batch[label], classes).float()
         if settings.mixup:
             # A mixture's muscles are activated like nobody's: rendered photos with activations stay whole.
             mixable = ~batch["has_activations"] if len(targets) else torch.ones_like(batch["has_activations"])
@@ -168,6 +177,9 @@ def pretrain_encoder(
             wanted = torch.lerp(wanted[partners], wanted, share[:, None])
         crops = crops.contiguous(memory_format=torch.channels_last)
         measured = {}
+        if distills:
+            with accelerator.autocast():
+                wanted = soften_labels(wanted, teachers, crops, ~batch["has_activations"], settings.distillation)
         with accelerator.autocast():
             logits, activations = model(crops, with_activations=True) if len(targets) else (model(crops), None)
         logits = logits.float()
@@ -183,7 +195,7 @@ def pretrain_encoder(
 
     def evaluate(step):
         return {
-            f"accuracy_{chips.name}": classification_accuracy(loop.average.module, chips, size)
+            f"accuracy_{chips.name}": classification_accuracy(loop.average.module, chips, seen)
             for chips in validation_sets
         }
 
