@@ -85,15 +85,17 @@ def soften_labels(
 
     Args:
         labels: (B, num_labels), rows summing to 1. crops: (B, C, S, S) in [-1, 1].
-        teachers: the mean of their answers counts.
+        teachers: the mean of their answers for a crop and its mirror image counts.
         by_hand: (B,) bool; the others were rendered from their label, which stays.
         share: of the answers.
 
     Returns:
         (B, num_labels), rows summing to 1.
     """
-    answers = torch.stack([teacher(crops).logits.float().softmax(1) for teacher in teachers]).mean(0)
-    return torch.where(by_hand[:, None], torch.lerp(labels, answers, share), labels)
+    crops, softened = crops[by_hand], labels.clone()
+    answers = [teacher(view).logits.float().softmax(1) for teacher in teachers for view in (crops, crops.flip(3))]
+    softened[by_hand] = torch.lerp(labels[by_hand], torch.stack(answers).mean(0), share)
+    return softened
 
 
 def augment_photos(
