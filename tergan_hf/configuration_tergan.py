@@ -29,7 +29,9 @@ class TerGanConfig(PreTrainedConfig):
         expression_patch_size (`int`, defaults to 1): `G_es` takes each patch of this many pixels squared as one
             position.
         expression_refinements (`int`, defaults to 0): so many further, residual convolutions on every map of `G_es`
-            that is at most 16 positions wide. Not in the paper.
+            that is at most `expression_refined_size` positions wide; larger ones pass through one convolution only.
+            Not in the paper.
+        expression_refined_size (`int`, defaults to 16): see there.
         decoder_refinements (`int`, defaults to 1): the same for the photo decoder's maps of at most
             `decoder_refined_size` positions.
         decoder_refined_size (`int`, defaults to 32): see there; 32 is where the shape of a movement is settled, the
@@ -96,6 +98,7 @@ class TerGanConfig(PreTrainedConfig):
     expression_image_size: int | None = None
     expression_patch_size: int = 1
     expression_refinements: int = 0
+    expression_refined_size: int = 16
     decoder_refinements: int = 1
     decoder_refined_size: int = 32
     patch_size: int = 1

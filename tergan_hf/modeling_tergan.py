@@ -110,8 +110,6 @@ class TerGanEncoder(nn.Module):
     (the paper says "downsampling block"; the pool is our reading), then one FC layer. Larger images are reduced to
     the encoder's own size first; a map of one position is pooled no further."""
 
-    REFINED_SIZE = 16  # positions; larger maps pass through one convolution only
-
     def __init__(
         self,
         config: TerGanConfig,
@@ -120,6 +118,7 @@ class TerGanEncoder(nn.Module):
         embedding_size: int,
         patch_size: int = 1,
         refinements: int = 0,
+        refined_size: int = 16,
     ):
         super().__init__()
         self.image_size, self.patch_size = image_size, patch_size
@@ -132,7 +131,7 @@ class TerGanEncoder(nn.Module):
         self.refinements = nn.ModuleList(
             nn.ModuleList(
                 ConvolutionBlock(config, after, after, starts_at_zero=number > 0)
-                for number in range(refinements if size <= self.REFINED_SIZE else 0)
+                for number in range(refinements if size <= refined_size else 0)
             )
             for size, after in zip(sizes, channels[1:])
         )
@@ -143,7 +142,7 @@ class TerGanEncoder(nn.Module):
         """G_es."""
         return cls(
             config, config.encoder_channels, config.expression_image_size, config.expression_embedding_size,
-            config.expression_patch_size, config.expression_refinements,
+            config.expression_patch_size, config.expression_refinements, config.expression_refined_size,
         )  # fmt: skip
 
     @classmethod

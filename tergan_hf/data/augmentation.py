@@ -179,10 +179,11 @@ class Photometry:
     gamma: torch.Tensor  # (B, 1, 1, 1)
     grey: torch.Tensor  # (B, 1, 1, 1) bool
     low_resolution: torch.Tensor  # (B, 1, 1, 1) bool
-    resolution: int
+    resolution: int | None  # `None` where no image loses detail
     noise: torch.Tensor  # (B, 1, 1, 1)
-    noise_seed: int
-    jpeg: torch.Tensor  # (B,) quantisation step, 0 for none
+    noise_seed: int | None  # `None` where there is none
+    jpeg: torch.Tensor  # (J,) quantisation steps of the images `jpeg_rows`
+    jpeg_rows: torch.Tensor  # (J,)
 
     @classmethod
     def draw(cls, count: int, config: AugmentationConfig, generator: torch.Generator, device) -> "Photometry":
@@ -192,7 +193,7 @@ class Photometry:
             return torch.rand(count, *shape, generator=generator) * 2 - 1
 
         def chosen(probability):
-            return (torch.rand(count, 1, 1, 1, generator=generator) < probability).to(device)
+            return torch.rand(count, 1, 1, 1, generator=generator) < probability
 
         # Two thirds of a light change are common to the colours, one third is theirs: exposure before white balance.
         gain = 1 + config.gain * (uniform(1, 1, 1) * 2 + uniform(3, 1, 1)) / 3
@@ -200,12 +201,15 @@ class Photometry:
         gamma = torch.exp(config.gamma * uniform(1, 1, 1))
         resolution = int(torch.randint(config.smallest, 2 * config.smallest + 1, (), generator=generator))
         noise = config.noise * uniform(1, 1, 1).clamp(min=0)
-        jpeg = (torch.rand(count, generator=generator) < config.jpeg) * (
-            0.5 + 2.5 * torch.rand(count, generator=generator)
-        )
+        rows = torch.nonzero(torch.rand(count, generator=generator) < config.jpeg)[:, 0]
+        jpeg = 0.5 + 2.5 * torch.rand(count, generator=generator)
+        grey, coarse = chosen(config.grey), chosen(config.low_resolution)
+        seed = int(torch.randint(2**31, (), generator=generator))
+        # Decided here: to ask a GPU whether any image is chosen means to wait for it.
         return cls(
-            gain.to(device), bias.to(device), gamma.to(device), chosen(config.grey), chosen(config.low_resolution),
-            resolution, noise.to(device), int(torch.randint(2**31, (), generator=generator)), jpeg.to(device),
+            gain.to(device), bias.to(device), gamma.to(device), grey.to(device), coarse.to(device),
+            resolution if coarse.any() else None, noise.to(device), seed if noise.any() else None,
+            jpeg[rows].to(device), rows.to(device),
         )  # fmt: skip
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:
@@ -214,19 +218,17 @@ class Photometry:
         images = images * self.gain + self.bias
         luma = (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
         images = torch.where(self.grey, luma, images)
-        if self.low_resolution.any() and self.resolution < images.shape[-1]:
+        if self.resolution is not None and self.resolution < images.shape[-1]:
             side = (self.resolution, self.resolution)
             coarse = F.interpolate(images, size=side, mode="bilinear", antialias=True)
             coarse = F.interpolate(coarse, size=images.shape[-2:], mode="bilinear")
             images = torch.where(self.low_resolution, coarse, images)
-        if self.noise.any():
+        if self.noise_seed is not None:
             generator = torch.Generator(images.device).manual_seed(self.noise_seed)
             noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
             images = images + self.noise * noise
-        if self.jpeg.any():
-            chosen = self.jpeg > 0
-            images = images.clone()
-            images[chosen] = quantize_blocks(images[chosen], self.jpeg[chosen])
+        if len(self.jpeg_rows):
+            images = images.index_copy(0, self.jpeg_rows, quantize_blocks(images[self.jpeg_rows], self.jpeg))
         return images.clamp(-1, 1)
 
 

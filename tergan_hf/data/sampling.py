@@ -182,18 +182,28 @@ def class_shares(labels: list[np.ndarray], weights: list[float], balance: float 
 
 
 class _DrawnDataset(Dataset):
-    """Items drawn anew for each (seed, index); a stage is one long pass over one of these."""
+    """Items drawn anew for each (seed, index); a stage is one long pass over one of these. With `first_rows`, of
+    `device_photos.DevicePhotos`, items hold a photo's number there instead of its pixels, and no motion map."""
 
-    def __init__(self, sets: list[Chips], length: int, side: int, seed: int):
-        self.sets, self.length, self.side, self.seed = sets, length, side, seed
-        for chips in sets:
-            chips.keep(side)
+    def __init__(
+        self, sets: list[Chips], length: int, side: int, seed: int, first_rows: dict[str, int] | None = None
+    ):
+        self.sets, self.length, self.side, self.seed, self.first_rows = sets, length, side, seed, first_rows
+        if first_rows is None:
+            for chips in sets:
+                chips.keep(side)
 
     def __len__(self) -> int:
         return self.length
 
     def random(self, index: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, index))
+
+    def photo(self, chips: Chips, row: int) -> torch.Tensor | int:
+        """A photo's chip, or its number on the device."""
+        if self.first_rows is None:
+            return chips.pixels(row, self.side)
+        return self.first_rows[chips.name] + int(row)
 
 
 class BalancedPhotos(_DrawnDataset):
@@ -204,6 +214,7 @@ class BalancedPhotos(_DrawnDataset):
     Args:
         side: of the chips, in pixels.
         class_balance: of `class_shares`.
+        first_rows: of `_DrawnDataset`.
 
     Items: `chip` (3, side, side) uint8, `expression` and `identity` int64; `activations` (K,), zeros and
     `has_activations` false where the set has none.
@@ -211,9 +222,9 @@ class BalancedPhotos(_DrawnDataset):
 
     def __init__(
         self, sets: list[Chips], length: int, side: int, seed: int = 0, balance: str = "expressions",
-        class_balance: float = 1.0,
+        class_balance: float = 1.0, first_rows: dict[str, int] | None = None,
     ):  # fmt: skip
-        super().__init__(sets, length, side, seed)
+        super().__init__(sets, length, side, seed, first_rows)
         self.activations = max((c.activations.shape[1] for c in sets if c.activations is not None), default=0)
         if not sets:
             raise ValueError("no set of photos to draw from")
@@ -230,7 +241,7 @@ class BalancedPhotos(_DrawnDataset):
         chips = self.sets[number]
         known = chips.activations is not None
         return {
-            "chip": chips.pixels(row, self.side),
+            "chip": self.photo(chips, row),
             "expression": int(chips.expressions[row]),
             "identity": int(chips.identities[row]),
             "activations": torch.from_numpy(chips.activations[row]) if known else torch.zeros(self.activations),
@@ -250,6 +261,7 @@ class ExpressionPairs(_DrawnDataset):
         length: number of items.
         side: of the chips, in pixels.
         ground_truth_share: how many pairs have a ground truth.
+        first_rows: of `_DrawnDataset`.
 
     Items: `source`, `target`, `truth` (3, side, side) uint8 chips; `registration` (2, 3), from the target's framing to
     the coordinates of the truth's chip, [-1, 1] over the crop; `has_truth` bool; `source_expression`,
@@ -257,8 +269,11 @@ class ExpressionPairs(_DrawnDataset):
     `to_photo` (2, 3), from the target's framing, [-1, 1] over the crop, to its photo, [-1, 1] as well.
     """
 
-    def __init__(self, sets: list[Chips], length: int, side: int, seed: int = 0, ground_truth_share: float = 0.0):
-        super().__init__([chips for chips in sets if chips.has_identities], length, side, seed)
+    def __init__(
+        self, sets: list[Chips], length: int, side: int, seed: int = 0, ground_truth_share: float = 0.0,
+        first_rows: dict[str, int] | None = None,
+    ):  # fmt: skip
+        super().__init__([chips for chips in sets if chips.has_identities], length, side, seed, first_rows)
         if not self.sets:
             raise ValueError("stage 2 needs a set of photos with identities")
         self.sampler = PairSampler(self.sets)
@@ -268,16 +283,19 @@ class ExpressionPairs(_DrawnDataset):
         pair = self.sampler.draw(self.random(index), self.ground_truth_share)
         chips, target, truth = self.sets[pair.target_set], pair.target, pair.truth
         sources = self.sets[pair.source_set]
+        shown = target if truth is None else truth
+        motion = {}
+        if self.first_rows is None:
+            motion = {"target_motion": chips.motion(target), "truth_motion": chips.motion(shown)}
         return {
-            "source": sources.pixels(pair.source, self.side),
-            "target": chips.pixels(target, self.side),
-            "truth": chips.pixels(target if truth is None else truth, self.side),
+            "source": self.photo(sources, pair.source),
+            "target": self.photo(chips, target),
+            "truth": self.photo(chips, shown),
             "registration": self._registration(chips, target, truth),
             "has_truth": truth is not None,
             "source_expression": int(sources.expressions[pair.source]),
             "target_identity": int(chips.identities[target]),
-            "target_motion": chips.motion(target),
-            "truth_motion": chips.motion(target if truth is None else truth),
+            **motion,
             "has_motion": chips.has_motion and truth is not None,
             "to_photo": self._to_photo(chips, target),
         }

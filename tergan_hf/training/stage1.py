@@ -20,6 +20,7 @@ from ..data.augmentation import (
     erase_rectangles,
     to_range,
 )  # fmt: skip
+from ..data.device_photos import DevicePhotos
 from ..data.framing import chip_size
 from ..data.sampling import BalancedPhotos, Chips
 from ..modeling_tergan import TerGanEncoder, TerGanForImageClassification, TerGanModel, initialize_layer
@@ -92,10 +93,9 @@ def soften_labels(
     Returns:
         (B, num_labels), rows summing to 1.
     """
-    crops, softened = crops[by_hand], labels.clone()
+    # All crops, so that every step has the same shapes: a GPU chooses its convolutions anew for each new one.
     answers = [teacher(view).logits.float().softmax(1) for teacher in teachers for view in (crops, crops.flip(3))]
-    softened[by_hand] = torch.lerp(labels[by_hand], torch.stack(answers).mean(0), share)
-    return softened
+    return torch.where(by_hand[:, None], torch.lerp(labels, torch.stack(answers).mean(0), share), labels)
 
 
 def augment_photos(
@@ -168,7 +168,12 @@ def pretrain_encoder(
     seen = classifier.encoder.image_size
     size = max(seen, *(teacher.expression_encoder.image_size for teacher in teachers)) if distills else seen
 
+    side = chip_size(size)
+    stored = DevicePhotos(sets, side, accelerator.device) if arguments.photos_on_device and settings.steps else None
+
     def train_step(batch, generator):
+        if stored is not None:
+            batch = stored.look_up(batch)
         crops = augment_photos(batch["chip"], arguments.classifier_augmentation, size, generator)
         wanted = F.one_hot(batch[label], classes).float()
         if settings.mixup:
@@ -203,7 +208,8 @@ def pretrain_encoder(
 
     length = dataset_length(accelerator, settings)
     balance, evenly = ("expressions", arguments.class_balance) if label == "expression" else ("identities", 1.0)
-    dataset = BalancedPhotos(sets, length, chip_size(size), arguments.seed, balance, class_balance=evenly)
+    first_rows = None if stored is None else stored.first_rows
+    dataset = BalancedPhotos(sets, length, side, arguments.seed, balance, class_balance=evenly, first_rows=first_rows)
     loop.run(dataset, train_step, evaluate if label == "expression" else None)
     if settings.ema_decay and settings.steps:
         classifier.load_state_dict(loop.average.module.state_dict())

@@ -12,6 +12,7 @@ from torch.utils.data import StackDataset
 
 from ..configuration_tergan import TerGanConfig
 from ..data.augmentation import Photometry, cut_crops, draw_framings, draw_occluders, to_range, true_flow
+from ..data.device_photos import DevicePhotos
 from ..data.framing import chip_size
 from ..data.sampling import BalancedPhotos, Chips, ExpressionPairs
 from ..modeling_tergan import TerGanModel
@@ -281,7 +282,17 @@ def train_generator(
     )  # fmt: skip
     previews = ValidationPairs(validation_sets, config.image_size, seed=arguments.seed)
 
+    side, share = chip_size(config.image_size), arguments.pairs.ground_truth_share
+    reads_photos = config.recognition_weight and arguments.pairs.recognition_share and objective.trains_expression
+    stored = first_rows = None
+    if arguments.photos_on_device and loop.settings.steps:
+        drawn = [chips for chips in sets if reads_photos or chips.has_identities]
+        stored = DevicePhotos(drawn, side, accelerator.device, with_motion=True)
+        first_rows = stored.first_rows
+
     def train_step(raw, generator):
+        if stored is not None:
+            raw = {part: stored.look_up(items) for part, items in raw.items()}
         batch = augment_pairs(raw, arguments, config.image_size, generator)
         costly = loop.step % arguments.pairs.costly_interval == 0
         generated, terms = steps.generator_step(batch, config, costly)
@@ -299,10 +310,9 @@ def train_generator(
         return measured
 
     length = dataset_length(accelerator, loop.settings)
-    side = chip_size(config.image_size)
-    parts = {"pairs": ExpressionPairs(sets, length, side, arguments.seed, arguments.pairs.ground_truth_share)}
-    if config.recognition_weight and arguments.pairs.recognition_share and not config.freeze_expression_encoder:
-        parts["photos"] = BalancedPhotos(sets, length, side, arguments.seed + 1)
+    parts = {"pairs": ExpressionPairs(sets, length, side, arguments.seed, share, first_rows)}
+    if reads_photos:
+        parts["photos"] = BalancedPhotos(sets, length, side, arguments.seed + 1, first_rows=first_rows)
     loop.run(StackDataset(**parts), train_step, evaluate)
     if loop.settings.ema_decay and loop.settings.steps:
         model.load_state_dict(loop.average.module.state_dict())

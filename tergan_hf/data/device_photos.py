@@ -1,0 +1,52 @@
+"""All photos of a run in the memory of the device that trains: workers draw row numbers, the device looks them up."""
+
+import torch
+from tqdm.auto import tqdm
+
+from .sampling import Chips
+
+
+class DevicePhotos:
+    """
+    The chips, and motion maps where any set has them, of several sets in one tensor.
+
+    Args:
+        side: of the chips in pixels; a photo takes 3 · side² bytes.
+        with_motion: keep motion maps as well.
+
+    Attributes:
+        first_rows: name of a set → the number its photos begin with.
+    """
+
+    def __init__(self, sets: list[Chips], side: int, device: torch.device, with_motion: bool = False):
+        self.first_rows: dict[str, int] = {}
+        total = sum(len(chips) for chips in sets)
+        with_motion = with_motion and any(chips.has_motion for chips in sets)
+        self._chips = torch.empty(total, 3, side, side, dtype=torch.uint8, device=device)
+        self._motion = None
+        first = 0
+        for chips in sets:
+            self.first_rows[chips.name] = first
+            for row in tqdm(
+                range(len(chips)), desc=f"{chips.name} to {device}", unit="photo", dynamic_ncols=True, mininterval=5
+            ):
+                self._chips[first + row] = chips.pixels(row, side).to(device)
+                if with_motion:
+                    motion = chips.motion(row)
+                    if self._motion is None:
+                        self._motion = torch.empty(total, *motion.shape, dtype=torch.uint8, device=device)
+                    self._motion[first + row] = motion.to(device)
+            first += len(chips)
+
+    def look_up(self, batch: dict) -> dict:
+        """A collated batch in which `chip`, `source`, `target` and `truth` are (B,) row numbers → the same with
+        (B, 3, side, side) uint8 chips and, for pairs, `target_motion` and `truth_motion`."""
+        found = dict(batch)
+        for name in ("chip", "source", "target", "truth"):
+            if name in batch:
+                found[name] = self._chips[batch[name]]
+        if self._motion is not None:
+            for name in ("target", "truth"):
+                if name in batch:
+                    found[f"{name}_motion"] = self._motion[batch[name]]
+        return found
