@@ -23,6 +23,7 @@ from .variations import vary_person
 
 PEOPLE_PER_SHARD = 10
 JPEG_QUALITY = 95
+OTHER_SKIN = 0.5  # of the blends have a shape of some heads and the skin of others
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class AvatarSettings:
     What to render.
 
     Args:
-        people: how many. The first are the heads themselves, the rest blends of two or three.
+        people: how many. The first are the heads themselves, the rest blends of two or three, or of as many for the
+            shape and others for the skin.
         sittings: of each person; pose, light, hair and background differ between them.
         photos: per sitting, every expression equally often.
         decks: how many different sets of recipes; sittings that share one give pairs with an exact ground truth.
@@ -150,15 +152,21 @@ def photograph_people(job: tuple[list[Path], range, AvatarSettings]) -> list[dic
 
 
 def draw_person(number: int, heads: Heads, random: np.random.Generator) -> Person:
-    """The first people are the heads as they are, the others blends of two or three and somebody of their own."""
+    """The first people are the heads as they are, the others blends of two or three and somebody of their own; half of
+    these wear the skin, eyes and teeth of yet others."""
     if number < len(heads):
         return blend_heads([heads[number]], np.ones(1))
+    shape = _draw_blend(heads, random)
+    skin = _draw_blend(heads, random) if random.random() < OTHER_SKIN else None
+    return vary_person(blend_heads(*shape, skin=skin), random)
+
+
+def _draw_blend(heads: Heads, random: np.random.Generator) -> tuple[list[Head], np.ndarray]:
     count = int(min(random.integers(2, 4), len(heads)))
     chosen = [heads[index] for index in random.choice(len(heads), count, replace=False)]
     weights = random.dirichlet([1.2] * count)
     # Some go a little beyond the heads they are made of.
-    weights = weights + random.uniform(0, 0.35) * (weights - 1 / count)
-    return vary_person(blend_heads(chosen, weights), random)
+    return chosen, weights + random.uniform(0, 0.35) * (weights - 1 / count)
 
 
 def sit(number: int, heads: Heads, settings: AvatarSettings) -> Iterator[tuple[Person, Camera, int]]:

@@ -125,22 +125,29 @@ def _is_eyeball(name: str) -> bool:
     return name.lower().endswith("eye")
 
 
-def blend_heads(heads: list[Head], weights: np.ndarray, with_wig: bool = True) -> Person:
+def blend_heads(
+    heads: list[Head],
+    weights: np.ndarray,
+    with_wig: bool = True,
+    skin: tuple[list[Head], np.ndarray] | None = None,
+) -> Person:
     """
-    A new person: weighted means of shape, movements and skin; eyes, teeth and hair of the head that counts most, moved
-    to the new eyes.
+    A new person: weighted means of shape, movements and skin; eyes and teeth of the head whose skin counts most, hair
+    of the one whose shape does, moved to the new eyes.
 
     Args:
         heads: with the faces of one template.
         weights: (len(heads),), summing to 1; slightly negative ones exaggerate what tells the others apart.
+        skin: heads and weights for the skin; default: the same as for the shape.
     """
-    main = heads[int(np.argmax(weights))]
+    skins, shares = skin or (heads, weights)
+    main, worn = heads[int(np.argmax(weights))], skins[int(np.argmax(shares))]
 
-    def mean(values):
+    def mean(values, weights=weights):
         return sum(np.float32(weight) * value for weight, value in zip(weights, values))
 
     shared = set.intersection(*(set(head.face.morphs) for head in heads))
-    texture = np.clip(mean([head.face.texture for head in heads]), 0, 255).astype(np.uint8)
+    texture = np.clip(mean([head.face.texture for head in skins], shares), 0, 255).astype(np.uint8)
     face = Mesh(
         "face",
         mean([head.face.positions for head in heads]),
@@ -156,6 +163,7 @@ def blend_heads(heads: list[Head], weights: np.ndarray, with_wig: bool = True) -
             continue
         same = [head.parts[name].positions for head in heads if name in head.parts]
         if len(same) == len(heads) and not is_wig(mesh):
+            mesh = worn.parts.get(name, mesh)
             # The order of these vertices differs from head to head: they are moved and stretched as a whole.
             low, high = mean([points.min(0) for points in same]), mean([points.max(0) for points in same])
             own_low, own_high = mesh.positions.min(0), mesh.positions.max(0)
@@ -163,7 +171,7 @@ def blend_heads(heads: list[Head], weights: np.ndarray, with_wig: bool = True) -
         else:
             positions = mesh.positions + (eyes - main.eyes)
         parts.append(Mesh(mesh.name, positions.astype(np.float32), mesh.uv, mesh.triangles, mesh.texture, mesh.morphs))
-    names = [head.name for head in heads]
+    names = list(dict.fromkeys(head.name for head in [*heads, *skins]))
     eyeballs = [index for index, mesh in enumerate(parts) if _is_eyeball(mesh.name)]
     return Person(parts, eyes, names, find_landmarks(face, eyes), eyeballs)
 
