@@ -110,6 +110,8 @@ class TerGanEncoder(nn.Module):
     (the paper says "downsampling block"; the pool is our reading), then one FC layer. Larger images are reduced to
     the encoder's own size first; a map of one position is pooled no further."""
 
+    COMMONLY_REFINED = 16  # positions; refinements of larger maps came later
+
     def __init__(
         self,
         config: TerGanConfig,
@@ -127,10 +129,10 @@ class TerGanEncoder(nn.Module):
         self.convolutions = nn.ModuleList(
             ConvolutionBlock(config, before, after) for before, after in zip(channels[:-1], channels[1:])
         )
-        # The second and later ones begin as nothing, so that a model trained with fewer can go on with them.
+        # The second and later ones, and those on large maps, begin as nothing, so that a model without them can go on.
         self.refinements = nn.ModuleList(
             nn.ModuleList(
-                ConvolutionBlock(config, after, after, starts_at_zero=number > 0)
+                ConvolutionBlock(config, after, after, starts_at_zero=number > 0 or size > self.COMMONLY_REFINED)
                 for number in range(refinements if size <= refined_size else 0)
             )
             for size, after in zip(sizes, channels[1:])

@@ -72,7 +72,9 @@ def test_awkward_clips_get_a_message(handlers, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 def test_visitors_files_go_with_the_server(tmp_path, told):
-    program = "from tergan_hf.demo.visitors_files import use_own_folder as use; open(use() + '/photo', 'w'); input()"
+    # A job in the background inherits that Ctrl-C is not meant for it.
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program += "from tergan_hf.demo.visitors_files import use_own_folder as use; open(use() + '/photo', 'w'); input()"
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
     server = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment

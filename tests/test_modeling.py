@@ -209,10 +209,12 @@ def test_further_refinements_begin_as_nothing_and_learn(tmp_path):
     few = TerGanModel(TerGanConfig.photo(**sizes, **fewer)).eval()
     stir(few)
     few.save_pretrained(tmp_path)
-    more = {"expression_refinements": 3, "decoder_refinements": 2, "decoder_refined_size": 48}
+    more = {"expression_refinements": 3, "expression_refined_size": 48, "decoder_refinements": 2,
+            "decoder_refined_size": 48}  # fmt: skip
     many = TerGanModel(TerGanConfig.photo(**sizes, **more)).eval()
     further = set(many.state_dict()) - set(few.state_dict())
-    assert any(name.startswith("expression_encoder") for name in further)
+    assert {f"expression_encoder.refinements.{block}.1.0.weight" for block in range(5)} <= further
+    assert "expression_encoder.refinements.0.0.0.weight" in further
     assert {f"decoder.refinements.{block}.1.convolution.weight" for block in range(5)} <= further
     assert "decoder.refinements.4.0.convolution.weight" in further
     warm_start(many, TerGanModel.from_pretrained(tmp_path))

@@ -12,9 +12,10 @@ from PIL import Image
 from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from tergan_hf.data.augmentation import AugmentationConfig, cut_crops, to_range, true_flow
 from tergan_hf.data.building import build_set
+from tergan_hf.data.device_photos import DevicePhotos
 from tergan_hf.data.framing import chip_size, frame_photos
 from tergan_hf.data.loading import DataSource, load_photos
-from tergan_hf.data.sampling import ExpressionPairs, label_chips
+from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs, label_chips
 from tergan_hf.data.sets.avatars import DESCRIPTION
 from tergan_hf.evaluation.contact_sheet import CAPTION_HEIGHT
 from tergan_hf.face_alignment_tergan import similarity_framing, whole_image_framing, zoom_out
@@ -96,6 +97,22 @@ def test_blends_lie_between_their_heads(tmp_path):
     assert blend.heads == ["a", "b"]
     np.testing.assert_allclose(blend.face.positions[:, 0].max(), 0.07, atol=1e-6)
     assert abs(int(blend.face.texture[..., 0].mean()) - 150) < 5
+
+
+def test_a_blend_may_wear_the_skin_and_eyes_of_others(tmp_path):
+    first = read_head(make_head(tmp_path / "a.glb", (200, 100, 100), width=0.06))
+    others = [
+        read_head(make_head(tmp_path / f"{name}.glb", colour, width=0.08), first.face)
+        for name, colour in (("b", (100, 100, 200)), ("c", (20, 100, 100)))
+    ]
+    plain = blend_heads([first], np.ones(1))
+    blend = blend_heads([first], np.ones(1), skin=(others, np.array([0.75, 0.25])))
+    assert blend.heads == ["a", "b", "c"]  # whoever keeps a head out of training keeps out who wears its skin
+    np.testing.assert_array_equal(blend.face.positions, plain.face.positions)
+    assert abs(int(blend.face.texture[..., 0].mean()) - 80) < 5
+    eyes = {mesh.name: mesh for mesh in blend.parts}["h_L_eye"]
+    np.testing.assert_array_equal(eyes.texture, others[0].parts["h_L_eye"].texture)
+    np.testing.assert_allclose(eyes.positions.mean(0), {m.name: m for m in plain.parts}["h_L_eye"].positions.mean(0))
 
 
 def test_recipes_are_bounded_and_both_sided():
@@ -301,6 +318,19 @@ def draw_exact_pairs(rendered) -> dict:
     sets, _ = label_chips({"rendered": framed}, list(EXPRESSIONS_WITH_NEUTRAL))
     pairs = ExpressionPairs(sets, 40, chip_size(64), ground_truth_share=1.0)
     return torch.utils.data.default_collate([pairs[number] for number in range(40)])
+
+
+def test_photos_kept_on_the_device_are_the_ones_that_were_drawn(rendered):
+    framed = frame_photos(load_photos(str(rendered)), 64)
+    sets, _ = label_chips({"some": framed, "others": framed.select(range(7))}, list(EXPRESSIONS_WITH_NEUTRAL))
+    side = chip_size(64)
+    stored = DevicePhotos(sets, side, torch.device("cpu"), with_motion=True)
+    for kind in (BalancedPhotos, ExpressionPairs):
+        loaded, numbered = kind(sets, 40, side), kind(sets, 40, side, first_rows=stored.first_rows)
+        wanted, drawn = (torch.utils.data.default_collate([items[n] for n in range(40)]) for items in (loaded, numbered))
+        found = stored.look_up(drawn)
+        assert found.keys() == wanted.keys()
+        assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
 def test_exact_flow_turns_the_target_into_the_truth(rendered):

@@ -107,6 +107,16 @@ def test_resuming_reaches_what_an_unbroken_run_reaches(run_folder, finished):
     assert {name: gap for name, gap in apart.items() if gap > 1e-4 and name.startswith(parts)} == {}
 
 
+def test_photos_on_the_device_change_nothing(run_folder, finished):
+    output = run_folder / "on device"
+    done = train(run_folder, output, "--set", "photos_on_device=true")
+    assert done.returncode == 0, done.stderr[-3000:]
+    loaded, stored = (load_file(folder / "model" / "model.safetensors") for folder in (finished, output))
+    apart = {name: float((tensor.float() - stored[name].float()).abs().max()) for name, tensor in loaded.items()}
+    parts = ("expression_encoder", "identity_encoder", "decoder")
+    assert {name: gap for name, gap in apart.items() if gap > 1e-4 and name.startswith(parts)} == {}
+
+
 def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folder, finished):
     hub = LoopbackHub()
     online = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}

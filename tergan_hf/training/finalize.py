@@ -198,11 +198,16 @@ def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[
     TerGanImageProcessor(size={"height": size, "width": size}).save_pretrained(folder)
     record = {**arguments.to_dict(), "kept_out": kept_out}
     publishing = ("push_to_hub", "hub_model_id", "hub_private_repo")
-    if record["pretrained"] and Path(record["pretrained"]).exists():
-        record["pretrained"] = Path(record["pretrained"]).name
+    record["pretrained"] = _without_folders(record["pretrained"])
+    record["teachers"] = [_without_folders(teacher) for teacher in record["teachers"]]
     for of_one_machine in ("data_root", "output_dir", "resume_from_checkpoint", *publishing):
         del record[of_one_machine]
     (folder / "training.yaml").write_text(yaml.safe_dump(record, sort_keys=False))
+
+
+def _without_folders(saved: str | None) -> str | None:
+    """A saved model's name without the folders of one machine; an id on the Hub stays."""
+    return Path(saved).name if saved and Path(saved).exists() else saved
 
 
 def _halve(tensor: torch.Tensor) -> torch.Tensor:
