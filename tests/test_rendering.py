@@ -327,7 +327,9 @@ def test_photos_kept_on_the_device_are_the_ones_that_were_drawn(rendered):
     stored = DevicePhotos(sets, side, torch.device("cpu"), with_motion=True)
     for kind in (BalancedPhotos, ExpressionPairs):
         loaded, numbered = kind(sets, 40, side), kind(sets, 40, side, first_rows=stored.first_rows)
-        wanted, drawn = (torch.utils.data.default_collate([items[n] for n in range(40)]) for items in (loaded, numbered))
+        wanted, drawn = (
+            torch.utils.data.default_collate([items[n] for n in range(40)]) for items in (loaded, numbered)
+        )
         found = stored.look_up(drawn)
         assert found.keys() == wanted.keys()
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)

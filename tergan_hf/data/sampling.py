@@ -185,9 +185,7 @@ class _DrawnDataset(Dataset):
     """Items drawn anew for each (seed, index); a stage is one long pass over one of these. With `first_rows`, of
     `device_photos.DevicePhotos`, items hold a photo's number there instead of its pixels, and no motion map."""
 
-    def __init__(
-        self, sets: list[Chips], length: int, side: int, seed: int, first_rows: dict[str, int] | None = None
-    ):
+    def __init__(self, sets: list[Chips], length: int, side: int, seed: int, first_rows: dict[str, int] | None = None):
         self.sets, self.length, self.side, self.seed, self.first_rows = sets, length, side, seed, first_rows
         if first_rows is None:
             for chips in sets:
