@@ -120,7 +120,7 @@ class TerGanEncoder(nn.Module):
         embedding_size: int,
         patch_size: int = 1,
         refinements: int = 0,
-        refined_size: int = 16,
+        refined_size: int = COMMONLY_REFINED,
     ):
         super().__init__()
         self.image_size, self.patch_size = image_size, patch_size

@@ -92,6 +92,14 @@ def test_progress_can_be_watched(finished):
     assert sheet.height == 4 * 32 and sheet.width >= 2 * 32
 
 
+def trained_apart(first, second) -> dict[str, float]:
+    """The networks' tensors in which the results of two runs differ, and by how much."""
+    ours, theirs = (load_file(folder / "model" / "model.safetensors") for folder in (first, second))
+    apart = {name: float((tensor.float() - theirs[name].float()).abs().max()) for name, tensor in ours.items()}
+    parts = ("expression_encoder", "identity_encoder", "decoder")
+    return {name: gap for name, gap in apart.items() if gap > 1e-4 and name.startswith(parts)}
+
+
 def test_resuming_reaches_what_an_unbroken_run_reaches(run_folder, finished):
     output = run_folder / "resumed"
     first = train(run_folder, output, "--set", "generator_stage.steps=1")
@@ -99,22 +107,15 @@ def test_resuming_reaches_what_an_unbroken_run_reaches(run_folder, finished):
     second = train(run_folder, output, "--resume_from_checkpoint", "latest")
     assert second.returncode == 0, second.stderr[-3000:]
     assert "at step 1 from" in second.stderr
-    unbroken = load_file(finished / "model" / "model.safetensors")
-    resumed = load_file(output / "model" / "model.safetensors")
-    parts = ("expression_encoder", "identity_encoder", "decoder")
-    apart = {name: float((tensor.float() - resumed[name].float()).abs().max()) for name, tensor in unbroken.items()}
     # Steps are as large as the learning rate: a state that was not restored would show at once.
-    assert {name: gap for name, gap in apart.items() if gap > 1e-4 and name.startswith(parts)} == {}
+    assert trained_apart(finished, output) == {}
 
 
 def test_photos_on_the_device_change_nothing(run_folder, finished):
     output = run_folder / "on device"
     done = train(run_folder, output, "--set", "photos_on_device=true")
     assert done.returncode == 0, done.stderr[-3000:]
-    loaded, stored = (load_file(folder / "model" / "model.safetensors") for folder in (finished, output))
-    apart = {name: float((tensor.float() - stored[name].float()).abs().max()) for name, tensor in loaded.items()}
-    parts = ("expression_encoder", "identity_encoder", "decoder")
-    assert {name: gap for name, gap in apart.items() if gap > 1e-4 and name.startswith(parts)} == {}
+    assert trained_apart(finished, output) == {}
 
 
 def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folder, finished):

@@ -21,9 +21,11 @@ class DevicePhotos:
     def __init__(self, sets: list[Chips], side: int, device: torch.device, with_motion: bool = False):
         self.first_rows: dict[str, int] = {}
         total = sum(len(chips) for chips in sets)
-        with_motion = with_motion and any(chips.has_motion for chips in sets)
         self._chips = torch.empty(total, 3, side, side, dtype=torch.uint8, device=device)
+        moving = [chips for chips in sets if with_motion and chips.has_motion]
         self._motion = None
+        if moving:
+            self._motion = torch.empty(total, *moving[0].motion(0).shape, dtype=torch.uint8, device=device)
         first = 0
         for chips in sets:
             self.first_rows[chips.name] = first
@@ -31,11 +33,8 @@ class DevicePhotos:
                 range(len(chips)), desc=f"{chips.name} to {device}", unit="photo", dynamic_ncols=True, mininterval=5
             ):
                 self._chips[first + row] = chips.pixels(row, side).to(device)
-                if with_motion:
-                    motion = chips.motion(row)
-                    if self._motion is None:
-                        self._motion = torch.empty(total, *motion.shape, dtype=torch.uint8, device=device)
-                    self._motion[first + row] = motion.to(device)
+                if moving:
+                    self._motion[first + row] = chips.motion(row).to(device)
             first += len(chips)
 
     def look_up(self, batch: dict) -> dict:
