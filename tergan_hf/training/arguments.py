@@ -29,6 +29,8 @@ class OptimizerArguments:
         mixup: α of mixup (Zhang et al. 2018) in stage 1 of G_es; 0 mixes nothing.
         distillation: share, in a photo's label in stage 1 of G_es, of what `teachers` answer for the same crop,
             against labels that are wrong. 0 trusts the labels.
+        reuse: in stage 1 of G_es, in how many steps, some time apart, each batch of varied crops with its teachers'
+            answers is learnt from: wide teachers take longer than the student.
     """
 
     steps: int = 10_000
@@ -45,10 +47,13 @@ class OptimizerArguments:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     distillation: float = 0.0
+    reuse: int = 1
 
     def __post_init__(self):
         if not 0 <= self.distillation <= 1:
             raise ValueError(f"distillation must be between 0 and 1, not {self.distillation}")
+        if self.reuse < 1:
+            raise ValueError(f"reuse must be 1 or more, not {self.reuse}")
         if self.optimizer not in ("adam", "muon"):
             raise ValueError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
 
