@@ -32,10 +32,9 @@ class TerGanConfig(PreTrainedConfig):
             that is at most `expression_refined_size` positions wide; larger ones pass through one convolution only.
             Not in the paper.
         expression_refined_size (`int`, defaults to 16): see there.
-        expression_ranks: for each block of `G_es`, how many channels its 3×3 convolutions make before a 1×1 convolution
-            makes all of the block's from these (Zhang et al. 2015, arXiv:1505.06798): the responses of wide layers
-            have a low rank. 0: the block's convolutions make theirs at once. Default: 0 for every block. Not in the
-            paper.
+        expression_ranks: for each block of `G_es`, how many channels its 3×3 convolutions make before a 1×1
+            convolution makes all of the block's from these (Zhang et al. 2015, arXiv:1505.06798): the responses of
+            wide layers have a low rank. 0: they make them at once. Default: 0 for every block. Not in the paper.
         decoder_refinements (`int`, defaults to 1): the same for the photo decoder's maps of at most
             `decoder_refined_size` positions.
         decoder_refined_size (`int`, defaults to 32): see there; 32 is where the shape of a movement is settled, the

@@ -39,4 +39,6 @@ def factorized_tensors(saved: TerGanModel, model: TerGanModel) -> dict[str, torc
 
 
 def _blocks(model: TerGanModel) -> dict[str, ConvolutionBlock]:
-    return {name: part for name, part in model.expression_encoder.named_modules() if isinstance(part, ConvolutionBlock)}
+    return {
+        name: part for name, part in model.expression_encoder.named_modules() if isinstance(part, ConvolutionBlock)
+    }

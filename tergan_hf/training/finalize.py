@@ -148,8 +148,8 @@ def finalize(
     `save_model` writes, so that all this is fitted to the network that is loaded later.
 
     Args:
-        classifier: taken as it is, where stage 1 has one for this very G_es. It learnt from varied photos with softened
-            labels, and reads new photos better than one fitted to f(e) of photos that G_es knows by heart.
+        classifier: taken as it is, where stage 1 has one for this very G_es. It learnt from varied photos with
+            softened labels, and reads new photos better than one fitted to f(e) of photos that G_es knows by heart.
     """
     model.eval()
     model.load_state_dict({name: _halve(value) for name, value in model.state_dict().items()})
