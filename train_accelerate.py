@@ -78,8 +78,7 @@ def main():
 
     if accelerator.is_main_process:
         model.to(accelerator.device)
-        known = config.freeze_expression_encoder and (arguments.expression_stage.steps or start is not None)
-        finalize(model, sets.training, arguments.class_balance, sets.validation, expression.head if known else None)
+        finalize(model, sets.training, arguments.class_balance, sets.validation)
         save_model(model, arguments, sets.kept_out, output / "model")
         print(f"Saved to {output / 'model'}")
         if arguments.push_to_hub:

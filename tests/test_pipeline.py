@@ -133,3 +133,11 @@ def test_pixel_values_are_what_the_library_makes_of_them(change):
     )
     assert made.shape == (3, 3, 32, 32) and made.dtype == torch.float32
     torch.testing.assert_close(made, expected.float(), rtol=1e-5, atol=1e-5)
+
+
+def test_crops_that_are_not_resized_keep_their_sizes():
+    crops = [Image.new("RGB", size, (255, 0, 51)) for size in ((40, 30), (20, 24))]
+    made = TerGanImageProcessor(do_resize=False)(crops)["pixel_values"]
+    assert [image.shape for image in made] == [(3, 30, 40), (3, 24, 20)]
+    for image in made:
+        assert image.reshape(3, -1).mean(1) == pytest.approx([1.0, -1.0, -0.6], abs=1e-4)

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file
@@ -92,16 +91,6 @@ def test_progress_can_be_watched(finished):
     assert sheet.height == 4 * 32 and sheet.width >= 2 * 32
 
 
-def cosine(first: torch.Tensor, second: torch.Tensor) -> float:
-    return float(torch.cosine_similarity(first.flatten().float(), second.flatten().float(), dim=0))
-
-
-def test_the_classifier_is_the_one_that_was_trained_with_the_encoder(finished):
-    learnt = load_file(finished / "stages" / "expression.safetensors")["head.weight"]
-    saved = load_file(finished / "model" / "model.safetensors")["classifier.weight"]
-    assert cosine(learnt, saved) == pytest.approx(1, abs=1e-3)
-
-
 def trained_apart(first, second) -> dict[str, float]:
     """The networks' tensors in which the results of two runs differ, and by how much."""
     ours, theirs = (load_file(folder / "model" / "model.safetensors") for folder in (first, second))
@@ -144,8 +133,6 @@ def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folde
     assert all(
         torch.equal(first[name], second[name]) for name in first if name.startswith(("expr", "identity", "dec"))
     )
-    apart = cosine(first["classifier.weight"], second["classifier.weight"])
-    assert apart == pytest.approx(1, abs=1e-3)  # another temperature at most
     files = hub.files("org/second", revision="second-run")  # the tag
     assert files["model.safetensors"] == (run_folder / "second run" / "model" / "model.safetensors").read_bytes()
     assert not [name for name in files if "discriminator" in name or "checkpoint" in name]

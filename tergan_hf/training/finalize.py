@@ -136,21 +136,12 @@ def calibrate(model: TerGanModel, sets: list[Chips]):
 
 
 def finalize(
-    model: TerGanModel,
-    sets: list[Chips],
-    class_balance: float = 1.0,
-    validation_sets: Sequence[Chips] = (),
-    classifier: torch.nn.Linear | None = None,
+    model: TerGanModel, sets: list[Chips], class_balance: float = 1.0, validation_sets: Sequence[Chips] = ()
 ) -> TerGanModel:
     """Fit classifier and prototypes on the training photos, then the classifier's temperature on the validation
     photos, if there are any. A class's prototype comes from the sets with identities, the ones the decoder has learnt
     from; only where they have no photo of the class, from the others. The weights are rounded first to what
-    `save_model` writes, so that all this is fitted to the network that is loaded later.
-
-    Args:
-        classifier: taken as it is, where stage 1 has one for this very G_es. It learnt from varied photos with
-            softened labels, and reads new photos better than one fitted to f(e) of photos that G_es knows by heart.
-    """
+    `save_model` writes, so that all this is fitted to the network that is loaded later."""
     model.eval()
     model.load_state_dict({name: _halve(value) for name, value in model.state_dict().items()})
     num_labels = model.config.num_labels
@@ -162,18 +153,15 @@ def finalize(
         torch.from_numpy(chips.expressions[chosen]).repeat_interleave(2).to(model.device)
         for chips, chosen in zip(sets, rows)
     ]
-    if classifier is None:
-        weights = [
-            torch.from_numpy(column).float().repeat_interleave(2).to(model.device) / 2
-            for column in balanced_weights(
-                [chips.expressions[chosen] for chips, chosen in zip(sets, rows)],
-                [chips.weight for chips in sets],
-                class_balance,
-            )
-        ]
-        weight, bias = fit_classifier(torch.cat(embeddings), torch.cat(labels), torch.cat(weights), num_labels)
-    else:
-        weight, bias = classifier.weight, classifier.bias
+    weights = [
+        torch.from_numpy(column).float().repeat_interleave(2).to(model.device) / 2
+        for column in balanced_weights(
+            [chips.expressions[chosen] for chips, chosen in zip(sets, rows)],
+            [chips.weight for chips in sets],
+            class_balance,
+        )
+    ]
+    weight, bias = fit_classifier(torch.cat(embeddings), torch.cat(labels), torch.cat(weights), num_labels)
     with torch.no_grad():
         model.classifier.weight.copy_(weight)
         model.classifier.bias.copy_(bias)
