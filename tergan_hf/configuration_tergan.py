@@ -32,9 +32,6 @@ class TerGanConfig(PreTrainedConfig):
             that is at most `expression_refined_size` positions wide; larger ones pass through one convolution only.
             Not in the paper.
         expression_refined_size (`int`, defaults to 16): see there.
-        expression_ranks: for each block of `G_es`, how many channels its 3×3 convolutions make before a 1×1
-            convolution makes all of the block's from these (Zhang et al. 2015, arXiv:1505.06798): the responses of
-            wide layers have a low rank. 0: they make them at once. Default: 0 for every block. Not in the paper.
         decoder_refinements (`int`, defaults to 1): the same for the photo decoder's maps of at most
             `decoder_refined_size` positions.
         decoder_refined_size (`int`, defaults to 32): see there; 32 is where the shape of a movement is settled, the
@@ -102,7 +99,6 @@ class TerGanConfig(PreTrainedConfig):
     expression_patch_size: int = 1
     expression_refinements: int = 0
     expression_refined_size: int = 16
-    expression_ranks: list[int] | tuple[int, ...] | None = None
     decoder_refinements: int = 1
     decoder_refined_size: int = 32
     patch_size: int = 1
@@ -151,14 +147,9 @@ class TerGanConfig(PreTrainedConfig):
             self.identity_encoder_channels = tuple(self.encoder_channels)
         if self.expression_image_size is None:
             self.expression_image_size = self.image_size
-        if self.expression_ranks is None:
-            self.expression_ranks = (0,) * blocks
-        for name in ("identity_encoder_channels", "decoder_channels", "expression_ranks"):
+        for name in ("identity_encoder_channels", "decoder_channels"):
             if len(getattr(self, name)) != blocks:
                 raise ValueError(f"{name} must have as many blocks as encoder_channels ({blocks})")
-        for rank, channels in zip(self.expression_ranks, self.encoder_channels):
-            if not 0 <= rank <= channels:
-                raise ValueError(f"expression_ranks: {rank} is not between 0 and the block's {channels} channels")
         if self.decoder_type not in ("bottleneck", "photo"):
             raise ValueError(f"decoder_type must be 'bottleneck' or 'photo', not {self.decoder_type!r}")
         if self.decoder_type == "bottleneck" and self.decoder_channels[-1] != self.num_channels:
@@ -234,13 +225,11 @@ class TerGanConfig(PreTrainedConfig):
         strangers' photos."""
         settings = {
             "image_size": 128,
-            "expression_image_size": min(48, overrides.get("image_size", 48)),
-            "expression_refinements": 2,
-            # Of the channels below; with others, none.
-            "expression_ranks": None if "encoder_channels" in overrides else (0, 0, 64, 96, 96),
+            "expression_image_size": min(36, overrides.get("image_size", 36)),
+            "expression_refinements": 1,
             "decoder_refinements": 2,
             "decoder_refined_size": 64,
-            "encoder_channels": (64, 128, 256, 512, 512),
+            "encoder_channels": (32, 64, 128, 256, 256),
             "patch_size": 2,
             "decoder_type": "photo",
             "predict_residual": False,

@@ -77,20 +77,18 @@ class TerGanTarget(ModelOutput):
 
 
 class ConvolutionBlock(nn.Sequential):
-    """3×3 stride-1 convolution, batch norm, LeakyReLU: (B, before, h, w) → (B, after, h, w). With a `rank` the
-    convolution makes so many channels, and a 1×1 convolution all from these."""
+    """3×3 stride-1 convolution, batch norm, LeakyReLU: (B, before, h, w) → (B, after, h, w)."""
 
-    def __init__(self, config: TerGanConfig, before: int, after: int, rank: int = 0, starts_at_zero: bool = False):
+    def __init__(self, config: TerGanConfig, before: int, after: int, starts_at_zero: bool = False):
         norm = nn.BatchNorm2d(after)
         if starts_at_zero:
             norm.initial_std = 0.0
-        convolutions = [nn.Conv2d(before, rank or after, kernel_size=3, padding=1, bias=False)]
-        if rank:
-            convolutions.append(nn.Conv2d(rank, after, kernel_size=1, bias=False))
-        super().__init__(*convolutions, norm, nn.LeakyReLU(config.leaky_relu_slope))
+        super().__init__(
+            nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False), norm, nn.LeakyReLU(config.leaky_relu_slope)
+        )
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        *narrow, convolution, norm, activation = self
+        convolution, norm, activation = self
         # An exported network has any batch size, and whoever runs it folds batch norm.
         if self.training or torch.compiler.is_compiling() or hidden.numel() < convolution.weight.numel():
             return super().forward(hidden)
@@ -98,9 +96,7 @@ class ConvolutionBlock(nn.Sequential):
         # there are more positions than weights: a third less time for a batch of faces.
         factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         bias = norm.bias - norm.running_mean * factor
-        for layer in narrow:
-            hidden = layer(hidden)
-        hidden = F.conv2d(hidden, convolution.weight * factor[:, None, None, None], bias, padding=convolution.padding)
+        hidden = F.conv2d(hidden, convolution.weight * factor[:, None, None, None], bias, padding=1)
         return F.leaky_relu_(hidden, activation.negative_slope)
 
 
@@ -125,24 +121,21 @@ class TerGanEncoder(nn.Module):
         patch_size: int = 1,
         refinements: int = 0,
         refined_size: int = COMMONLY_REFINED,
-        ranks: Sequence[int] | None = None,
     ):
         super().__init__()
         self.image_size, self.patch_size = image_size, patch_size
-        ranks = ranks or [0] * len(channels)
         channels = [config.num_channels * patch_size**2, *channels]
         sizes = [image_size // patch_size // 2**block for block in range(len(channels))]
         self.convolutions = nn.ModuleList(
-            ConvolutionBlock(config, before, after, rank)
-            for before, after, rank in zip(channels[:-1], channels[1:], ranks)
+            ConvolutionBlock(config, before, after) for before, after in zip(channels[:-1], channels[1:])
         )
         # The second and later ones, and those on large maps, begin as nothing, so that a model without them can go on.
         self.refinements = nn.ModuleList(
             nn.ModuleList(
-                ConvolutionBlock(config, after, after, rank, number > 0 or size > self.COMMONLY_REFINED)
+                ConvolutionBlock(config, after, after, starts_at_zero=number > 0 or size > self.COMMONLY_REFINED)
                 for number in range(refinements if size <= refined_size else 0)
             )
-            for size, after, rank in zip(sizes, channels[1:], ranks)
+            for size, after in zip(sizes, channels[1:])
         )
         self.embedding = nn.Linear(channels[-1] * max(1, sizes[-1]) ** 2, embedding_size)
 
@@ -152,7 +145,6 @@ class TerGanEncoder(nn.Module):
         return cls(
             config, config.encoder_channels, config.expression_image_size, config.expression_embedding_size,
             config.expression_patch_size, config.expression_refinements, config.expression_refined_size,
-            config.expression_ranks,
         )  # fmt: skip
 
     @classmethod

@@ -228,34 +228,6 @@ def test_further_refinements_begin_as_nothing_and_learn(tmp_path):
     assert sum(bool(scale.grad.any()) for scale in scales) > len(scales) / 2
 
 
-def expression_embedding(model: TerGanModel, pixels: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        return model.encode_expression(pixels)
-
-
-def test_low_ranks_begin_as_the_nearest_to_the_convolutions_they_replace(tmp_path):
-    torch.manual_seed(0)
-    whole = TerGanModel(TerGanConfig.photo(**TINY)).eval()
-    stir(whole)
-    for name, statistic in whole.named_buffers():
-        if "running" in name:
-            statistic.uniform_(0.5, 1.5)
-    whole.save_pretrained(tmp_path)
-    saved = TerGanModel.from_pretrained(tmp_path)
-    pixels = torch.rand(40, 3, 32, 32) * 2 - 1
-    wanted = expression_embedding(whole, pixels)
-    misses = []
-    for share in (8, 2, 1):
-        ranks = [0, *(count // share for count in whole.config.encoder_channels[1:])]
-        model = warm_start(TerGanModel(TerGanConfig.photo(**TINY, expression_ranks=ranks)).eval(), saved)
-        assert model.expression_encoder.convolutions[4][0].out_channels == ranks[4]
-        embedding = expression_embedding(model, pixels)
-        # Alone, where batch norm is not taken along, as together.
-        torch.testing.assert_close(expression_embedding(model, pixels[:1]), embedding[:1], rtol=1e-3, atol=1e-4)
-        misses.append(float((embedding - wanted).norm() / wanted.norm()))
-    assert misses[0] > misses[1] > 100 * misses[2] and misses[2] < 1e-4
-
-
 def test_wider_networks_begin_as_the_narrower_ones_and_their_copies_part(tmp_path):
     torch.manual_seed(0)
     narrow = TerGanModel(TerGanConfig.photo(**TINY)).eval()

@@ -6,7 +6,7 @@ import torch
 from tergan_hf import TerGanConfig, TerGanForImageClassification
 from tergan_hf.data.loading import DataSource
 from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
-from tergan_hf.training.stage1 import LessonMemory, soften_labels
+from tergan_hf.training.stage1 import soften_labels
 
 from .conftest import TINY
 
@@ -32,28 +32,3 @@ def test_distillation_without_a_teacher_is_refused():
         TrainingArguments(sources=[DataSource("set", "folder")], expression_stage=OptimizerArguments(distillation=0.5))
     with pytest.raises(ValueError, match=r"between 0 and 1, not 1\.5"):
         OptimizerArguments(distillation=1.5)
-
-
-def test_lessons_are_learnt_from_again_between_new_ones():
-    crops = torch.rand(6, 2, 3, 8, 8) * 2 - 1
-    memory, generator = LessonMemory(reuse=3), torch.Generator().manual_seed(0)
-    seen = []
-    for step in range(18):
-        lesson = memory.recall(step, generator)
-        if lesson is None:
-            number = step // 3
-            lesson = memory.keep((crops[number], torch.tensor(number)))
-        recalled, number = lesson
-        seen.append(int(number))
-        original = crops[number]
-        assert any(torch.allclose(recalled, view, atol=1 / 127) for view in (original, original.flip(3)))
-    assert seen[::3] == [0, 1, 2, 3, 4, 5]  # every third one is new
-    assert all(number <= step // 3 for step, number in enumerate(seen)) and len(set(seen[-6:])) > 2
-
-
-def test_a_lesson_is_learnt_from_once_unless_asked():
-    memory = LessonMemory(reuse=1)
-    memory.keep((torch.zeros(1, 3, 8, 8),))
-    assert all(memory.recall(step, torch.Generator()) is None for step in range(3))
-    with pytest.raises(ValueError, match="reuse must be 1 or more, not 0"):
-        OptimizerArguments(reuse=0)

@@ -75,11 +75,6 @@ def to_range(images: torch.Tensor) -> torch.Tensor:
     return images.float() / 127.5 - 1
 
 
-def to_bytes(images: torch.Tensor) -> torch.Tensor:
-    """float [-1, 1] → uint8 [0, 255], the inverse of `to_range`."""
-    return ((images + 1) * 127.5).round().clamp(0, 255).byte()
-
-
 def draw_framings(count: int, config: AugmentationConfig, generator: torch.Generator, device) -> torch.Tensor:
     """
     Draw `count` framing changes.

@@ -29,8 +29,6 @@ class OptimizerArguments:
         mixup: α of mixup (Zhang et al. 2018) in stage 1 of G_es; 0 mixes nothing.
         distillation: share, in a photo's label in stage 1 of G_es, of what `teachers` answer for the same crop,
             against labels that are wrong. 0 trusts the labels.
-        reuse: in stage 1 of G_es, in how many steps, some time apart, each batch of varied crops with its teachers'
-            answers is learnt from: wide teachers take longer than the student.
     """
 
     steps: int = 10_000
@@ -47,13 +45,10 @@ class OptimizerArguments:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     distillation: float = 0.0
-    reuse: int = 1
 
     def __post_init__(self):
         if not 0 <= self.distillation <= 1:
             raise ValueError(f"distillation must be between 0 and 1, not {self.distillation}")
-        if self.reuse < 1:
-            raise ValueError(f"reuse must be 1 or more, not {self.reuse}")
         if self.optimizer not in ("adam", "muon"):
             raise ValueError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
 
@@ -95,7 +90,8 @@ class TrainingArguments:
             `hub_private_repo` makes a new repository private.
         workers: processes that load data; -1 is none on a CPU, whose cores are busy, and up to 8 beside a GPU.
         photos_on_device: keep all photos in the memory of the device that trains, so that a GPU does not wait for
-            workers: about 130 kB a photo at 128 pixels.
+            workers: about 130 kB a photo at 128 pixels. On a CPU this is main memory, where otherwise a set keeps
+            1.5 GiB of decoded photos.
         mixed_precision: `auto` is bf16 on a GPU that has it, fp32 elsewhere.
         resume_from_checkpoint: a checkpoint folder, or `latest`.
     """

@@ -18,7 +18,6 @@ from ..data.augmentation import (
     draw_framings,
     draw_mixture,
     erase_rectangles,
-    to_bytes,
     to_range,
 )  # fmt: skip
 from ..data.device_photos import DevicePhotos
@@ -109,38 +108,6 @@ def augment_photos(
     return erase_rectangles(crops, config.erase, generator) if config.erase else crops
 
 
-class LessonMemory:
-    """Batches that are learnt from in several steps: every `reuse`-th step makes one, the steps between take one of
-    those made before, or its mirror image. A resumed run fills its memory anew.
-
-    Args:
-        reuse: 1 keeps nothing.
-    """
-
-    KEPT = 1000  # batches: crops as bytes, 1.8 GB of 256 at 48 pixels
-
-    def __init__(self, reuse: int):
-        self.reuse = reuse
-        self._kept: list[tuple] = []
-
-    def keep(self, lesson: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        """Keep (crops (B, C, S, S) in [-1, 1], further parts); gives it back."""
-        if self.reuse > 1:
-            crops, *rest = lesson
-            self._kept.append((to_bytes(crops), *rest))
-            del self._kept[: -self.KEPT]
-        return lesson
-
-    def recall(self, step: int, generator: torch.Generator) -> tuple[torch.Tensor, ...] | None:
-        """One that is kept, or `None` where it is time for a new one."""
-        if step % self.reuse == 0 or not self._kept:
-            return None
-        crops, *rest = self._kept[int(torch.randint(len(self._kept), (), generator=generator))]
-        # Teachers answer for a crop and its mirror image together.
-        mirrored = bool(torch.randint(2, (), generator=generator))
-        return to_range(crops.flip(3) if mirrored else crops), *rest
-
-
 def pretrain_encoder(
     accelerator: Accelerator,
     arguments: TrainingArguments,
@@ -204,10 +171,7 @@ def pretrain_encoder(
     side = chip_size(size)
     stored = DevicePhotos(sets, side, accelerator.device) if arguments.photos_on_device and settings.steps else None
 
-    lessons = LessonMemory(settings.reuse)
-
-    def prepare(batch, generator):
-        """Varied crops, what to answer for them, and the batch they are from."""
+    def train_step(batch, generator):
         if stored is not None:
             batch = stored.look_up(batch)
         crops = augment_photos(batch["chip"], arguments.classifier_augmentation, size, generator)
@@ -219,14 +183,10 @@ def pretrain_encoder(
             crops = torch.lerp(crops[partners], crops, share[:, None, None, None])
             wanted = torch.lerp(wanted[partners], wanted, share[:, None])
         crops = crops.contiguous(memory_format=torch.channels_last)
+        measured = {}
         if distills:
             with accelerator.autocast():
                 wanted = soften_labels(wanted, teachers, crops, ~batch["has_activations"], settings.distillation)
-        return crops, wanted, {name: value for name, value in batch.items() if name != "chip"}
-
-    def train_step(batch, generator):
-        crops, wanted, batch = lessons.recall(loop.step, generator) or lessons.keep(prepare(batch, generator))
-        measured = {}
         with accelerator.autocast():
             logits, activations = model(crops, with_activations=True) if len(targets) else (model(crops), None)
         logits = logits.float()

@@ -5,7 +5,6 @@ import logging
 import torch
 
 from ..modeling_tergan import TerGanModel
-from .factorizing import factorized_tensors
 from .widening import widened_tensors
 
 
@@ -15,8 +14,7 @@ logger = logging.getLogger(__name__)
 def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
     """
     Take over every tensor of a saved model that has the same name and shape; the others stay as they are. A G_es or
-    photo decoder with whole multiples of the saved one's channels begins as that one, see `widened_tensors`; a G_es
-    whose convolutions have a rank (`expression_ranks`) as the nearest to one without, see `factorized_tensors`.
+    photo decoder with whole multiples of the saved one's channels begins as that one, see `widened_tensors`.
 
     Args:
         model: changed in place.
@@ -34,8 +32,7 @@ def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
             f"pretrained: {pretrained} knows the expressions {', '.join(saved.config.expressions)}, this run has "
             f"{', '.join(model.config.expressions)}"
         )
-    own = model.state_dict()
-    found = saved.state_dict() | widened_tensors(saved, model) | factorized_tensors(saved, model)
+    own, found = model.state_dict(), saved.state_dict() | widened_tensors(saved, model)
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     if not fitting:
         raise ValueError(f"pretrained: no tensor of {pretrained} fits this run's model")

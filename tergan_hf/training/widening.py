@@ -27,10 +27,8 @@ def widened_tensors(saved: TerGanModel, model: TerGanModel) -> dict[str, torch.T
     found = {}
     if former.expression_embedding_size != config.expression_embedding_size:
         return found
-    if (
-        _are_multiples(former.encoder_channels, config.encoder_channels)
-        and _alike(former, config, "num_channels", "expression_patch_size")
-        and not any([*former.expression_ranks, *config.expression_ranks])
+    if _are_multiples(former.encoder_channels, config.encoder_channels) and _alike(
+        former, config, "num_channels", "expression_patch_size"
     ):
         wider = _widen_encoder(
             saved.expression_encoder.state_dict(), former.encoder_channels, config.encoder_channels, generator
