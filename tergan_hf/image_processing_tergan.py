@@ -28,16 +28,17 @@ class TerGanImageProcessor(PilBackend):
     def _preprocess(
         self, images, do_rescale, rescale_factor, do_normalize, image_mean, image_std, return_tensors=None, **kwargs
     ) -> BatchFeature:  # fmt: skip
-        # Rescaling and normalising as one multiplication and one addition, in the memory's own order: the library's
-        # own two go through float64 and across it, and take longer than the resize.
+        # Rescaling and normalising as one multiplication and one addition: the library's own two go through float64
+        # and across the memory's order, and take longer than the resize.
         images = super()._preprocess(
             images, do_rescale=False, rescale_factor=None, do_normalize=False, image_mean=None, image_std=None,
             return_tensors=None, **kwargs,
         )["pixel_values"]  # fmt: skip
         factor = rescale_factor if do_rescale else 1.0
         mean, std = (image_mean, image_std) if do_normalize else (0.0, 1.0)
-        mean, std = (np.asarray(values, float) for values in (mean, std))
-        images = _scale(images, np.float32(factor / std), np.float32(-mean / std))
+        mean, std = (np.reshape(np.asarray(values, float), (-1, 1, 1)) for values in (mean, std))
+        gain, bias = np.float32(factor / std), np.float32(-mean / std)
+        images = [np.add(np.multiply(image, gain, dtype=np.float32, order="C"), bias) for image in images]
         return BatchFeature(data={"pixel_values": images}, tensor_type=return_tensors)
 
     def to_images(self, pixel_values: torch.Tensor) -> list[Image.Image]:
@@ -45,21 +46,6 @@ class TerGanImageProcessor(PilBackend):
         mean, std = np.asarray(self.image_mean), np.asarray(self.image_std)
         arrays = pixel_values.detach().float().cpu().permute(0, 2, 3, 1).numpy() * std + mean
         return [Image.fromarray(np.uint8(np.rint(np.clip(array, 0, 1) * 255))) for array in arrays]
-
-
-def _scale(images: list[np.ndarray], gain: np.ndarray, bias: np.ndarray) -> np.ndarray | list[np.ndarray]:
-    """(C, H, W) images times a number per channel plus another; one array (N, C, H, W) where all have one size. The
-    channels come last in memory, as PIL gives them and the networks read them."""
-    if len({image.shape for image in images}) > 1:
-        return [_scale([image], gain, bias)[0] for image in images]
-    if np.ptp(gain) == np.ptp(bias) == 0:  # one number for all: long runs instead of three at a time
-        gain, bias = gain.flat[0], bias.flat[0]
-    channels, height, width = images[0].shape
-    scaled = np.empty((len(images), height, width, channels), np.float32)
-    for row, image in zip(scaled, images):
-        np.multiply(image.transpose(1, 2, 0), gain, out=row)
-    scaled += bias
-    return scaled.transpose(0, 3, 1, 2)
 
 
 __all__ = ["TerGanImageProcessor"]
