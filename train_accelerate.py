@@ -78,7 +78,10 @@ def main():
 
     if accelerator.is_main_process:
         model.to(accelerator.device)
-        finalize(model, sets.training, arguments.class_balance, sets.validation)
+        # It fits G_es as stage 1 left it, and only where it was trained.
+        trained = config.freeze_expression_encoder and (former or arguments.expression_stage.steps)
+        classifier = expression.head if trained else None
+        finalize(model, sets.training, arguments.class_balance, sets.validation, classifier)
         save_model(model, arguments, sets.kept_out, output / "model")
         print(f"Saved to {output / 'model'}")
         if arguments.push_to_hub:

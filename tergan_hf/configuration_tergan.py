@@ -32,6 +32,9 @@ class TerGanConfig(PreTrainedConfig):
             that is at most `expression_refined_size` positions wide; larger ones pass through one convolution only.
             Not in the paper.
         expression_refined_size (`int`, defaults to 16): see there.
+        expression_int8 (`bool`, defaults to `False`): without gradients on an x86 CPU, `G_es` multiplies 8-bit
+            integers, once its activations' ranges have been measured, which a training run does at its end: a third of
+            the time, f(e) within a few per cent. Everywhere else it computes as ever. Not in the paper.
         decoder_refinements (`int`, defaults to 1): the same for the photo decoder's maps of at most
             `decoder_refined_size` positions.
         decoder_refined_size (`int`, defaults to 32): see there; 32 is where the shape of a movement is settled, the
@@ -99,6 +102,7 @@ class TerGanConfig(PreTrainedConfig):
     expression_patch_size: int = 1
     expression_refinements: int = 0
     expression_refined_size: int = 16
+    expression_int8: bool = False
     decoder_refinements: int = 1
     decoder_refined_size: int = 32
     patch_size: int = 1
@@ -225,11 +229,12 @@ class TerGanConfig(PreTrainedConfig):
         strangers' photos."""
         settings = {
             "image_size": 128,
-            "expression_image_size": min(36, overrides.get("image_size", 36)),
+            "expression_image_size": min(48, overrides.get("image_size", 48)),
             "expression_refinements": 1,
+            "expression_int8": True,
             "decoder_refinements": 2,
             "decoder_refined_size": 64,
-            "encoder_channels": (32, 64, 128, 256, 256),
+            "encoder_channels": (64, 128, 256, 512, 512),
             "patch_size": 2,
             "decoder_type": "photo",
             "predict_residual": False,

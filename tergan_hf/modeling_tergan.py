@@ -13,6 +13,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 from transformers.utils import ModelOutput
 
 from .configuration_tergan import TerGanConfig
+from .quantization_tergan import Int8Cache, ScaledConv2d, count_ranges, fold_batch_norm, is_supported
 
 
 @dataclass
@@ -79,24 +80,23 @@ class TerGanTarget(ModelOutput):
 class ConvolutionBlock(nn.Sequential):
     """3×3 stride-1 convolution, batch norm, LeakyReLU: (B, before, h, w) → (B, after, h, w)."""
 
-    def __init__(self, config: TerGanConfig, before: int, after: int, starts_at_zero: bool = False):
+    def __init__(
+        self, config: TerGanConfig, before: int, after: int, starts_at_zero: bool = False, int8: bool = False
+    ):
         norm = nn.BatchNorm2d(after)
         if starts_at_zero:
             norm.initial_std = 0.0
-        super().__init__(
-            nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False), norm, nn.LeakyReLU(config.leaky_relu_slope)
-        )
+        convolution = (ScaledConv2d if int8 else nn.Conv2d)(before, after, kernel_size=3, padding=1, bias=False)
+        super().__init__(convolution, norm, nn.LeakyReLU(config.leaky_relu_slope))
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        convolution, norm, activation = self
+        convolution, _, activation = self
         # An exported network has any batch size, and whoever runs it folds batch norm.
         if self.training or torch.compiler.is_compiling() or hidden.numel() < convolution.weight.numel():
             return super().forward(hidden)
         # At use batch norm is one factor and one shift per channel, which the convolution takes along. It pays where
         # there are more positions than weights: a third less time for a batch of faces.
-        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        bias = norm.bias - norm.running_mean * factor
-        hidden = F.conv2d(hidden, convolution.weight * factor[:, None, None, None], bias, padding=1)
+        hidden = F.conv2d(hidden, *fold_batch_norm(self), padding=1)
         return F.leaky_relu_(hidden, activation.negative_slope)
 
 
@@ -121,23 +121,28 @@ class TerGanEncoder(nn.Module):
         patch_size: int = 1,
         refinements: int = 0,
         refined_size: int = COMMONLY_REFINED,
+        int8: bool = False,
     ):
         super().__init__()
         self.image_size, self.patch_size = image_size, patch_size
         channels = [config.num_channels * patch_size**2, *channels]
         sizes = [image_size // patch_size // 2**block for block in range(len(channels))]
         self.convolutions = nn.ModuleList(
-            ConvolutionBlock(config, before, after) for before, after in zip(channels[:-1], channels[1:])
+            ConvolutionBlock(config, before, after, int8=int8) for before, after in zip(channels[:-1], channels[1:])
         )
         # The second and later ones, and those on large maps, begin as nothing, so that a model without them can go on.
         self.refinements = nn.ModuleList(
             nn.ModuleList(
-                ConvolutionBlock(config, after, after, starts_at_zero=number > 0 or size > self.COMMONLY_REFINED)
+                ConvolutionBlock(config, after, after, number > 0 or size > self.COMMONLY_REFINED, int8)
                 for number in range(refinements if size <= refined_size else 0)
             )
             for size, after in zip(sizes, channels[1:])
         )
         self.embedding = nn.Linear(channels[-1] * max(1, sizes[-1]) ** 2, embedding_size)
+        # All zero until they are measured: 8 bits are used from then on.
+        ranges = torch.zeros(count_ranges(list(map(len, self.refinements))), 2) if int8 else None
+        self.register_buffer("activation_ranges", ranges)
+        self._int8 = Int8Cache()
 
     @classmethod
     def of_expression(cls, config: TerGanConfig) -> "TerGanEncoder":
@@ -145,6 +150,7 @@ class TerGanEncoder(nn.Module):
         return cls(
             config, config.encoder_channels, config.expression_image_size, config.expression_embedding_size,
             config.expression_patch_size, config.expression_refinements, config.expression_refined_size,
+            config.expression_int8,
         )  # fmt: skip
 
     @classmethod
@@ -155,16 +161,20 @@ class TerGanEncoder(nn.Module):
             config.patch_size,
         )  # fmt: skip
 
-    def feature_maps(self, pixel_values: torch.Tensor) -> list[torch.Tensor]:
-        """h_l of equations 8 and 9: each block's activation before its pool, full size first."""
-        features, hidden = [], pixel_values
+    def prepare(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """(B, C, S, S) crops of any size → what the first convolution takes, (B, C · patch_size², s, s)."""
+        hidden = pixel_values
         if hidden.shape[-1] != self.image_size:
             side = (self.image_size, self.image_size)
             hidden = F.interpolate(hidden, size=side, mode="bilinear", antialias=True)
         if self.patch_size > 1:
             hidden = F.pixel_unshuffle(hidden, self.patch_size)
         # Convolutions on CPUs are a third faster in this layout.
-        hidden = hidden.contiguous(memory_format=torch.channels_last)
+        return hidden.contiguous(memory_format=torch.channels_last)
+
+    def feature_maps(self, pixel_values: torch.Tensor) -> list[torch.Tensor]:
+        """h_l of equations 8 and 9: each block's activation before its pool, full size first."""
+        features, hidden = [], self.prepare(pixel_values)
         for convolution, refinements in zip(self.convolutions, self.refinements):
             hidden = convolution(hidden)
             for refinement in refinements:
@@ -177,9 +187,31 @@ class TerGanEncoder(nn.Module):
         """The embedding (B, embedding_size) that belongs to these feature maps."""
         return self.embedding(_pool(feature_maps[-1]).flatten(1))
 
+    @torch.no_grad()
+    def leave_int8(self):
+        """Be what can be trained further: floats, without ranges, which would no longer fit."""
+        if self.activation_ranges is None:
+            return
+        self.activation_ranges.zero_()
+        for layer in self.modules():
+            if isinstance(layer, ScaledConv2d):
+                layer.absorb_scale()
+
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(B, C, S, S) in [-1, 1] → (B, embedding_size)."""
+        if self._computes_in_int8(pixel_values):
+            with torch.autocast("cpu", enabled=False):
+                return self._int8.of(self)(pixel_values)
         return self.embed(self.feature_maps(pixel_values))
+
+    def _computes_in_int8(self, pixel_values: torch.Tensor) -> bool:
+        ranges = self.activation_ranges
+        wants_float = (
+            ranges is None or self.training or torch.is_grad_enabled() or torch.compiler.is_compiling()
+            or not pixel_values.device.type == ranges.device.type == "cpu"
+            or not pixel_values.dtype == self.embedding.weight.dtype == torch.float32
+        )  # fmt: skip
+        return not wants_float and is_supported() and bool(ranges.any())
 
 
 class TerGanDecoder(nn.Module):
@@ -362,6 +394,10 @@ class TerGanPreTrainedModel(PreTrainedModel):
         initialize_layer(module, self.config)
         if isinstance(module, TerGanModel):
             init.zeros_(module.expression_prototypes)
+        if isinstance(module, TerGanEncoder) and module.activation_ranges is not None:
+            init.zeros_(module.activation_ranges)
+        if isinstance(module, ScaledConv2d):
+            init.ones_(module.scale)
 
 
 class TerGanModel(TerGanPreTrainedModel):

@@ -71,3 +71,18 @@ def test_the_saved_file_holds_halves_and_is_loaded_as_full_precision(tmp_path):
     for name, value in model.state_dict().items():
         assert loaded[name].dtype == value.dtype
         torch.testing.assert_close(loaded[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_whole_weights_take_a_byte_each_in_the_file(tmp_path):
+    torch.manual_seed(0)
+    model = TerGanModel(TerGanConfig.photo(**TINY)).eval()
+    layer = model.expression_encoder.convolutions[1][0]
+    layer.round_weight()
+    save_model(model, TrainingArguments(sources=[DataSource("set", "folder")]), {}, tmp_path)
+    saved = load_file(tmp_path / "model.safetensors")
+    small = [name for name, value in saved.items() if value.dtype == torch.int8]
+    assert small == ["expression_encoder.convolutions.1.0.weight"]
+    loaded = TerGanModel.from_pretrained(tmp_path).expression_encoder.convolutions[1][0]
+    assert loaded.weight.dtype == torch.float32
+    assert torch.equal(loaded.weight, layer.weight)
+    assert torch.equal(loaded.scale, layer.scale)

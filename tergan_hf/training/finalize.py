@@ -1,4 +1,5 @@
-"""The end of a run: the shallow classifier on frozen f(e) (section 4.4), the class prototypes, the saved model."""
+"""The end of a run: the shallow classifier on frozen f(e) (section 4.4), the class prototypes, the ranges of 8-bit
+activations, the saved model."""
 
 import logging
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from tqdm.auto import tqdm
 from ..data.sampling import Chips, class_shares
 from ..image_processing_tergan import TerGanImageProcessor
 from ..modeling_tergan import TerGanEncoder, TerGanModel
+from ..quantization_tergan import INTEGERS, ScaledConv2d, measure_ranges
 from .arguments import TrainingArguments
 from .monitoring import aligned_crops
 
@@ -20,6 +22,7 @@ from .monitoring import aligned_crops
 logger = logging.getLogger(__name__)
 
 MOST_PHOTOS = 6000  # of a set; the fit has a few hundred numbers to find
+MEASURED_PHOTOS = 256  # of a set, in batches of 64, for the ranges of activations
 
 
 def choose_rows(chips: Chips, most: int = MOST_PHOTOS) -> np.ndarray:
@@ -45,6 +48,23 @@ def embed_expressions(
         views = [crops, crops.flip(3)] if mirrored else [crops]
         embeddings.append(torch.stack([encoder(view) for view in views], dim=1))
     return torch.cat(embeddings).flatten(0, 1).float()
+
+
+def quantize_encoder(encoder: TerGanEncoder, sets: Sequence[Chips]):
+    """Where G_es is to compute in 8-bit integers, make its weights whole numbers and find out between which values its
+    activations lie on photos of every set."""
+    if encoder.activation_ranges is None:
+        return
+    encoder.eval()
+    for layer in _scaled_layers(encoder).values():
+        layer.round_weight()
+    device = encoder.embedding.weight.device
+    crops = [
+        aligned_crops(chips, rows, encoder.image_size, device)
+        for chips in sets
+        for rows in torch.from_numpy(choose_rows(chips, MEASURED_PHOTOS)).split(64)
+    ]
+    encoder.activation_ranges.copy_(measure_ranges(encoder, crops).half())  # as `save_model` writes them
 
 
 def fit_classifier(embeddings: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, num_labels: int):
@@ -136,14 +156,25 @@ def calibrate(model: TerGanModel, sets: list[Chips]):
 
 
 def finalize(
-    model: TerGanModel, sets: list[Chips], class_balance: float = 1.0, validation_sets: Sequence[Chips] = ()
+    model: TerGanModel,
+    sets: list[Chips],
+    class_balance: float = 1.0,
+    validation_sets: Sequence[Chips] = (),
+    classifier: torch.nn.Linear | None = None,
 ) -> TerGanModel:
-    """Fit classifier and prototypes on the training photos, then the classifier's temperature on the validation
-    photos, if there are any. A class's prototype comes from the sets with identities, the ones the decoder has learnt
-    from; only where they have no photo of the class, from the others. The weights are rounded first to what
-    `save_model` writes, so that all this is fitted to the network that is loaded later."""
+    """
+    Fit classifier and prototypes on the training photos, then the classifier's temperature on the validation photos,
+    if there are any. A class's prototype comes from the sets with identities, the ones the decoder has learnt from;
+    only where they have no photo of the class, from the others. The weights are rounded first to what `save_model`
+    writes, so that all this is fitted to the network that is loaded later.
+
+    Args:
+        classifier: on the f(e) of this very G_es, to be kept in place of one fitted anew: the one that stage 1 trained
+            with it has met varied photos, where a fit to photos as they are repeats the labels learnt by heart.
+    """
     model.eval()
     model.load_state_dict({name: _halve(value) for name, value in model.state_dict().items()})
+    quantize_encoder(model.expression_encoder, sets)
     num_labels = model.config.num_labels
     rows = [choose_rows(chips) for chips in sets]
     embeddings = [
@@ -153,15 +184,10 @@ def finalize(
         torch.from_numpy(chips.expressions[chosen]).repeat_interleave(2).to(model.device)
         for chips, chosen in zip(sets, rows)
     ]
-    weights = [
-        torch.from_numpy(column).float().repeat_interleave(2).to(model.device) / 2
-        for column in balanced_weights(
-            [chips.expressions[chosen] for chips, chosen in zip(sets, rows)],
-            [chips.weight for chips in sets],
-            class_balance,
-        )
-    ]
-    weight, bias = fit_classifier(torch.cat(embeddings), torch.cat(labels), torch.cat(weights), num_labels)
+    if classifier is None:
+        weight, bias = _fitted_classifier(embeddings, labels, sets, rows, class_balance, num_labels)
+    else:
+        weight, bias = classifier.weight, classifier.bias
     with torch.no_grad():
         model.classifier.weight.copy_(weight)
         model.classifier.bias.copy_(bias)
@@ -181,6 +207,17 @@ def finalize(
     return model
 
 
+def _fitted_classifier(embeddings, labels, sets, rows, class_balance: float, num_labels: int):
+    balanced = balanced_weights(
+        [chips.expressions[chosen] for chips, chosen in zip(sets, rows)],
+        [chips.weight for chips in sets],
+        class_balance,
+    )
+    weights = [torch.from_numpy(column).float().repeat_interleave(2) / 2 for column in balanced]
+    weights = torch.cat(weights).to(embeddings[0].device)
+    return fit_classifier(torch.cat(embeddings), torch.cat(labels), weights, num_labels)
+
+
 def _clear_rows(chips: Chips, rows: np.ndarray) -> torch.Tensor:
     """(2 · rows,) bool, for photos and their mirror images."""
     clear = np.zeros(len(rows), bool) if chips.clear is None else chips.clear[rows]
@@ -189,11 +226,15 @@ def _clear_rows(chips: Chips, rows: np.ndarray) -> torch.Tensor:
 
 def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[str, list[str]], folder: str | Path):
     """Write what `from_pretrained` reads, and `training.yaml`: the arguments that led to it, and for each set the
-    names of the groups that were kept out of training. The file holds half-precision numbers and is half as large;
-    the config says float32, which is what they are loaded as."""
+    names of the groups that were kept out of training. The file holds half-precision numbers, and 8-bit ones where
+    weights are whole, and is as much smaller; the config says float32, which is what they are loaded as."""
     folder = Path(folder)
     model.to(memory_format=torch.contiguous_format)
-    model.save_pretrained(folder, state_dict={name: _halve(value) for name, value in model.state_dict().items()})
+    stored = {name: _halve(value) for name, value in model.state_dict().items()}
+    for name, layer in _scaled_layers(model).items():
+        if torch.equal(layer.weight, layer.weight.round().clamp(-INTEGERS, INTEGERS)):
+            stored[f"{name}.weight"] = layer.weight.to(torch.int8)
+    model.save_pretrained(folder, state_dict=stored)
     size = model.config.image_size
     TerGanImageProcessor(size={"height": size, "width": size}).save_pretrained(folder)
     record = {**arguments.to_dict(), "kept_out": kept_out}
@@ -208,6 +249,10 @@ def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[
 def _without_folders(saved: str | None) -> str | None:
     """A saved model's name without the folders of one machine; an id on the Hub stays."""
     return Path(saved).name if saved and Path(saved).exists() else saved
+
+
+def _scaled_layers(module: torch.nn.Module) -> dict[str, ScaledConv2d]:
+    return {name: layer for name, layer in module.named_modules() if isinstance(layer, ScaledConv2d)}
 
 
 def _halve(tensor: torch.Tensor) -> torch.Tensor:

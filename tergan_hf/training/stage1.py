@@ -143,6 +143,8 @@ def pretrain_encoder(
         classifier.encoder.load_state_dict(getattr(start, f"{label}_encoder").state_dict())
         if label == "expression":
             classifier.head.load_state_dict(start.classifier.state_dict())
+    if getattr(arguments, stage).steps:
+        classifier.encoder.leave_int8()
     finished = Path(arguments.output_dir) / "stages" / f"{label}.safetensors"
     named = arguments.resume_from_checkpoint not in (None, "latest") and find_checkpoint(arguments, stage)
     if arguments.resume_from_checkpoint and finished.is_file() and not named:

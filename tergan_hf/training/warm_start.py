@@ -32,6 +32,7 @@ def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
             f"pretrained: {pretrained} knows the expressions {', '.join(saved.config.expressions)}, this run has "
             f"{', '.join(model.config.expressions)}"
         )
+    saved.expression_encoder.leave_int8()  # this run's model may compute in floats
     own, found = model.state_dict(), saved.state_dict() | widened_tensors(saved, model)
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     if not fitting:

@@ -92,6 +92,8 @@ def _widen_encoder(encoder: dict, former: Sequence[int], wider: Sequence[int], g
     found = {}
     for name, value in encoder.items():
         part, *rest = name.split(".")
+        if part == "activation_ranges":
+            continue  # of other sums than before
         if part == "embedding":
             if rest == ["weight"]:  # of maps, flattened
                 value = copies[-1].columns(value.unflatten(1, (former[-1], -1)), generator).flatten(1)
@@ -100,7 +102,7 @@ def _widen_encoder(encoder: dict, former: Sequence[int], wider: Sequence[int], g
         block = int(rest[0])
         if rest[-1] == "num_batches_tracked":
             found[name] = value
-        elif rest[-2] == "0":
+        elif rest[-1] == "weight" and rest[-2] == "0":
             value = copies[block].rows(value)
             if part == "refinements" or block > 0:
                 value = copies[block if part == "refinements" else block - 1].columns(value, generator)
