@@ -86,6 +86,18 @@ def test_the_result_loads_and_works(finished, smiling, neutral):
     assert yaml.safe_load((finished / "model" / "training.yaml").read_text())["preset"] == "photo"
 
 
+def test_the_expression_encoder_is_stage_ones_with_its_classifier_in_eight_bits(finished):
+    stage1 = load_file(finished / "stages" / "expression.safetensors")
+    model = TerGanModel.from_pretrained(finished / "model")
+    temperature = stage1["head.weight"] / model.classifier.weight
+    torch.testing.assert_close(temperature, temperature.mean().expand_as(temperature), rtol=0.01, atol=0)
+    encoder = model.expression_encoder
+    assert encoder.activation_ranges.any(1).all()
+    layer, before = encoder.convolutions[3][0], stage1["encoder.convolutions.3.0.weight"]
+    assert torch.equal(layer.weight, layer.weight.round())
+    assert (layer.weight * layer.scale - before).abs().max() < 0.01 * before.abs().max()
+
+
 def test_progress_can_be_watched(finished):
     assert list((finished / "logs").rglob("events.out.tfevents.*"))
     sheet = Image.open(finished / "samples" / "generator_stage-0000002.png")
