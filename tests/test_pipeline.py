@@ -135,6 +135,20 @@ def test_pixel_values_are_what_the_library_makes_of_them(change):
     torch.testing.assert_close(made, expected.float(), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("side", [20, 60])
+@pytest.mark.parametrize("mean", [[0.5, 0.5, 0.5], [0.5, 0.4, 0.3]])
+def test_grey_and_colour_crops_are_resized_and_normalised(mode, side, mean):
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).convert(mode)
+    processor = TerGanImageProcessor(size={"height": 32, "width": 32}, image_mean=mean)
+    resized = np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR), np.float32)
+    expected = ((resized / 255 - mean) / 0.5).transpose(2, 0, 1)
+    for given in (image, image.convert("RGB")):
+        found = processor(given, return_tensors="np")["pixel_values"][0]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_crops_that_are_not_resized_keep_their_sizes():
     crops = [Image.new("RGB", size, (255, 0, 51)) for size in ((40, 30), (20, 24))]
     made = TerGanImageProcessor(do_resize=False)(crops)["pixel_values"]
