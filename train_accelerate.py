@@ -23,7 +23,7 @@ from tergan_hf.training.finalize import finalize, save_model
 from tergan_hf.training.rebase import can_rebase, rebase_decoder
 from tergan_hf.training.stage1 import pretrain_encoder
 from tergan_hf.training.stage2 import train_generator
-from tergan_hf.training.warm_start import warm_start
+from tergan_hf.training.warm_start import reads_alike, warm_start
 
 
 def main():
@@ -78,9 +78,9 @@ def main():
 
     if accelerator.is_main_process:
         model.to(accelerator.device)
-        # It fits G_es as stage 1 left it, and only where it was trained.
-        trained = config.freeze_expression_encoder and (former or arguments.expression_stage.steps)
-        classifier = expression.head if trained else None
+        # It was trained with G_es, in this run or before, and stage 2 left that as it was.
+        trained = arguments.expression_stage.steps or (former is not None and reads_alike(model, former))
+        classifier = expression.head if trained and config.freeze_expression_encoder else None
         finalize(model, sets.training, arguments.class_balance, sets.validation, classifier)
         save_model(model, arguments, sets.kept_out, output / "model")
         print(f"Saved to {output / 'model'}")

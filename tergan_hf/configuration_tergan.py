@@ -34,7 +34,8 @@ class TerGanConfig(PreTrainedConfig):
         expression_refined_size (`int`, defaults to 16): see there.
         expression_int8 (`bool`, defaults to `False`): without gradients on an x86 CPU, `G_es` multiplies 8-bit
             integers, once its activations' ranges have been measured, which a training run does at its end: a third of
-            the time, f(e) within a few per cent. Everywhere else it computes as ever. Not in the paper.
+            the time, f(e) within a few per cent. Everywhere else, and set to `False` for saved weights, it computes in
+            floats. Not in the paper.
         decoder_refinements (`int`, defaults to 1): the same for the photo decoder's maps of at most
             `decoder_refined_size` positions.
         decoder_refined_size (`int`, defaults to 32): see there; 32 is where the shape of a movement is settled, the

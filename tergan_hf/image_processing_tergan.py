@@ -49,6 +49,8 @@ class TerGanImageProcessor(PilBackend):
         if np.ptp(gain) == np.ptp(bias) == 0:
             gain, bias = gain[:1], bias[:1]
         images = [_shift(image, gain, bias) for image in images]
+        if return_tensors is None:
+            images = [np.array(image) for image in images]  # what one may write into
         return BatchFeature(data={"pixel_values": images}, tensor_type=return_tensors)
 
     def to_images(self, pixel_values: torch.Tensor) -> list[Image.Image]:

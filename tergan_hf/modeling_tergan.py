@@ -81,12 +81,12 @@ class ConvolutionBlock(nn.Sequential):
     """3×3 stride-1 convolution, batch norm, LeakyReLU: (B, before, h, w) → (B, after, h, w)."""
 
     def __init__(
-        self, config: TerGanConfig, before: int, after: int, starts_at_zero: bool = False, int8: bool = False
+        self, config: TerGanConfig, before: int, after: int, starts_at_zero: bool = False, scaled: bool = False
     ):
         norm = nn.BatchNorm2d(after)
         if starts_at_zero:
             norm.initial_std = 0.0
-        convolution = (ScaledConv2d if int8 else nn.Conv2d)(before, after, kernel_size=3, padding=1, bias=False)
+        convolution = (ScaledConv2d if scaled else nn.Conv2d)(before, after, kernel_size=3, padding=1, bias=False)
         super().__init__(convolution, norm, nn.LeakyReLU(config.leaky_relu_slope))
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -121,6 +121,7 @@ class TerGanEncoder(nn.Module):
         patch_size: int = 1,
         refinements: int = 0,
         refined_size: int = COMMONLY_REFINED,
+        scaled: bool = False,
         int8: bool = False,
     ):
         super().__init__()
@@ -128,12 +129,13 @@ class TerGanEncoder(nn.Module):
         channels = [config.num_channels * patch_size**2, *channels]
         sizes = [image_size // patch_size // 2**block for block in range(len(channels))]
         self.convolutions = nn.ModuleList(
-            ConvolutionBlock(config, before, after, int8=int8) for before, after in zip(channels[:-1], channels[1:])
+            ConvolutionBlock(config, before, after, scaled=scaled)
+            for before, after in zip(channels[:-1], channels[1:])
         )
         # The second and later ones, and those on large maps, begin as nothing, so that a model without them can go on.
         self.refinements = nn.ModuleList(
             nn.ModuleList(
-                ConvolutionBlock(config, after, after, number > 0 or size > self.COMMONLY_REFINED, int8)
+                ConvolutionBlock(config, after, after, number > 0 or size > self.COMMONLY_REFINED, scaled)
                 for number in range(refinements if size <= refined_size else 0)
             )
             for size, after in zip(sizes, channels[1:])
@@ -146,11 +148,11 @@ class TerGanEncoder(nn.Module):
 
     @classmethod
     def of_expression(cls, config: TerGanConfig) -> "TerGanEncoder":
-        """G_es."""
+        """G_es. Its weights may be whole numbers, whether it computes in 8 bits or not."""
         return cls(
             config, config.encoder_channels, config.expression_image_size, config.expression_embedding_size,
             config.expression_patch_size, config.expression_refinements, config.expression_refined_size,
-            config.expression_int8,
+            scaled=True, int8=config.expression_int8,
         )  # fmt: skip
 
     @classmethod
@@ -189,13 +191,19 @@ class TerGanEncoder(nn.Module):
 
     @torch.no_grad()
     def leave_int8(self):
-        """Be what can be trained further: floats, without ranges, which would no longer fit."""
-        if self.activation_ranges is None:
-            return
-        self.activation_ranges.zero_()
+        """Be what can be trained further: floats, without ranges, which would no longer fit. f(e) stays the same, but
+        for what 8 bits make of it."""
+        if self.activation_ranges is not None:
+            self.activation_ranges.zero_()
         for layer in self.modules():
             if isinstance(layer, ScaledConv2d):
                 layer.absorb_scale()
+
+    def train(self, mode: bool = True) -> "TerGanEncoder":
+        """As ever; in training mode an encoder computes in floats, and goes on to do so, see `leave_int8`."""
+        if mode:
+            self.leave_int8()
+        return super().train(mode)
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(B, C, S, S) in [-1, 1] → (B, embedding_size)."""
@@ -208,6 +216,7 @@ class TerGanEncoder(nn.Module):
         ranges = self.activation_ranges
         wants_float = (
             ranges is None or self.training or torch.is_grad_enabled() or torch.compiler.is_compiling()
+            or torch.jit.is_tracing()
             or not pixel_values.device.type == ranges.device.type == "cpu"
             or not pixel_values.dtype == self.embedding.weight.dtype == torch.float32
         )  # fmt: skip
@@ -387,6 +396,8 @@ class TerGanPreTrainedModel(PreTrainedModel):
     base_model_prefix = "tergan"
     main_input_name = "pixel_values"
     input_modalities = ("image",)
+    # Of weights made for 8 bits, where the configuration asks for floats.
+    _keys_to_ignore_on_load_unexpected = [r"^expression_encoder\.activation_ranges$"]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -521,7 +532,10 @@ class TerGanForImageClassification(TerGanPreTrainedModel):
     Loads from the same weights as `TerGanModel` and leaves out what it does not need.
     """
 
-    _keys_to_ignore_on_load_unexpected = [r"^identity_encoder\.", r"^decoder\.", r"^expression_prototypes$"]
+    _keys_to_ignore_on_load_unexpected = [
+        *TerGanPreTrainedModel._keys_to_ignore_on_load_unexpected,
+        r"^identity_encoder\.", r"^decoder\.", r"^expression_prototypes$",
+    ]  # fmt: skip
 
     def __init__(self, config: TerGanConfig):
         super().__init__(config)

@@ -1,6 +1,5 @@
 """G_es in 8-bit integers: what recognition on a CPU takes a third of the time with."""
 
-import math
 import warnings
 from collections.abc import Iterable, Sequence
 
@@ -9,12 +8,11 @@ from torch import nn
 from torch.nn import functional as F
 
 
-# Activations get 7 bits: two products of them with 8-bit weights still fit into the 16 bits in which processors
-# without VNNI add them up.
+# A range gets 7 of the 8 bits: two products of such values with 8-bit weights still fit into the 16 bits in which
+# processors without VNNI add them up. What lies outside it has the other levels, up to twice the range.
 LEVELS = 127
 INTEGERS = 127  # the largest weight
-# Of the activations outside the range that gets levels; what lies there is cut off.
-TAIL = 1e-4
+TAIL = 1e-4  # of the activations, on either side, lies outside the range
 MOST_VALUES = 200_000  # of a map that its quantiles are taken from
 
 Grid = tuple[float, int]  # scale and zero point of unsigned 8-bit values
@@ -41,7 +39,7 @@ def measure_ranges(encoder: nn.Module, batches: Iterable[torch.Tensor]) -> torch
 
     Args:
         encoder: a `TerGanEncoder`, in evaluation mode.
-        batches: crops (B, C, S, S) in [-1, 1], as at use.
+        batches: crops (B, C, S, S) in [-1, 1] of one kind, as at use.
 
     Returns:
         (`count_ranges`, 2) lowest and highest value: of every convolution before its LeakyReLU, of every sum, in the
@@ -58,7 +56,9 @@ def measure_ranges(encoder: nn.Module, batches: Iterable[torch.Tensor]) -> torch
 def _trace(encoder: nn.Module, hidden: torch.Tensor, found: list[torch.Tensor]):
     def see(values):
         values = values.float().flatten()
-        values = values[:: math.ceil(len(values) / MOST_VALUES)]
+        if len(values) > MOST_VALUES:
+            drawn = torch.randint(len(values), (MOST_VALUES,), generator=torch.Generator().manual_seed(0))
+            values = values[drawn.to(values.device)]
         found.append(torch.quantile(values, values.new_tensor([TAIL, 1 - TAIL])))
 
     def activate(block, hidden):
@@ -184,8 +184,8 @@ def _state(tensor: torch.Tensor) -> tuple[int, int]:
 
 
 class Int8Cache:
-    """The `Int8Encoder` of an encoder, made when it is first asked for and again after the encoder has changed. A copy
-    of the encoder makes its own."""
+    """The `Int8Encoder` of an encoder, made when it is first asked for and again after the encoder has changed, unless
+    behind autograd's back (`weight.data`). A copy of the encoder makes its own."""
 
     def __init__(self):
         self._state, self._made = None, None

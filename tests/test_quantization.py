@@ -3,11 +3,21 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
 from tergan_hf import TerGanConfig, TerGanForImageClassification
-from tergan_hf.quantization_tergan import Int8Encoder, ScaledConv2d, is_supported, measure_ranges
+from tergan_hf.quantization_tergan import (
+    MOST_VALUES,
+    TAIL,
+    Int8Encoder,
+    ScaledConv2d,
+    fold_batch_norm,
+    is_supported,
+    measure_ranges,
+)
+from tergan_hf.training import finalize
 
 from .conftest import TINY
 
@@ -74,10 +84,10 @@ def test_gradients_training_and_what_is_not_measured_are_computed_in_floats(clas
     quantize(classifier, crops)
     torch.testing.assert_close(classifier.expression_encoder(crops).detach(), exact)
     with torch.no_grad():
-        classifier.train()(crops)
-        classifier.eval().bfloat16()(crops.bfloat16())
-        classifier.float().expression_encoder.leave_int8()
-        classifier(crops)
+        torch.jit.trace(classifier.expression_encoder, crops, check_trace=False)
+        classifier.bfloat16()(crops.bfloat16())
+        classifier.float().train()(crops)
+        classifier.eval()(crops)  # the ranges were those of other weights
 
 
 def test_changed_weights_are_noticed(classifier, crops):
@@ -123,17 +133,48 @@ def test_whole_weights_are_nearly_the_same_and_can_be_trained_further(classifier
         assert weight.abs().amax((1, 2, 3)).eq(127).all()
         layer.round_weight()
         assert torch.equal(layer.weight, weight)
-    encoder.leave_int8()
+    encoder.train().eval()
     torch.testing.assert_close(read(classifier, crops), rounded)
     assert all(layer.scale.eq(1).all() and layer.weight.abs().max() < 5 for layer in layers)
+
+
+def test_ranges_hold_all_but_the_tails(classifier, crops):
+    encoder = classifier.expression_encoder
+    (low, high), *_ = measure_ranges(encoder, [crops, crops]).tolist()
+    with torch.no_grad():
+        values = torch.nn.functional.conv2d(crops, *fold_batch_norm(encoder.convolutions[0]), padding=1)
+    assert len(values.flatten()) > MOST_VALUES  # so that a part of them is looked at
+    assert values.lt(low).float().mean() < 10 * TAIL and values.gt(high).float().mean() < 10 * TAIL
+    assert values.min() <= low < values.quantile(0.01) and values.quantile(0.99) < high <= values.max()
+
+
+def test_every_sets_activations_find_room(classifier, crops, monkeypatch):
+    encoder = classifier.expression_encoder
+    kinds = {"faint": 0.3 * crops, "strong": crops}
+    monkeypatch.setattr(finalize, "choose_rows", lambda chips, most: np.arange(len(crops)))
+    monkeypatch.setattr(finalize, "aligned_crops", lambda chips, rows, size, device: kinds[chips][rows])
+    finalize.quantize_encoder(encoder, ["strong", "faint", "faint"])
+    strong = measure_ranges(encoder, [crops])
+    assert (encoder.activation_ranges[:, 0] <= strong[:, 0].half()).all()
+    assert (encoder.activation_ranges[:, 1] >= strong[:, 1].half()).all()
+
+
+def test_saved_whole_weights_can_be_used_in_floats(classifier, crops, tmp_path):
+    for layer in classifier.expression_encoder.modules():
+        if isinstance(layer, ScaledConv2d):
+            layer.round_weight()
+    exact = read(classifier, crops)
+    quantize(classifier, crops).save_pretrained(tmp_path)
+    floats = TerGanForImageClassification.from_pretrained(tmp_path, expression_int8=False)
+    torch.testing.assert_close(read(floats, crops), exact)
 
 
 def test_weights_from_before_are_computed_in_floats(classifier, crops, tmp_path):
     older = TerGanForImageClassification(TerGanConfig.photo(**SETTINGS, expression_int8=False)).eval()
     own = classifier.state_dict()
     older.load_state_dict({name: value for name, value in own.items() if name in older.state_dict()})
-    assert len(older.state_dict()) < len(own)
-    older.save_pretrained(tmp_path)
+    tensors = {name: value for name, value in older.state_dict().items() if not name.endswith(".scale")}
+    older.save_pretrained(tmp_path, state_dict=tensors)
     loaded = TerGanForImageClassification.from_pretrained(tmp_path, expression_int8=True)
     assert not loaded.expression_encoder.activation_ranges.any()
     assert torch.equal(read(loaded, crops), read(classifier, crops))

@@ -59,12 +59,14 @@ def quantize_encoder(encoder: TerGanEncoder, sets: Sequence[Chips]):
     for layer in _scaled_layers(encoder).values():
         layer.round_weight()
     device = encoder.embedding.weight.device
-    crops = [
-        aligned_crops(chips, rows, encoder.image_size, device)
-        for chips in sets
-        for rows in torch.from_numpy(choose_rows(chips, MEASURED_PHOTOS)).split(64)
-    ]
-    encoder.activation_ranges.copy_(measure_ranges(encoder, crops).half())  # as `save_model` writes them
+    found = []
+    for chips in sets:
+        batches = torch.from_numpy(choose_rows(chips, MEASURED_PHOTOS)).split(64)
+        crops = (aligned_crops(chips, rows, encoder.image_size, device) for rows in batches)
+        found.append(measure_ranges(encoder, crops))
+    lowest, highest = torch.stack(found).unbind(2)
+    widest = torch.stack([lowest.amin(0), highest.amax(0)], dim=1)
+    encoder.activation_ranges.copy_(widest.half())  # as `save_model` writes them
 
 
 def fit_classifier(embeddings: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, num_labels: int):

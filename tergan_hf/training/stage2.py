@@ -72,7 +72,7 @@ class GeneratorObjective(nn.Module):
             self.expression_discriminator.requires_grad_(False)
         self.frozen_expression = copy.deepcopy(expression.encoder).requires_grad_(False)
         self.frozen_identity = copy.deepcopy(identity.encoder).requires_grad_(False)
-        # Section 4.4's classifier is fitted at the end, on frozen features; no term of eq. 10 trains it.
+        # No term of eq. 10 trains section 4.4's classifier: it is stage 1's, or fitted at the end on frozen features.
         model.classifier.requires_grad_(False)
 
     def train(self, mode: bool = True):

@@ -11,6 +11,13 @@ from .widening import widened_tensors
 logger = logging.getLogger(__name__)
 
 
+def reads_alike(model: TerGanModel, saved: TerGanModel) -> bool:
+    """Whether `warm_start` takes over all of a saved model's G_es."""
+    ours, theirs = (each.expression_encoder for each in (model, saved))
+    shapes = ({name: value.shape for name, value in encoder.named_parameters()} for encoder in (ours, theirs))
+    return ours.image_size == theirs.image_size and next(shapes) == next(shapes)
+
+
 def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
     """
     Take over every tensor of a saved model that has the same name and shape; the others stay as they are. A G_es or
@@ -37,7 +44,8 @@ def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     if not fitting:
         raise ValueError(f"pretrained: no tensor of {pretrained} fits this run's model")
-    left = sorted(set(own) - set(fitting))
+    begins_alike = ("scale", "activation_ranges")
+    left = sorted(name for name in set(own) - set(fitting) if name.split(".")[-1] not in begins_alike)
     with torch.no_grad():
         model.load_state_dict(fitting, strict=False)
     parts = sorted({".".join(name.split(".")[:2]) for name in left})
