@@ -13,7 +13,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 from transformers.utils import ModelOutput
 
 from .configuration_tergan import TerGanConfig
-from .quantization_tergan import Int8Cache, ScaledConv2d, count_ranges, fold_batch_norm, is_supported
+from .quantization_tergan import Int8Cache, ScaledConv2d, count_ranges, fold_batch_norm, is_supported, pool
 
 
 @dataclass
@@ -100,11 +100,6 @@ class ConvolutionBlock(nn.Sequential):
         return F.leaky_relu_(hidden, activation.negative_slope)
 
 
-def _pool(hidden: torch.Tensor) -> torch.Tensor:
-    # Of a map of 3×3 max-pooling would leave out a row and a column.
-    return F.max_pool2d(hidden, 2) if hidden.shape[-1] > 3 else hidden.amax((2, 3), keepdim=True)
-
-
 class TerGanEncoder(nn.Module):
     """`G_es` or `G_et` (section 4.1): blocks of 3×3 stride-1 convolution, batch norm, LeakyReLU and 2×2 max-pool
     (the paper says "downsampling block"; the pool is our reading), then one FC layer. Larger images are reduced to
@@ -182,12 +177,12 @@ class TerGanEncoder(nn.Module):
             for refinement in refinements:
                 hidden = hidden + refinement(hidden)
             features.append(hidden)
-            hidden = _pool(hidden)
+            hidden = pool(hidden)
         return features
 
     def embed(self, feature_maps: list[torch.Tensor]) -> torch.Tensor:
         """The embedding (B, embedding_size) that belongs to these feature maps."""
-        return self.embedding(_pool(feature_maps[-1]).flatten(1))
+        return self.embedding(pool(feature_maps[-1]).flatten(1))
 
     @torch.no_grad()
     def leave_int8(self):
@@ -337,7 +332,7 @@ class TerGanPhotoDecoder(nn.Module):
             x̄ in [-1, 1], flow and residual as in `TerGanChange`.
         """
         condition = torch.cat([wanted, own, identity], dim=1)
-        hidden = _pool(feature_maps[-1])
+        hidden = pool(feature_maps[-1])
         maps = []
         for size, skip, block, refinements in zip(
             self.sizes[1:], reversed(feature_maps), self.blocks, self.refinements

@@ -1,5 +1,6 @@
 """G_es in 8-bit integers: what recognition on a CPU takes a third of the time with."""
 
+import functools
 import warnings
 from collections.abc import Iterable, Sequence
 
@@ -18,6 +19,7 @@ MOST_VALUES = 200_000  # of a map that its quantiles are taken from
 Grid = tuple[float, int]  # scale and zero point of unsigned 8-bit values
 
 
+@functools.cache
 def is_supported() -> bool:
     """Whether this PyTorch on this processor convolves 8-bit integers faster than floats: on x86."""
     names = ("conv2d", "conv2d_prepack", "leaky_relu", "add")
@@ -71,12 +73,14 @@ def _trace(encoder: nn.Module, hidden: torch.Tensor, found: list[torch.Tensor]):
         for refinement in refinements:
             hidden = hidden + activate(refinement, hidden)
             see(hidden)
-        hidden = _pool(hidden)
+        hidden = pool(hidden)
 
 
-def _pool(hidden: torch.Tensor) -> torch.Tensor:
+def pool(hidden: torch.Tensor) -> torch.Tensor:
+    """2×2 max-pool, of a map of floats or of 8-bit values. A map of 3×3 is looked at as a whole: max-pooling would
+    leave out a row and a column."""
     side = hidden.shape[-1]
-    return F.max_pool2d(hidden, 2 if side > 3 else side)  # the encoder's own, in what 8-bit values have as well
+    return F.max_pool2d(hidden, 2 if side > 3 else side)
 
 
 class ScaledConv2d(nn.Conv2d):
@@ -152,7 +156,7 @@ class Int8Encoder:
                 hidden = convolution(hidden)
             for refinement, total in refinements:
                 hidden = torch.ops.quantized.add(hidden, refinement(hidden), *total)
-            hidden = _pool(hidden)
+            hidden = pool(hidden)
         return self.encoder.embedding(hidden.dequantize().flatten(1))
 
 
@@ -205,4 +209,4 @@ class Int8Cache:
         return self._made
 
 
-__all__ = ["Int8Cache", "Int8Encoder", "ScaledConv2d", "count_ranges", "is_supported", "measure_ranges"]
+__all__ = ["Int8Cache", "Int8Encoder", "ScaledConv2d", "count_ranges", "is_supported", "measure_ranges", "pool"]

@@ -146,6 +146,8 @@ def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folde
     assert all(
         torch.equal(first[name], second[name]) for name in first if name.startswith(("expr", "identity", "dec"))
     )
+    former, kept = (tensors["classifier.weight"].float().flatten() for tensors in (first, second))
+    assert torch.cosine_similarity(former, kept, dim=0) == pytest.approx(1, abs=1e-3)  # another temperature at most
     files = hub.files("org/second", revision="second-run")  # the tag
     assert files["model.safetensors"] == (run_folder / "second run" / "model" / "model.safetensors").read_bytes()
     assert not [name for name in files if "discriminator" in name or "checkpoint" in name]

@@ -187,7 +187,15 @@ def finalize(
         for chips, chosen in zip(sets, rows)
     ]
     if classifier is None:
-        weight, bias = _fitted_classifier(embeddings, labels, sets, rows, class_balance, num_labels)
+        weights = [
+            torch.from_numpy(column).float().repeat_interleave(2).to(model.device) / 2
+            for column in balanced_weights(
+                [chips.expressions[chosen] for chips, chosen in zip(sets, rows)],
+                [chips.weight for chips in sets],
+                class_balance,
+            )
+        ]
+        weight, bias = fit_classifier(torch.cat(embeddings), torch.cat(labels), torch.cat(weights), num_labels)
     else:
         weight, bias = classifier.weight, classifier.bias
     with torch.no_grad():
@@ -207,17 +215,6 @@ def finalize(
     if validation_sets:
         calibrate(model, validation_sets)
     return model
-
-
-def _fitted_classifier(embeddings, labels, sets, rows, class_balance: float, num_labels: int):
-    balanced = balanced_weights(
-        [chips.expressions[chosen] for chips, chosen in zip(sets, rows)],
-        [chips.weight for chips in sets],
-        class_balance,
-    )
-    weights = [torch.from_numpy(column).float().repeat_interleave(2) / 2 for column in balanced]
-    weights = torch.cat(weights).to(embeddings[0].device)
-    return fit_classifier(torch.cat(embeddings), torch.cat(labels), weights, num_labels)
 
 
 def _clear_rows(chips: Chips, rows: np.ndarray) -> torch.Tensor:

@@ -65,9 +65,7 @@ class GeneratorObjective(nn.Module):
         self.recognition_head = copy.deepcopy(expression.head)
         self.trains_expression = not config.freeze_expression_encoder
         self.recognition_head.requires_grad_(config.recognition_weight > 0 and self.trains_expression)
-        if self.trains_expression:
-            model.expression_encoder.leave_int8()
-        else:
+        if not self.trains_expression:
             model.expression_encoder.requires_grad_(False)
             self.expression_discriminator.requires_grad_(False)
         self.frozen_expression = copy.deepcopy(expression.encoder).requires_grad_(False)
