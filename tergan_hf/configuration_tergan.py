@@ -57,6 +57,9 @@ class TerGanConfig(PreTrainedConfig):
         expression_gate (`float`, defaults to 0.5): of the photo decoder. Its change is scaled by
             tanh(√(d / expression_gate)), d the mean square difference of the wanted and the target's own f(e): the
             same expression changes no pixel, a slightly different one changes them in proportion.
+        intensity_exponent (`float`, defaults to 1): an intensity α between 0 and 1 asks for f(e)_t + α^exponent ·
+            (f(e) − f(e)_t); below 1, the first steps from the target's expression are as visible as the later ones.
+            1 is the straight way. Not in the paper.
         discriminator_channels, discriminator_hidden_size, discriminator_branch_sizes: the shared convolutions, the
             shared FC layer, and the FC layers of each branch of D.
         embedding_discriminator_sizes: hidden FC layers of `D_es` and `D_et`, before their one logit.
@@ -115,6 +118,7 @@ class TerGanConfig(PreTrainedConfig):
     decoder_type: str = "bottleneck"
     predict_residual: bool = False
     expression_gate: float = 0.5
+    intensity_exponent: float = 1.0
 
     discriminator_channels: list[int] | tuple[int, ...] = (16, 32, 64, 128)
     discriminator_hidden_size: int = 1024
@@ -161,6 +165,8 @@ class TerGanConfig(PreTrainedConfig):
             raise ValueError(f"decoder_channels must end with num_channels ({self.num_channels})")
         if len(self.feature_layer_weights) != blocks:
             raise ValueError(f"feature_layer_weights needs one weight per encoder block ({blocks})")
+        if self.intensity_exponent <= 0:
+            raise ValueError(f"intensity_exponent must be above 0, not {self.intensity_exponent}")
         if self.patch_size < 1 or self.image_size % self.patch_size:
             raise ValueError(f"patch_size {self.patch_size} does not divide image_size {self.image_size}")
         if self.expression_patch_size < 1 or self.expression_image_size % self.expression_patch_size:

@@ -463,15 +463,15 @@ class TerGanModel(TerGanPreTrainedModel):
         Args:
             expression_embedding: f(e), `(batch, expression_embedding_size)`.
             target: x_t, or what `encode_target` made of it.
-            intensity: α, a number or `(batch, 1)`; the decoder is asked for f(e)_t + α · (f(e) − f(e)_t). With the
-                photo decoder, or `config.predict_residual`, 0 gives x_t back.
+            intensity: α, a number or `(batch, 1)`; the decoder is asked for f(e)_t + α · (f(e) − f(e)_t), see also
+                `config.intensity_exponent`. With the photo decoder, or `config.predict_residual`, 0 gives x_t back.
         """
         replaces_target = self.config.decoder_type == "bottleneck" and not self.config.predict_residual
         as_is = replaces_target and isinstance(intensity, (int, float)) and intensity == 1
         if not isinstance(target, TerGanTarget):
             target = self.encode_target(target, with_expression=not as_is)
         photo, identity, own = target.pixel_values, target.identity_embedding, target.expression_embedding
-        wanted = expression_embedding if as_is else own + intensity * (expression_embedding - own)
+        wanted = expression_embedding if as_is else own + self._reach(intensity) * (expression_embedding - own)
         if self.config.decoder_type == "photo":
             generated, flow, residual = self.decoder(wanted, own, identity, target.feature_maps, photo)
             return TerGanChange(generated.clamp(-1, 1), flow, residual, identity)
@@ -482,6 +482,13 @@ class TerGanModel(TerGanPreTrainedModel):
         count = identity.shape[0]
         residual = both[:count] - both[count:]
         return TerGanChange((photo + residual).clamp(-1, 1), None, residual, identity)
+
+    def _reach(self, intensity: float | torch.Tensor) -> float | torch.Tensor:
+        """How much of the way from f(e)_t to f(e) an intensity goes."""
+        exponent = self.config.intensity_exponent
+        if not isinstance(intensity, torch.Tensor):
+            return intensity**exponent if 0 < intensity < 1 else intensity
+        return torch.where((intensity > 0) & (intensity < 1), intensity.clamp(1e-6, 1) ** exponent, intensity)
 
     def synthesize(
         self,

@@ -33,6 +33,8 @@ class AugmentationConfig:
         occlusion: probability of something in front of a part of the face, which stays where it is while the
             expression changes (stage 2 only).
         erase: probability of a grey rectangle over a part of the face (stage 1 only).
+        bend: standard deviation of a smooth random distortion of target and truth alike, as a share of the crop:
+            another shape of face. Where the exact movement is known, it stays as it is (stage 2 only).
     """
 
     mode: str = "jitter"
@@ -50,6 +52,7 @@ class AugmentationConfig:
     jpeg: float = 0.1
     occlusion: float = 0.0
     erase: float = 0.0
+    bend: float = 0.0
 
     def __post_init__(self):
         if self.mode not in ("paper", "jitter"):
@@ -65,6 +68,10 @@ PAPER_ANGLES = (-6.0, -3.0, 0.0, 3.0, 6.0)
 PAPER_CROPS = ((0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
 MOTION_STEPS_PER_SIDE = 640  # a motion map's grey level is 1/640 of the picture's side; 128 is standing still
 MOTION_SCALE = 2 / MOTION_STEPS_PER_SIDE  # one grey level, on the photo's [-1, 1]
+BEND_KNOTS = 4
+# An ellipse around the face in the aligned crop, [-1, 1], and the share of it over which it fades.
+FACE_CENTRE, FACE_RADII, FACE_EDGE = (0.0, 0.1), (0.86, 1.0), 0.15
+MOST_RELIT = 1.3
 FLOW_ITERATIONS = 6
 FLOW_TOLERANCE = 0.01  # of [-1, 1]
 PAPER_SHIFT = 5 / 75  # (85 − 75) / 2 pixels, as a share of the 75-pixel crop
@@ -101,7 +108,13 @@ def draw_framings(count: int, config: AugmentationConfig, generator: torch.Gener
     return theta.view(count, 2, 3).to(device)
 
 
-def cut_crops(chips: torch.Tensor, framings: torch.Tensor, size: int, registration: torch.Tensor | None = None):
+def cut_crops(
+    chips: torch.Tensor,
+    framings: torch.Tensor,
+    size: int,
+    registration: torch.Tensor | None = None,
+    bends: torch.Tensor | None = None,
+) -> torch.Tensor:
     """
     Cut the network's crops out of chips.
 
@@ -111,14 +124,50 @@ def cut_crops(chips: torch.Tensor, framings: torch.Tensor, size: int, registrati
         size: side of the crops in pixels.
         registration: (B, 2, 3) from the coordinates the framing is meant in to those of the chip's own crop, for a
             ground truth that is cut with its target's framing; default: the same coordinates.
+        bends: (B, 2, size, size) from `draw_bends`; default: none.
 
     Returns:
         (B, 3, size, size).
     """
     if registration is not None:
         framings = _compose(registration, framings)
-    grid = F.affine_grid(framings / CHIP_MARGIN, (len(chips), 3, size, size), align_corners=False)
+    framings = framings / CHIP_MARGIN
+    grid = F.affine_grid(framings, (len(chips), 3, size, size), align_corners=False)
+    if bends is not None:
+        grid = grid + torch.einsum("bij,bjhw->bhwi", framings[:, :, :2], bends)
     return F.grid_sample(chips, grid, padding_mode="border", align_corners=False)
+
+
+def draw_bends(chosen: torch.Tensor, amount: float, size: int, generator: torch.Generator) -> torch.Tensor:
+    """
+    Draw smooth distortions.
+
+    Args:
+        chosen: (B,) bool; the others get none. amount: standard deviation as a share of the crop.
+
+    Returns:
+        (B, 2, size, size) offsets (x, y), [-1, 1] over the crop.
+    """
+    knots = 2 * amount * torch.randn(len(chosen), 2, BEND_KNOTS, BEND_KNOTS, generator=generator)
+    bends = F.interpolate(knots.to(chosen.device), size=(size, size), mode="bicubic", align_corners=True)
+    return bends * chosen[:, None, None, None]
+
+
+def confine_truth(target: torch.Tensor, truth: torch.Tensor, framings: torch.Tensor) -> torch.Tensor:
+    """
+    Make another photograph of the same person a ground truth: its light becomes the target's, and outside the face,
+    where hair, clothes and the way the head is held differ for other reasons than the expression, it shows the target.
+
+    Args:
+        target, truth: (B, 3, S, S) in [-1, 1], cut alike.
+        framings: (B, 2, 3) from `draw_framings`, that they were cut with.
+    """
+    places = F.affine_grid(framings, list(target.shape), align_corners=False)
+    distance = ((places - places.new_tensor(FACE_CENTRE)) / places.new_tensor(FACE_RADII)).square().sum(3).sqrt()
+    face = ((1 - distance) / FACE_EDGE).clamp(0, 1)[:, None]
+    light = ((target + 1) * face).sum((2, 3), keepdim=True) / ((truth + 1) * face).sum((2, 3), keepdim=True).clamp(1e-6)
+    relit = (truth + 1) * light.clamp(1 / MOST_RELIT, MOST_RELIT) - 1
+    return target + face * (relit - target)
 
 
 def _compose(second: torch.Tensor, first: torch.Tensor) -> torch.Tensor:

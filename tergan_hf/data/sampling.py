@@ -262,7 +262,8 @@ class ExpressionPairs(_DrawnDataset):
         first_rows: of `_DrawnDataset`.
 
     Items: `source`, `target`, `truth` (3, side, side) uint8 chips; `registration` (2, 3), from the target's framing to
-    the coordinates of the truth's chip, [-1, 1] over the crop; `has_truth` bool; `source_expression`,
+    the coordinates of the truth's chip, [-1, 1] over the crop; `has_truth` and `is_rendered` bool;
+    `source_expression`,
     `target_identity` int64; `target_motion`, `truth_motion` (2, M, M) uint8 motion maps, `has_motion` bool, and
     `to_photo` (2, 3), from the target's framing, [-1, 1] over the crop, to its photo, [-1, 1] as well.
     """
@@ -291,6 +292,7 @@ class ExpressionPairs(_DrawnDataset):
             "truth": self.photo(chips, shown),
             "registration": self._registration(chips, target, truth),
             "has_truth": truth is not None,
+            "is_rendered": bool(chips.recipes[target] != NO_RECIPE),
             "source_expression": int(sources.expressions[pair.source]),
             "target_identity": int(chips.identities[target]),
             **motion,

@@ -14,15 +14,15 @@ from ..data.augmentation import MOTION_STEPS_PER_SIDE
 from ..data.building import BuildError, Plan, Shard, list_source
 from ..data.dataset_card import SetDescription
 from ..data.framing import CHIP_MARGIN
-from .expressions import FULL, Recipe, draw_recipe, full_recipe
+from .expressions import FULL, Recipe, draw_plain_recipe, draw_recipe, full_recipe
 from .library import head_files, missing_heads
 from .people import Head, Person, blend_heads, check_head, read_head
-from .scene import Camera, draw_sitting
+from .scene import Camera, draw_plain_sitting, draw_sitting
 from .variations import vary_person
 
 
 PEOPLE_PER_SHARD = 10
-JPEG_QUALITY = 95
+JPEG_QUALITY = {"natural": 95, "plain": 86}
 OTHER_SKIN = 0.5  # of the blends have a shape of some heads and the skin of others
 
 
@@ -41,6 +41,8 @@ class AvatarSettings:
         exclude: heads that no person may be made of.
         aligned: aligned crops, `margin` times as large as the face a network sees, instead of photos with the
             surroundings. The neutral face decides the crop of a whole sitting.
+        look: `natural`, with shadows, shining eyes, soft skin, rooms and many ways to show an expression; or `plain`,
+            matt surfaces before one colour, one way to show each, as in `avatars_rendered`.
     """
 
     people: int = 300
@@ -52,8 +54,11 @@ class AvatarSettings:
     exclude: tuple[str, ...] = ()
     aligned: bool = False
     margin: float = CHIP_MARGIN
+    look: str = "natural"
 
     def __post_init__(self):
+        if self.look not in JPEG_QUALITY:
+            raise BuildError(f"--look must be one of {', '.join(JPEG_QUALITY)}, not {self.look!r}")
         for name in ("people", "sittings", "photos", "decks"):
             if getattr(self, name) < 1:
                 raise BuildError(f"--{name} must be at least 1, not {getattr(self, name)}")
@@ -87,6 +92,8 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
     written = asdict(settings)
     if not settings.aligned:
         del written["margin"]
+    if settings.look == "natural":
+        del written["look"]  # as sets were described before there was another
     return Plan(
         description=description,
         features=features(),
@@ -102,9 +109,9 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
 def deck(number: int, settings: AvatarSettings) -> list[Recipe]:
     """The recipes of one deck, every expression in turn; in every fourth deck each expression once in full."""
     random = np.random.default_rng((settings.seed, 1, number))
-    names = list(FULL)
+    names, draw = list(FULL), draw_plain_recipe if settings.look == "plain" else draw_recipe
     return [
-        full_recipe(names[at]) if at < len(names) and number % 4 == 0 else draw_recipe(names[at % len(names)], random)
+        full_recipe(names[at]) if at < len(names) and number % 4 == 0 else draw(names[at % len(names)], random)
         for at in range(settings.photos)
     ]
 
@@ -176,7 +183,7 @@ def sit(number: int, heads: Heads, settings: AvatarSettings) -> Iterator[tuple[P
     somebody = draw_person(number, heads, random)
     for _ in range(settings.sittings):
         person = somebody if random.random() < 0.8 else somebody.without_wig()
-        scene = draw_sitting(random, settings.size)
+        scene = (draw_plain_sitting if settings.look == "plain" else draw_sitting)(random, settings.size)
         camera = Camera(person, scene, settings.size, margin=settings.margin if settings.aligned else None)
         yield person, camera, int(random.integers(settings.decks))
 
@@ -188,7 +195,7 @@ def _photograph(number: int, heads: Heads, settings: AvatarSettings) -> list[dic
         for at, recipe in enumerate(deck(number_of_deck, settings)):
             photo = camera.take(recipe)
             rows.append({
-                "image": {"bytes": _encode(photo.pixels, "JPEG", quality=JPEG_QUALITY), "path": None},
+                "image": {"bytes": _encode(photo.pixels, "JPEG", quality=JPEG_QUALITY[settings.look]), "path": None},
                 "identity": f"avatar_{number:04d}", "sitting": sitting,
                 "recipe": number_of_deck * settings.photos + at,
                 "expression": recipe.expression, "intensity": recipe.intensity, "mixed_with": recipe.mixed_with,

@@ -71,7 +71,7 @@ def draw_depth(
 def shade(
     number, triangles, positions, normals, uv, texture, rest, lights, light_colours, ambient, material,
     shadow_map, shadow_axes, shadow_origin, shadow_scale, mesh_buffer, triangle_buffer, weight_buffer,
-    colour_buffer, rest_buffer,
+    colour_buffer, rest_buffer, plain,
 ):  # fmt: skip
     """
     Colour the pixels that show one mesh, in linear light, in place.
@@ -87,6 +87,7 @@ def shade(
         shadow_map: (M, M) nearness to the first light; shadow_axes: (3, 3) rows right, up, towards the light;
             shadow_origin: (2,), shadow_scale: pixels per metre.
         colour_buffer: (S, S, 3); rest_buffer: (S, S, 2).
+        plain: no shadows, and light multiplies the texture's grey levels as they are, as simple renderers draw.
     """
     height, width = mesh_buffer.shape
     rows, columns = texture.shape[0], texture.shape[1]
@@ -119,6 +120,8 @@ def shade(
             near = shadow_axes[2, 0] * px + shadow_axes[2, 1] * py + shadow_axes[2, 2] * pz
             mx, my = int(np.floor(shadow_origin[0] + sx)), int(np.floor(shadow_origin[1] - sy))
             free, seen = np.float32(0), np.float32(0)
+            if plain:
+                free, seen, mx, my = one, one, -2 * SHADOW_SOFTNESS, -2 * SHADOW_SOFTNESS
             # A surface along the light needs more distance, or it would throw shadows on itself.
             bias = SHADOW_BIAS * (one + 2 * (one - abs(nx * lights[0, 0] + ny * lights[0, 1] + nz * lights[0, 2])))
             for j in range(my - SHADOW_SOFTNESS, my + SHADOW_SOFTNESS + 1):
@@ -172,18 +175,23 @@ def shade(
                     (one - fx) * texture[y1, x0, k] + fx * texture[y1, x1, k]
                 )
                 texel *= np.float32(1 / 255)
-                colour_buffer[y, x, k] = (texel * texel * lit[k] * material[6 + k] + shine) * dark
+                if plain:
+                    level = min(texel * lit[k], one)
+                    colour_buffer[y, x, k] = level * level
+                else:
+                    colour_buffer[y, x, k] = (texel * texel * lit[k] * material[6 + k] + shine) * dark
 
 
 @njit(cache=True, fastmath=True)
-def develop(colour_buffer, mesh_buffer, background, factor, pixels):
+def develop(colour_buffer, mesh_buffer, background, factor, pixels, shoulder):
     """
     Average blocks of factor × factor points and turn light into a picture, in place.
 
     Args:
         colour_buffer: (S·factor, S·factor, 3) linear light where `mesh_buffer` is not negative.
         background: (S, S, 3) linear light elsewhere.
-        pixels: (S, S, 3) uint8, the result: with a soft shoulder, so that highlights do not clip.
+        pixels: (S, S, 3) uint8, the result.
+        shoulder: compress highlights, so that they do not clip.
     """
     size = pixels.shape[0]
     share = np.float32(1 / (factor * factor))
@@ -198,7 +206,7 @@ def develop(colour_buffer, mesh_buffer, background, factor, pixels):
                         else:
                             total += colour_buffer[y * factor + j, x * factor + i, k]
                 light = total * share
-                if light > np.float32(0.6):
+                if shoulder and light > np.float32(0.6):
                     light = np.float32(1) - np.float32(0.16) / (light - np.float32(0.2))
                 pixels[y, x, k] = np.uint8(min(np.sqrt(max(light, np.float32(0))) * 255 + np.float32(0.5), 255))
 

@@ -23,6 +23,7 @@ SKIN = np.array([0.40, 0.22, 0.14, 0.035, 14, 0.0, 1.0, 1.0, 1.0], np.float32)
 EYEBALL = np.array([0.10, 0.10, 0.10, 0.7, 220, 0.6, 0.55, 0.68, 0.66], np.float32)
 TEETH = np.array([0.20, 0.15, 0.15, 0.06, 40, 0.0, 0.66, 0.58, 0.62], np.float32)
 HAIR = np.array([0.15, 0.15, 0.15, 0.02, 20, 0.0, 0.9, 0.9, 0.9], np.float32)
+PLAIN = np.array([0.25, 0.25, 0.25, 0, 1, 0, 1, 1, 1], np.float32)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Sitting:
         ambient: light from everywhere. warmth: of the light, -1 to 1, blue to red. All in linear light.
         gloss: how much skin shines, about 1.
         background: (S, S, 3) in [0, 255].
+        plain: without shadows and highlights, every surface matt, as simple renderers draw.
     """
 
     yaw: float
@@ -51,6 +53,7 @@ class Sitting:
     warmth: float
     gloss: float
     background: np.ndarray
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,27 @@ def draw_sitting(random: np.random.Generator, size: int) -> Sitting:
         warmth=float(random.normal(0, 0.07)),
         gloss=float(random.uniform(0.4, 1.6)),
         background=draw_background(random, size),
+    )
+
+
+def draw_plain_sitting(random: np.random.Generator, size: int) -> Sitting:
+    """Pose within about ±10°, a main light from somewhere in front, one colour behind."""
+    tone = random.uniform(30, 200) + random.normal(0, 12, 3)
+    return Sitting(
+        yaw=float(random.uniform(-0.16, 0.16)),
+        pitch=float(random.uniform(-0.11, 0.11)),
+        roll=float(random.normal(0, 0.02)),
+        zoom=float(random.uniform(0.92, 1.1)),
+        shift=(float(random.normal(0, 0.01)), float(random.normal(0, 0.01))),
+        key=float(random.uniform(0.45, 0.85)),
+        light_angle=float(random.uniform(-1.0, 1.0)),
+        light_height=0.4,
+        fill=0.2,
+        ambient=float(random.uniform(0.35, 0.6)),
+        warmth=float(random.normal(0, 0.05)),
+        gloss=0.0,
+        background=np.broadcast_to(tone.clip(0, 255), (size, size, 3)),
+        plain=True,
     )
 
 
@@ -134,7 +158,7 @@ class Camera:
                 screen, near, part.triangles, part.uv, part.alpha, part.cut_out, number, self.depth, self.mesh,
                 self.triangle, self.weight,
             )  # fmt: skip
-            if part.casts_shadow:
+            if part.casts_shadow and not self.sitting.plain:
                 seen = turned @ self.shadow_axes.T
                 flat = seen[:, :2] * np.float32([1, -1]) * self.shadow_scale + self.shadow_origin
                 draw_depth(
@@ -150,10 +174,10 @@ class Camera:
                 number, part.triangles, turned, vertex_normals(turned, part.triangles, part.merged), part.uv,
                 part.texture, at_rest, self.lights, self.light_colours, self.ambient, part.material, shadow,
                 self.shadow_axes, self.shadow_origin, self.shadow_scale, self.mesh, self.triangle, self.weight,
-                self.colour, self.rest,
+                self.colour, self.rest, self.sitting.plain,
             )  # fmt: skip
         pixels = np.empty((self.size, self.size, 3), np.uint8)
-        develop(self.colour, self.mesh, self.background, SUPERSAMPLING, pixels)
+        develop(self.colour, self.mesh, self.background, SUPERSAMPLING, pixels, not self.sitting.plain)
         eyes = self._project(self.person.eyeball_centres())[0]
         points = np.concatenate([eyes, drawn[0][0][self.parts[0].landmarks]]) / SUPERSAMPLING
         return Photo(pixels, self._motion(), points)
@@ -183,10 +207,14 @@ class Camera:
         self.lights = lights / np.linalg.norm(lights, axis=1, keepdims=True)
         tint = np.array([1 + sitting.warmth, 1, 1 - sitting.warmth])
         self.light_colours = np.stack([sitting.key * tint, np.full(3, sitting.fill)]).astype(np.float32)
-        # The room gives some of its colour to the face.
-        room = self.background.reshape(-1, 3).mean(0) + 0.2
-        around = sitting.ambient * (0.7 + 0.3 * room / room.mean())
-        self.ambient = np.stack([0.6 * around, 1.1 * around]).astype(np.float32)
+        if sitting.plain:
+            around = sitting.ambient * (1 + tint) / 2
+            self.ambient = np.stack([0.5 * around, around]).astype(np.float32)
+        else:
+            # The room gives some of its colour to the face.
+            room = self.background.reshape(-1, 3).mean(0) + 0.2
+            around = sitting.ambient * (0.7 + 0.3 * room / room.mean())
+            self.ambient = np.stack([0.6 * around, 1.1 * around]).astype(np.float32)
         towards = self.lights[0]
         right = np.cross([0, 1, 0], towards)
         right /= np.linalg.norm(right)
@@ -204,7 +232,8 @@ class _Part:
         self.is_eyeball = index in camera.person.eyeballs
         self.cut_out = is_wig(mesh)
         self.casts_shadow = not self.is_eyeball and "teeth" not in name and "gland" not in name
-        self.material = _material(name, self.is_eyeball, self.cut_out, camera.sitting.gloss)
+        gloss = camera.sitting.gloss
+        self.material = PLAIN if camera.sitting.plain else _material(name, self.is_eyeball, self.cut_out, gloss)
         screen, _, turned = camera._project(mesh.positions)
         merged = _merged(mesh)
         normals = vertex_normals(turned, mesh.triangles, merged)

@@ -17,6 +17,7 @@ from ..modeling_tergan import TerGanEncoder, TerGanModel
 from ..quantization_tergan import INTEGERS, ScaledConv2d, measure_ranges
 from .arguments import TrainingArguments
 from .monitoring import aligned_crops
+from .prototypes import clear_prototypes, tune_prototypes
 
 
 logger = logging.getLogger(__name__)
@@ -104,30 +105,6 @@ def balanced_weights(labels: list[np.ndarray], set_weights: list[float], balance
     return [(row / np.bincount(own, minlength=len(row)).clip(1))[own] for row, own in zip(shares, labels)]
 
 
-def prototypes(
-    embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, clear: torch.Tensor, num_labels: int
-) -> torch.Tensor:
-    """
-    One f(e) per class that stands for a clear expression, not for a faint or mislabelled one: the mean over the photos
-    known to be clear; where none is, over the quarter that the classifier is surest about.
-
-    Args:
-        embeddings: (N, D). labels: (N,). logits: (N, num_labels). clear: (N,) bool.
-
-    Returns:
-        (num_labels, D); zeros for a class without photos.
-    """
-    confidence = logits.softmax(1).gather(1, labels[:, None])[:, 0]
-    found = torch.zeros(num_labels, embeddings.shape[1]).to(embeddings)
-    for label in labels.unique():
-        rows = torch.nonzero((labels == label) & clear)[:, 0]
-        if not len(rows):
-            rows = torch.nonzero(labels == label)[:, 0]
-            rows = rows[confidence[rows].topk(max(1, len(rows) // 4)).indices]
-        found[label] = embeddings[rows].mean(0)
-    return found
-
-
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
     """
     The temperature T for which softmax(logits / T) is most likely (Guo et al. 2017), between 1/8 and 8.
@@ -160,7 +137,7 @@ def calibrate(model: TerGanModel, sets: list[Chips]):
 def finalize(
     model: TerGanModel,
     sets: list[Chips],
-    class_balance: float = 1.0,
+    arguments: TrainingArguments,
     validation_sets: Sequence[Chips] = (),
     classifier: torch.nn.Linear | None = None,
 ) -> TerGanModel:
@@ -192,7 +169,7 @@ def finalize(
             for column in balanced_weights(
                 [chips.expressions[chosen] for chips, chosen in zip(sets, rows)],
                 [chips.weight for chips in sets],
-                class_balance,
+                arguments.class_balance,
             )
         ]
         weight, bias = fit_classifier(torch.cat(embeddings), torch.cat(labels), torch.cat(weights), num_labels)
@@ -208,12 +185,14 @@ def finalize(
                 known = torch.cat([embeddings[number] for number in parts])
                 known_labels = torch.cat([labels[number] for number in parts])
                 clear = torch.cat([_clear_rows(sets[number], rows[number]) for number in parts]).to(model.device)
-                means = prototypes(known, known_labels, model.classify(known), clear, num_labels)
+                means = clear_prototypes(known, known_labels, model.classify(known), clear, num_labels)
                 present = torch.bincount(known_labels, minlength=num_labels) > 0
                 found = torch.where(present[:, None], means, found)
         model.expression_prototypes.copy_(found)
     if validation_sets:
         calibrate(model, validation_sets)
+    spread = torch.cat(embeddings).std(0)
+    tune_prototypes(model, sets, spread, arguments.prototype_steps, arguments.pair_augmentation, arguments.seed)
     return model
 
 

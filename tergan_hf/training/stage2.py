@@ -11,7 +11,16 @@ from torch.nn import functional as F
 from torch.utils.data import StackDataset
 
 from ..configuration_tergan import TerGanConfig
-from ..data.augmentation import Photometry, cut_crops, draw_framings, draw_occluders, to_range, true_flow
+from ..data.augmentation import (
+    Photometry,
+    confine_truth,
+    cut_crops,
+    draw_bends,
+    draw_framings,
+    draw_occluders,
+    to_range,
+    true_flow,
+)
 from ..data.device_photos import DevicePhotos
 from ..data.framing import chip_size
 from ..data.sampling import BalancedPhotos, Chips, ExpressionPairs
@@ -219,8 +228,11 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     ).unsqueeze(1)
     target_light = Photometry.draw(count, config, generator, device)
     source_light = Photometry.draw(count, config, generator, device)
-    target = cut_crops(to_range(pairs["target"]), target_framing, size)
-    truth = cut_crops(to_range(pairs["truth"]), target_framing, size, registration=pairs["registration"])
+    bends = draw_bends(~pairs["has_motion"], config.bend, size, generator) if config.bend else None
+    target = cut_crops(to_range(pairs["target"]), target_framing, size, bends=bends)
+    truth = cut_crops(to_range(pairs["truth"]), target_framing, size, pairs["registration"], bends)
+    photographed = (pairs["has_truth"] & ~pairs["is_rendered"])[:, None, None, None]
+    truth = torch.where(photographed, confine_truth(target, truth, target_framing), truth)
     if config.occlusion:
         mask, colours = draw_occluders(count, config.occlusion, size, generator, device)
         target, truth = (image + mask * (colours - image) for image in (target, truth))

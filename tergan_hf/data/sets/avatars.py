@@ -9,6 +9,8 @@ from ..framing import CHIP_MARGIN
 from .photographs import PAPER_CROP, PAPER_MARGIN, PAPER_SIZE
 
 
+LOOKS = ("natural", "plain")  # of `rendering.avatars.AvatarSettings`
+
 DESCRIPTION = SetDescription(
     name="avatars",
     title="VALID avatars, rendered",
@@ -39,6 +41,10 @@ def add_options(parser: ArgumentParser):
     parser.add_argument("--photos", type=int, default=21, help="per sitting (%(default)s)")
     parser.add_argument("--decks", type=int, default=20, help="different sets of expressions (%(default)s)")
     parser.add_argument("--size", type=int, default=192, help="side of the photos in pixels (%(default)s)")
+    parser.add_argument(
+        "--look", choices=LOOKS, default=LOOKS[0],
+        help="natural: shadows, rooms, many ways to show an expression; plain: matt, one colour, one way (%(default)s)",
+    )  # fmt: skip
     parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="heads to keep out, for validation")
     parser.add_argument(
         "--aligned", action="store_true", help="aligned face crops instead of photos with surroundings"
