@@ -118,7 +118,7 @@ class TerGanConfig(PreTrainedConfig):
     decoder_type: str = "bottleneck"
     predict_residual: bool = False
     expression_gate: float = 0.5
-    intensity_exponent: float = 1.0
+    intensity_exponent: float | int = 1.0
 
     discriminator_channels: list[int] | tuple[int, ...] = (16, 32, 64, 128)
     discriminator_hidden_size: int = 1024

@@ -57,6 +57,21 @@ class TerGanChange(ModelOutput):
     residual: torch.FloatTensor | None = None
     identity_embedding: torch.FloatTensor | None = None
 
+    def mean_with_mirrored(self, other: "TerGanChange") -> "TerGanChange":
+        """The mean of this change and one of the mirrored target, turned back: where the two disagree the network
+        errs, half as far in the mean. f(i) stays this one's."""
+
+        def mean(own: torch.Tensor | None, mirrored: torch.Tensor | None):
+            return None if own is None else (own + mirrored.flip(3)) / 2
+
+        turned = None if other.flow is None else other.flow * other.flow.new_tensor([-1, 1]).view(1, 2, 1, 1)
+        return TerGanChange(
+            mean(self.pixel_values, other.pixel_values),
+            mean(self.flow, turned),
+            mean(self.residual, other.residual),
+            self.identity_embedding,
+        )
+
 
 @dataclass
 class TerGanTarget(ModelOutput):

@@ -129,7 +129,7 @@ class TerGanPipeline:
         (sources, targets), single = self._pair_up(("source", source), ("target", target))
         sources = self._frame_all(sources, detect, source_face)
         targets = self._frame_all(targets, detect, face)
-        expressions = self._in_batches(self.model.encode_expression, self.pixel_values(sources))
+        expressions = self._read_both_ways(sources)
         return self._finish(self._synthesize(expressions, targets, intensity, paste_back), single)
 
     @torch.inference_mode()
@@ -340,7 +340,7 @@ class TerGanPipeline:
         """
         intensity = self._check_intensity(intensity)
         with torch.inference_mode():
-            wanted = self._expressions([("expression", expression)], True, source_face)
+            wanted = self._expressions([("expression", expression)], True, source_face)[:, 0]
         editor = ClipEditor(self, wanted, intensity, face)
         return self._map_video(clip, output, editor, progress, "edit", finish, metadata)
 
@@ -360,12 +360,23 @@ class TerGanPipeline:
         if reader.frames_without_face == frames:
             raise NoFaceFoundError(f"{clip}: no face was found in any of its {frames} frames")
 
+    def _read_both_ways(self, faces: list[FramedFace]) -> torch.Tensor:
+        """f(e) of faces and of their mirror images, (B, 2, D)."""
+        pixel_values = self.pixel_values(faces)
+        views = [self._in_batches(self.model.encode_expression, view) for view in (pixel_values, pixel_values.flip(3))]
+        return torch.stack(views, dim=1)
+
     def _synthesize(self, expressions, targets: list[FramedFace], intensity: float, paste_back: bool):
+        """Results for (B, 2, D) f(e), the second for the mirrored target: the mean of two changes is nearer to the
+        truth than either."""
         pixel_values = self.pixel_values(targets)
         results = []
         for start in range(0, len(targets), BATCH_SIZE):
             batch = pixel_values[start : start + BATCH_SIZE]
-            change = self.model.change(expressions[start : start + BATCH_SIZE], batch, intensity)
+            straight, mirrored = expressions[start : start + BATCH_SIZE].unbind(1)
+            change = self.model.change(straight, batch, intensity)
+            if change.residual is not None:
+                change = change.mean_with_mirrored(self.model.change(mirrored, batch.flip(3), intensity))
             if paste_back:
                 results += [self.paste(face, change, row) for row, face in enumerate(targets[start:][: len(batch)])]
             else:
@@ -384,7 +395,7 @@ class TerGanPipeline:
         return paste_change(face.photo, face.framing, residual, flow, face.fades)
 
     def _expressions(self, wanted: list[tuple[str, object]], detect: bool, face: Face) -> torch.Tensor:
-        """Named labels and photos → (B, D) f(e)."""
+        """Named labels and photos → (B, 2, D) f(e), as they are and mirrored; a label's is the same for both."""
         embeddings: list[torch.Tensor | None] = []
         photos = []
         for name, expression in wanted:
@@ -393,10 +404,9 @@ class TerGanPipeline:
                 photos.append((name, expression))
                 embeddings.append(None)
             else:
-                embeddings.append(self.model.expression_prototypes[self.labels.index(label)])
+                embeddings.append(self.model.expression_prototypes[self.labels.index(label)].expand(2, -1))
         if photos:
-            framed = self._frame_all(photos, detect, face)
-            found = iter(self._in_batches(self.model.encode_expression, self.pixel_values(framed)))
+            found = iter(self._read_both_ways(self._frame_all(photos, detect, face)))
             embeddings = [next(found) if embedding is None else embedding for embedding in embeddings]
         return torch.stack(embeddings)
 

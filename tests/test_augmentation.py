@@ -2,7 +2,14 @@
 
 import torch
 
-from tergan_hf.data.augmentation import draw_mixture
+from tergan_hf.data.augmentation import (
+    AugmentationConfig,
+    confine_truth,
+    cut_crops,
+    draw_bends,
+    draw_framings,
+    draw_mixture,
+)
 
 
 def test_mixup_blends_the_mixable_with_each_other_and_keeps_most_of_every_photo():
@@ -31,3 +38,38 @@ def test_the_same_generator_draws_the_same_mixture():
 def test_with_nothing_to_mix_everything_stays():
     partners, _ = draw_mixture(torch.zeros(5).bool(), 0.3, torch.Generator().manual_seed(0))
     assert torch.equal(partners, torch.arange(5))
+
+
+def test_bends_are_smooth_and_leave_what_is_not_chosen():
+    chosen = torch.tensor([True, False, True, True])
+    bends = draw_bends(chosen, 0.02, 64, torch.Generator().manual_seed(0))
+    assert bends.shape == (4, 2, 64, 64)
+    assert bends[1].abs().max() == 0
+    moved = bends[chosen]
+    assert 0.5 < moved.std() / 0.04 < 1.5  # shares of the crop, which is 2 wide
+    assert moved.diff(dim=3).abs().max() < 0.1 * moved.abs().max() and not torch.equal(moved[0], moved[1])
+
+
+def test_a_bent_crop_shows_what_lies_at_the_offset():
+    columns = torch.linspace(-1, 1, 52).expand(2, 3, 52, 52)
+    framings = draw_framings(2, AugmentationConfig(), torch.Generator().manual_seed(1), "cpu")
+    bends = torch.zeros(2, 2, 32, 32)
+    bends[:, 0] = 0.1
+    shifted = framings.clone()
+    shifted[:, :, 2] += 0.1 * framings[:, :, 0]
+    torch.testing.assert_close(cut_crops(columns, framings, 32, bends=bends), cut_crops(columns, shifted, 32))
+
+
+def test_another_photograph_is_a_truth_about_the_face_only():
+    target = torch.full((1, 3, 64, 64), -0.2)
+    truth = torch.full((1, 3, 64, 64), 0.0)  # brighter all over
+    truth[:, :, :8] = truth[:, :, :, :4] = 1.0  # another background
+    truth[:, :, 44:52, 24:40] = -1.0  # an open mouth
+    still = torch.tensor([[1.0, 0, 0], [0, 1, 0]])[None]
+    confined = confine_truth(target, truth, still)
+    assert torch.equal(confined[:, :, :, :3], target[:, :, :, :3])
+    torch.testing.assert_close(confined[0, :, 47, 30], torch.full((3,), -1.0))
+    cheek = confined[0, :, 36, 20]
+    assert (cheek - target[0, :, 36, 20]).abs().max() < 0.5 * 0.2  # its light is the target's
+    moved = confine_truth(target, truth, torch.tensor([[1.0, 0, 0.8], [0, 1, 0]])[None])
+    assert (moved != target)[:, :, :, :32].any() and not (moved != target)[:, :, :, 40:].any()

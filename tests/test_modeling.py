@@ -175,6 +175,23 @@ def test_small_intensities_change_in_proportion():
     assert flows[1] / flows[0] == pytest.approx(2, rel=0.1) and flows[2] / flows[1] == pytest.approx(2, rel=0.1)
 
 
+@pytest.mark.parametrize("preset", ["compact", "photo"])
+def test_an_exponent_bends_the_way_of_the_intensity_between_nothing_and_all(preset):
+    model = TerGanModel(getattr(TerGanConfig, preset)(**TINY, intensity_exponent=1.0)).eval()
+    stir(model)
+    target, expression = torch.rand(1, 3, 32, 32) * 2 - 1, torch.randn(1, 30)
+    straight = {at: model.synthesize(expression, target, at) for at in (0.0, 0.25, 1.0, 1.5, -0.5)}
+    model.config.intensity_exponent = 0.5
+    for at, expected in straight.items():
+        as_tensor = torch.full((1, 1), at)
+        if at == 0.25:
+            at, as_tensor = at**2, as_tensor**2
+        torch.testing.assert_close(model.synthesize(expression, target, at), expected)
+        torch.testing.assert_close(model.synthesize(expression, target, as_tensor), expected)
+    with pytest.raises(ValueError, match="intensity_exponent"):
+        TerGanConfig(intensity_exponent=0)
+
+
 def test_warp_looks_pixels_up_at_the_offset():
     image = torch.arange(8.0).expand(1, 1, 8, 8)
     flow = torch.zeros(1, 2, 8, 8)

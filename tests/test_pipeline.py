@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from transformers.image_processing_backends import PilBackend
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
@@ -28,6 +28,19 @@ def test_transfer_keeps_the_photos_size_and_surroundings(tiny_pipeline, smiling,
 
 def test_intensity_zero_gives_the_photo_back(tiny_pipeline, smiling, neutral):
     assert not differs(tiny_pipeline.transfer(smiling, neutral, intensity=0), neutral).any()
+
+
+def test_mirrored_photos_give_the_mirror_image_of_the_result(tiny_pipeline):
+    noise = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
+    source, target = (Image.fromarray(pixels).resize((64, 64), Image.Resampling.BILINEAR) for pixels in noise)
+    crops = {"detect": False, "intensity": 1.5}
+    result = tiny_pipeline.transfer(source, target, **crops)
+    turned = tiny_pipeline.transfer(ImageOps.mirror(source), ImageOps.mirror(target), **crops)
+    assert np.abs(differs(result, target)).max() > 10
+    assert np.abs(differs(ImageOps.mirror(turned), result)).max() <= 1
+    edited = tiny_pipeline.edit(target, "anger", **crops)
+    turned = tiny_pipeline.edit(ImageOps.mirror(target), "anger", **crops)
+    assert np.abs(differs(ImageOps.mirror(turned), edited)).max() <= 1
 
 
 def test_without_paste_back_the_crop_comes_back(tiny_pipeline, smiling, neutral):

@@ -26,7 +26,7 @@ from tergan_hf.rendering.expressions import FULL, MOST, Recipe, draw_recipe, exa
 from tergan_hf.rendering.gltf import GltfError, read_meshes
 from tergan_hf.rendering.library import HEADS, head_files, missing_heads
 from tergan_hf.rendering.people import blend_heads, read_head
-from tergan_hf.rendering.scene import Camera, draw_sitting
+from tergan_hf.rendering.scene import Camera, draw_plain_sitting, draw_sitting
 from tergan_hf.rendering.variations import vary_person
 from tergan_hf.training.arguments import TrainingArguments
 from tergan_hf.training.stage2 import augment_pairs
@@ -199,6 +199,28 @@ def test_the_nose_throws_a_shadow_to_the_side_away_from_the_light(heads_folder):
     np.testing.assert_allclose(left[middle].astype(float).mean(), right[middle].astype(float).mean(), atol=4)
     assert right[middle][:, 20:].mean() > right[middle][:, :16].mean() + 10
     assert left[middle][:, :16].mean() > left[middle][:, 20:].mean() + 10
+
+
+def test_in_a_plain_sitting_light_multiplies_grey_levels_before_one_colour(heads_folder):
+    somebody = person(heads_folder)
+    somebody.face.texture[:] = 150
+    dim = replace(draw_plain_sitting(np.random.default_rng(0), 64), key=0.4, ambient=0.2, fill=0.1)
+    bright = replace(dim, key=0.8, ambient=0.4, fill=0.2)
+    first, second = (Camera(somebody, each, 64).take(full_recipe("neutral")).pixels for each in (dim, bright))
+    np.testing.assert_allclose(first[0, 0].astype(int), dim.background[0, 0], atol=1.5)
+    face = (slice(24, 40), slice(20, 44))
+    assert first[face].std() > 1  # shaded by the shape
+    np.testing.assert_allclose(2.0 * first[face], second[face].astype(int), atol=2)
+
+
+def test_a_plain_set_shows_each_expression_in_one_way(heads_folder, tmp_path):
+    settings = replace(SETTINGS, look="plain", photos=14)
+    assert render(heads_folder, tmp_path / "plain", settings) == {"train": 56}
+    for recipe in deck(1, settings):
+        assert recipe.gaze == (0.0, 0.0) and not recipe.mixed_with
+        assert recipe.expression == "neutral" or 0.45 <= recipe.intensity <= 1.1
+    with pytest.raises(ValueError, match="--look must be one of natural, plain"):
+        replace(SETTINGS, look="fancy")
 
 
 def test_an_aligned_sitting_has_one_framing_for_all_its_expressions(heads_folder):

@@ -5,13 +5,16 @@ import torch
 from accelerate import Accelerator
 
 from tergan_hf import TerGanConfig, TerGanModel
+from tergan_hf.data.augmentation import AugmentationConfig
+from tergan_hf.data.framing import chip_size
+from tergan_hf.data.loading import DataSource
 from tergan_hf.modeling_tergan import TerGanEncoder
 from tergan_hf.training import losses
-from tergan_hf.training.arguments import OptimizerArguments
+from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
 from tergan_hf.training.optimizers import build_optimizer
 from tergan_hf.training.stage1 import EncoderClassifier
-from tergan_hf.training.stage2 import AdversarialSteps, GeneratorObjective, PairBatch
+from tergan_hf.training.stage2 import AdversarialSteps, GeneratorObjective, PairBatch, augment_pairs
 
 from .conftest import TINY
 
@@ -165,3 +168,25 @@ def test_reversal_pauses_where_the_discriminator_is_fooled():
     assert fooled[0] > losses.CHANCE > right[0]
     assert fooled[1] == 0 < right[1]
     assert all(parameter.grad is not None for parameter in discriminator.parameters())
+
+
+def test_of_another_photograph_only_the_face_is_a_truth():
+    side, still = chip_size(32), torch.eye(2, 3).expand(3, 2, 3)
+    target, truth = torch.full((3, 3, side, side), 100), torch.full((3, 3, side, side), 90)
+    truth[:, :, side * 2 // 3 :] = 30
+    motion = torch.full((3, 2, 64, 64), 128, dtype=torch.uint8)
+    raw = {
+        "source": target, "target": target, "truth": truth, "registration": still, "to_photo": still,
+        "has_truth": torch.tensor([True, True, False]), "is_rendered": torch.tensor([False, True, False]),
+        "has_motion": torch.zeros(3, dtype=torch.bool), "target_motion": motion, "truth_motion": motion,
+        "source_expression": torch.zeros(3).long(), "target_identity": torch.zeros(3).long(),
+    }  # fmt: skip
+    as_they_are = AugmentationConfig(
+        scale=0, shift=0, angle=0, gain=0, bias=0, gamma=0, grey=0, low_resolution=0, noise=0, jpeg=0
+    )
+    arguments = TrainingArguments(sources=[DataSource("set", "folder")], pair_augmentation=as_they_are)
+    batch = augment_pairs({"pairs": raw}, arguments, 32, torch.Generator().manual_seed(0))
+    outside = (batch.truth - batch.target).abs()[:, :, :, :2].amax((1, 2, 3))
+    inside = (batch.truth - batch.target).abs()[:, :, 26:30, 12:20].amin((1, 2, 3))
+    assert outside[0] == 0 and outside[1] > 0.07 and outside[2] > 0.07
+    assert (inside > 0.1).all()

@@ -165,7 +165,9 @@ def confine_truth(target: torch.Tensor, truth: torch.Tensor, framings: torch.Ten
     places = F.affine_grid(framings, list(target.shape), align_corners=False)
     distance = ((places - places.new_tensor(FACE_CENTRE)) / places.new_tensor(FACE_RADII)).square().sum(3).sqrt()
     face = ((1 - distance) / FACE_EDGE).clamp(0, 1)[:, None]
-    light = ((target + 1) * face).sum((2, 3), keepdim=True) / ((truth + 1) * face).sum((2, 3), keepdim=True).clamp(1e-6)
+    light = ((target + 1) * face).sum((2, 3), keepdim=True) / ((truth + 1) * face).sum((2, 3), keepdim=True).clamp(
+        1e-6
+    )
     relit = (truth + 1) * light.clamp(1 / MOST_RELIT, MOST_RELIT) - 1
     return target + face * (relit - target)
 

@@ -27,6 +27,10 @@ KNOWN_SETS = {
         "Rendered faces", "people blended from open 3D heads, 21 expressions in each of two sittings, with exact "
         "ground truth (`python -m tergan_hf.data avatars`)", "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
     ),
+    "rendered_plain": KnownSet(
+        "Rendered faces, plain", "people blended from the same heads, without shadows, before one colour "
+        "(`--look plain`)", "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
+    ),
     "avatars_rendered": KnownSet(
         "Rendered faces, earlier", "240 people blended from the same heads, 42 expressions each",
         "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",

@@ -43,7 +43,7 @@ def add_options(parser: ArgumentParser):
     parser.add_argument("--size", type=int, default=192, help="side of the photos in pixels (%(default)s)")
     parser.add_argument(
         "--look", choices=LOOKS, default=LOOKS[0],
-        help="natural: shadows, rooms, many ways to show an expression; plain: matt, one colour, one way (%(default)s)",
+        help="natural: shadows, rooms, many ways to show an expression; plain: matt skin, one way (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="heads to keep out, for validation")
     parser.add_argument(
