@@ -57,20 +57,24 @@ class TerGanChange(ModelOutput):
     residual: torch.FloatTensor | None = None
     identity_embedding: torch.FloatTensor | None = None
 
-    def mean_with_mirrored(self, other: "TerGanChange") -> "TerGanChange":
-        """The mean of this change and one of the mirrored target, turned back: where the two disagree the network
-        errs, half as far in the mean. f(i) stays this one's."""
+    def mean_with_mirrored(self, other: "TerGanChange", target: torch.Tensor) -> "TerGanChange":
+        """
+        Test-time augmentation: the mean of a change and one of the mirrored target, turned back.
 
-        def mean(own: torch.Tensor | None, mirrored: torch.Tensor | None):
-            return None if own is None else (own + mirrored.flip(3)) / 2
+        Args:
+            other: of the mirrored x_t. target: x_t, `(batch, channels, image_size, image_size)`.
 
-        turned = None if other.flow is None else other.flow * other.flow.new_tensor([-1, 1]).view(1, 2, 1, 1)
-        return TerGanChange(
-            mean(self.pixel_values, other.pixel_values),
-            mean(self.flow, turned),
-            mean(self.residual, other.residual),
-            self.identity_embedding,
-        )
+        Raises:
+            ValueError: the changes have no residual (the paper's model).
+        """
+        if self.residual is None:
+            raise ValueError("a model that replaces the whole face gives no change to take the mean of")
+        residual, flow, moved = (self.residual + other.residual.flip(3)) / 2, None, target
+        if self.flow is not None:
+            turned = other.flow.flip(3) * other.flow.new_tensor([-1, 1]).view(1, 2, 1, 1)
+            flow = (self.flow + turned) / 2
+            moved = warp(target, flow)
+        return TerGanChange((moved + residual).clamp(-1, 1), flow, residual, self.identity_embedding)
 
 
 @dataclass

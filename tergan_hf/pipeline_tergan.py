@@ -367,8 +367,8 @@ class TerGanPipeline:
         return torch.stack(views, dim=1)
 
     def _synthesize(self, expressions, targets: list[FramedFace], intensity: float, paste_back: bool):
-        """Results for (B, 2, D) f(e), the second for the mirrored target: the mean of two changes is nearer to the
-        truth than either."""
+        """Results for (B, 2, D) f(e), the second for the mirrored target: on average the mean of the two changes is
+        nearer to the truth than either."""
         pixel_values = self.pixel_values(targets)
         results = []
         for start in range(0, len(targets), BATCH_SIZE):
@@ -376,7 +376,7 @@ class TerGanPipeline:
             straight, mirrored = expressions[start : start + BATCH_SIZE].unbind(1)
             change = self.model.change(straight, batch, intensity)
             if change.residual is not None:
-                change = change.mean_with_mirrored(self.model.change(mirrored, batch.flip(3), intensity))
+                change = change.mean_with_mirrored(self.model.change(mirrored, batch.flip(3), intensity), batch)
             if paste_back:
                 results += [self.paste(face, change, row) for row, face in enumerate(targets[start:][: len(batch)])]
             else:

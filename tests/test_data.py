@@ -191,7 +191,7 @@ def test_ground_truth_is_the_targets_person_with_the_sources_recipe(repeatable):
     across = 0
     for number in range(60):
         item = pairs[number]
-        assert item["has_truth"]
+        assert item["has_truth"] and item["is_rendered"]
         row = next(r for r in range(len(chips)) if torch.equal(chips.pixels(r, SIDE), item["truth"]))
         assert chips.identities[row] == item["target_identity"]
         assert chips.expressions[row] == item["source_expression"]
@@ -203,7 +203,7 @@ def test_ground_truth_is_the_targets_person_with_the_sources_recipe(repeatable):
 def test_two_photos_of_a_person_are_a_truth_with_its_own_framing(photographed):
     sets, _ = label_chips({"people": frame_photos(load_photos(str(photographed)), 32)}, EXPRESSIONS)
     item = ExpressionPairs(sets, 4, SIDE, ground_truth_share=1.0)[0]
-    assert item["has_truth"] and torch.equal(item["source"], item["truth"])
+    assert item["has_truth"] and not item["is_rendered"] and torch.equal(item["source"], item["truth"])
     assert torch.equal(item["registration"], torch.eye(2, 3))
 
 

@@ -71,7 +71,7 @@ MOTION_SCALE = 2 / MOTION_STEPS_PER_SIDE  # one grey level, on the photo's [-1, 
 BEND_KNOTS = 4
 # An ellipse around the face in the aligned crop, [-1, 1], and the share of it over which it fades.
 FACE_CENTRE, FACE_RADII, FACE_EDGE = (0.0, 0.1), (0.86, 1.0), 0.15
-MOST_RELIT = 1.3
+MOST_RELIT = 1.3  # times brighter or darker, per colour: more is no difference of light
 FLOW_ITERATIONS = 6
 FLOW_TOLERANCE = 0.01  # of [-1, 1]
 PAPER_SHIFT = 5 / 75  # (85 − 75) / 2 pixels, as a share of the 75-pixel crop
@@ -157,6 +157,7 @@ def confine_truth(target: torch.Tensor, truth: torch.Tensor, framings: torch.Ten
     """
     Make another photograph of the same person a ground truth: its light becomes the target's, and outside the face,
     where hair, clothes and the way the head is held differ for other reasons than the expression, it shows the target.
+    The face is an ellipse about the template's; a bend moves it little.
 
     Args:
         target, truth: (B, 3, S, S) in [-1, 1], cut alike.

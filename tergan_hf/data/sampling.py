@@ -262,10 +262,10 @@ class ExpressionPairs(_DrawnDataset):
         first_rows: of `_DrawnDataset`.
 
     Items: `source`, `target`, `truth` (3, side, side) uint8 chips; `registration` (2, 3), from the target's framing to
-    the coordinates of the truth's chip, [-1, 1] over the crop; `has_truth` and `is_rendered` bool;
-    `source_expression`,
-    `target_identity` int64; `target_motion`, `truth_motion` (2, M, M) uint8 motion maps, `has_motion` bool, and
-    `to_photo` (2, 3), from the target's framing, [-1, 1] over the crop, to its photo, [-1, 1] as well.
+    the coordinates of the truth's chip, [-1, 1] over the crop; `has_truth` bool; `is_rendered` bool, whether the
+    target has a recipe; `source_expression`, `target_identity` int64; `target_motion`, `truth_motion` (2, M, M) uint8
+    motion maps, `has_motion` bool, and `to_photo` (2, 3), from the target's framing, [-1, 1] over the crop, to its
+    photo, [-1, 1] as well.
     """
 
     def __init__(

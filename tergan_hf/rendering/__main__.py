@@ -6,6 +6,7 @@
 import argparse
 import sys
 
+from ..data.sets.avatars import LOOKS
 from .expressions import FULL
 
 
@@ -23,17 +24,20 @@ def main():
     parser.add_argument("--expressions", nargs="+", choices=list(FULL), default=list(FULL), metavar="EXPRESSION")
     parser.add_argument("--intensities", nargs="+", type=float, default=[0.5, 1.0], metavar="SHARE", help="(0.5 1)")
     parser.add_argument("--size", type=int, default=192, help="side of the photos in pixels (%(default)s)")
+    parser.add_argument("--look", choices=LOOKS, default=LOOKS[0], help="as of the set (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="as of the set (%(default)s)")
     parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="as of the set")
     options = vars(parser.parse_args())
-    size, seed, exclude = options.pop("size"), options.pop("seed"), tuple(options.pop("exclude"))
+    settings = {name: options.pop(name) for name in ("size", "seed", "look")} | {
+        "exclude": tuple(options.pop("exclude"))
+    }
     try:
         from .avatars import AvatarSettings
         from .sheet import draw_people
     except ImportError as error:
         sys.exit(f'{PROGRAM}: rendering needs the package {error.name}: pip install -e ".[render]"')
     try:
-        draw_people(**options, settings=AvatarSettings(size=size, seed=seed, exclude=exclude))
+        draw_people(**options, settings=AvatarSettings(**settings))
     except (ValueError, OSError) as error:
         sys.exit(f"{PROGRAM}: {error}")
 

@@ -22,7 +22,7 @@ from .variations import vary_person
 
 
 PEOPLE_PER_SHARD = 10
-JPEG_QUALITY = {"natural": 95, "plain": 86}
+JPEG_QUALITY = {"natural": 95, "plain": 86}  # of each look
 OTHER_SKIN = 0.5  # of the blends have a shape of some heads and the skin of others
 
 
@@ -42,7 +42,7 @@ class AvatarSettings:
         aligned: aligned crops, `margin` times as large as the face a network sees, instead of photos with the
             surroundings. The neutral face decides the crop of a whole sitting.
         look: `natural`, with shadows, shining eyes, soft skin, rooms and many ways to show an expression; or `plain`,
-            matt surfaces before one colour, one way to show each, as in `avatars_rendered`.
+            matt surfaces before one colour, one way to show each, more strongly compressed.
     """
 
     people: int = 300

@@ -30,8 +30,8 @@ VARIANTS = {
     "surprise": [{"browUp": 1.0, "RbrowUp": 1.0, "eyeOpen": 0.8, "MouthOpen": 0.6, "UH_OO": 0.4}],
     "sadness": [{"mouthSad": 1.0, "sad": 0.7, "Chin": 0.6, "pityful": 0.7, "lowLid": 0.2}],
 }
-# Fear with less of a mouth, for plain recipes.
-OPEN_FEAR = {"pityful": 1.0, "sad": 0.4, "eyeOpen": 1.0, "MouthOpen": 0.15, "H_EST": 0.7, "neckTension": 0.7}
+# What `draw_plain_recipe` makes of fear.
+PLAIN_FEAR = {"pityful": 1.0, "sad": 0.4, "eyeOpen": 1.0, "MouthOpen": 0.15, "H_EST": 0.7, "neckTension": 0.7}
 # Morph targets that come as a right and a left one. `RbrowDown` and `RbrowUp` are the outer brows: RR…, LL….
 SIDED = {
     "smileOpen", "smileClose", "squint", "lowLid", "mouthSad", "sad", "pityful", "browDown", "RbrowDown", "nostril",
@@ -112,10 +112,10 @@ def draw_recipe(expression: str, random: np.random.Generator) -> Recipe:
 
 
 def draw_plain_recipe(expression: str, random: np.random.Generator) -> Recipe:
-    """The one way to show an expression, its intensity from 0.45 to 1.1, every muscle a little more or less, the eyes
-    straight ahead."""
+    """The one way that plain sets show an expression, its intensity from 0.45 to 1.1, every muscle a little more or
+    less, the eyes straight ahead."""
     intensity = random.uniform(0.45, 1.1)
-    amounts = OPEN_FEAR if expression == "fear" else FULL[expression]
+    amounts = PLAIN_FEAR if expression == "fear" else FULL[expression]
     amounts = {name: intensity * value * random.uniform(0.6, 1.25) for name, value in amounts.items()}
     if expression == "neutral":
         intensity = 0.0

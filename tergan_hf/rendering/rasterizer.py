@@ -87,7 +87,7 @@ def shade(
         shadow_map: (M, M) nearness to the first light; shadow_axes: (3, 3) rows right, up, towards the light;
             shadow_origin: (2,), shadow_scale: pixels per metre.
         colour_buffer: (S, S, 3); rest_buffer: (S, S, 2).
-        plain: no shadows, and light multiplies the texture's grey levels as they are, as simple renderers draw.
+        plain: light multiplies the texture's grey levels as they are, as simple renderers draw; no highlights.
     """
     height, width = mesh_buffer.shape
     rows, columns = texture.shape[0], texture.shape[1]
@@ -120,8 +120,6 @@ def shade(
             near = shadow_axes[2, 0] * px + shadow_axes[2, 1] * py + shadow_axes[2, 2] * pz
             mx, my = int(np.floor(shadow_origin[0] + sx)), int(np.floor(shadow_origin[1] - sy))
             free, seen = np.float32(0), np.float32(0)
-            if plain:
-                free, seen, mx, my = one, one, -2 * SHADOW_SOFTNESS, -2 * SHADOW_SOFTNESS
             # A surface along the light needs more distance, or it would throw shadows on itself.
             bias = SHADOW_BIAS * (one + 2 * (one - abs(nx * lights[0, 0] + ny * lights[0, 1] + nz * lights[0, 2])))
             for j in range(my - SHADOW_SOFTNESS, my + SHADOW_SOFTNESS + 1):

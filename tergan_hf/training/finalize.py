@@ -148,6 +148,8 @@ def finalize(
     writes, so that all this is fitted to the network that is loaded later.
 
     Args:
+        arguments: `class_balance` for a classifier fitted anew; `prototype_steps`, `pair_augmentation` and `seed` for
+            `tune_prototypes`, which comes last.
         classifier: on the f(e) of this very G_es, to be kept in place of one fitted anew: the one that stage 1 trained
             with it has met varied photos, where a fit to photos as they are repeats the labels learnt by heart.
     """

@@ -38,7 +38,8 @@ def classification_accuracy(classifier: nn.Module, chips: Chips, image_size: int
 class ValidationPairs:
     """
     A fixed draw of pairs with a ground truth from held-out people. Where the set has recipes, x_s is anybody's photo;
-    where it has not, it is another photo of x_t's person. Without a set of identities nothing is measured.
+    where it has not, it is another photo of x_t's person, which counts whole here and in training for its face only.
+    Without a set of identities nothing is measured.
 
     Args:
         per_set: pairs drawn from each set.

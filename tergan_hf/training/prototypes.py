@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from ..data.augmentation import AugmentationConfig
+from ..data.augmentation import AugmentationConfig, draw_framings
 from ..data.framing import chip_size
 from ..data.loading import NO_RECIPE
 from ..data.sampling import Chips
@@ -17,7 +18,7 @@ from .stage1 import augment_photos
 EDITS_PER_LABEL = 4  # in a batch
 LEARNING_RATE = 0.1  # of f(e)'s standard deviation
 STRAY_WEIGHT = 0.6  # of the mean square distance from the start, over f(e)'s variance
-READ_ZOOM, READ_SHIFT = 0.12, 0.05  # x̄ is read in a framing of its own, shares of the crop
+READING = AugmentationConfig(scale=0.08, shift=0.04, angle=4, flip=0)  # x̄ is read in a framing of its own
 
 
 def clear_prototypes(
@@ -57,19 +58,24 @@ def tune_prototypes(
 
     Means over rendered faces show each expression as rendered faces do; given to photographs they may read as another
     or as none. Here training photos are edited with everything frozen, and the cross-entropy of the classifier on
-    f(e)(x̄) is minimised over the prototypes alone: one f(e) per label for everybody, which has no room to cheat. They
-    may stray from where they start by about f(e)'s own deviation.
+    f(e)(x̄) is minimised over the prototypes alone: one f(e) per label for everybody, read in changing framings, leaves
+    little room to fool the classifier. They may stray from where they start by about f(e)'s own deviation.
 
     Args:
         model: its prototypes are changed in place.
-        sets: of their photos with identities, photographs are edited where there are any, else rendered faces.
+        sets: of those that stage 2 draws from, photographs are edited where there are any, else rendered faces, each
+            set as often as stage 2 draws it.
         spread: (D,) standard deviation of f(e) over the training photos.
         steps: of Adam. 0 leaves the prototypes as they are.
-        augmentation: how the photos are varied.
+        augmentation: how the photos are framed and lit.
+        seed: of what is drawn.
     """
-    with_people = [chips for chips in sets if chips.has_identities]
-    used = [chips for chips in with_people if (chips.recipes == NO_RECIPE).all()] or with_people
-    if not steps or not used:
+    drawn_from = [chips for chips in sets if chips.has_identities and chips.pair_weight > 0]
+    photographs = [(chips, np.flatnonzero(chips.recipes == NO_RECIPE)) for chips in drawn_from]
+    used = [(chips, rows) for chips, rows in photographs if len(rows)]
+    used = used or [(chips, np.arange(len(chips))) for chips in drawn_from]
+    known = torch.nonzero(model.expression_prototypes.abs().sum(1) > 0)[:, 0]
+    if not steps or not used or not len(known):
         return
     model.eval()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -79,14 +85,17 @@ def tune_prototypes(
     start, spread = model.expression_prototypes.clone(), spread.to(device).clamp(min=1e-6)
     offsets = torch.zeros_like(start, requires_grad=True)
     optimizer = torch.optim.Adam([offsets], lr=LEARNING_RATE)
-    labels = torch.arange(len(start), device=device).repeat(EDITS_PER_LABEL)
+    labels = known.repeat(EDITS_PER_LABEL)
+    shares = torch.tensor([chips.pair_weight for chips, _ in used])
     progress = tqdm(range(steps), desc="prototypes", dynamic_ncols=True, mininterval=5)
     with torch.enable_grad():
         for _ in progress:
-            drawn = torch.randint(len(used), (len(labels),), generator=generator).tolist()
-            rows = [int(torch.randint(len(used[number]), (), generator=generator)) for number in drawn]
-            chips = torch.stack([used[number].pixels(row, side) for number, row in zip(drawn, rows)]).to(device)
-            targets = augment_photos(chips, augmentation, size, generator)
+            photos = []
+            for number in torch.multinomial(shares, len(labels), replacement=True, generator=generator).tolist():
+                chips, rows = used[number]
+                row = rows[int(torch.randint(len(rows), (), generator=generator))]
+                photos.append(chips.pixels(int(row), side))
+            targets = augment_photos(torch.stack(photos).to(device), augmentation, size, generator)
             edited = model.synthesize((start + spread * offsets)[labels], targets)
             logits = model.classify(model.encode_expression(_reframe(edited, generator)))
             miss = F.cross_entropy(logits, labels)
@@ -102,12 +111,7 @@ def tune_prototypes(
 
 
 def _reframe(crops: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Zoom into each crop a little, somewhere: what reads only in one exact framing does not count."""
-    count = len(crops)
-    scale = 1 - READ_ZOOM * torch.rand(count, generator=generator)
-    shift = 2 * READ_SHIFT * (2 * torch.rand(count, 2, generator=generator) - 1)
-    frames = torch.zeros(count, 2, 3)
-    frames[:, 0, 0] = frames[:, 1, 1] = scale
-    frames[:, :, 2] = shift
-    grid = F.affine_grid(frames.to(crops.device), list(crops.shape), align_corners=False)
+    """Cut each crop a little differently: what reads only in one exact framing does not count."""
+    framings = draw_framings(len(crops), READING, generator, crops.device)
+    grid = F.affine_grid(framings, list(crops.shape), align_corners=False)
     return F.grid_sample(crops, grid, padding_mode="border", align_corners=False)

@@ -9,7 +9,7 @@ from ..framing import CHIP_MARGIN
 from .photographs import PAPER_CROP, PAPER_MARGIN, PAPER_SIZE
 
 
-LOOKS = ("natural", "plain")  # of `rendering.avatars.AvatarSettings`
+LOOKS = ("natural", "plain")  # known before the packages for rendering are asked for
 
 DESCRIPTION = SetDescription(
     name="avatars",
