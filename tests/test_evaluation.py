@@ -3,6 +3,7 @@
 import io
 import json
 import urllib.error
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPip
 from tergan_hf.data.loading import load_photos
 from tergan_hf.evaluation import held_out, perceptual
 from tergan_hf.evaluation.disentanglement import probe
-from tergan_hf.evaluation.editing import measure_editing, measure_strangers
+from tergan_hf.evaluation.editing import measure_editing, measure_strangers, own_expression_gain
 from tergan_hf.evaluation.groups import count_groups
 from tergan_hf.evaluation.judges import Judges
 from tergan_hf.evaluation.metrics import (
@@ -42,6 +43,7 @@ from tergan_hf.evaluation.systems import (
     random_system,
 )
 from tergan_hf.evaluation.transfer import INTENSITIES, TRUTH, draw_pairs, measure_intensity, measure_transfer
+from tergan_hf.face_alignment_tergan import TEMPLATE
 
 from .conftest import EXAMPLES, TINY
 from .faces import loose_crops, photographed_people, repeatable_people
@@ -204,6 +206,32 @@ def test_edits_are_judged_beside_the_photo_left_alone_and_real_photos(people, ti
     assert strangers[MODEL] == {"judged": 1, "to_target": 1, "to_source": 0}
     assert strangers[COPY_TARGET] == {"judged": 0, "to_target": 1, "to_source": 0}
     assert strangers[COPY_SOURCE] == {"judged": 1, "to_target": 0, "to_source": 1}
+
+
+def test_a_persons_own_smile_counts_in_the_whole_crop_and_in_the_face_alone():
+    neutral = np.full((96, 96, 3), 120, np.uint8)
+    smiling = neutral.copy()
+    smiling[66:76, 36:60] = 250  # teeth
+    smiling[:, :6] = 30  # another background
+    landmarks = 96 * TEMPLATE
+    pipe = SimpleNamespace(
+        model=SimpleNamespace(config=TerGanConfig.photo(**TINY)),
+        detector=SimpleNamespace(detect=lambda photo: [SimpleNamespace(landmarks=landmarks)]),
+    )
+    own = {"neutral": PILImage.fromarray(neutral), "happiness": PILImage.fromarray(smiling)}
+    found = {}
+    for name, answer in {
+        "truth": lambda source, target: source,
+        "copy": lambda source, target: target,
+        "face": lambda source, target: PILImage.fromarray(
+            np.concatenate([np.array(target)[:, :8], np.array(source)[:, 8:]], axis=1)
+        ),
+    }.items():
+        pipe.transfer = lambda source, target, detect, answer=answer: answer(source, target)
+        found[name] = own_expression_gain(pipe, {"somebody": own, "nobody": {"neutral": own["neutral"]}}, "happiness")
+    assert found["truth"]["crop"] == 1 and found["copy"] == {"crop": 0, "face": 0}
+    assert 0 < found["face"]["crop"] < 0.9 and found["face"]["face"] > found["truth"]["face"] + 0.2
+    assert own_expression_gain(pipe, {"nobody": {"neutral": own["neutral"]}}, "happiness") == {}
 
 
 def test_folds_never_share_a_person():

@@ -2,9 +2,11 @@
 is and what it shows."""
 
 import numpy as np
+import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
+from ..data.augmentation import confine_truth, to_range
 from ..data.framing import decode
 from ..face_alignment_tergan import crop_face, similarity_framing
 from ..face_detection_tergan import NoFaceFoundError
@@ -87,22 +89,36 @@ def measure_strangers(
     }
 
 
-def own_expression_gain(pipe: TerGanPipeline, people: dict[str, dict[str, Image.Image]], label: str) -> float:
-    """Expression gain of giving a neutral photo the same person's own expression, between aligned crops. The two
-    photos differ in more than the expression, so 1 is out of reach; handing the photo back has 0."""
-    gains, size = [], pipe.model.config.image_size
+def own_expression_gain(
+    pipe: TerGanPipeline, people: dict[str, dict[str, Image.Image]], label: str
+) -> dict[str, float]:
+    """
+    Expression gain of giving a neutral photo the same person's own expression, between aligned crops. Handing the
+    photo back has 0, and 1 is out of reach: the two photos differ in more than the expression.
+
+    Returns:
+        `crop`: over the whole crop. `face`: with the truth that training takes, `confine_truth`, where only the face
+        differs, in the photo's light.
+    """
+    crops, size = [], pipe.model.config.image_size
     for own in people.values():
         if label not in own:
             continue
-        crops = []
+        pair = []
         for photo in (own[NEUTRAL], own[label]):
             if faces := pipe.detector.detect(photo):
-                crops.append(crop_face(photo, similarity_framing(faces[0].landmarks), size))
-        if len(crops) == 2:
-            target, truth = crops
-            result = pipe.transfer(truth, target, detect=False)
-            gains.append(float(expression_gain(*(np.array(image)[None] for image in (result, target, truth)))[0]))
-    return float(np.mean(gains))
+                pair.append(crop_face(photo, similarity_framing(faces[0].landmarks), size))
+        if len(pair) == 2:
+            crops.append((*pair, pipe.transfer(pair[1], pair[0], detect=False)))
+    if not crops:
+        return {}
+    target, truth, result = (
+        to_range(torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2))
+        for images in zip(*crops)
+    )
+    still = torch.eye(2, 3).expand(len(crops), 2, 3)
+    gains = {"crop": truth, "face": confine_truth(target, truth, still)}
+    return {name: float(expression_gain(result, target, wanted).mean()) for name, wanted in gains.items()}
 
 
 def or_else(otherwise: Image.Image | None, use, *arguments) -> Image.Image | None:

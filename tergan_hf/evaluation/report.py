@@ -95,11 +95,11 @@ def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
             "### A stranger's smile", system_table(strangers, columns),
             "`real` is the target's own smile. `copy of the target` has the likeness of strangers to the source.",
         ]  # fmt: skip
-    if "own_expression_gain" in measured:
+    if own := measured.get("own_expression_gain"):
         parts.append(
             "Giving the neutral photo the same person's own smile: expression gain "
-            f"{measured['own_expression_gain']:.3f} (two photos differ in more than the smile; handing the photo back "
-            "has 0)."
+            f"{own['face']:.3f} in the face, in the photo's light, {own['crop']:.3f} over the whole crop (two photos differ in more than the smile; handing "
+            "the photo back has 0)."
         )
     parts += [picture(kind) for kind in ("editing", "transfer", "intensity")]
     if ceiling := measured.get("judge_ceiling"):
