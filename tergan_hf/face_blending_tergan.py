@@ -21,6 +21,9 @@ class Fade(NamedTuple):
 PAINT = Fade(0.15, 0.0)  # what replaces or is added to the photo's pixels
 MOVEMENT = Fade(0.05, 0.15)  # a jaw that opens leaves the crop
 CREASED_ABOVE = 2.5  # times enlarged: beyond, linear interpolation shows, and a cubic one goes before it
+# Times the photo is larger than the network's crop: below, pixels are moved by linear interpolation, as they were when
+# the residual was learnt that goes with it; above, where that would be seen to blur, by a cubic one.
+SHARP_ABOVE = 2.0
 STILL = 1e-3  # pixels; what moves less keeps its value to the bit
 
 
@@ -87,6 +90,7 @@ class FramedRegion:
         corners = np.array([[low, high, low, high], [low, low, high, high], [1, 1, 1, 1]], dtype=float)
         corners = invert_framing(framing) @ corners
         self.photo, self.size = photo, size
+        self.magnification = 1 / (size * math.sqrt(abs(np.linalg.det(framing[:, :2]))))
         self.left, self.top = (max(0, math.floor(value)) for value in corners.min(1))
         self.right = min(photo.width, math.ceil(corners[0].max()))
         self.bottom = min(photo.height, math.ceil(corners[1].max()))
@@ -135,7 +139,8 @@ class FramedRegion:
         y = torch.arange(self.height)[:, None] + 0.5 + self.top - top
         grid = torch.stack([(x + offsets[0]) * 2 / (right - left) - 1, (y + offsets[1]) * 2 / (bottom - top) - 1], -1)
         still = (offsets.abs() < STILL).all(0)
-        return torch.where(still, self.pixels, _sample(around, grid, "bicubic"))
+        mode = "bicubic" if self.magnification > SHARP_ABOVE else "bilinear"
+        return torch.where(still, self.pixels, _sample(around, grid, mode))
 
     def put_back(self, pixels: torch.Tensor) -> Image.Image:
         """The photo with the region's pixels replaced by these (3, height, width), rounded to grey levels."""

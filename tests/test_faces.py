@@ -109,6 +109,18 @@ def test_paste_changes_the_face_and_nothing_around_it(way):
     assert np.abs(np.diff(pasted[80, :, 0])).max() <= 12, "the border must fade"
 
 
+@pytest.mark.parametrize("side, keeps_sharp", [(48, False), (96, True)])
+def test_pixels_move_linearly_in_photos_of_the_networks_size_and_by_a_cubic_in_larger_ones(side, keeps_sharp):
+    step = np.full((side, side, 3), 60, np.uint8)
+    step[:, side // 2 :] = 180
+    flow = np.zeros((32, 32, 2))
+    flow[..., 0] = 0.5 / side  # half a pixel
+    framing = whole_image_framing(side, side)
+    pasted = np.asarray(paste_change(Image.fromarray(step), framing, np.zeros((32, 32, 3)), flow))[side // 2, :, 0]
+    assert pasted[side // 2 - 1] == 120
+    assert (pasted.max() > 180 and pasted.min() < 60) == keeps_sharp
+
+
 def test_flow_fetches_the_photos_own_pixels():
     photo = gradient(256, 256)
     framing = whole_image_framing(256, 256)
