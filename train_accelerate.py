@@ -81,7 +81,7 @@ def main():
         # It was trained with G_es, in this run or before, and stage 2 left that as it was.
         trained = arguments.expression_stage.steps or (former is not None and reads_alike(model, former))
         classifier = expression.head if trained and config.freeze_expression_encoder else None
-        finalize(model, sets.training, arguments, sets.validation, classifier)
+        finalize(model, sets.training, arguments.class_balance, sets.validation, classifier)
         save_model(model, arguments, sets.kept_out, output / "model")
         print(f"Saved to {output / 'model'}")
         if arguments.push_to_hub:

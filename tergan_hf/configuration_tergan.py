@@ -244,7 +244,7 @@ class TerGanConfig(PreTrainedConfig):
             "encoder_channels": (64, 128, 256, 512, 512),
             "patch_size": 2,
             "decoder_type": "photo",
-            "intensity_exponent": 0.8,
+            "intensity_exponent": 0.7,
             "predict_residual": False,
             "identity_encoder_channels": (32, 64, 128, 256, 256),
             "decoder_channels": (128, 128, 96, 96, 40),

@@ -1,4 +1,4 @@
-"""The shallow classifier, on features whose answer is known."""
+"""The shallow classifier and the prototypes, on features whose answer is known."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,14 @@ from safetensors.torch import load_file
 from tergan_hf import TerGanConfig, TerGanModel
 from tergan_hf.data.loading import DataSource
 from tergan_hf.training.arguments import TrainingArguments
-from tergan_hf.training.finalize import balanced_weights, fit_classifier, fit_temperature, save_model
+from tergan_hf.training.finalize import (
+    balanced_weights,
+    fit_classifier,
+    fit_temperature,
+    limit_strength,
+    prototypes,
+    save_model,
+)
 
 from .conftest import TINY
 
@@ -27,6 +34,30 @@ def test_classifier_listens_to_the_weights():
     for weights, best in ((torch.full((4,), 0.25), 0), (torch.tensor([0.1, 0.1, 0.1, 0.7]), 1)):
         weight, bias = fit_classifier(features, labels, weights, 2)
         assert (features @ weight.T + bias).argmax(1)[0] == best
+
+
+def test_prototypes_are_means_over_clear_photos_or_else_over_the_surest_quarter():
+    embeddings = torch.arange(8.0)[:, None].repeat(2, 2)
+    labels = torch.tensor([0] * 8 + [1] * 8)
+    logits = torch.stack([embeddings[:, 0], torch.zeros(16), torch.zeros(16)], dim=1)
+    clear = torch.zeros(16, dtype=torch.bool)
+    clear[[8, 10]] = True
+    found = prototypes(embeddings, labels, logits, clear, 3)
+    assert found[0].tolist() == [6.5, 6.5]
+    assert found[1].tolist() == [1.0, 1.0]
+    assert found[2].abs().sum() == 0
+
+
+def test_no_prototype_is_much_further_from_neutrals_than_the_others():
+    neutral = torch.tensor([1.0, 1.0])
+    away = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 4.0], [0.0, 0.0]])
+    found = torch.cat([neutral + away, torch.zeros(1, 2)])
+    names = ["anger", "disgust", "fear", "neutral", "sadness"]
+    limited = limit_strength(found, names)
+    assert torch.equal(limited[[0, 1, 3, 4]], found[[0, 1, 3, 4]])
+    torch.testing.assert_close(limited[2] - neutral, torch.tensor([0.0, 1.1 * 2]))
+    assert torch.equal(limit_strength(found, [*names[:3], "calm", "sadness"]), found)
+    assert torch.equal(limit_strength(torch.zeros(5, 2), names), torch.zeros(5, 2))
 
 
 def test_weights_balance_classes_first_and_sets_within_them():

@@ -86,8 +86,6 @@ class TrainingArguments:
             default: `pretrained`.
         class_balance: how equally stage 1 and the final classifier weigh the expressions: 1 every one alike, 0 as
             often as the sets have them; between, tempered (`tergan_hf.data.sampling.class_shares`).
-        prototype_steps: at the end of a run, steps in which the labels' f(e) learn to make edits that read as their
-            label (`prototypes.tune_prototypes`); 0 leaves them the means of clear photos.
         push_to_hub: publish the result as `hub_model_id` (`owner/name`), tagged with the run's folder name.
             `hub_private_repo` makes a new repository private.
         workers: processes that load data; -1 is none on a CPU, whose cores are busy, and up to 8 beside a GPU.
@@ -109,7 +107,6 @@ class TrainingArguments:
     pretrained: str | None = None
     teachers: list[str] = field(default_factory=list)
     class_balance: float = 1.0
-    prototype_steps: int = 0
     push_to_hub: bool = False
     hub_model_id: str | None = None
     hub_private_repo: bool | None = None

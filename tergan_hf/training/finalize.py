@@ -17,12 +17,12 @@ from ..modeling_tergan import TerGanEncoder, TerGanModel
 from ..quantization_tergan import INTEGERS, ScaledConv2d, measure_ranges
 from .arguments import TrainingArguments
 from .monitoring import aligned_crops
-from .prototypes import clear_prototypes, tune_prototypes
 
 
 logger = logging.getLogger(__name__)
 
 MOST_PHOTOS = 6000  # of a set; the fit has a few hundred numbers to find
+MOST_STRENGTH = 1.1  # of a label's prototype, in mean distances from neutral's
 MEASURED_PHOTOS = 256  # of a set, in batches of 64, for the ranges of activations
 
 
@@ -105,6 +105,52 @@ def balanced_weights(labels: list[np.ndarray], set_weights: list[float], balance
     return [(row / np.bincount(own, minlength=len(row)).clip(1))[own] for row, own in zip(shares, labels)]
 
 
+def prototypes(
+    embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, clear: torch.Tensor, num_labels: int
+) -> torch.Tensor:
+    """
+    One f(e) per class that stands for a clear expression, not for a faint or mislabelled one: the mean over the photos
+    known to be clear; where none is, over the quarter that the classifier is surest about.
+
+    Args:
+        embeddings: (N, D). labels: (N,). logits: (N, num_labels). clear: (N,) bool.
+
+    Returns:
+        (num_labels, D); zeros for a class without photos.
+    """
+    confidence = logits.softmax(1).gather(1, labels[:, None])[:, 0]
+    found = torch.zeros(num_labels, embeddings.shape[1]).to(embeddings)
+    for label in labels.unique():
+        rows = torch.nonzero((labels == label) & clear)[:, 0]
+        if not len(rows):
+            rows = torch.nonzero(labels == label)[:, 0]
+            rows = rows[confidence[rows].topk(max(1, len(rows) // 4)).indices]
+        found[label] = embeddings[rows].mean(0)
+    return found
+
+
+def limit_strength(prototypes: torch.Tensor, expressions: list[str]) -> torch.Tensor:
+    """
+    Bring those prototypes nearer that are much further from neutral's than the others: they would change a face more,
+    and whose face it is with it.
+
+    Args:
+        prototypes: (num_labels, D), zeros where a class has no photos. expressions: their labels.
+
+    Returns:
+        (num_labels, D), none further from neutral's than `MOST_STRENGTH` times the mean distance. Without a prototype
+        for `neutral` they stay as they are.
+    """
+    known = prototypes.abs().sum(1) > 0
+    if "neutral" not in expressions or not known[expressions.index("neutral")] or known.sum() < 2:
+        return prototypes
+    neutral = prototypes[expressions.index("neutral")]
+    distances = (prototypes - neutral).norm(dim=1)
+    most = MOST_STRENGTH * distances[known].sum() / (known.sum() - 1)
+    nearer = neutral + (prototypes - neutral) * (most / distances.clamp(min=1e-9)).clamp(max=1)[:, None]
+    return torch.where(known[:, None], nearer, prototypes)
+
+
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
     """
     The temperature T for which softmax(logits / T) is most likely (Guo et al. 2017), between 1/8 and 8.
@@ -137,7 +183,7 @@ def calibrate(model: TerGanModel, sets: list[Chips]):
 def finalize(
     model: TerGanModel,
     sets: list[Chips],
-    arguments: TrainingArguments,
+    class_balance: float = 1.0,
     validation_sets: Sequence[Chips] = (),
     classifier: torch.nn.Linear | None = None,
 ) -> TerGanModel:
@@ -148,8 +194,6 @@ def finalize(
     writes, so that all this is fitted to the network that is loaded later.
 
     Args:
-        arguments: `class_balance` for a classifier fitted anew; `prototype_steps`, `pair_augmentation` and `seed` for
-            `tune_prototypes`, which comes last.
         classifier: on the f(e) of this very G_es, to be kept in place of one fitted anew: the one that stage 1 trained
             with it has met varied photos, where a fit to photos as they are repeats the labels learnt by heart.
     """
@@ -171,7 +215,7 @@ def finalize(
             for column in balanced_weights(
                 [chips.expressions[chosen] for chips, chosen in zip(sets, rows)],
                 [chips.weight for chips in sets],
-                arguments.class_balance,
+                class_balance,
             )
         ]
         weight, bias = fit_classifier(torch.cat(embeddings), torch.cat(labels), torch.cat(weights), num_labels)
@@ -187,14 +231,12 @@ def finalize(
                 known = torch.cat([embeddings[number] for number in parts])
                 known_labels = torch.cat([labels[number] for number in parts])
                 clear = torch.cat([_clear_rows(sets[number], rows[number]) for number in parts]).to(model.device)
-                means = clear_prototypes(known, known_labels, model.classify(known), clear, num_labels)
+                means = prototypes(known, known_labels, model.classify(known), clear, num_labels)
                 present = torch.bincount(known_labels, minlength=num_labels) > 0
                 found = torch.where(present[:, None], means, found)
-        model.expression_prototypes.copy_(found)
+        model.expression_prototypes.copy_(limit_strength(found, model.config.expressions))
     if validation_sets:
         calibrate(model, validation_sets)
-    spread = torch.cat(embeddings).std(0)
-    tune_prototypes(model, sets, spread, arguments.prototype_steps, arguments.pair_augmentation, arguments.seed)
     return model
 
 
