@@ -507,7 +507,7 @@ class TerGanModel(TerGanPreTrainedModel):
         exponent = self.config.intensity_exponent
         if not isinstance(intensity, torch.Tensor):
             return intensity**exponent if 0 < intensity < 1 else intensity
-        return torch.where((intensity > 0) & (intensity < 1), intensity.clamp(1e-6, 1) ** exponent, intensity)
+        return torch.where((intensity > 0) & (intensity < 1), intensity.clamp(1e-6, 1.0) ** exponent, intensity)
 
     def synthesize(
         self,
