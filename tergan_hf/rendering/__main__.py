@@ -6,7 +6,6 @@
 import argparse
 import sys
 
-from ..data.sets.avatars import LOOKS
 from .expressions import FULL
 
 
@@ -24,7 +23,7 @@ def main():
     parser.add_argument("--expressions", nargs="+", choices=list(FULL), default=list(FULL), metavar="EXPRESSION")
     parser.add_argument("--intensities", nargs="+", type=float, default=[0.5, 1.0], metavar="SHARE", help="(0.5 1)")
     parser.add_argument("--size", type=int, default=192, help="side of the photos in pixels (%(default)s)")
-    parser.add_argument("--look", choices=LOOKS, default=LOOKS[0], help="as of the set (%(default)s)")
+    parser.add_argument("--look", default="natural", help="as of the set (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="as of the set (%(default)s)")
     parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="as of the set")
     options = vars(parser.parse_args())

@@ -1,7 +1,7 @@
 """The training set of rendered people: who is drawn, and what they show."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,13 +17,27 @@ from ..data.framing import CHIP_MARGIN
 from .expressions import FULL, Recipe, draw_plain_recipe, draw_recipe, full_recipe
 from .library import head_files, missing_heads
 from .people import Head, Person, blend_heads, check_head, read_head
-from .scene import Camera, draw_plain_sitting, draw_sitting
+from .scene import Camera, Sitting, draw_plain_sitting, draw_sitting
 from .variations import vary_person
 
 
 PEOPLE_PER_SHARD = 10
-JPEG_QUALITY = {"natural": 95, "plain": 86}  # of each look
 OTHER_SKIN = 0.5  # of the blends have a shape of some heads and the skin of others
+
+
+@dataclass(frozen=True)
+class Look:
+    """What tells one kind of set from another: who draws a sitting and a recipe, and how little is lost in JPEG."""
+
+    draw_sitting: Callable[[np.random.Generator, int], Sitting]
+    draw_recipe: Callable[[str, np.random.Generator], Recipe]
+    jpeg_quality: int
+
+
+LOOKS = {
+    "natural": Look(draw_sitting, draw_recipe, 95),
+    "plain": Look(draw_plain_sitting, draw_plain_recipe, 86),
+}
 
 
 @dataclass(frozen=True)
@@ -57,8 +71,8 @@ class AvatarSettings:
     look: str = "natural"
 
     def __post_init__(self):
-        if self.look not in JPEG_QUALITY:
-            raise BuildError(f"--look must be one of {', '.join(JPEG_QUALITY)}, not {self.look!r}")
+        if self.look not in LOOKS:
+            raise BuildError(f"--look must be one of {', '.join(LOOKS)}, not {self.look!r}")
         for name in ("people", "sittings", "photos", "decks"):
             if getattr(self, name) < 1:
                 raise BuildError(f"--{name} must be at least 1, not {getattr(self, name)}")
@@ -109,7 +123,7 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
 def deck(number: int, settings: AvatarSettings) -> list[Recipe]:
     """The recipes of one deck, every expression in turn; in every fourth deck each expression once in full."""
     random = np.random.default_rng((settings.seed, 1, number))
-    names, draw = list(FULL), draw_plain_recipe if settings.look == "plain" else draw_recipe
+    names, draw = list(FULL), LOOKS[settings.look].draw_recipe
     return [
         full_recipe(names[at]) if at < len(names) and number % 4 == 0 else draw(names[at % len(names)], random)
         for at in range(settings.photos)
@@ -183,19 +197,19 @@ def sit(number: int, heads: Heads, settings: AvatarSettings) -> Iterator[tuple[P
     somebody = draw_person(number, heads, random)
     for _ in range(settings.sittings):
         person = somebody if random.random() < 0.8 else somebody.without_wig()
-        scene = (draw_plain_sitting if settings.look == "plain" else draw_sitting)(random, settings.size)
+        scene = LOOKS[settings.look].draw_sitting(random, settings.size)
         camera = Camera(person, scene, settings.size, margin=settings.margin if settings.aligned else None)
         yield person, camera, int(random.integers(settings.decks))
 
 
 def _photograph(number: int, heads: Heads, settings: AvatarSettings) -> list[dict]:
     names = activation_names(heads[0])
-    rows = []
+    rows, look = [], LOOKS[settings.look]
     for sitting, (person, camera, number_of_deck) in enumerate(sit(number, heads, settings)):
         for at, recipe in enumerate(deck(number_of_deck, settings)):
             photo = camera.take(recipe)
             rows.append({
-                "image": {"bytes": _encode(photo.pixels, "JPEG", quality=JPEG_QUALITY[settings.look]), "path": None},
+                "image": {"bytes": _encode(photo.pixels, "JPEG", quality=look.jpeg_quality), "path": None},
                 "identity": f"avatar_{number:04d}", "sitting": sitting,
                 "recipe": number_of_deck * settings.photos + at,
                 "expression": recipe.expression, "intensity": recipe.intensity, "mixed_with": recipe.mixed_with,

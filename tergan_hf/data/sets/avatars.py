@@ -9,8 +9,6 @@ from ..framing import CHIP_MARGIN
 from .photographs import PAPER_CROP, PAPER_MARGIN, PAPER_SIZE
 
 
-LOOKS = ("natural", "plain")  # known before the packages for rendering are asked for
-
 DESCRIPTION = SetDescription(
     name="avatars",
     title="VALID avatars, rendered",
@@ -42,7 +40,7 @@ def add_options(parser: ArgumentParser):
     parser.add_argument("--decks", type=int, default=20, help="different sets of expressions (%(default)s)")
     parser.add_argument("--size", type=int, default=192, help="side of the photos in pixels (%(default)s)")
     parser.add_argument(
-        "--look", choices=LOOKS, default=LOOKS[0],
+        "--look", default="natural",
         help="natural: shadows, rooms, many ways to show an expression; plain: matt skin, one way (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="heads to keep out, for validation")
