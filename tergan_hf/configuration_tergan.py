@@ -40,6 +40,9 @@ class TerGanConfig(PreTrainedConfig):
             `decoder_refined_size` positions.
         decoder_refined_size (`int`, defaults to 32): see there; 32 is where the shape of a movement is settled, the
             larger maps draw what no movement shows, as teeth and an opening eye.
+        decoder_mapping_size (`int`, defaults to 0): units of one hidden layer that the photo decoder's condition, f(e) of
+            both sides and f(i), passes through before it modulates, beside the way past it; 0 is no such layer. Not in
+            the paper.
         decoder_type (`str`, defaults to `"bottleneck"`): `"bottleneck"` is the paper's, which sees the target through
             f(i) alone. `"photo"` also sees G_et's feature maps, is modulated at every scale by f(e) of source and
             target and by f(i), and moves and repaints the target's own pixels.
@@ -109,6 +112,7 @@ class TerGanConfig(PreTrainedConfig):
     expression_int8: bool = False
     decoder_refinements: int = 1
     decoder_refined_size: int = 32
+    decoder_mapping_size: int = 0
     patch_size: int = 1
     decoder_channels: list[int] | tuple[int, ...] = (512, 256, 128, 64, 3)
     expression_embedding_size: int = 30
@@ -241,6 +245,7 @@ class TerGanConfig(PreTrainedConfig):
             "expression_int8": True,
             "decoder_refinements": 2,
             "decoder_refined_size": 64,
+            "decoder_mapping_size": 256,
             "encoder_channels": (64, 128, 256, 512, 512),
             "patch_size": 2,
             "decoder_type": "photo",
@@ -256,7 +261,8 @@ class TerGanConfig(PreTrainedConfig):
             "adversarial_weight": 0.003,
             "structure_weight": 1.0,
             "smoothness_weight": 0.2,
-            "motion_weight": 5.0,
+            "motion_weight": 3.0,
+            "ground_truth_focus": 3.0,
             "activation_weight": 0.5,
             "freeze_expression_encoder": True,
         }

@@ -291,6 +291,21 @@ class ModulatedBlock(nn.Module):
         return self.activation(self.norm(self.convolution(hidden)) * (1 + scale) + shift)
 
 
+class ConditionMapping(nn.Module):
+    """What a modulation depends on need not be in proportion to embeddings: the condition, plus what one hidden layer
+    makes of it (a small mapping network, Karras et al. 2019): (B, size) → (B, size). It begins as the condition."""
+
+    def __init__(self, config: TerGanConfig, size: int):
+        super().__init__()
+        self.hidden = nn.Linear(size, config.decoder_mapping_size)
+        self.activation = nn.LeakyReLU(config.leaky_relu_slope)
+        self.output = nn.Linear(config.decoder_mapping_size, size)
+        self.output.initial_std = 0.0
+
+    def forward(self, condition: torch.Tensor) -> torch.Tensor:
+        return condition + self.output(self.activation(self.hidden(condition)))
+
+
 class TerGanPhotoDecoder(nn.Module):
     """
     G_de for strangers' photos. It starts from G_et's last map, meets G_et's feature maps again at every size, and is
@@ -307,6 +322,7 @@ class TerGanPhotoDecoder(nn.Module):
         self.sizes = tuple(reversed(config.feature_map_sizes))
         self.gate = config.expression_gate
         condition_size = 2 * config.expression_embedding_size + config.identity_embedding_size
+        self.mapping = ConditionMapping(config, condition_size) if config.decoder_mapping_size else nn.Identity()
         skips = tuple(reversed(config.identity_encoder_channels))
         channels = [skips[0], *config.decoder_channels]
         self.blocks = nn.ModuleList(
@@ -350,7 +366,7 @@ class TerGanPhotoDecoder(nn.Module):
         Returns:
             x̄ in [-1, 1], flow and residual as in `TerGanChange`.
         """
-        condition = torch.cat([wanted, own, identity], dim=1)
+        condition = self.mapping(torch.cat([wanted, own, identity], dim=1))
         hidden = pool(feature_maps[-1])
         maps = []
         for size, skip, block, refinements in zip(

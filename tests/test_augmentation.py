@@ -7,6 +7,7 @@ from tergan_hf.data.augmentation import (
     confine_truth,
     cut_crops,
     draw_bends,
+    draw_blends,
     draw_framings,
     draw_mixture,
 )
@@ -38,6 +39,21 @@ def test_the_same_generator_draws_the_same_mixture():
 def test_with_nothing_to_mix_everything_stays():
     partners, _ = draw_mixture(torch.zeros(5).bool(), 0.3, torch.Generator().manual_seed(0))
     assert torch.equal(partners, torch.arange(5))
+
+
+def test_people_are_blended_with_others_who_show_the_same_expression():
+    expressions, identities = torch.tensor([0, 0, 0, 1, 1, 0]), torch.tensor([4, 5, 5, 6, 6, 7])
+    among = torch.tensor([True, True, True, True, True, False])
+    generator, partners_of_first = torch.Generator().manual_seed(0), set()
+    for _ in range(50):
+        partners, shares = draw_blends(expressions, identities, among, 0.8, generator)
+        blended = partners != torch.arange(6)
+        assert not blended[3:].any()  # nobody else shows it, and the last one may not be mixed
+        assert (identities[partners] != identities)[blended].all() and among[partners[blended]].all()
+        assert (shares[:, 0, 0, 0][~blended] == 1).all()
+        assert ((shares[:, 0, 0, 0][blended] >= 0.5) & (shares[:, 0, 0, 0][blended] <= 0.8)).all()
+        partners_of_first.add(int(partners[0]))
+    assert partners_of_first == {0, 1, 2}
 
 
 def test_bends_are_smooth_and_leave_what_is_not_chosen():

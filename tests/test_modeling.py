@@ -219,21 +219,23 @@ def test_classification_model_reads_the_same_weights(tiny_config, tmp_path):
     )
 
 
-def test_further_refinements_begin_as_nothing_and_learn(tmp_path):
+def test_further_layers_begin_as_nothing_and_learn(tmp_path):
     torch.manual_seed(0)
     sizes = {**TINY, "image_size": 48}  # one map is larger than those that are refined
-    fewer = {"expression_refinements": 1, "decoder_refinements": 1, "decoder_refined_size": 32}
+    fewer = {"expression_refinements": 1, "decoder_refinements": 1, "decoder_refined_size": 32,
+             "decoder_mapping_size": 0}  # fmt: skip
     few = TerGanModel(TerGanConfig.photo(**sizes, **fewer)).eval()
     stir(few)
     few.save_pretrained(tmp_path)
     more = {"expression_refinements": 3, "expression_refined_size": 48, "decoder_refinements": 2,
-            "decoder_refined_size": 48}  # fmt: skip
+            "decoder_refined_size": 48, "decoder_mapping_size": 24}  # fmt: skip
     many = TerGanModel(TerGanConfig.photo(**sizes, **more)).eval()
     further = set(many.state_dict()) - set(few.state_dict())
     assert {f"expression_encoder.refinements.{block}.1.0.weight" for block in range(5)} <= further
     assert "expression_encoder.refinements.0.0.0.weight" in further
     assert {f"decoder.refinements.{block}.1.convolution.weight" for block in range(5)} <= further
     assert "decoder.refinements.4.0.convolution.weight" in further
+    assert "decoder.mapping.output.weight" in further
     warm_start(many, TerGanModel.from_pretrained(tmp_path))
     source, target = torch.rand(2, 4, 3, 48, 48) * 2 - 1
     with torch.no_grad():

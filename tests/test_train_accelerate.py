@@ -49,7 +49,7 @@ def run_folder(tmp_path_factory):
         ],
         "logging_steps": 1, "evaluation_steps": 2, "checkpointing_steps": 1,
         "expression_stage": {**STAGE, "mixup": 0.3}, "identity_stage": STAGE, "generator_stage": STAGE,
-        "pairs": {"costly_interval": 2}, "pair_augmentation": {"bend": 0.02},
+        "pairs": {"costly_interval": 2}, "pair_augmentation": {"bend": 0.02, "blend": 0.5},
     }  # fmt: skip
     del config["model"]["num_identities"]
     (folder / "config.yaml").write_text(yaml.safe_dump(config))

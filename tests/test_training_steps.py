@@ -190,3 +190,27 @@ def test_of_another_photograph_only_the_face_is_a_truth():
     inside = (batch.truth - batch.target).abs()[:, :, 26:30, 12:20].amin((1, 2, 3))
     assert outside[0] == 0 and outside[1] > 0.07 and outside[2] > 0.07
     assert (inside > 0.1).all()
+
+
+def test_only_photographs_are_blended_and_target_and_truth_alike():
+    side = chip_size(32)
+    levels = torch.tensor([40, 200, 90, 150], dtype=torch.uint8)[:, None, None, None]
+    target = levels.expand(4, 3, side, side).contiguous()
+    still, motion = torch.eye(2, 3).expand(4, 2, 3), torch.full((4, 2, 64, 64), 128, dtype=torch.uint8)
+    raw = {
+        "source": target, "target": target, "truth": target, "registration": still, "to_photo": still,
+        "has_truth": torch.ones(4, dtype=torch.bool), "is_rendered": torch.tensor([False, False, True, True]),
+        "has_motion": torch.zeros(4, dtype=torch.bool), "target_motion": motion, "truth_motion": motion,
+        "source_expression": torch.zeros(4).long(), "target_identity": torch.arange(4),
+    }  # fmt: skip
+    blended = AugmentationConfig(
+        scale=0, shift=0, angle=0, gain=0, bias=0, gamma=0, grey=0, low_resolution=0, noise=0, jpeg=0, blend=1.0
+    )
+    arguments = TrainingArguments(sources=[DataSource("set", "folder")], pair_augmentation=blended)
+    batch = augment_pairs({"pairs": raw}, arguments, 32, torch.Generator().manual_seed(0))
+    plain = levels.float() / 127.5 - 1
+    moved = (batch.target - plain).abs().amax((1, 2, 3))
+    assert (moved[:2] > 0.2).all() and moved[2:].max() < 1e-5
+    torch.testing.assert_close(batch.target[:2], batch.truth[:2])
+    torch.testing.assert_close(batch.target[:2], batch.source[:2])
+    assert (batch.target[0] < batch.target[1]).all()  # each keeps at least one half of itself

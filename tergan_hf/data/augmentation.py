@@ -35,6 +35,8 @@ class AugmentationConfig:
         erase: probability of a grey rectangle over a part of the face (stage 1 only).
         bend: standard deviation of a smooth random distortion of target and truth alike, as a share of the crop:
             another shape of face. Where the exact movement is known, it stays as it is (stage 2 only).
+        blend: probability that two photographs of a person are mixed with two of somebody else in the batch who shows
+            the same expression: more people than there are (stage 2 only).
     """
 
     mode: str = "jitter"
@@ -53,6 +55,7 @@ class AugmentationConfig:
     occlusion: float = 0.0
     erase: float = 0.0
     bend: float = 0.0
+    blend: float = 0.0
 
     def __post_init__(self):
         if self.mode not in ("paper", "jitter"):
@@ -72,6 +75,7 @@ BEND_KNOTS = 4
 # An ellipse around the face in the aligned crop, [-1, 1], and the share of it over which it fades.
 FACE_CENTRE, FACE_RADII, FACE_EDGE = (0.0, 0.1), (0.86, 1.0), 0.15
 MOST_RELIT = 1.3  # times brighter or darker, per colour: more is no difference of light
+BLEND_SHARES = 0.5, 0.8  # of the person whose name a blend keeps
 FLOW_ITERATIONS = 6
 FLOW_TOLERANCE = 0.01  # of [-1, 1]
 PAPER_SHIFT = 5 / 75  # (85 − 75) / 2 pixels, as a share of the 75-pixel crop
@@ -151,6 +155,35 @@ def draw_bends(chosen: torch.Tensor, amount: float, size: int, generator: torch.
     knots = 2 * amount * torch.randn(len(chosen), 2, BEND_KNOTS, BEND_KNOTS, generator=generator)
     bends = F.interpolate(knots.to(chosen.device), size=(size, size), mode="bicubic", align_corners=True)
     return bends * chosen[:, None, None, None]
+
+
+def draw_blends(
+    expressions: torch.Tensor,
+    identities: torch.Tensor,
+    among: torch.Tensor,
+    probability: float,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Draw whose images are mixed with whose. Aligned faces with the same expression, mixed, are another face with it.
+
+    Args:
+        expressions, identities: (B,) labels. among: (B,) bool, the images that may be mixed at all.
+        probability: that one of them is, if somebody else's in the batch has its expression.
+
+    Returns:
+        (B,) the row to mix each one with and (B, 1, 1, 1) the share that is left of its own; itself and 1 where it
+        stays as it is.
+    """
+    partners, shares = torch.arange(len(expressions)), torch.ones(len(expressions))
+    low, high = BLEND_SHARES
+    for row in torch.nonzero(among.cpu())[:, 0].tolist():
+        mixed, share = torch.rand(2, generator=generator).tolist()
+        others = torch.nonzero(among & (expressions == expressions[row]) & (identities != identities[row]))[:, 0]
+        if mixed < probability and len(others):
+            partners[row] = others[torch.randint(len(others), (), generator=generator)]
+            shares[row] = low + (high - low) * share
+    return partners.to(expressions.device), shares.view(-1, 1, 1, 1).to(expressions.device)
 
 
 def confine_truth(target: torch.Tensor, truth: torch.Tensor, framings: torch.Tensor) -> torch.Tensor:

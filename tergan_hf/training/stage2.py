@@ -16,6 +16,7 @@ from ..data.augmentation import (
     confine_truth,
     cut_crops,
     draw_bends,
+    draw_blends,
     draw_framings,
     draw_occluders,
     to_range,
@@ -229,9 +230,16 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     target_light = Photometry.draw(count, config, generator, device)
     source_light = Photometry.draw(count, config, generator, device)
     bends = draw_bends(~pairs["has_motion"], config.bend, size, generator) if config.bend else None
-    target = cut_crops(to_range(pairs["target"]), target_framing, size, bends=bends)
-    truth = cut_crops(to_range(pairs["truth"]), target_framing, size, pairs["registration"], bends)
-    photographed = (pairs["has_truth"] & ~pairs["is_rendered"])[:, None, None, None]
+    photographed = pairs["has_truth"] & ~pairs["is_rendered"]
+    source, target, truth = (to_range(pairs[part]) for part in ("source", "target", "truth"))
+    if config.blend:
+        partners, shares = draw_blends(
+            pairs["source_expression"], pairs["target_identity"], photographed, config.blend, generator
+        )
+        source, target, truth = (shares * image + (1 - shares) * image[partners] for image in (source, target, truth))
+    target = cut_crops(target, target_framing, size, bends=bends)
+    truth = cut_crops(truth, target_framing, size, pairs["registration"], bends)
+    photographed = photographed[:, None, None, None]
     truth = torch.where(photographed, confine_truth(target, truth, target_framing), truth)
     if config.occlusion:
         mask, colours = draw_occluders(count, config.occlusion, size, generator, device)
@@ -253,7 +261,7 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
         )
         photo_expression = raw["photos"]["expression"][:used]
     return PairBatch(
-        source=_channels_last(source_light.apply(cut_crops(to_range(pairs["source"]), source_framing, size))),
+        source=_channels_last(source_light.apply(cut_crops(source, source_framing, size))),
         target=_channels_last(target_light.apply(target)),
         truth=target_light.apply(truth),
         has_truth=pairs["has_truth"],
