@@ -40,9 +40,9 @@ class TerGanConfig(PreTrainedConfig):
             `decoder_refined_size` positions.
         decoder_refined_size (`int`, defaults to 32): see there; 32 is where the shape of a movement is settled, the
             larger maps draw what no movement shows, as teeth and an opening eye.
-        decoder_mapping_size (`int`, defaults to 0): units of one hidden layer that the photo decoder's condition, f(e)
-            of both sides and f(i), passes through before it modulates, beside the way past it; 0 is no such layer. Not in
-            the paper.
+        decoder_mapping_size (`int`, defaults to 0): units of a hidden layer that the photo decoder's condition passes
+            through before it modulates, f(e) of both sides and f(i), beside the way past it; 0 is no such layer. Not
+            in the paper.
         decoder_type (`str`, defaults to `"bottleneck"`): `"bottleneck"` is the paper's, which sees the target through
             f(i) alone. `"photo"` also sees G_et's feature maps, is modulated at every scale by f(e) of source and
             target and by f(i), and moves and repaints the target's own pixels.
