@@ -42,7 +42,15 @@ from tergan_hf.evaluation.systems import (
     copy_systems,
     random_system,
 )
-from tergan_hf.evaluation.transfer import INTENSITIES, TRUTH, draw_pairs, measure_intensity, measure_transfer
+from tergan_hf.evaluation.transfer import (
+    INTENSITIES,
+    TRUTH,
+    draw_pairs,
+    gain_on_crops,
+    load_pairs,
+    measure_intensity,
+    measure_transfer,
+)
 from tergan_hf.face_alignment_tergan import TEMPLATE
 
 from .conftest import EXAMPLES, TINY
@@ -164,6 +172,31 @@ def test_every_transfer_metric_tells_good_lazy_cheating_and_untrained_models_apa
     assert perfect["to_target"] == lazy["to_target"] == 1 and perfect["to_source"] == lazy["to_source"] == 0
     assert cheat["to_target"] == 0 and cheat["to_source"] == 1
     assert set(perfect["gain_by_expression"]) == set(DrawnFaceJudges.EXPRESSIONS)
+
+
+def test_gain_on_crops_is_of_aligned_crops_and_passes_over_photos_without_a_face(people):
+    def pipe(answer, shift=0, blind=()):
+        def transfer(sources, targets, detect):
+            assert not detect and {crop.size for crop in sources + targets} == {(64, 64)}
+            return answer(sources, targets)
+
+        def detect(photo):
+            found = SimpleNamespace(landmarks=64 * TEMPLATE + shift)
+            return [] if np.asarray(photo)[0, 0].tolist() in blind else [found]
+
+        return SimpleNamespace(
+            model=SimpleNamespace(config=SimpleNamespace(image_size=64)),
+            detector=SimpleNamespace(detect=detect), transfer=transfer,
+        )  # fmt: skip
+
+    pairs = draw_pairs(people, 12)
+    backgrounds = [np.asarray(photo)[0, 0].tolist() for photo in load_pairs(people, pairs)[1]]
+    perfect, lazy = Perfect().transfer, lambda sources, targets: targets
+    assert gain_on_crops(pipe(perfect), people, pairs, batch_size=5) == pytest.approx(1, abs=0.02)
+    assert gain_on_crops(pipe(lazy, shift=3), people, pairs) == 0
+    assert gain_on_crops(pipe(perfect, shift=-9), people, pairs) < 0.9  # not where the perfect one expects a mouth
+    assert gain_on_crops(pipe(perfect, blind=backgrounds[:1]), people, pairs) == pytest.approx(1, abs=0.02)
+    assert np.isnan(gain_on_crops(pipe(perfect, blind=backgrounds), people, pairs))
 
 
 def test_intensity_counts_only_steps_towards_the_truth(people, tiny):

@@ -77,7 +77,7 @@ def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
             f"### Transfer between people ({transfer['pairs']} pairs)", system_table(transfer["rows"], SYSTEM_COLUMNS),
             "Expression gain is 1 − Σ|x̄ − truth| / Σ|x_t − truth|: 1 is perfect, 0 is what handing the target back "
             "gets. The last row has what the judges say of the true images: no result can be expected to do better.",
-            _gain_by_expression(transfer["rows"]), _intensity(measured["intensity"]),
+            _gain_by_expression(transfer["rows"]), _gain_on_crops(transfer), _intensity(measured["intensity"]),
         ]  # fmt: skip
     if new := measured.get("nothing_seen"):
         gain = f", expression gain {new['gain']:.3f}" if "gain" in new else ""
@@ -223,6 +223,15 @@ def system_table(rows: dict[str, dict], columns: dict[str, tuple[str, str]]) -> 
         for name, row in rows.items()
     ]
     return _table(["system", *(columns[key][0] for key in present)], lines)
+
+
+def _gain_on_crops(transfer: dict) -> str:
+    if "gain_on_crops" not in transfer:
+        return ""
+    return (
+        f"The same pairs as aligned crops, `detect=False`: expression gain **{transfer['gain_on_crops']:.3f}**. "
+        "A crop has less compression noise, which no result can foresee, than the photo it is resampled from."
+    )
 
 
 def _gain_by_expression(rows: dict[str, dict]) -> str:

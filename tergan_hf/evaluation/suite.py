@@ -24,7 +24,7 @@ from .perceptual import PerceptualMetrics
 from .published import OULU_CASIA, OULU_CASIA_FOLDS
 from .recognition import cross_validate, measure_recognition
 from .systems import COPY_TARGET, MODEL, RANDOM, copy_systems, random_system, same_expression_encoder
-from .transfer import draw_pairs, measure_intensity, measure_transfer
+from .transfer import draw_pairs, gain_on_crops, measure_intensity, measure_transfer
 
 
 logger = logging.getLogger(__name__)
@@ -198,6 +198,8 @@ class Evaluation:
                 photos, pairs[: settings.intensity_pairs], detect,
             ),
         }  # fmt: skip
+        if detect:
+            measured["transfer"]["gain_on_crops"] = gain_on_crops(self.pipe, photos, pairs)
         curves = {name: row["progress"] for name, row in measured["intensity"].items()}
         figures.plot_intensity(curves, self.output / "figures" / f"{held_out.name}_intensity.png")
         sheets.draw_transfers(self.pipe, photos, pairs[:12], detect, self._figure(held_out, "transfer"))
