@@ -93,8 +93,8 @@ def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
         columns = {key: SYSTEM_COLUMNS[key] for key in ("judged", "to_target", "to_source")}
         parts += [
             "### A stranger's smile", system_table(strangers, columns),
-            "`real` is the target's own smile: its likeness to the source is that of strangers who both smile, that of "
-            "`copy of the target` is that of strangers of whom one smiles.",
+            "`real` is the target's own smile: its likeness to the source is that of strangers who both smile, that "
+            "of `copy of the target` is that of strangers of whom one smiles.",
         ]  # fmt: skip
     if own := measured.get("own_expression_gain"):
         parts.append(
