@@ -1,5 +1,7 @@
 """The shallow classifier and the prototypes, on features whose answer is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,10 +14,9 @@ from tergan_hf.training.finalize import (
     balanced_weights,
     fit_classifier,
     fit_temperature,
-    limit_strength,
-    prototypes,
     save_model,
 )
+from tergan_hf.training.prototypes import READABLE, STRENGTHS, limit_strength, prototypes, strengthen
 
 from .conftest import TINY
 
@@ -46,6 +47,39 @@ def test_prototypes_are_means_over_clear_photos_or_else_over_the_surest_quarter(
     assert found[0].tolist() == [6.5, 6.5]
     assert found[1].tolist() == [1.0, 1.0]
     assert found[2].abs().sum() == 0
+
+
+class EditsAsFarAsAsked:
+    """A model with one number for a face and an f(e): an edit shows what it is asked for, less what the face resists,
+    and is read as a label from 1 on."""
+
+    def __init__(self, prototypes):
+        self.config = SimpleNamespace(expressions=["happiness", "neutral", "surprise", "anger"])
+        self.expression_prototypes = torch.tensor(prototypes)
+
+    def synthesize(self, wanted, crops):
+        return torch.cat([wanted[:, :2] - crops[:, None, 0, 0, 0, None].flatten(1), wanted[:, 2:]], dim=1)
+
+    def encode_expression(self, images):
+        return images
+
+    def classify(self, embeddings):
+        return torch.stack([embeddings[:, 0], torch.ones(len(embeddings)), embeddings[:, 1], embeddings[:, 2]], dim=1)
+
+
+def test_a_prototype_gets_stronger_only_as_far_as_makes_its_edits_readable():
+    before = [[1.3, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.2, 0.0], [0.0, 0.0, 0.5]]
+    resisting = torch.zeros(20, 1, 2, 2)
+    resisting[:18] = 0.29  # happiness is read of all at once, surprise from 1.29 on, anger never
+    model = EditsAsFarAsAsked(before)
+    strengthen(model, resisting)
+    found = model.expression_prototypes
+    assert 18 / 20 >= READABLE > 2 / 20
+    assert found[0].tolist() == pytest.approx(before[0]) and found[3].tolist() == pytest.approx(before[3])
+    assert float(found[2, 1]) / 1.2 == pytest.approx(STRENGTHS[2])
+    unchanged = EditsAsFarAsAsked(before)
+    strengthen(unchanged, resisting[:0])
+    assert unchanged.expression_prototypes.tolist() == torch.tensor(before).tolist()
 
 
 def test_no_prototype_is_much_further_from_neutrals_than_the_others():

@@ -11,18 +11,20 @@ import yaml
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from ..data.loading import NO_RECIPE
 from ..data.sampling import Chips, class_shares
 from ..image_processing_tergan import TerGanImageProcessor
 from ..modeling_tergan import TerGanEncoder, TerGanModel
 from ..quantization_tergan import INTEGERS, ScaledConv2d, measure_ranges
 from .arguments import TrainingArguments
 from .monitoring import aligned_crops
+from .prototypes import limit_strength, prototypes, strengthen
 
 
 logger = logging.getLogger(__name__)
 
 MOST_PHOTOS = 6000  # of a set; the fit has a few hundred numbers to find
-MOST_STRENGTH = 1.1  # of a label's prototype, in mean distances from neutral's
+EDITED_PHOTOS = 64  # to see how strong a label's prototype has to be
 MEASURED_PHOTOS = 256  # of a set, in batches of 64, for the ranges of activations
 
 
@@ -105,52 +107,6 @@ def balanced_weights(labels: list[np.ndarray], set_weights: list[float], balance
     return [(row / np.bincount(own, minlength=len(row)).clip(1))[own] for row, own in zip(shares, labels)]
 
 
-def prototypes(
-    embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, clear: torch.Tensor, num_labels: int
-) -> torch.Tensor:
-    """
-    One f(e) per class that stands for a clear expression, not for a faint or mislabelled one: the mean over the photos
-    known to be clear; where none is, over the quarter that the classifier is surest about.
-
-    Args:
-        embeddings: (N, D). labels: (N,). logits: (N, num_labels). clear: (N,) bool.
-
-    Returns:
-        (num_labels, D); zeros for a class without photos.
-    """
-    confidence = logits.softmax(1).gather(1, labels[:, None])[:, 0]
-    found = torch.zeros(num_labels, embeddings.shape[1]).to(embeddings)
-    for label in labels.unique():
-        rows = torch.nonzero((labels == label) & clear)[:, 0]
-        if not len(rows):
-            rows = torch.nonzero(labels == label)[:, 0]
-            rows = rows[confidence[rows].topk(max(1, len(rows) // 4)).indices]
-        found[label] = embeddings[rows].mean(0)
-    return found
-
-
-def limit_strength(prototypes: torch.Tensor, expressions: list[str]) -> torch.Tensor:
-    """
-    Bring those prototypes nearer that are much further from neutral's than the others: they would change a face more,
-    and whose face it is with it.
-
-    Args:
-        prototypes: (num_labels, D), zeros where a class has no photos. expressions: their labels.
-
-    Returns:
-        (num_labels, D), none further from neutral's than `MOST_STRENGTH` times the mean distance. Without a prototype
-        for `neutral` they stay as they are.
-    """
-    known = prototypes.abs().sum(1) > 0
-    if "neutral" not in expressions or not known[expressions.index("neutral")] or known.sum() < 2:
-        return prototypes
-    neutral = prototypes[expressions.index("neutral")]
-    distances = (prototypes - neutral).norm(dim=1)
-    most = MOST_STRENGTH * distances[known].sum() / (known.sum() - 1)
-    nearer = neutral + (prototypes - neutral) * (most / distances.clamp(min=1e-9)).clamp(max=1)[:, None]
-    return torch.where(known[:, None], nearer, prototypes)
-
-
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
     """
     The temperature T for which softmax(logits / T) is most likely (Guo et al. 2017), between 1/8 and 8.
@@ -178,6 +134,23 @@ def calibrate(model: TerGanModel, sets: list[Chips]):
     logger.info("Temperature of the scores: %.2f", temperature)
     for parameter in model.classifier.parameters():
         parameter.div_(temperature)
+
+
+def neutral_crops(model: TerGanModel, sets: Sequence[Chips]) -> torch.Tensor:
+    """Neutral faces of the sets with identities, of photographs if there are any, (N, C, S, S), at most
+    `EDITED_PHOTOS`."""
+    config, crops = model.config, []
+    known = [chips for chips in sets if chips.has_identities]
+    photographed = [chips for chips in known if (chips.recipes == NO_RECIPE).all()]
+    if "neutral" in config.expressions:
+        neutral = config.expressions.index("neutral")
+        for chips in photographed or known:
+            rows = np.flatnonzero(chips.expressions == neutral)[:EDITED_PHOTOS]
+            if len(rows):
+                crops.append(aligned_crops(chips, rows, config.image_size, model.device))
+    if not crops:
+        return torch.zeros(0, config.num_channels, config.image_size, config.image_size, device=model.device)
+    return torch.cat(crops)[:EDITED_PHOTOS]
 
 
 def finalize(
@@ -235,6 +208,7 @@ def finalize(
                 present = torch.bincount(known_labels, minlength=num_labels) > 0
                 found = torch.where(present[:, None], means, found)
         model.expression_prototypes.copy_(limit_strength(found, model.config.expressions))
+        strengthen(model, neutral_crops(model, sets))
     if validation_sets:
         calibrate(model, validation_sets)
     return model

@@ -1,0 +1,88 @@
+"""One f(e) for each label, for editing by name: which photos it is the mean of, and how strong it is."""
+
+import logging
+
+import torch
+
+from ..modeling_tergan import TerGanModel
+
+
+logger = logging.getLogger(__name__)
+
+MOST_STRENGTH = 1.1  # of a label's prototype, in mean distances from neutral's
+STRENGTHS = (1.0, 1.05, 1.1, 1.15)  # in a prototype's own distance from neutral's
+READABLE = 0.85  # of the edits
+
+
+def prototypes(
+    embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, clear: torch.Tensor, num_labels: int
+) -> torch.Tensor:
+    """
+    One f(e) per class that stands for a clear expression, not for a faint or mislabelled one: the mean over the photos
+    known to be clear; where none is, over the quarter that the classifier is surest about.
+
+    Args:
+        embeddings: (N, D). labels: (N,). logits: (N, num_labels). clear: (N,) bool.
+
+    Returns:
+        (num_labels, D); zeros for a class without photos.
+    """
+    confidence = logits.softmax(1).gather(1, labels[:, None])[:, 0]
+    found = torch.zeros(num_labels, embeddings.shape[1]).to(embeddings)
+    for label in labels.unique():
+        rows = torch.nonzero((labels == label) & clear)[:, 0]
+        if not len(rows):
+            rows = torch.nonzero(labels == label)[:, 0]
+            rows = rows[confidence[rows].topk(max(1, len(rows) // 4)).indices]
+        found[label] = embeddings[rows].mean(0)
+    return found
+
+
+def limit_strength(prototypes: torch.Tensor, expressions: list[str]) -> torch.Tensor:
+    """
+    Bring those prototypes nearer that are much further from neutral's than the others: they would change a face more,
+    and whose face it is with it.
+
+    Args:
+        prototypes: (num_labels, D), zeros where a class has no photos. expressions: their labels.
+
+    Returns:
+        (num_labels, D), none further from neutral's than `MOST_STRENGTH` times the mean distance. Without a prototype
+        for `neutral` they stay as they are.
+    """
+    known = prototypes.abs().sum(1) > 0
+    if "neutral" not in expressions or not known[expressions.index("neutral")] or known.sum() < 2:
+        return prototypes
+    neutral = prototypes[expressions.index("neutral")]
+    distances = (prototypes - neutral).norm(dim=1)
+    most = MOST_STRENGTH * distances[known].sum() / (known.sum() - 1)
+    nearer = neutral + (prototypes - neutral) * (most / distances.clamp(min=1e-9)).clamp(max=1)[:, None]
+    return torch.where(known[:, None], nearer, prototypes)
+
+
+@torch.no_grad()
+def strengthen(model: TerGanModel, crops: torch.Tensor):
+    """
+    Give each label's prototype the least of `STRENGTHS` with which `READABLE` of the edits of some neutral faces are
+    read as the label by the model itself. A label that none of them makes readable stays as it is: more would change
+    whose face it is, and bring nothing.
+
+    Args:
+        model: with classifier and prototypes; the prototypes are changed.
+        crops: (N, C, S, S) neutral faces; without any nothing is changed.
+    """
+    expressions, prototypes = model.config.expressions, model.expression_prototypes
+    if not len(crops) or "neutral" not in expressions:
+        return
+    neutral = prototypes[expressions.index("neutral")].clone()
+    for label, expression in enumerate(expressions):
+        if expression == "neutral" or not prototypes[label].any():
+            continue
+        for strength in STRENGTHS:
+            wanted = neutral + strength * (prototypes[label] - neutral)
+            edited = [model.synthesize(wanted.expand(len(part), -1), part) for part in crops.split(16)]
+            answers = torch.cat([model.classify(model.encode_expression(part)).argmax(1) for part in edited])
+            if (answers == label).float().mean() >= READABLE:
+                logger.info("Prototype of %s: %.2f times the mean's distance from neutral", expression, strength)
+                prototypes[label] = wanted
+                break
