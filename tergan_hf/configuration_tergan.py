@@ -171,6 +171,8 @@ class TerGanConfig(PreTrainedConfig):
             raise ValueError(f"feature_layer_weights needs one weight per encoder block ({blocks})")
         if self.intensity_exponent <= 0:
             raise ValueError(f"intensity_exponent must be above 0, not {self.intensity_exponent}")
+        if self.decoder_mapping_size < 0:
+            raise ValueError(f"decoder_mapping_size must be at least 0, not {self.decoder_mapping_size}")
         if self.patch_size < 1 or self.image_size % self.patch_size:
             raise ValueError(f"patch_size {self.patch_size} does not divide image_size {self.image_size}")
         if self.expression_patch_size < 1 or self.expression_image_size % self.expression_patch_size:

@@ -292,8 +292,8 @@ class ModulatedBlock(nn.Module):
 
 
 class ConditionMapping(nn.Module):
-    """What a modulation depends on need not be in proportion to embeddings: the condition, plus what one hidden layer
-    makes of it (a small mapping network, Karras et al. 2019): (B, size) → (B, size). It begins as the condition."""
+    """So that modulations need not be linear in f(e) and f(i): the condition, plus what one hidden layer makes of it,
+    (B, size) → (B, size); a small mapping network (Karras et al. 2019). It begins as the condition."""
 
     def __init__(self, config: TerGanConfig, size: int):
         super().__init__()

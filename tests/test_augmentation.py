@@ -42,13 +42,14 @@ def test_with_nothing_to_mix_everything_stays():
 
 
 def test_people_are_blended_with_others_who_show_the_same_expression():
-    expressions, identities = torch.tensor([0, 0, 0, 1, 1, 0]), torch.tensor([4, 5, 5, 6, 6, 7])
-    among = torch.tensor([True, True, True, True, True, False])
+    expressions = torch.tensor([[0, 1], [0, 1], [0, 1], [1, 1], [1, 1], [0, 1], [0, 2]])
+    identities = torch.tensor([4, 5, 5, 6, 6, 7, 8])
+    among = torch.tensor([True, True, True, True, True, False, True])
     generator, partners_of_first = torch.Generator().manual_seed(0), set()
     for _ in range(50):
         partners, shares = draw_blends(expressions, identities, among, 0.8, generator)
-        blended = partners != torch.arange(6)
-        assert not blended[3:].any()  # nobody else shows it, and the last one may not be mixed
+        blended = partners != torch.arange(7)
+        assert not blended[3:].any()  # nobody else shows both, and the last but one may not be mixed
         assert (identities[partners] != identities)[blended].all() and among[partners[blended]].all()
         assert (shares[:, 0, 0, 0][~blended] == 1).all()
         assert ((shares[:, 0, 0, 0][blended] >= 0.5) & (shares[:, 0, 0, 0][blended] <= 0.8)).all()

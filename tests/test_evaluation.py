@@ -174,7 +174,7 @@ def test_every_transfer_metric_tells_good_lazy_cheating_and_untrained_models_apa
     assert set(perfect["gain_by_expression"]) == set(DrawnFaceJudges.EXPRESSIONS)
 
 
-def test_gain_on_crops_is_of_aligned_crops_and_passes_over_photos_without_a_face(people):
+def test_gain_on_crops_is_of_aligned_crops_and_a_photo_without_a_face_gains_nothing(people):
     def pipe(answer, shift=0, blind=()):
         def transfer(sources, targets, detect):
             assert not detect and {crop.size for crop in sources + targets} == {(64, 64)}
@@ -195,8 +195,8 @@ def test_gain_on_crops_is_of_aligned_crops_and_passes_over_photos_without_a_face
     assert gain_on_crops(pipe(perfect), people, pairs, batch_size=5) == pytest.approx(1, abs=0.02)
     assert gain_on_crops(pipe(lazy, shift=3), people, pairs) == 0
     assert gain_on_crops(pipe(perfect, shift=-9), people, pairs) < 0.9  # not where the perfect one expects a mouth
-    assert gain_on_crops(pipe(perfect, blind=backgrounds[:1]), people, pairs) == pytest.approx(1, abs=0.02)
-    assert np.isnan(gain_on_crops(pipe(perfect, blind=backgrounds), people, pairs))
+    assert 0.2 < gain_on_crops(pipe(perfect, blind=backgrounds[:1]), people, pairs) < 0.95
+    assert gain_on_crops(pipe(perfect, blind=backgrounds), people, pairs) == 0
 
 
 def test_intensity_counts_only_steps_towards_the_truth(people, tiny):

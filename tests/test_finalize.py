@@ -8,15 +8,18 @@ import torch
 from safetensors.torch import load_file
 
 from tergan_hf import TerGanConfig, TerGanModel
-from tergan_hf.data.loading import DataSource
+from tergan_hf.data.loading import NO_RECIPE, DataSource
+from tergan_hf.training import finalize
 from tergan_hf.training.arguments import TrainingArguments
 from tergan_hf.training.finalize import (
+    EDITED_PHOTOS,
     balanced_weights,
     fit_classifier,
     fit_temperature,
+    neutral_crops,
     save_model,
 )
-from tergan_hf.training.prototypes import READABLE, STRENGTHS, limit_strength, prototypes, strengthen
+from tergan_hf.training.prototypes import READABLE, STRENGTHS, limit_strength, mean_prototypes, strengthen
 
 from .conftest import TINY
 
@@ -43,7 +46,7 @@ def test_prototypes_are_means_over_clear_photos_or_else_over_the_surest_quarter(
     logits = torch.stack([embeddings[:, 0], torch.zeros(16), torch.zeros(16)], dim=1)
     clear = torch.zeros(16, dtype=torch.bool)
     clear[[8, 10]] = True
-    found = prototypes(embeddings, labels, logits, clear, 3)
+    found = mean_prototypes(embeddings, labels, logits, clear, 3)
     assert found[0].tolist() == [6.5, 6.5]
     assert found[1].tolist() == [1.0, 1.0]
     assert found[2].abs().sum() == 0
@@ -57,8 +60,12 @@ class EditsAsFarAsAsked:
         self.config = SimpleNamespace(expressions=["happiness", "neutral", "surprise", "anger"])
         self.expression_prototypes = torch.tensor(prototypes)
 
-    def synthesize(self, wanted, crops):
-        return torch.cat([wanted[:, :2] - crops[:, None, 0, 0, 0, None].flatten(1), wanted[:, 2:]], dim=1)
+    def encode_target(self, crops):
+        return SimpleNamespace(pixel_values=crops)
+
+    def synthesize(self, wanted, target):
+        resistance = target.pixel_values[:, :1, 0, 0]
+        return torch.cat([wanted[:, :2] - resistance, wanted[:, 2:]], dim=1)
 
     def encode_expression(self, images):
         return images
@@ -80,6 +87,26 @@ def test_a_prototype_gets_stronger_only_as_far_as_makes_its_edits_readable():
     unchanged = EditsAsFarAsAsked(before)
     strengthen(unchanged, resisting[:0])
     assert unchanged.expression_prototypes.tolist() == torch.tensor(before).tolist()
+
+
+def test_neutral_crops_are_of_photographs_where_there_are_any(monkeypatch):
+    monkeypatch.setattr(finalize, "aligned_crops", lambda chips, rows, size, device: torch.full(
+        (len(rows), 3, size, size), float(chips.value), device=device))  # fmt: skip
+    neutral = TerGanConfig.photo(**TINY).expressions.index("neutral")
+
+    def photos(value, recipe, label, named=True):
+        return SimpleNamespace(
+            value=value, has_identities=named, expressions=np.full(200, label), recipes=np.full(200, recipe)
+        )
+
+    model = TerGanModel(TerGanConfig.photo(**TINY))
+    rendered, smiling = photos(1, 7, neutral), photos(2, NO_RECIPE, neutral + 1)
+    people, others = photos(3, NO_RECIPE, neutral), photos(4, NO_RECIPE, neutral)
+    unknown = photos(5, NO_RECIPE, neutral, named=False)
+    assert neutral_crops(model, [rendered, smiling, unknown]).unique().tolist() == [1]
+    crops = neutral_crops(model, [rendered, people, others, unknown])
+    assert crops.unique().tolist() == [3, 4] and len(crops) == EDITED_PHOTOS
+    assert len(neutral_crops(model, [smiling])) == 0
 
 
 def test_no_prototype_is_much_further_from_neutrals_than_the_others():

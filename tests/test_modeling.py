@@ -247,6 +247,16 @@ def test_further_layers_begin_as_nothing_and_learn(tmp_path):
     assert sum(bool(scale.grad.any()) for scale in scales) > len(scales) / 2
 
 
+def test_a_decoder_with_a_hidden_layer_of_another_size_is_refused(tmp_path):
+    TerGanModel(TerGanConfig.photo(**TINY, decoder_mapping_size=16)).save_pretrained(tmp_path)
+    saved = TerGanModel.from_pretrained(tmp_path)
+    for size in (0, 24):
+        with pytest.raises(ValueError, match="decoder_mapping_size 16"):
+            warm_start(TerGanModel(TerGanConfig.photo(**TINY, decoder_mapping_size=size)), saved)
+    with pytest.raises(ValueError, match="decoder_mapping_size"):
+        TerGanConfig.photo(**TINY, decoder_mapping_size=-1)
+
+
 def test_wider_networks_begin_as_the_narrower_ones_and_their_copies_part(tmp_path):
     torch.manual_seed(0)
     narrow = TerGanModel(TerGanConfig.photo(**TINY)).eval()

@@ -179,7 +179,8 @@ def test_of_another_photograph_only_the_face_is_a_truth():
         "source": target, "target": target, "truth": truth, "registration": still, "to_photo": still,
         "has_truth": torch.tensor([True, True, False]), "is_rendered": torch.tensor([False, True, False]),
         "has_motion": torch.zeros(3, dtype=torch.bool), "target_motion": motion, "truth_motion": motion,
-        "source_expression": torch.zeros(3).long(), "target_identity": torch.zeros(3).long(),
+        "source_expression": torch.zeros(3).long(), "target_expression": torch.zeros(3).long(),
+        "target_identity": torch.zeros(3).long(),
     }  # fmt: skip
     as_they_are = AugmentationConfig(
         scale=0, shift=0, angle=0, gain=0, bias=0, gamma=0, grey=0, low_resolution=0, noise=0, jpeg=0
@@ -201,7 +202,8 @@ def test_only_photographs_are_blended_and_target_and_truth_alike():
         "source": target, "target": target, "truth": target, "registration": still, "to_photo": still,
         "has_truth": torch.ones(4, dtype=torch.bool), "is_rendered": torch.tensor([False, False, True, True]),
         "has_motion": torch.zeros(4, dtype=torch.bool), "target_motion": motion, "truth_motion": motion,
-        "source_expression": torch.zeros(4).long(), "target_identity": torch.arange(4),
+        "source_expression": torch.zeros(4).long(), "target_expression": torch.zeros(4).long(),
+        "target_identity": torch.arange(4),
     }  # fmt: skip
     blended = AugmentationConfig(
         scale=0, shift=0, angle=0, gain=0, bias=0, gamma=0, grey=0, low_resolution=0, noise=0, jpeg=0, blend=1.0

@@ -35,8 +35,8 @@ class AugmentationConfig:
         erase: probability of a grey rectangle over a part of the face (stage 1 only).
         bend: standard deviation of a smooth random distortion of target and truth alike, as a share of the crop:
             another shape of face. Where the exact movement is known, it stays as it is (stage 2 only).
-        blend: probability that two photographs of a person are mixed with two of somebody else in the batch who shows
-            the same expression: more people than there are (stage 2 only).
+        blend: probability that two photographs of a person are mixed with two of somebody else in the batch that
+            show the same expressions: more people than there are (stage 2 only).
     """
 
     mode: str = "jitter"
@@ -165,25 +165,30 @@ def draw_blends(
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Draw whose images are mixed with whose. Aligned faces with the same expression, mixed, are another face with it.
+    Draw whose images are mixed with whose: mixup (Zhang et al. 2018) among equal labels. Aligned faces with the same
+    expression, mixed, are another face with it.
 
     Args:
-        expressions, identities: (B,) labels. among: (B,) bool, the images that may be mixed at all.
-        probability: that one of them is, if somebody else's in the batch has its expression.
+        expressions: (B, K) labels, those of each image of a pair. identities: (B,). among: (B,) bool, the pairs that
+            may be mixed at all.
+        probability: that one of them is, if somebody else's in the batch has its expressions.
 
     Returns:
         (B,) the row to mix each one with and (B, 1, 1, 1) the share that is left of its own; itself and 1 where it
         stays as it is.
     """
+    device = expressions.device
+    expressions, identities, among = expressions.cpu(), identities.cpu(), among.cpu()
     partners, shares = torch.arange(len(expressions)), torch.ones(len(expressions))
     low, high = BLEND_SHARES
-    for row in torch.nonzero(among.cpu())[:, 0].tolist():
+    for row in torch.nonzero(among)[:, 0].tolist():
         mixed, share = torch.rand(2, generator=generator).tolist()
-        others = torch.nonzero(among & (expressions == expressions[row]) & (identities != identities[row]))[:, 0]
+        alike = (expressions == expressions[row]).all(1) & (identities != identities[row])
+        others = torch.nonzero(among & alike)[:, 0]
         if mixed < probability and len(others):
             partners[row] = others[torch.randint(len(others), (), generator=generator)]
             shares[row] = low + (high - low) * share
-    return partners.to(expressions.device), shares.view(-1, 1, 1, 1).to(expressions.device)
+    return partners.to(device), shares.view(-1, 1, 1, 1).to(device)
 
 
 def confine_truth(target: torch.Tensor, truth: torch.Tensor, framings: torch.Tensor) -> torch.Tensor:

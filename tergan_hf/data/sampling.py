@@ -263,9 +263,9 @@ class ExpressionPairs(_DrawnDataset):
 
     Items: `source`, `target`, `truth` (3, side, side) uint8 chips; `registration` (2, 3), from the target's framing to
     the coordinates of the truth's chip, [-1, 1] over the crop; `has_truth` bool; `is_rendered` bool, whether the
-    target has a recipe; `source_expression`, `target_identity` int64; `target_motion`, `truth_motion` (2, M, M) uint8
-    motion maps, `has_motion` bool, and `to_photo` (2, 3), from the target's framing, [-1, 1] over the crop, to its
-    photo, [-1, 1] as well.
+    target has a recipe; `source_expression`, `target_expression`, `target_identity` int64; `target_motion`,
+    `truth_motion` (2, M, M) uint8 motion maps, `has_motion` bool, and `to_photo` (2, 3), from the target's framing,
+    [-1, 1] over the crop, to its photo, [-1, 1] as well.
     """
 
     def __init__(
@@ -294,6 +294,7 @@ class ExpressionPairs(_DrawnDataset):
             "has_truth": truth is not None,
             "is_rendered": bool(chips.recipes[target] != NO_RECIPE),
             "source_expression": int(sources.expressions[pair.source]),
+            "target_expression": int(chips.expressions[target]),
             "target_identity": int(chips.identities[target]),
             **motion,
             "has_motion": chips.has_motion and truth is not None,

@@ -231,7 +231,7 @@ def _gain_on_crops(transfer: dict) -> str:
         return ""
     return (
         f"The same pairs as aligned crops, `detect=False`: expression gain **{transfer['gain_on_crops']:.3f}**. "
-        "A crop has less compression noise, which no result can foresee, than the photo it is resampled from."
+        "A photo also counts what lies around the crop, and compression noise that resampling takes out of a crop."
     )
 
 

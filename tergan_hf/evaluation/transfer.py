@@ -105,15 +105,17 @@ def measure_transfer(
 def gain_on_crops(pipe: TerGanPipeline, photos: Dataset, pairs: list[Pair], batch_size: int = 32) -> float:
     """
     Mean expression gain of the network on its own: aligned crops in and out (`detect=False`), the source's by its own
-    landmarks, target's and truth's alike by the target's. Pairs in which no face is found do not count; NaN if in none
-    one is.
+    landmarks, target's and truth's alike by the target's. A pair in which no face is found counts as the target handed
+    back.
     """
     size, gains = pipe.model.config.image_size, []
     for start in tqdm(range(0, len(pairs), batch_size), desc="crops", dynamic_ncols=True, leave=False):
         cut = []
         for source, target, truth in zip(*load_pairs(photos, pairs[start : start + batch_size])):
             found = [pipe.detector.detect(photo) for photo in (source, target)]
-            if all(found):
+            if not all(found):
+                gains.append(0.0)
+            else:
                 own, shared = (similarity_framing(faces[0].landmarks) for faces in found)
                 framed = ((source, own), (target, shared), (truth, shared))
                 cut.append([crop_face(photo, framing, size) for photo, framing in framed])
@@ -121,7 +123,7 @@ def gain_on_crops(pipe: TerGanPipeline, photos: Dataset, pairs: list[Pair], batc
             sources, targets, truths = map(list, zip(*cut))
             results = pipe.transfer(sources, targets, detect=False)
             gains += expression_gain(*map(_stack, (results, targets, truths))).tolist()
-    return float(np.nanmean(gains)) if gains else float("nan")
+    return float(np.nanmean(gains))
 
 
 def measure_intensity(

@@ -18,7 +18,7 @@ from ..modeling_tergan import TerGanEncoder, TerGanModel
 from ..quantization_tergan import INTEGERS, ScaledConv2d, measure_ranges
 from .arguments import TrainingArguments
 from .monitoring import aligned_crops
-from .prototypes import limit_strength, prototypes, strengthen
+from .prototypes import limit_strength, mean_prototypes, strengthen
 
 
 logger = logging.getLogger(__name__)
@@ -137,20 +137,21 @@ def calibrate(model: TerGanModel, sets: list[Chips]):
 
 
 def neutral_crops(model: TerGanModel, sets: Sequence[Chips]) -> torch.Tensor:
-    """Neutral faces of the sets with identities, of photographs if there are any, (N, C, S, S), at most
-    `EDITED_PHOTOS`."""
-    config, crops = model.config, []
-    known = [chips for chips in sets if chips.has_identities]
-    photographed = [chips for chips in known if (chips.recipes == NO_RECIPE).all()]
-    if "neutral" in config.expressions:
-        neutral = config.expressions.index("neutral")
-        for chips in photographed or known:
-            rows = np.flatnonzero(chips.expressions == neutral)[:EDITED_PHOTOS]
-            if len(rows):
-                crops.append(aligned_crops(chips, rows, config.image_size, model.device))
-    if not crops:
-        return torch.zeros(0, config.num_channels, config.image_size, config.image_size, device=model.device)
-    return torch.cat(crops)[:EDITED_PHOTOS]
+    """Neutral faces of the sets with identities, of photographs if there are any, (N, C, S, S), N at most about
+    `EDITED_PHOTOS`, evenly from every set."""
+    config, found = model.config, []
+    neutral = config.expressions.index("neutral") if "neutral" in config.expressions else -1
+    for chips in (chips for chips in sets if chips.has_identities):
+        rows = np.flatnonzero(chips.expressions == neutral)
+        if len(rows):
+            found.append((chips, rows))
+    found = [(chips, rows) for chips, rows in found if (chips.recipes == NO_RECIPE).all()] or found
+    most = EDITED_PHOTOS // max(1, len(found))
+    crops = [torch.zeros(0, config.num_channels, config.image_size, config.image_size, device=model.device)]
+    for chips, rows in found:
+        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
+        crops.append(aligned_crops(chips, chosen, config.image_size, model.device))
+    return torch.cat(crops)
 
 
 def finalize(
@@ -163,7 +164,8 @@ def finalize(
     """
     Fit classifier and prototypes on the training photos, then the classifier's temperature on the validation photos,
     if there are any. A class's prototype comes from the sets with identities, the ones the decoder has learnt from;
-    only where they have no photo of the class, from the others. The weights are rounded first to what `save_model`
+    only where they have no photo of the class, from the others; `prototypes.limit_strength` and then
+    `prototypes.strengthen` say how strong it is. The weights are rounded first to what `save_model`
     writes, so that all this is fitted to the network that is loaded later.
 
     Args:
@@ -204,7 +206,7 @@ def finalize(
                 known = torch.cat([embeddings[number] for number in parts])
                 known_labels = torch.cat([labels[number] for number in parts])
                 clear = torch.cat([_clear_rows(sets[number], rows[number]) for number in parts]).to(model.device)
-                means = prototypes(known, known_labels, model.classify(known), clear, num_labels)
+                means = mean_prototypes(known, known_labels, model.classify(known), clear, num_labels)
                 present = torch.bincount(known_labels, minlength=num_labels) > 0
                 found = torch.where(present[:, None], means, found)
         model.expression_prototypes.copy_(limit_strength(found, model.config.expressions))

@@ -14,7 +14,7 @@ STRENGTHS = (1.0, 1.05, 1.1, 1.15)  # in a prototype's own distance from neutral
 READABLE = 0.85  # of the edits
 
 
-def prototypes(
+def mean_prototypes(
     embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, clear: torch.Tensor, num_labels: int
 ) -> torch.Tensor:
     """
@@ -64,8 +64,8 @@ def limit_strength(prototypes: torch.Tensor, expressions: list[str]) -> torch.Te
 def strengthen(model: TerGanModel, crops: torch.Tensor):
     """
     Give each label's prototype the least of `STRENGTHS` with which `READABLE` of the edits of some neutral faces are
-    read as the label by the model itself. A label that none of them makes readable stays as it is: more would change
-    whose face it is, and bring nothing.
+    read as the label by the model itself, also beyond `limit_strength`'s limit. A label that none of them makes
+    readable stays as it is: more would change whose face it is, and bring nothing.
 
     Args:
         model: with classifier and prototypes; the prototypes are changed.
@@ -75,14 +75,15 @@ def strengthen(model: TerGanModel, crops: torch.Tensor):
     if not len(crops) or "neutral" not in expressions:
         return
     neutral = prototypes[expressions.index("neutral")].clone()
+    targets = [model.encode_target(part) for part in crops.split(16)]
     for label, expression in enumerate(expressions):
         if expression == "neutral" or not prototypes[label].any():
             continue
         for strength in STRENGTHS:
             wanted = neutral + strength * (prototypes[label] - neutral)
-            edited = [model.synthesize(wanted.expand(len(part), -1), part) for part in crops.split(16)]
+            edited = [model.synthesize(wanted.expand(len(part.pixel_values), -1), part) for part in targets]
             answers = torch.cat([model.classify(model.encode_expression(part)).argmax(1) for part in edited])
             if (answers == label).float().mean() >= READABLE:
-                logger.info("Prototype of %s: %.2f times the mean's distance from neutral", expression, strength)
+                logger.info("Prototype of %s: %.2f times as far from neutral's", expression, strength)
                 prototypes[label] = wanted
                 break

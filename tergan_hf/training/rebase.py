@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..data.sampling import Chips
-from ..modeling_tergan import TerGanEncoder, TerGanModel
+from ..modeling_tergan import ConditionMapping, TerGanEncoder, TerGanModel
 from .finalize import choose_rows, embed_expressions
 from .stage1 import EncoderClassifier
 
@@ -30,9 +30,10 @@ def rebase_decoder(model: TerGanModel, former: TerGanEncoder, new: EncoderClassi
     """
     Express the photo decoder's conditions in a new G_es's f(e).
 
-    The former f(e) is fitted linearly to the new one on training photos, f = A n + b. The modulations are linear in
-    f(e), so A and b go into their weights, and the decoder goes on nearly as before. The new f(e) is scaled so that
-    two photos differ on average as much as in the former: `expression_gate` and the losses keep their meaning.
+    The former f(e) is fitted linearly to the new one on training photos, f = A n + b. The modulations, and the hidden
+    layer before them, are linear in f(e), so A and b go into their weights, and the decoder goes on nearly as before.
+    The new f(e) is scaled so that two photos differ on average as much as in the former: `expression_gate` and the
+    losses keep their meaning.
 
     Args:
         model: its decoder is changed in place.
@@ -62,8 +63,12 @@ def rebase_decoder(model: TerGanModel, former: TerGanEncoder, new: EncoderClassi
     solution = torch.linalg.lstsq(design, before.double()).solution
     explained = 1 - float((before - design @ solution).square().sum() / (before - before.mean(0)).square().sum())
     matrix, shift = solution[:-1].T.float(), solution[-1].float()
+    matrix, shift = matrix.to(model.device), shift.to(model.device)
     for layer in _modulations(model):
-        _rebase_layer(layer, matrix.to(layer.weight.device), shift.to(layer.weight.device))
+        _rebase_layer(layer, matrix, shift)
+    if isinstance(model.decoder.mapping, ConditionMapping):
+        _rebase_layer(model.decoder.mapping.hidden, matrix, shift)
+        _rebase_output(model.decoder.mapping.output, torch.linalg.pinv(matrix))
     logger.info("The new f(e) explains %.1f %% of the former one, which the decoder was trained with", 100 * explained)
     return explained
 
@@ -78,3 +83,11 @@ def _rebase_layer(layer: nn.Linear, matrix: torch.Tensor, shift: torch.Tensor):
     wanted, own, identity = layer.weight.split([size, size, layer.in_features - 2 * size], dim=1)
     layer.bias.add_((wanted + own) @ shift)
     layer.weight.copy_(torch.cat([wanted @ matrix, own @ matrix, identity], dim=1))
+
+
+def _rebase_output(layer: nn.Linear, inverse: torch.Tensor):
+    """The layer's output is added to a condition that begins with two f(e): wanted, own."""
+    size = len(inverse)
+    for values in (layer.weight, layer.bias):
+        for part in (values[:size], values[size : 2 * size]):
+            part.copy_(inverse @ part)

@@ -233,9 +233,8 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     photographed = pairs["has_truth"] & ~pairs["is_rendered"]
     source, target, truth = (to_range(pairs[part]) for part in ("source", "target", "truth"))
     if config.blend:
-        partners, shares = draw_blends(
-            pairs["source_expression"], pairs["target_identity"], photographed, config.blend, generator
-        )
+        shown = torch.stack([pairs["source_expression"], pairs["target_expression"]], dim=1)
+        partners, shares = draw_blends(shown, pairs["target_identity"], photographed, config.blend, generator)
         source, target, truth = (shares * image + (1 - shares) * image[partners] for image in (source, target, truth))
     target = cut_crops(target, target_framing, size, bends=bends)
     truth = cut_crops(truth, target_framing, size, pairs["registration"], bends)

@@ -31,13 +31,19 @@ def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
         `model`.
 
     Raises:
-        ValueError: the labels differ, so that classifier and prototypes would mean something else; or nothing fits.
+        ValueError: the labels differ, so that classifier and prototypes would mean something else; the photo decoders'
+            hidden layers differ in size, so that the modulations would; or nothing fits.
     """
     pretrained = saved.name_or_path
     if saved.config.expressions != model.config.expressions:
         raise ValueError(
             f"pretrained: {pretrained} knows the expressions {', '.join(saved.config.expressions)}, this run has "
             f"{', '.join(model.config.expressions)}"
+        )
+    former, size = saved.config, model.config.decoder_mapping_size
+    if former.decoder_type == model.config.decoder_type == "photo" and former.decoder_mapping_size not in (0, size):
+        raise ValueError(
+            f"pretrained: {pretrained} has decoder_mapping_size {former.decoder_mapping_size}, this run has {size}"
         )
     saved.expression_encoder.leave_int8()  # this run's model may compute in floats
     own, found = model.state_dict(), saved.state_dict() | widened_tensors(saved, model)

@@ -39,7 +39,6 @@ def widened_tensors(saved: TerGanModel, model: TerGanModel) -> dict[str, torch.T
         and _are_multiples(former.decoder_channels, config.decoder_channels)
         and list(former.identity_encoder_channels) == list(config.identity_encoder_channels)
         and _alike(former, config, "num_channels", "patch_size", "image_size", "identity_embedding_size")
-        and former.decoder_mapping_size in (0, config.decoder_mapping_size)
     ):
         wider = _widen_decoder(saved.decoder.state_dict(), former, config, model.decoder.shaded_block, generator)
         found |= {f"decoder.{name}": value for name, value in wider.items()}
