@@ -19,7 +19,9 @@ from .conftest import TINY
 @pytest.fixture(scope="module", params=["compact", "photo"])
 def model(request):
     torch.manual_seed(2)
-    changes = {"image_size": 64, "expression_image_size": 32, "patch_size": 2} if request.param == "photo" else {}
+    changes = {}
+    if request.param == "photo":
+        changes = {"image_size": 64, "expression_image_size": 32, "patch_size": 2, "decoder_mapping_size": 16}
     model = TerGanModel(getattr(TerGanConfig, request.param)(**{**TINY, **changes})).eval()
     with torch.no_grad():
         for parameter in model.parameters():
