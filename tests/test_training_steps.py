@@ -170,23 +170,29 @@ def test_reversal_pauses_where_the_discriminator_is_fooled():
     assert all(parameter.grad is not None for parameter in discriminator.parameters())
 
 
-def test_of_another_photograph_only_the_face_is_a_truth():
-    side, still = chip_size(32), torch.eye(2, 3).expand(3, 2, 3)
-    target, truth = torch.full((3, 3, side, side), 100), torch.full((3, 3, side, side), 90)
-    truth[:, :, side * 2 // 3 :] = 30
-    motion = torch.full((3, 2, 64, 64), 128, dtype=torch.uint8)
+def augment_still_pairs(target, truth, has_truth, is_rendered, identities, **changes):
+    """`augment_pairs` on pairs without motion, x_s the same as x_t, with nothing varied but `changes`."""
+    count = len(target)
+    still, motion = torch.eye(2, 3).expand(count, 2, 3), torch.full((count, 2, 64, 64), 128, dtype=torch.uint8)
     raw = {
         "source": target, "target": target, "truth": truth, "registration": still, "to_photo": still,
-        "has_truth": torch.tensor([True, True, False]), "is_rendered": torch.tensor([False, True, False]),
-        "has_motion": torch.zeros(3, dtype=torch.bool), "target_motion": motion, "truth_motion": motion,
-        "source_expression": torch.zeros(3).long(), "target_expression": torch.zeros(3).long(),
-        "target_identity": torch.zeros(3).long(),
+        "has_truth": torch.tensor(has_truth), "is_rendered": torch.tensor(is_rendered),
+        "has_motion": torch.zeros(count, dtype=torch.bool), "target_motion": motion, "truth_motion": motion,
+        "source_expression": torch.zeros(count).long(), "target_expression": torch.zeros(count).long(),
+        "target_identity": torch.tensor(identities),
     }  # fmt: skip
     as_they_are = AugmentationConfig(
-        scale=0, shift=0, angle=0, gain=0, bias=0, gamma=0, grey=0, low_resolution=0, noise=0, jpeg=0
+        scale=0, shift=0, angle=0, gain=0, bias=0, gamma=0, grey=0, low_resolution=0, noise=0, jpeg=0, **changes
     )
     arguments = TrainingArguments(sources=[DataSource("set", "folder")], pair_augmentation=as_they_are)
-    batch = augment_pairs({"pairs": raw}, arguments, 32, torch.Generator().manual_seed(0))
+    return augment_pairs({"pairs": raw}, arguments, 32, torch.Generator().manual_seed(0))
+
+
+def test_of_another_photograph_only_the_face_is_a_truth():
+    side = chip_size(32)
+    target, truth = torch.full((3, 3, side, side), 100), torch.full((3, 3, side, side), 90)
+    truth[:, :, side * 2 // 3 :] = 30
+    batch = augment_still_pairs(target, truth, [True, True, False], [False, True, False], [0, 0, 0])
     outside = (batch.truth - batch.target).abs()[:, :, :, :2].amax((1, 2, 3))
     inside = (batch.truth - batch.target).abs()[:, :, 26:30, 12:20].amin((1, 2, 3))
     assert outside[0] == 0 and outside[1] > 0.07 and outside[2] > 0.07
@@ -197,19 +203,7 @@ def test_only_photographs_are_blended_and_target_and_truth_alike():
     side = chip_size(32)
     levels = torch.tensor([40, 200, 90, 150], dtype=torch.uint8)[:, None, None, None]
     target = levels.expand(4, 3, side, side).contiguous()
-    still, motion = torch.eye(2, 3).expand(4, 2, 3), torch.full((4, 2, 64, 64), 128, dtype=torch.uint8)
-    raw = {
-        "source": target, "target": target, "truth": target, "registration": still, "to_photo": still,
-        "has_truth": torch.ones(4, dtype=torch.bool), "is_rendered": torch.tensor([False, False, True, True]),
-        "has_motion": torch.zeros(4, dtype=torch.bool), "target_motion": motion, "truth_motion": motion,
-        "source_expression": torch.zeros(4).long(), "target_expression": torch.zeros(4).long(),
-        "target_identity": torch.arange(4),
-    }  # fmt: skip
-    blended = AugmentationConfig(
-        scale=0, shift=0, angle=0, gain=0, bias=0, gamma=0, grey=0, low_resolution=0, noise=0, jpeg=0, blend=1.0
-    )
-    arguments = TrainingArguments(sources=[DataSource("set", "folder")], pair_augmentation=blended)
-    batch = augment_pairs({"pairs": raw}, arguments, 32, torch.Generator().manual_seed(0))
+    batch = augment_still_pairs(target, target, [True] * 4, [False, False, True, True], [0, 1, 2, 3], blend=1.0)
     plain = levels.float() / 127.5 - 1
     moved = (batch.target - plain).abs().amax((1, 2, 3))
     assert (moved[:2] > 0.2).all() and moved[2:].max() < 1e-5

@@ -174,8 +174,8 @@ def draw_blends(
         probability: that one of them is, if somebody else's in the batch has its expressions.
 
     Returns:
-        (B,) the row to mix each one with and (B, 1, 1, 1) the share that is left of its own; itself and 1 where it
-        stays as it is.
+        partners (B,) int64 and the shares (B,) that are left of its own, as of `draw_mixture`; its own number and 1
+        where it stays as it is.
     """
     device = expressions.device
     expressions, identities, among = expressions.cpu(), identities.cpu(), among.cpu()
@@ -188,7 +188,7 @@ def draw_blends(
         if mixed < probability and len(others):
             partners[row] = others[torch.randint(len(others), (), generator=generator)]
             shares[row] = low + (high - low) * share
-    return partners.to(device), shares.view(-1, 1, 1, 1).to(device)
+    return partners.to(device), shares.to(device)
 
 
 def confine_truth(target: torch.Tensor, truth: torch.Tensor, framings: torch.Tensor) -> torch.Tensor:

@@ -139,12 +139,10 @@ def calibrate(model: TerGanModel, sets: list[Chips]):
 def neutral_crops(model: TerGanModel, sets: Sequence[Chips]) -> torch.Tensor:
     """Neutral faces of the sets with identities, of photographs if there are any, (N, C, S, S), N at most about
     `EDITED_PHOTOS`, evenly from every set."""
-    config, found = model.config, []
-    neutral = config.expressions.index("neutral") if "neutral" in config.expressions else -1
-    for chips in (chips for chips in sets if chips.has_identities):
-        rows = np.flatnonzero(chips.expressions == neutral)
-        if len(rows):
-            found.append((chips, rows))
+    config = model.config
+    neutral = [index for index, label in enumerate(config.expressions) if label == "neutral"]
+    found = [(chips, np.flatnonzero(np.isin(chips.expressions, neutral))) for chips in sets if chips.has_identities]
+    found = [(chips, rows) for chips, rows in found if len(rows)]
     found = [(chips, rows) for chips, rows in found if (chips.recipes == NO_RECIPE).all()] or found
     most = EDITED_PHOTOS // max(1, len(found))
     crops = [torch.zeros(0, config.num_channels, config.image_size, config.image_size, device=model.device)]

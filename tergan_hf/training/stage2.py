@@ -235,11 +235,11 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     if config.blend:
         shown = torch.stack([pairs["source_expression"], pairs["target_expression"]], dim=1)
         partners, shares = draw_blends(shown, pairs["target_identity"], photographed, config.blend, generator)
-        source, target, truth = (shares * image + (1 - shares) * image[partners] for image in (source, target, truth))
+        shares = shares[:, None, None, None]
+        source, target, truth = (torch.lerp(image[partners], image, shares) for image in (source, target, truth))
     target = cut_crops(target, target_framing, size, bends=bends)
     truth = cut_crops(truth, target_framing, size, pairs["registration"], bends)
-    photographed = photographed[:, None, None, None]
-    truth = torch.where(photographed, confine_truth(target, truth, target_framing), truth)
+    truth = torch.where(photographed[:, None, None, None], confine_truth(target, truth, target_framing), truth)
     if config.occlusion:
         mask, colours = draw_occluders(count, config.occlusion, size, generator, device)
         target, truth = (image + mask * (colours - image) for image in (target, truth))
