@@ -1,6 +1,6 @@
 """Milliseconds per photo and frames per second of every use, split into their parts.
 
-Of a photo, `transfer` and `edit` take the network's change and that of the mirror image, of a frame only the first.
+Of a photo, `transfer` and `edit` take the mean of four views' changes, of a frame one view's only.
 `python benchmarks/latency.py` measures on the example photos and on a clip made from them; nothing is downloaded.
 """
 

@@ -195,6 +195,11 @@ class TerGanConfig(PreTrainedConfig):
             )
 
     @property
+    def replaces_target(self) -> bool:
+        """Whether x̄ replaces x_t, as in the paper, and is not x_t with a change."""
+        return self.decoder_type == "bottleneck" and not self.predict_residual
+
+    @property
     def feature_map_sizes(self) -> tuple[int, ...]:
         """Side of the image, in patches, and of the output of each block of `G_et`: 75, 37, 18, 9, 4, 2 in the
         paper."""

@@ -57,24 +57,54 @@ class TerGanChange(ModelOutput):
     residual: torch.FloatTensor | None = None
     identity_embedding: torch.FloatTensor | None = None
 
-    def mean_with_mirrored(self, other: "TerGanChange", target: torch.Tensor) -> "TerGanChange":
+    def mirror(self) -> "TerGanChange":
+        """The same change of the mirrored target."""
+        flow = None
+        if self.flow is not None:
+            flow = self.flow.flip(3) * self.flow.new_tensor([-1, 1]).view(1, 2, 1, 1)
+        pixel_values = None if self.pixel_values is None else self.pixel_values.flip(3)
+        return TerGanChange(
+            pixel_values, flow, None if self.residual is None else self.residual.flip(3), self.identity_embedding
+        )
+
+    def zoom_out(self, margin: float) -> "TerGanChange":
         """
-        Test-time augmentation: the mean of a change and one of the mirrored target, turned back.
+        The same change of a crop `margin` times as large about the same centre: flow and residual, without x̄. Around
+        the former crop they keep the values of its border.
+
+        Raises:
+            ValueError: the change has no residual (the paper's model).
+        """
+        residual = self._known_residual()
+        theta = margin * torch.eye(2, 3, device=residual.device, dtype=residual.dtype).expand(len(residual), 2, 3)
+        grid = F.affine_grid(theta, list(residual.shape), align_corners=False)
+
+        def reduced(maps: torch.Tensor) -> torch.Tensor:
+            return F.grid_sample(maps, grid.to(maps.dtype), padding_mode="border", align_corners=False)
+
+        flow = None if self.flow is None else reduced(self.flow) / margin
+        return TerGanChange(None, flow, reduced(residual), self.identity_embedding)
+
+    def mean_with(self, other: "TerGanChange", target: torch.Tensor) -> "TerGanChange":
+        """
+        Test-time augmentation: the mean of two changes of one target.
 
         Args:
-            other: of the mirrored x_t. target: x_t, `(batch, channels, image_size, image_size)`.
+            other: another view's. target: x_t, `(batch, channels, image_size, image_size)`.
 
         Raises:
             ValueError: the changes have no residual (the paper's model).
         """
-        if self.residual is None:
-            raise ValueError("a model that replaces the whole face gives no change to take the mean of")
-        residual, flow, moved = (self.residual + other.residual.flip(3)) / 2, None, target
+        residual, flow, moved = (self._known_residual() + other._known_residual()) / 2, None, target
         if self.flow is not None:
-            turned = other.flow.flip(3) * other.flow.new_tensor([-1, 1]).view(1, 2, 1, 1)
-            flow = (self.flow + turned) / 2
+            flow = (self.flow + other.flow) / 2
             moved = warp(target, flow)
         return TerGanChange((moved + residual).clamp(-1, 1), flow, residual, self.identity_embedding)
+
+    def _known_residual(self) -> torch.Tensor:
+        if self.residual is None:
+            raise ValueError("a model that replaces the whole face gives no change that could be moved or averaged")
+        return self.residual
 
 
 @dataclass
@@ -501,7 +531,7 @@ class TerGanModel(TerGanPreTrainedModel):
             intensity: α, a number or `(batch, 1)`; the decoder is asked for f(e)_t + α · (f(e) − f(e)_t), see also
                 `config.intensity_exponent`. With the photo decoder, or `config.predict_residual`, 0 gives x_t back.
         """
-        replaces_target = self.config.decoder_type == "bottleneck" and not self.config.predict_residual
+        replaces_target = self.config.replaces_target
         as_is = replaces_target and isinstance(intensity, (int, float)) and intensity == 1
         if not isinstance(target, TerGanTarget):
             target = self.encode_target(target, with_expression=not as_is)

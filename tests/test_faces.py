@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from tergan_hf.face_alignment_tergan import (
     TEMPLATE,
@@ -17,6 +18,7 @@ from tergan_hf.face_alignment_tergan import (
 from tergan_hf.face_blending_tergan import MOVEMENT, paste_change, paste_crop
 from tergan_hf.face_detection_tergan import FaceDetector
 from tergan_hf.image_reading_tergan import ImageInputError, read_image
+from tergan_hf.modeling_tergan import TerGanChange
 from tergan_hf.torchvision_compat import non_maximum_suppression
 
 
@@ -150,6 +152,25 @@ def test_flow_turns_with_the_face():
     pasted = np.asarray(paste_change(photo, turned, np.zeros((32, 32, 3)), flow), int)
     expected = np.asarray(photo, int)[20:]
     assert np.abs(pasted[60:140, 60:140] - expected[60:140, 60:140]).max() <= 2
+
+
+def test_a_change_seen_from_further_away_is_the_same_change():
+    framing, margin = np.array([[1 / 90, 0.0, -0.4], [0.0, 1 / 90, -0.3]]), 1.25
+    maps = torch.randn(1, 5, 4, 4, generator=torch.Generator().manual_seed(0))
+    residual, flow = F.interpolate(maps, size=(64, 64), mode="bicubic").split([3, 2], dim=1)
+    photo = Image.fromarray(np.random.default_rng(0).integers(60, 190, (8, 8, 3), dtype=np.uint8))
+    photo = photo.resize((170, 170), Image.Resampling.BICUBIC)
+
+    def pasted(change: TerGanChange, framing: np.ndarray) -> np.ndarray:
+        residual, flow = (maps[0].permute(1, 2, 0).numpy() for maps in (change.residual, change.flow))
+        return np.asarray(paste_change(photo, framing, 20 * residual, 0.03 * flow, fades=False), int)
+
+    near = TerGanChange(None, flow, residual)
+    expected = pasted(near, framing)
+    result = pasted(near.zoom_out(margin), zoom_out(framing, margin))
+    inside = np.s_[30:114, 39:123]
+    assert np.abs(expected - np.asarray(photo, int))[inside].max() > 20
+    assert np.abs(result - expected)[inside].max() <= 3
 
 
 def test_paste_of_a_face_outside_the_photo_is_the_photo():

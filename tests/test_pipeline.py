@@ -30,6 +30,10 @@ def test_intensity_zero_gives_the_photo_back(tiny_pipeline, smiling, neutral):
     assert not differs(tiny_pipeline.transfer(smiling, neutral, intensity=0), neutral).any()
 
 
+def test_a_photo_given_its_own_expression_stays_as_it_is(tiny_pipeline, neutral):
+    assert not differs(tiny_pipeline.transfer(neutral, neutral), neutral).any()
+
+
 def test_mirrored_photos_give_the_mirror_image_of_the_result(tiny_pipeline):
     noise = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
     source, target = (Image.fromarray(pixels).resize((64, 64), Image.Resampling.BILINEAR) for pixels in noise)
