@@ -22,8 +22,8 @@ from .video_tergan import VideoReport, map_video, read_frames
 
 
 BATCH_SIZE = 32  # crops the network sees at once
-# A photo's second view: the change is the mean of what the network finds in the crop and in one so much larger, in which a
-# jaw has room to open. Of wider ones the mean was no better.
+# A photo's change is the mean of what the network finds in its crop and in one so much larger, in which a jaw has room
+# to open.
 SECOND_VIEW = 1.08
 UNSURE = "unsure"
 Face = int | tuple[float, float] | None  # which face of a photo
@@ -406,7 +406,8 @@ class TerGanPipeline:
         change = self._symmetric_change(expressions, own, crops, intensity)
         if wider is None:
             return change
-        return change.zoom_out(SECOND_VIEW).mean_with(self._symmetric_change(expressions, own, wider, intensity), wider)
+        further = self._symmetric_change(expressions, own, wider, intensity)
+        return change.zoom_out(SECOND_VIEW).mean_with(further, wider)
 
     def _symmetric_change(
         self, expressions: torch.Tensor, own: torch.Tensor, crops: torch.Tensor, intensity: float
