@@ -19,7 +19,7 @@ from tergan_hf.training.finalize import (
     neutral_crops,
     save_model,
 )
-from tergan_hf.training.prototypes import READABLE, STRENGTHS, limit_strength, mean_prototypes, strengthen
+from tergan_hf.training.prototypes import AIM_REACH, READABLE, aim, limit_strength, mean_prototypes
 
 from .conftest import TINY
 
@@ -52,9 +52,9 @@ def test_prototypes_are_means_over_clear_photos_or_else_over_the_surest_quarter(
     assert found[2].abs().sum() == 0
 
 
-class EditsAsFarAsAsked:
+class EditsAsAsked:
     """A model with one number for a face and an f(e): an edit shows what it is asked for, less what the face resists,
-    and is read as a label from 1 on."""
+    and is read as the label of its largest coordinate if that is above 1, else as neutral."""
 
     def __init__(self, prototypes):
         self.config = SimpleNamespace(expressions=["happiness", "neutral", "surprise", "anger"])
@@ -64,29 +64,33 @@ class EditsAsFarAsAsked:
         return SimpleNamespace(pixel_values=crops)
 
     def synthesize(self, wanted, target):
-        resistance = target.pixel_values[:, :1, 0, 0]
-        return torch.cat([wanted[:, :2] - resistance, wanted[:, 2:]], dim=1)
+        return wanted - target.pixel_values[:, :1, 0, 0]
 
     def encode_expression(self, images):
         return images
 
     def classify(self, embeddings):
-        return torch.stack([embeddings[:, 0], torch.ones(len(embeddings)), embeddings[:, 1], embeddings[:, 2]], dim=1)
+        happiness, surprise, anger = embeddings.unbind(1)
+        return 20 * torch.stack([happiness, torch.ones(len(embeddings)), surprise, anger], dim=1)
 
 
-def test_a_prototype_gets_stronger_only_as_far_as_makes_its_edits_readable():
-    before = [[1.3, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.2, 0.0], [0.0, 0.0, 0.5]]
+def test_a_prototype_is_aimed_at_what_is_read_as_its_label_and_gets_no_stronger():
+    before = torch.tensor([[1.6, 1.2, 0.0], [0.0, 0.0, 0.0], [0.0, 1.2, 0.5], [0.0, 0.0, 0.5]])
     resisting = torch.zeros(20, 1, 2, 2)
-    resisting[:18] = 0.29  # happiness is read of all at once, surprise from 1.29 on, anger never
-    model = EditsAsFarAsAsked(before)
-    strengthen(model, resisting)
+    resisting[:18] = 0.25  # happiness is read of all at once, surprise of two, and of all if aimed better; anger never
+    model = EditsAsAsked(before.tolist())
+    aim(model, resisting)
     found = model.expression_prototypes
-    assert 18 / 20 >= READABLE > 2 / 20
-    assert found[0].tolist() == pytest.approx(before[0]) and found[3].tolist() == pytest.approx(before[3])
-    assert float(found[2, 1]) / 1.2 == pytest.approx(STRENGTHS[2])
-    unchanged = EditsAsFarAsAsked(before)
-    strengthen(unchanged, resisting[:0])
-    assert unchanged.expression_prototypes.tolist() == torch.tensor(before).tolist()
+    assert 1 >= READABLE > 2 / 20
+    assert torch.equal(found[:2], before[:2])
+    assert found[2, 1] > 1.25, "surprise is now read of all"
+    for label in (2, 3):
+        length = before[label].norm()
+        assert found[label].norm() <= length * 1.001
+        assert (found[label] - before[label]).norm() <= AIM_REACH * length * 1.001
+    unchanged = EditsAsAsked(before.tolist())
+    aim(unchanged, resisting[:0])
+    assert torch.equal(unchanged.expression_prototypes, before)
 
 
 def test_neutral_crops_are_of_photographs_where_there_are_any(monkeypatch):
