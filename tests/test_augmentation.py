@@ -2,15 +2,10 @@
 
 import torch
 
-from tergan_hf.data.augmentation import (
-    AugmentationConfig,
-    confine_truth,
-    cut_crops,
-    draw_bends,
-    draw_blends,
-    draw_framings,
-    draw_mixture,
-)
+from tergan_hf.data.augmentation import AugmentationConfig
+from tergan_hf.data.crops import cut_crops, draw_bends, draw_framings
+from tergan_hf.data.ground_truth import confine_truth
+from tergan_hf.data.mixing import draw_blends, draw_mixture
 
 
 def test_mixup_blends_the_mixable_with_each_other_and_keeps_most_of_every_photo():

@@ -17,11 +17,13 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from tergan_hf.data import decoded
-from tergan_hf.data.augmentation import AugmentationConfig, Photometry, cut_crops, draw_framings, to_range
+from tergan_hf.data.augmentation import AugmentationConfig
+from tergan_hf.data.crops import cut_crops, draw_framings, to_range
 from tergan_hf.data.decoded import DecodedColumn
 from tergan_hf.data.framing import CHIP_MARGIN, chip_size, frame_photos
 from tergan_hf.data.loading import NO_RECIPE, DataSource, load_photos
 from tergan_hf.data.pairs import PairSampler
+from tergan_hf.data.photometry import Photometry
 from tergan_hf.data.preparation import framed_split
 from tergan_hf.data.sampling import BalancedPhotos, Chips, ExpressionPairs, label_chips
 from tergan_hf.data.splits import split_by_fold, split_by_group

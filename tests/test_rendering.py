@@ -10,10 +10,12 @@ import torch
 from PIL import Image
 
 from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
-from tergan_hf.data.augmentation import AugmentationConfig, cut_crops, to_range, true_flow
+from tergan_hf.data.augmentation import AugmentationConfig
 from tergan_hf.data.building import build_set
+from tergan_hf.data.crops import cut_crops, to_range
 from tergan_hf.data.device_photos import DevicePhotos
 from tergan_hf.data.framing import chip_size, frame_photos
+from tergan_hf.data.ground_truth import true_flow
 from tergan_hf.data.loading import DataSource, load_photos
 from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs, label_chips
 from tergan_hf.data.sets.avatars import DESCRIPTION

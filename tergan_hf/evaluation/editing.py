@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..data.augmentation import confine_truth, to_range
+from ..data.crops import to_range
 from ..data.framing import decode
+from ..data.ground_truth import confine_truth
 from ..face_alignment_tergan import crop_face, similarity_framing
 from ..face_detection_tergan import NoFaceFoundError
 from ..pipeline_tergan import TerGanPipeline

@@ -10,10 +10,10 @@ import numpy as np
 from datasets import Array2D, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from ..data.augmentation import MOTION_STEPS_PER_SIDE
 from ..data.building import BuildError, Plan, Shard, list_source
 from ..data.dataset_card import SetDescription
 from ..data.framing import CHIP_MARGIN
+from ..data.ground_truth import MOTION_STEPS_PER_SIDE
 from .expressions import FULL, Recipe, draw_plain_recipe, draw_recipe, full_recipe
 from .library import head_files, missing_heads
 from .people import Head, Person, blend_heads, check_head, read_head

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ..data.augmentation import cut_crops, to_range
+from ..data.crops import cut_crops, to_range
 from ..data.framing import chip_size
 from ..data.sampling import Chips, ExpressionPairs
 from ..evaluation.metrics import expression_gain

@@ -11,17 +11,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..configuration_tergan import TerGanConfig
-from ..data.augmentation import (
-    AugmentationConfig,
-    Photometry,
-    cut_crops,
-    draw_framings,
-    draw_mixture,
-    erase_rectangles,
-    to_range,
-)  # fmt: skip
+from ..data.augmentation import AugmentationConfig
+from ..data.crops import cut_crops, draw_framings, to_range
 from ..data.device_photos import DevicePhotos
 from ..data.framing import chip_size
+from ..data.mixing import draw_mixture
+from ..data.occlusion import erase_rectangles
+from ..data.photometry import Photometry
 from ..data.sampling import BalancedPhotos, Chips
 from ..modeling_tergan import TerGanEncoder, TerGanForImageClassification, TerGanModel, initialize_layer
 from .arguments import TrainingArguments

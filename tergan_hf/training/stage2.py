@@ -11,19 +11,13 @@ from torch.nn import functional as F
 from torch.utils.data import StackDataset
 
 from ..configuration_tergan import TerGanConfig
-from ..data.augmentation import (
-    Photometry,
-    confine_truth,
-    cut_crops,
-    draw_bends,
-    draw_blends,
-    draw_framings,
-    draw_occluders,
-    to_range,
-    true_flow,
-)
+from ..data.crops import cut_crops, draw_bends, draw_framings, to_range
 from ..data.device_photos import DevicePhotos
 from ..data.framing import chip_size
+from ..data.ground_truth import confine_truth, true_flow
+from ..data.mixing import draw_blends
+from ..data.occlusion import draw_occluders
+from ..data.photometry import Photometry
 from ..data.sampling import BalancedPhotos, Chips, ExpressionPairs
 from ..modeling_tergan import TerGanModel
 from . import losses
@@ -39,7 +33,7 @@ class PairBatch:
     """Crops in [-1, 1], (B, C, S, S), with their labels.
 
     Args:
-        true_flow, flow_known: of `augmentation.true_flow`, at half the crops' size, or `None`.
+        true_flow, flow_known: of `ground_truth.true_flow`, at half the crops' size, or `None`.
         uncovered: (B, 1, S/2, S/2) bool, where a rendered target is known to hide what its truth shows, or `None`.
         photos, photo_expression: further labelled photos for the recognition term, or `None`.
     """

@@ -1,0 +1,95 @@
+"""Crops from chips: one affine resampling, with a framing that varies and a shape that bends."""
+
+import torch
+from torch.nn import functional as F
+
+from .augmentation import AugmentationConfig
+from .framing import CHIP_MARGIN
+
+
+PAPER_ANGLES = (-6.0, -3.0, 0.0, 3.0, 6.0)
+PAPER_CROPS = ((0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
+PAPER_SHIFT = 5 / 75  # (85 − 75) / 2 pixels, as a share of the 75-pixel crop
+BEND_KNOTS = 4
+
+
+def to_range(images: torch.Tensor) -> torch.Tensor:
+    """uint8 [0, 255] → float [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
+def draw_framings(count: int, config: AugmentationConfig, generator: torch.Generator, device) -> torch.Tensor:
+    """
+    Draw `count` framing changes.
+
+    Returns:
+        (count, 2, 3) affine matrices from output to input coordinates, both [-1, 1] over the aligned crop, as
+        `torch.nn.functional.affine_grid` takes them.
+    """
+
+    def uniform(shape, limit):
+        return (torch.rand(shape, generator=generator) * 2 - 1) * limit
+
+    if config.mode == "paper":
+        angle = torch.tensor(PAPER_ANGLES)[torch.randint(len(PAPER_ANGLES), (count,), generator=generator)]
+        crop = torch.tensor(PAPER_CROPS)[torch.randint(len(PAPER_CROPS), (count,), generator=generator)]
+        shift, scale = crop * 2 * PAPER_SHIFT, torch.ones(count)
+    else:
+        angle, shift = uniform(count, config.angle), uniform((count, 2), 2 * config.shift)
+        scale = 1 + uniform(count, config.scale)
+    angle = torch.deg2rad(angle)
+    mirror = 1 - 2 * (torch.rand(count, generator=generator) < config.flip).float()
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    theta = torch.stack([cos * mirror, -sin, shift[:, 0], sin * mirror, cos, shift[:, 1]], dim=1)
+    return theta.view(count, 2, 3).to(device)
+
+
+def cut_crops(
+    chips: torch.Tensor,
+    framings: torch.Tensor,
+    size: int,
+    registration: torch.Tensor | None = None,
+    bends: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """
+    Cut the network's crops out of chips.
+
+    Args:
+        chips: (B, 3, H, H) in [-1, 1], each with `CHIP_MARGIN` around its aligned crop.
+        framings: (B, 2, 3) from `draw_framings`.
+        size: side of the crops in pixels.
+        registration: (B, 2, 3) from the coordinates the framing is meant in to those of the chip's own crop, for a
+            ground truth that is cut with its target's framing; default: the same coordinates.
+        bends: (B, 2, size, size) from `draw_bends`; default: none.
+
+    Returns:
+        (B, 3, size, size).
+    """
+    if registration is not None:
+        framings = compose_affine(registration, framings)
+    framings = framings / CHIP_MARGIN
+    grid = F.affine_grid(framings, (len(chips), 3, size, size), align_corners=False)
+    if bends is not None:
+        grid = grid + torch.einsum("bij,bjhw->bhwi", framings[:, :, :2], bends)
+    return F.grid_sample(chips, grid, padding_mode="border", align_corners=False)
+
+
+def draw_bends(chosen: torch.Tensor, amount: float, size: int, generator: torch.Generator) -> torch.Tensor:
+    """
+    Draw smooth distortions.
+
+    Args:
+        chosen: (B,) bool; the others get none. amount: standard deviation as a share of the crop.
+
+    Returns:
+        (B, 2, size, size) offsets (x, y), [-1, 1] over the crop.
+    """
+    knots = 2 * amount * torch.randn(len(chosen), 2, BEND_KNOTS, BEND_KNOTS, generator=generator)
+    bends = F.interpolate(knots.to(chosen.device), size=(size, size), mode="bicubic", align_corners=True)
+    return bends * chosen[:, None, None, None]
+
+
+def compose_affine(second: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+    """The (B, 2, 3) matrices that apply `first`, then `second`."""
+    linear = second[:, :, :2] @ first
+    return torch.cat([linear[:, :, :2], linear[:, :, 2:] + second[:, :, 2:]], dim=2)
