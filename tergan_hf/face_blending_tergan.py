@@ -18,8 +18,10 @@ class Fade(NamedTuple):
     outside: float
 
 
-PAINT = Fade(0.15, 0.0)  # what replaces or is added to the photo's pixels
+PAINT = Fade(0.1, 0.0)  # what replaces or is added to the photo's pixels
 MOVEMENT = Fade(0.05, 0.15)  # a jaw that opens leaves the crop
+# Times the photo is larger than the network's crop: below, linear interpolation would blur what the network painted.
+FINE_BELOW = 1.5
 CREASED_ABOVE = 2.5  # times enlarged: beyond, linear interpolation shows, and a cubic one goes before it
 # Times the photo is larger than the network's crop: below, pixels are moved by linear interpolation, as they were when
 # the residual was learnt that goes with it; above, where that would be seen to blur, by a cubic one.
@@ -115,6 +117,8 @@ class FramedRegion:
     def enlarge(self, maps: torch.Tensor) -> torch.Tensor:
         """(C, S, S) maps over the crop → (C, height, width); around it they keep the values of its border."""
         planes = maps[None]
+        if self.magnification < FINE_BELOW:
+            return _sample(planes, self._grid, "bicubic")
         if math.sqrt(self.width * self.height) / self.size > CREASED_ABOVE:
             planes = F.interpolate(planes, scale_factor=2, mode="bicubic")
         return _sample(planes, self._grid, "bilinear")

@@ -80,7 +80,7 @@ class TerGanChange(ModelOutput):
         grid = F.affine_grid(theta, list(residual.shape), align_corners=False)
 
         def reduced(maps: torch.Tensor) -> torch.Tensor:
-            return F.grid_sample(maps, grid.to(maps.dtype), padding_mode="border", align_corners=False)
+            return F.grid_sample(maps, grid.to(maps.dtype), mode="bicubic", padding_mode="border", align_corners=False)
 
         flow = None if self.flow is None else reduced(self.flow) / margin
         return TerGanChange(None, flow, reduced(residual), self.identity_embedding)

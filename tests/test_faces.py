@@ -123,6 +123,15 @@ def test_pixels_move_linearly_in_photos_of_the_networks_size_and_by_a_cubic_in_l
     assert (pasted.max() > 180 and pasted.min() < 60) == keeps_sharp
 
 
+def test_what_is_painted_keeps_its_detail_in_photos_of_the_networks_size():
+    photo = Image.new("RGB", (64, 64), (128, 128, 128))
+    waves = 60 * np.cos(np.arange(64) * np.pi / 2)  # 4 pixels long
+    residual = np.broadcast_to(waves[None, :, None], (64, 64, 3))
+    framing = compose_framings(np.array([[1, 0, 0.5 / 64], [0, 1, 0]]), whole_image_framing(64, 64))
+    pasted = np.asarray(paste_change(photo, framing, residual), float)[32, 16:48, 0] - 128
+    assert np.abs(pasted).max() > 0.9 * 60 * np.cos(np.pi / 4), "between pixels a straight line is only 0.7 as high"
+
+
 def test_flow_fetches_the_photos_own_pixels():
     photo = gradient(256, 256)
     framing = whole_image_framing(256, 256)
