@@ -17,7 +17,6 @@ import torch
 from PIL import Image
 
 from tergan_hf import TerGanPipeline
-from tergan_hf.face_alignment_tergan import similarity_framing
 from tergan_hf.face_tracking_tergan import FaceTracker
 from tergan_hf.video_tergan import map_video
 
@@ -59,7 +58,7 @@ def photo_times(pipe: TerGanPipeline, repeats: int) -> dict[str, float]:
     smiling, neutral = (
         Image.open(EXAMPLES / name).convert("RGB") for name in ("london_099_happiness.jpg", "london_014_neutral.jpg")
     )
-    framing = similarity_framing(pipe.faces(neutral)[0].landmarks)
+    framing = pipe.faces(neutral)[0].framing
     face = pipe.cut_out(neutral, framing)
     pixels = pipe.pixel_values([face])
     target = pipe.model.encode_target(pixels)

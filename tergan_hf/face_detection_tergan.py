@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
+from .face_alignment_tergan import similarity_framing
 from .torchvision_compat import ensure_torchvision
 
 
@@ -35,6 +36,11 @@ class DetectedFace:
     def area(self) -> float:
         """Area of the box in square pixels."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+    @property
+    def framing(self) -> np.ndarray:
+        """The (2, 3) framing of its aligned crop, see `similarity_framing`."""
+        return similarity_framing(self.landmarks)
 
 
 class FaceDetector:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 
-from .face_alignment_tergan import crop_face, similarity_framing, whole_image_framing, zoom_out
+from .face_alignment_tergan import crop_face, whole_image_framing, zoom_out
 from .face_animation_tergan import ClipEditor, ExpressionReader, PhotoAnimator
 from .face_blending_tergan import paste_change, paste_crop
 from .face_detection_tergan import DetectedFace, FaceDetector, NoFaceFoundError
@@ -200,7 +200,7 @@ class TerGanPipeline:
         """
         photo = read_image(image, "image")
         found = self._detect(full_name("image", image), photo)
-        framed = [self.cut_out(photo, similarity_framing(face.landmarks)) for face in found]
+        framed = [self.cut_out(photo, face.framing) for face in found]
         embeddings = self._in_batches(self.model.encode_expression, self.pixel_values(framed))
         names = self._name(embeddings, threshold)
         return [
@@ -312,7 +312,7 @@ class TerGanPipeline:
             face = tuple(min(1.0, max_side / max(photo.size)) * value for value in face)
         photo.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
         found = select_face(self._detect(full_name("target", target), photo), face, full_name("target", target))
-        framed = self.cut_out(photo, similarity_framing(found.landmarks))
+        framed = self.cut_out(photo, found.framing)
         with torch.inference_mode():
             animator = PhotoAnimator(self, framed, intensity, relative, source_face)
         return self._map_video(driving, output, animator, progress, "transfer", finish, metadata)
@@ -463,7 +463,7 @@ class TerGanPipeline:
             framing = whole_image_framing(*photo.size)
             return FramedFace(photo, framing, photo.resize((size, size), Image.Resampling.BILINEAR), fades=False)
         found = self._detect(full_name(name, image), photo)
-        return self.cut_out(photo, similarity_framing(select_face(found, face, full_name(name, image)).landmarks))
+        return self.cut_out(photo, select_face(found, face, full_name(name, image)).framing)
 
     def _detect(self, name: str, photo: Image.Image) -> list[DetectedFace]:
         found = self.detector.detect(photo)

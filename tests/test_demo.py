@@ -18,7 +18,6 @@ from tergan_hf.demo.interface import build_demo
 from tergan_hf.demo.limits import Allowance, LimitError
 from tergan_hf.demo.models import Models
 from tergan_hf.demo.workbench import Workbench
-from tergan_hf.face_alignment_tergan import similarity_framing
 from tergan_hf.provenance import draw_mark, is_marked_synthetic, save_synthetic
 
 from .awkward_inputs import FACE, write_awkward_clips, write_awkward_inputs
@@ -95,7 +94,7 @@ def test_visitors_files_go_with_the_server(tmp_path, told):
 def test_encoded_once_is_the_same_as_the_pipelines_own_steps(bench, embedded_pipeline):
     """But for the mirror image's change, which `transfer` takes the mean with."""
     pipe, photo = embedded_pipeline, Image.open(NEUTRAL).convert("RGB")
-    framed = pipe.cut_out(photo, similarity_framing(pipe.faces(photo)[0].landmarks))
+    framed = pipe.cut_out(photo, pipe.faces(photo)[0].framing)
     wish = bench.read_expression(bench.find_faces(SMILING, "expression photo"))
     subject = bench.open_subject(bench.find_faces(NEUTRAL, "your photo"))
     for intensity in (0.4, 1.2):

@@ -52,6 +52,7 @@ from tergan_hf.evaluation.transfer import (
     measure_transfer,
 )
 from tergan_hf.face_alignment_tergan import TEMPLATE
+from tergan_hf.face_detection_tergan import DetectedFace
 
 from .conftest import EXAMPLES, TINY
 from .faces import loose_crops, photographed_people, repeatable_people
@@ -181,7 +182,7 @@ def test_gain_on_crops_is_of_aligned_crops_and_a_photo_without_a_face_gains_noth
             return answer(sources, targets)
 
         def detect(photo):
-            found = SimpleNamespace(landmarks=64 * TEMPLATE + shift)
+            found = DetectedFace(np.zeros(4), 64 * TEMPLATE + shift, 1.0)
             return [] if np.asarray(photo)[0, 0].tolist() in blind else [found]
 
         return SimpleNamespace(
@@ -249,7 +250,7 @@ def test_a_persons_own_smile_counts_in_the_whole_crop_and_in_the_face_alone():
     landmarks = 96 * TEMPLATE
     pipe = SimpleNamespace(
         model=SimpleNamespace(config=TerGanConfig.photo(**TINY)),
-        detector=SimpleNamespace(detect=lambda photo: [SimpleNamespace(landmarks=landmarks)]),
+        detector=SimpleNamespace(detect=lambda photo: [DetectedFace(np.zeros(4), landmarks, 1.0)]),
     )
     own = {"neutral": PILImage.fromarray(neutral), "happiness": PILImage.fromarray(smiling)}
     found = {}

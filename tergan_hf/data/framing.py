@@ -107,7 +107,7 @@ class _Chipper:
             faces = self.detector.detect(image)
             if not faces:
                 return {"image": None, "framing": framing, "has_face": False, **measured}
-            framing = similarity_framing(faces[0].landmarks)
+            framing = faces[0].framing
         else:
             side = min(side, round(max(image.size) * CHIP_MARGIN))
         buffer = io.BytesIO()

@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 from ..expression_map import ExpressionMap
-from ..face_alignment_tergan import similarity_framing
 from ..face_detection_tergan import DetectedFace, NoFaceFoundError
 from ..face_regions_tergan import scale_parts
 from ..face_tracking_tergan import select_face
@@ -169,7 +168,7 @@ class Workbench:
         return [self.pipe.paste(frame, change, row) for row, frame in enumerate(frames)]
 
     def _framed(self, photo: FacesOfPhoto, what: str) -> FramedFace:
-        return self.pipe.cut_out(self.read_photo(photo.path, what), similarity_framing(photo.face.landmarks))
+        return self.pipe.cut_out(self.read_photo(photo.path, what), photo.face.framing)
 
     @staticmethod
     def read_photo(path: str, what: str) -> Image.Image:

@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 from ..data.crops import to_range
 from ..data.framing import decode
 from ..data.ground_truth import confine_truth
-from ..face_alignment_tergan import crop_face, similarity_framing
+from ..face_alignment_tergan import crop_face
 from ..face_detection_tergan import NoFaceFoundError
 from ..pipeline_tergan import TerGanPipeline
 from .judges import Judges
@@ -108,7 +108,7 @@ def own_expression_gain(
         pair = []
         for photo in (own[NEUTRAL], own[label]):
             if faces := pipe.detector.detect(photo):
-                pair.append(crop_face(photo, similarity_framing(faces[0].landmarks), size))
+                pair.append(crop_face(photo, faces[0].framing, size))
         if len(pair) == 2:
             crops.append((*pair, pipe.transfer(pair[1], pair[0], detect=False)))
     if not crops:

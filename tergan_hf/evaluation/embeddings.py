@@ -7,7 +7,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ..data.framing import decode
-from ..face_alignment_tergan import crop_face, similarity_framing, whole_image_framing
+from ..face_alignment_tergan import crop_face, whole_image_framing
 from ..face_detection_tergan import DetectedFace, FaceDetector
 from ..pipeline_tergan import TerGanPipeline
 
@@ -77,7 +77,7 @@ def embed_photos(
             if detect and not faces:
                 unseen.append(row)
                 continue
-            framing = similarity_framing(faces[0].landmarks) if detect else whole_image_framing(*photo.size)
+            framing = faces[0].framing if detect else whole_image_framing(*photo.size)
             features["pixels"].append(np.asarray(crop_face(photo, framing, PIXELS_SIDE).convert("L"), np.float32))
             images.append(photo)
             rows.append(row)

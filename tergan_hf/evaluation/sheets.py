@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.framing import decode
-from ..face_alignment_tergan import crop_face, similarity_framing, zoom_out
+from ..face_alignment_tergan import crop_face, zoom_out
 from ..pipeline_tergan import TerGanPipeline
 from .contact_sheet import save_contact_sheet
 from .editing import NEUTRAL, or_else
@@ -102,6 +102,6 @@ def _about_the_face(pipe: TerGanPipeline, rows: list[list]) -> list[list]:
         if not faces:
             cut.append(row)
             continue
-        framing = zoom_out(similarity_framing(faces[0].landmarks), SHOWN_MARGIN)
+        framing = zoom_out(faces[0].framing, SHOWN_MARGIN)
         cut.append([image and crop_face(image, framing, 256) for image in row])
     return cut

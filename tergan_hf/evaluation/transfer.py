@@ -7,7 +7,7 @@ from tqdm.auto import tqdm
 
 from ..data.framing import decode
 from ..data.loading import NO_RECIPE
-from ..face_alignment_tergan import crop_face, similarity_framing
+from ..face_alignment_tergan import crop_face
 from ..face_detection_tergan import NoFaceFoundError
 from ..pipeline_tergan import TerGanPipeline
 from .judges import Judges
@@ -116,7 +116,7 @@ def gain_on_crops(pipe: TerGanPipeline, photos: Dataset, pairs: list[Pair], batc
             if not all(found):
                 gains.append(0.0)
             else:
-                own, shared = (similarity_framing(faces[0].landmarks) for faces in found)
+                own, shared = (faces[0].framing for faces in found)
                 framed = ((source, own), (target, shared), (truth, shared))
                 cut.append([crop_face(photo, framing, size) for photo, framing in framed])
         if cut:
