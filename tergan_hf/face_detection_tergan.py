@@ -39,7 +39,7 @@ class DetectedFace:
 
     @property
     def framing(self) -> np.ndarray:
-        """The (2, 3) framing of its aligned crop, see `similarity_framing`."""
+        """The (2, 3) framing of its aligned crop; see `similarity_framing`, also for its errors."""
         return similarity_framing(self.landmarks)
 
 

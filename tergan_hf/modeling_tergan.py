@@ -42,7 +42,7 @@ class TerGanChange(ModelOutput):
 
     Args:
         pixel_values (`torch.FloatTensor` of shape `(batch, channels, image_size, image_size)`):
-            x̄ at the network's resolution, in [-1, 1].
+            x̄ at the network's resolution, in [-1, 1]; `None` after `mirror` or `zoom_out`.
         flow (`torch.FloatTensor` of shape `(batch, 2, image_size, image_size)`):
             where each pixel of x̄ looks in x_t, as (x, y) offsets in the coordinates of `grid_sample` (the crop spans
             [-1, 1]). `None` for the bottleneck decoder.
@@ -58,14 +58,16 @@ class TerGanChange(ModelOutput):
     identity_embedding: torch.FloatTensor | None = None
 
     def mirror(self) -> "TerGanChange":
-        """The same change of the mirrored target."""
+        """
+        The same change of the mirrored target: flow and residual, without x̄.
+
+        Raises:
+            ValueError: the change has no residual (the paper's model).
+        """
         flow = None
         if self.flow is not None:
             flow = self.flow.flip(3) * self.flow.new_tensor([-1, 1]).view(1, 2, 1, 1)
-        pixel_values = None if self.pixel_values is None else self.pixel_values.flip(3)
-        return TerGanChange(
-            pixel_values, flow, None if self.residual is None else self.residual.flip(3), self.identity_embedding
-        )
+        return TerGanChange(None, flow, self._known_residual().flip(3), self.identity_embedding)
 
     def zoom_out(self, margin: float) -> "TerGanChange":
         """
@@ -73,7 +75,7 @@ class TerGanChange(ModelOutput):
         the former crop they keep the values of its border.
 
         Raises:
-            ValueError: the change has no residual (the paper's model).
+            ValueError: as for `mirror`.
         """
         residual = self._known_residual()
         theta = margin * torch.eye(2, 3, device=residual.device, dtype=residual.dtype).expand(len(residual), 2, 3)
@@ -93,7 +95,7 @@ class TerGanChange(ModelOutput):
             other: another view's. target: x_t, `(batch, channels, image_size, image_size)`.
 
         Raises:
-            ValueError: the changes have no residual (the paper's model).
+            ValueError: as for `mirror`.
         """
         residual, flow, moved = (self._known_residual() + other._known_residual()) / 2, None, target
         if self.flow is not None:
@@ -506,7 +508,7 @@ class TerGanModel(TerGanPreTrainedModel):
 
         Args:
             pixel_values: x_t.
-            with_expression: the paper's transfer does not look at the target's own expression.
+            with_expression: `False` where its own f(e) is not looked at, as in the paper's transfer, or is filled in.
         """
         feature_maps = self.identity_encoder.feature_maps(pixel_values)
         return TerGanTarget(

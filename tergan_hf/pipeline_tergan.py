@@ -22,9 +22,9 @@ from .video_tergan import VideoReport, map_video, read_frames
 
 
 BATCH_SIZE = 32  # crops the network sees at once
-# A photo's change is the mean of what the network finds in its crop and in one so much larger, in which a jaw has room
-# to open.
-SECOND_VIEW = 1.08
+# Where a face was found, the photo's change is the mean of what the network finds in its crop and in one so much
+# larger, in which a jaw has room to open.
+WIDER_MARGIN = 1.08
 UNSURE = "unsure"
 Face = int | tuple[float, float] | None  # which face of a photo
 
@@ -374,7 +374,8 @@ class TerGanPipeline:
         pixel_values = self.pixel_values(targets)
         wider = None
         if paste_back and self.model.config.decoder_type == "photo" and all(face.fades for face in targets):
-            targets = [self.cut_out(face.photo, zoom_out(face.framing, SECOND_VIEW)) for face in targets]
+            cut = {id(face): self.cut_out(face.photo, zoom_out(face.framing, WIDER_MARGIN)) for face in targets}
+            targets = [cut[id(face)] for face in targets]
             wider = self.pixel_values(targets)
         results = []
         for start in range(0, len(targets), BATCH_SIZE):
@@ -407,7 +408,7 @@ class TerGanPipeline:
         if wider is None:
             return change
         further = self._symmetric_change(expressions, own, wider, intensity)
-        return change.zoom_out(SECOND_VIEW).mean_with(further, wider)
+        return change.zoom_out(WIDER_MARGIN).mean_with(further, wider)
 
     def _symmetric_change(
         self, expressions: torch.Tensor, own: torch.Tensor, crops: torch.Tensor, intensity: float

@@ -92,7 +92,7 @@ def test_visitors_files_go_with_the_server(tmp_path, told):
 
 
 def test_encoded_once_is_the_same_as_the_pipelines_own_steps(bench, embedded_pipeline):
-    """But for the mirror image's change, which `transfer` takes the mean with."""
+    """But for the changes of other views, which `transfer` takes the mean with."""
     pipe, photo = embedded_pipeline, Image.open(NEUTRAL).convert("RGB")
     framed = pipe.cut_out(photo, pipe.faces(photo)[0].framing)
     wish = bench.read_expression(bench.find_faces(SMILING, "expression photo"))

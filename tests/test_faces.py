@@ -182,6 +182,12 @@ def test_a_change_seen_from_further_away_is_the_same_change():
     assert np.abs(result - expected)[inside].max() <= 3
 
 
+def test_a_face_that_is_replaced_has_no_change_to_move():
+    for ask in (TerGanChange.mirror, lambda change: change.zoom_out(1.1)):
+        with pytest.raises(ValueError, match="replaces the whole face"):
+            ask(TerGanChange(torch.zeros(1, 3, 8, 8)))
+
+
 def test_paste_of_a_face_outside_the_photo_is_the_photo():
     photo = Image.new("RGB", (50, 50), "red")
     framing = similarity_framing(TEMPLATE * 40 + 500)

@@ -7,7 +7,9 @@ from PIL import Image, ImageOps
 from transformers.image_processing_backends import PilBackend
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
+from tergan_hf.face_alignment_tergan import zoom_out
 from tergan_hf.face_detection_tergan import NoFaceFoundError
+from tergan_hf.pipeline_tergan import WIDER_MARGIN
 
 from .conftest import EXAMPLES, TINY
 
@@ -45,6 +47,28 @@ def test_mirrored_photos_give_the_mirror_image_of_the_result(tiny_pipeline):
     edited = tiny_pipeline.edit(target, "anger", **crops)
     turned = tiny_pipeline.edit(ImageOps.mirror(target), "anger", **crops)
     assert np.abs(differs(ImageOps.mirror(turned), edited)).max() <= 1
+
+
+@pytest.mark.parametrize("tiny_pipeline", ["photo"], indirect=True)
+def test_a_found_face_is_looked_at_in_a_wider_crop_as_well(tiny_pipeline, smiling, neutral):
+    pipe = tiny_pipeline
+    source, narrow = (pipe.cut_out(photo, pipe.faces(photo)[0].framing) for photo in (smiling, neutral))
+    wide = pipe.cut_out(neutral, zoom_out(narrow.framing, WIDER_MARGIN))
+    with torch.no_grad():
+        views = [pipe.pixel_values([face]) for face in (source, narrow, wide)]
+        wanted, own = ([pipe.model.encode_expression(x) for x in (view, view.flip(3))] for view in views[:2])
+        changes = []
+        for view in views[1:]:
+            for turned, expression, shown in zip((view, view.flip(3)), wanted, own):
+                target = pipe.model.encode_target(turned, with_expression=False)
+                target.expression_embedding = shown
+                changes.append(pipe.model.change(expression, target))
+    straight, mirrored, further, further_mirrored = changes
+    near = straight.mean_with(mirrored.mirror(), views[1]).zoom_out(WIDER_MARGIN)
+    change = near.mean_with(further.mean_with(further_mirrored.mirror(), views[2]), views[2])
+    result = pipe.transfer(smiling, neutral)
+    assert np.abs(differs(result, pipe.paste(wide, change, 0))).max() <= 1
+    assert np.abs(differs(result, pipe.paste(wide, near, 0))).max() > 3
 
 
 def test_without_paste_back_the_crop_comes_back(tiny_pipeline, smiling, neutral):

@@ -163,7 +163,7 @@ def finalize(
     Fit classifier and prototypes on the training photos, then the classifier's temperature on the validation photos,
     if there are any. A class's prototype comes from the sets with identities, the ones the decoder has learnt from;
     only where they have no photo of the class, from the others; `prototypes.limit_strength` says how strong it may be,
-    `prototypes.aim` what is readable on a stranger's face. The weights are rounded first to what `save_model`
+    `prototypes.aim` what is readable on another's face. The weights are rounded first to what `save_model`
     writes, so that all this is fitted to the network that is loaded later.
 
     Args:

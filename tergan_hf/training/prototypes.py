@@ -15,6 +15,7 @@ READABLE = 0.95  # of the edits
 AIM_STEPS = 32
 AIM_RATE = 0.025  # of each step, in a prototype's distance from neutral's
 AIM_REACH = 0.2  # of all steps together, in the same
+AIM_BATCH = 8  # faces that are edited in a step
 
 
 def mean_prototypes(
@@ -63,17 +64,17 @@ def limit_strength(prototypes: torch.Tensor, expressions: list[str]) -> torch.Te
     return torch.where(known[:, None], nearer, prototypes)
 
 
-def aim(model: TerGanModel, crops: torch.Tensor, batch_size: int = 8):
+def aim(model: TerGanModel, crops: torch.Tensor):
     """
-    Turn each label's prototype to where the model itself reads the edits of some neutral faces best as the label: by
+    Turn each label's prototype towards where the model itself reads the edits of some neutral faces as the label: by
     Adam on the cross-entropy, no further than `AIM_REACH` from where it was, and no further from neutral's. Between
-    the mean of the many ways in which photos show an expression, and what makes one readable on a stranger's face,
-    there is a difference. A label that is read in `READABLE` of the edits as it is stays so.
+    the mean of the many ways in which photos show an expression, and what makes one readable on another's face, there
+    is a difference. A label that is read in `READABLE` of the edits as it is, or that is read no more often
+    afterwards, stays as it is.
 
     Args:
         model: with classifier and prototypes; the prototypes are changed.
         crops: (N, C, S, S) neutral faces; without any nothing is changed.
-        batch_size: faces edited in a step.
     """
     expressions, prototypes = model.config.expressions, model.expression_prototypes
     if not len(crops) or "neutral" not in expressions:
@@ -83,22 +84,24 @@ def aim(model: TerGanModel, crops: torch.Tensor, batch_size: int = 8):
         # A label has no left and right: half of the faces are mirrored.
         mirrored = (torch.arange(len(crops), device=crops.device) % 2 == 1)[:, None, None, None]
         crops = torch.where(mirrored, crops.flip(3), crops)
-        targets = [model.encode_target(part) for part in crops.split(batch_size)]
+        targets = [model.encode_target(part) for part in crops.split(AIM_BATCH)]
     for label, expression in enumerate(expressions):
         if expression == "neutral" or not prototypes[label].any() or torch.equal(prototypes[label], neutral):
             continue
         before = _share_read(model, targets, prototypes[label], label)
         if before >= READABLE:
             continue
-        prototypes[label] = _best_read(model, targets, neutral, prototypes[label].clone(), label)
-        after = _share_read(model, targets, prototypes[label], label)
+        aimed = _aimed(model, targets, neutral, prototypes[label].clone(), label)
+        after = _share_read(model, targets, aimed, label)
+        if after > before:
+            prototypes[label] = aimed
         logger.info("Edits read as %s: %.0f %%, %.0f %% before", expression, 100 * after, 100 * before)
 
 
-def _best_read(
+def _aimed(
     model: TerGanModel, targets: list[TerGanTarget], neutral: torch.Tensor, start: torch.Tensor, label: int
 ) -> torch.Tensor:
-    """The prototype (D,) that `aim` finds from `start`."""
+    """Where `aim`'s steps lead from a prototype `start`, (D,)."""
     furthest = float((start - neutral).norm())
     wanted = start.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([wanted], lr=AIM_RATE * furthest)
