@@ -1,7 +1,7 @@
 """Milliseconds per photo and frames per second of every use, split into their parts.
 
-With the photo preset `transfer` and `edit` take the mean of four views' changes of a photo; the parts are one view's, as
-of a frame.
+With the photo preset `transfer` and `edit` take the mean of four views' changes of a photo; the parts are one view's,
+as of a frame.
 `python benchmarks/latency.py` measures on the example photos and on a clip made from them; nothing is downloaded.
 """
 
