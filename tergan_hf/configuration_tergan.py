@@ -250,7 +250,7 @@ class TerGanConfig(PreTrainedConfig):
             "expression_image_size": min(48, overrides.get("image_size", 48)),
             "expression_refinements": 1,
             "expression_int8": True,
-            "decoder_refinements": 2,
+            "decoder_refinements": 3,
             "decoder_refined_size": 64,
             "decoder_mapping_size": 256,
             "encoder_channels": (64, 128, 256, 512, 512),

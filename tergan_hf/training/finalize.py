@@ -18,13 +18,13 @@ from ..modeling_tergan import TerGanEncoder, TerGanModel
 from ..quantization_tergan import INTEGERS, ScaledConv2d, measure_ranges
 from .arguments import TrainingArguments
 from .monitoring import aligned_crops
-from .prototypes import aim, limit_strength, mean_prototypes
+from .prototypes import limit_strength, mean_prototypes, strengthen
 
 
 logger = logging.getLogger(__name__)
 
 MOST_PHOTOS = 6000  # of a set; the fit has a few hundred numbers to find
-EDITED_PHOTOS = 64  # by which a label's prototype is aimed
+EDITED_PHOTOS = 64  # to see how strong a label's prototype has to be
 MEASURED_PHOTOS = 256  # of a set, in batches of 64, for the ranges of activations
 
 
@@ -162,8 +162,8 @@ def finalize(
     """
     Fit classifier and prototypes on the training photos, then the classifier's temperature on the validation photos,
     if there are any. A class's prototype comes from the sets with identities, the ones the decoder has learnt from;
-    only where they have no photo of the class, from the others; `prototypes.limit_strength` says how strong it may be,
-    `prototypes.aim` what is readable on another's face. The weights are rounded first to what `save_model`
+    only where they have no photo of the class, from the others; `prototypes.limit_strength` and then
+    `prototypes.strengthen` say how strong it is. The weights are rounded first to what `save_model`
     writes, so that all this is fitted to the network that is loaded later.
 
     Args:
@@ -208,7 +208,7 @@ def finalize(
                 present = torch.bincount(known_labels, minlength=num_labels) > 0
                 found = torch.where(present[:, None], means, found)
         model.expression_prototypes.copy_(limit_strength(found, model.config.expressions))
-        aim(model, neutral_crops(model, sets))
+        strengthen(model, neutral_crops(model, sets))
     if validation_sets:
         calibrate(model, validation_sets)
     return model
