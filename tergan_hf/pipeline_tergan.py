@@ -132,7 +132,7 @@ class TerGanPipeline:
         (sources, targets), single = self._pair_up(("source", source), ("target", target))
         sources = self._frame_all(sources, detect, source_face)
         targets = self._frame_all(targets, detect, face)
-        expressions = self._read_both_ways(sources)
+        expressions = self._read_both_ways(self.pixel_values(sources))
         return self._finish(self._synthesize(expressions, targets, intensity, paste_back), single)
 
     @torch.inference_mode()
@@ -363,9 +363,8 @@ class TerGanPipeline:
         if reader.frames_without_face == frames:
             raise NoFaceFoundError(f"{clip}: no face was found in any of its {frames} frames")
 
-    def _read_both_ways(self, faces: list[FramedFace]) -> torch.Tensor:
-        """f(e) of faces and of their mirror images, (B, 2, D)."""
-        pixel_values = self.pixel_values(faces)
+    def _read_both_ways(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """f(e) of crops (B, C, S, S) and of their mirror images, (B, 2, D)."""
         views = [self._in_batches(self.model.encode_expression, view) for view in (pixel_values, pixel_values.flip(3))]
         return torch.stack(views, dim=1)
 
@@ -403,7 +402,7 @@ class TerGanPipeline:
             return self.model.change(expressions[:, 0], crops, intensity)
         # f(e) of the wider crop is the narrower one's, for x_s is read so as well: a photo given its own expression
         # stays as it is.
-        own = torch.stack([self.model.encode_expression(view) for view in (crops, crops.flip(3))], dim=1)
+        own = self._read_both_ways(crops)
         change = self._symmetric_change(expressions, own, crops, intensity)
         if wider is None:
             return change
@@ -445,7 +444,7 @@ class TerGanPipeline:
             else:
                 embeddings.append(self.model.expression_prototypes[self.labels.index(label)].expand(2, -1))
         if photos:
-            found = iter(self._read_both_ways(self._frame_all(photos, detect, face)))
+            found = iter(self._read_both_ways(self.pixel_values(self._frame_all(photos, detect, face))))
             embeddings = [next(found) if embedding is None else embedding for embedding in embeddings]
         return torch.stack(embeddings)
 
