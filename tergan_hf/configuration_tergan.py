@@ -36,6 +36,9 @@ class TerGanConfig(PreTrainedConfig):
             integers, once its activations' ranges have been measured, which a training run does at its end: a third of
             the time, f(e) within a few per cent. Everywhere else, and set to `False` for saved weights, it computes in
             floats. Not in the paper.
+        identity_refinements (`int`, defaults to 0): the same for `G_et`'s maps of at most `identity_refined_size`
+            positions.
+        identity_refined_size (`int`, defaults to 32): see there.
         decoder_refinements (`int`, defaults to 1): the same for the photo decoder's maps of at most
             `decoder_refined_size` positions.
         decoder_refined_size (`int`, defaults to 32): see there; 32 is where the shape of a movement is settled, the
@@ -110,6 +113,8 @@ class TerGanConfig(PreTrainedConfig):
     expression_refinements: int = 0
     expression_refined_size: int = 16
     expression_int8: bool = False
+    identity_refinements: int = 0
+    identity_refined_size: int = 32
     decoder_refinements: int = 1
     decoder_refined_size: int = 32
     decoder_mapping_size: int = 0

@@ -167,6 +167,7 @@ class TerGanEncoder(nn.Module):
         patch_size: int = 1,
         refinements: int = 0,
         refined_size: int = COMMONLY_REFINED,
+        starts_unrefined: bool = False,
         scaled: bool = False,
         int8: bool = False,
     ):
@@ -181,7 +182,9 @@ class TerGanEncoder(nn.Module):
         # The second and later ones, and those on large maps, begin as nothing, so that a model without them can go on.
         self.refinements = nn.ModuleList(
             nn.ModuleList(
-                ConvolutionBlock(config, after, after, number > 0 or size > self.COMMONLY_REFINED, scaled)
+                ConvolutionBlock(
+                    config, after, after, starts_unrefined or number > 0 or size > self.COMMONLY_REFINED, scaled
+                )
                 for number in range(refinements if size <= refined_size else 0)
             )
             for size, after in zip(sizes, channels[1:])
@@ -206,7 +209,7 @@ class TerGanEncoder(nn.Module):
         """G_et."""
         return cls(
             config, config.identity_encoder_channels, config.image_size, config.identity_embedding_size,
-            config.patch_size,
+            config.patch_size, config.identity_refinements, config.identity_refined_size, starts_unrefined=True,
         )  # fmt: skip
 
     def prepare(self, pixel_values: torch.Tensor) -> torch.Tensor:

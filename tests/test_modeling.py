@@ -223,12 +223,12 @@ def test_further_layers_begin_as_nothing_and_learn(tmp_path):
     torch.manual_seed(0)
     sizes = {**TINY, "image_size": 48}  # one map is larger than those that are refined
     fewer = {"expression_refinements": 1, "decoder_refinements": 1, "decoder_refined_size": 32,
-             "decoder_mapping_size": 0}  # fmt: skip
+             "decoder_mapping_size": 0, "identity_refinements": 0}  # fmt: skip
     few = TerGanModel(TerGanConfig.photo(**sizes, **fewer)).eval()
     stir(few)
     few.save_pretrained(tmp_path)
     more = {"expression_refinements": 3, "expression_refined_size": 48, "decoder_refinements": 2,
-            "decoder_refined_size": 48, "decoder_mapping_size": 24}  # fmt: skip
+            "decoder_refined_size": 48, "decoder_mapping_size": 24, "identity_refinements": 1}  # fmt: skip
     many = TerGanModel(TerGanConfig.photo(**sizes, **more)).eval()
     further = set(many.state_dict()) - set(few.state_dict())
     assert {f"expression_encoder.refinements.{block}.1.0.weight" for block in range(5)} <= further
@@ -236,6 +236,7 @@ def test_further_layers_begin_as_nothing_and_learn(tmp_path):
     assert {f"decoder.refinements.{block}.1.convolution.weight" for block in range(5)} <= further
     assert "decoder.refinements.4.0.convolution.weight" in further
     assert "decoder.mapping.output.weight" in further
+    assert {f"identity_encoder.refinements.{block}.0.0.weight" for block in range(1, 5)} <= further
     warm_start(many, TerGanModel.from_pretrained(tmp_path))
     source, target = torch.rand(2, 4, 3, 48, 48) * 2 - 1
     with torch.no_grad():

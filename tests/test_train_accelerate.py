@@ -156,7 +156,7 @@ def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folde
 def test_a_larger_network_goes_on_from_a_smaller_one_and_its_answers(run_folder, finished):
     settings = (
         f"pretrained={finished / 'model'}", f"teachers=[{finished / 'model'}, {finished / 'model'}]",
-        "expression_stage.steps=2", "expression_stage.distillation=0.5",
+        "expression_stage.steps=2", "expression_stage.distillation=0.5", "expression_stage.consensus=0.5",
         "identity_stage.steps=0", "generator_stage.steps=0", "model.expression_refinements=2",
         "model.expression_image_size=24",
     )  # fmt: skip
@@ -198,6 +198,7 @@ def test_two_processes_train_together(run_folder):
         ("generator_stage.learning_rate=fast", "fast"),
         ("seed", "KEY=VALUE"),
         ("identity_stage.mixup=0.3", "only expression_stage has it"),
+        ("generator_stage.consensus=1", "only expression_stage has it"),
     ],
 )
 def test_bad_settings_are_named(run_folder, capsys, override, message):

@@ -214,8 +214,9 @@ class BalancedPhotos(_DrawnDataset):
         class_balance: of `class_shares`.
         first_rows: of `_DrawnDataset`.
 
-    Items: `chip` (3, side, side) uint8, `expression` and `identity` int64; `activations` (K,), zeros and
-    `has_activations` false where the set has none.
+    Items: `chip` (3, side, side) uint8, `expression` and `identity` int64; `set`, the place of its set among them, and
+    `recipe`, `NO_RECIPE` where it has none; `activations` (K,), zeros and `has_activations` false where the set has
+    none.
     """
 
     def __init__(
@@ -242,6 +243,8 @@ class BalancedPhotos(_DrawnDataset):
             "chip": self.photo(chips, row),
             "expression": int(chips.expressions[row]),
             "identity": int(chips.identities[row]),
+            "set": number,
+            "recipe": int(chips.recipes[row]),
             "activations": torch.from_numpy(chips.activations[row]) if known else torch.zeros(self.activations),
             "has_activations": known,
         }

@@ -29,6 +29,9 @@ class OptimizerArguments:
         mixup: α of mixup (Zhang et al. 2018) in stage 1 of G_es; 0 mixes nothing.
         distillation: share, in a photo's label in stage 1 of G_es, of what `teachers` answer for the same crop,
             against labels that are wrong. 0 trusts the labels.
+        consensus: share, in the loss of stage 1 of G_es, of `consensus.Consensus`: f(e) of a rendered photo becomes
+            what `pretrained` reads on average in photos of several people with its recipe, other photos' stays. 1
+            leaves labels out. G_es keeps its batch statistics.
     """
 
     steps: int = 10_000
@@ -45,10 +48,12 @@ class OptimizerArguments:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     distillation: float = 0.0
+    consensus: float = 0.0
 
     def __post_init__(self):
-        if not 0 <= self.distillation <= 1:
-            raise ValueError(f"distillation must be between 0 and 1, not {self.distillation}")
+        for name in ("distillation", "consensus"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
         if self.optimizer not in ("adam", "muon"):
             raise ValueError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
 
@@ -136,8 +141,10 @@ class TrainingArguments:
             raise ValueError(
                 "expression_stage.distillation needs a model to learn from: name it in 'teachers' or 'pretrained'"
             )
+        if self.expression_stage.consensus and not self.pretrained:
+            raise ValueError("expression_stage.consensus needs a model that has learnt: name it in 'pretrained'")
         for stage in ("identity_stage", "generator_stage"):
-            for name in ("mixup", "distillation"):
+            for name in ("mixup", "distillation", "consensus"):
                 if getattr(getattr(self, stage), name):
                     raise ValueError(f"{stage}.{name} is not known: only expression_stage has it")
         if self.push_to_hub and not self.hub_model_id:

@@ -1,6 +1,7 @@
 """Stage 1 (section 3.1.4): G_es learns to classify expressions, G_et to classify identities."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..data.augmentation import AugmentationConfig
 from ..data.crops import cut_crops, draw_framings, to_range
 from ..data.device_photos import DevicePhotos
 from ..data.framing import chip_size
+from ..data.loading import NO_RECIPE
 from ..data.mixing import draw_mixture
 from ..data.occlusion import erase_rectangles
 from ..data.photometry import Photometry
@@ -22,24 +24,39 @@ from ..data.sampling import BalancedPhotos, Chips
 from ..modeling_tergan import TerGanEncoder, TerGanForImageClassification, TerGanModel, initialize_layer
 from .arguments import TrainingArguments
 from .checkpoints import find_checkpoint
+from .consensus import Consensus
 from .loop import TrainingLoop, dataset_length
 from .monitoring import classification_accuracy
 
 
 class EncoderClassifier(nn.Module):
     """An encoder with the layers of its pre-training, which are dropped afterwards: one names the class, one, where
-    `num_activations` is not 0, reads the muscles' activations."""
+    `num_activations` is not 0, reads the muscles' activations. With `keeps_statistics` the encoder's batch norms stay
+    in evaluation mode."""
 
-    def __init__(self, encoder: TerGanEncoder, num_classes: int, num_activations: int = 0):
+    def __init__(
+        self, encoder: TerGanEncoder, num_classes: int, num_activations: int = 0, keeps_statistics: bool = False
+    ):
         super().__init__()
+        self.keeps_statistics = keeps_statistics
         self.encoder = encoder
         self.head = nn.Linear(encoder.embedding.out_features, num_classes)
         self.activation_head = nn.Linear(encoder.embedding.out_features, num_activations) if num_activations else None
 
-    def forward(self, pixel_values: torch.Tensor, with_activations: bool = False):
-        """(B, C, S, S) → (B, num_classes) logits, with activations a pair of them and (B, num_activations)."""
+    def train(self, mode: bool = True):
+        super().train(mode)
+        if self.keeps_statistics:
+            self.encoder.eval()
+        return self
+
+    def forward(self, pixel_values: torch.Tensor, in_full: bool = False):
+        """(B, C, S, S) → (B, num_classes) logits; in full these, the activations (B, num_activations) or `None`, and
+        the embedding."""
         embedding = self.encoder(pixel_values)
-        return (self.head(embedding), self.activation_head(embedding)) if with_activations else self.head(embedding)
+        logits = self.head(embedding)
+        if not in_full:
+            return logits
+        return logits, None if self.activation_head is None else self.activation_head(embedding), embedding
 
 
 class ActivationTargets:
@@ -127,19 +144,23 @@ def pretrain_encoder(
         the classifier with averaged weights where averaging is on.
     """
     stage = f"{label}_stage"
+    settings = getattr(arguments, stage)
+    agrees = label == "expression" and settings.consensus > 0 and settings.steps > 0
     if label == "identity":
         sets = [chips for chips in sets if chips.has_identities]
         classifier = EncoderClassifier(TerGanEncoder.of_identity(config), config.num_identities)
         targets = ActivationTargets([])
     else:
         targets = ActivationTargets(sets if config.activation_weight else [])
-        classifier = EncoderClassifier(TerGanEncoder.of_expression(config), config.num_labels, len(targets))
+        encoder = TerGanEncoder.of_expression(config)
+        # Consensus is among photos with recipes, and statistics of theirs would not fit the others.
+        classifier = EncoderClassifier(encoder, config.num_labels, len(targets), keeps_statistics=agrees)
     classifier.apply(lambda layer: initialize_layer(layer, config))
     if start is not None:
         classifier.encoder.load_state_dict(getattr(start, f"{label}_encoder").state_dict())
         if label == "expression":
             classifier.head.load_state_dict(start.classifier.state_dict())
-    if getattr(arguments, stage).steps:
+    if settings.steps:
         classifier.encoder.leave_int8()
     finished = Path(arguments.output_dir) / "stages" / f"{label}.safetensors"
     named = arguments.resume_from_checkpoint not in (None, "latest") and find_checkpoint(arguments, stage)
@@ -147,7 +168,6 @@ def pretrain_encoder(
         classifier.load_state_dict(load_file(finished))
         return classifier
 
-    settings = getattr(arguments, stage)
     classes = classifier.head.out_features
     distills = label == "expression" and settings.distillation > 0
     if distills:
@@ -158,6 +178,10 @@ def pretrain_encoder(
                     f"{', '.join(teacher.config.expressions)}"
                 )
         teachers = [teacher.to(accelerator.device, memory_format=torch.channels_last).eval() for teacher in teachers]
+    consensus = None
+    if agrees:
+        consensus = Consensus(start.expression_encoder.to(accelerator.device), sets)
+        classifier.train()
     classifier.to(memory_format=torch.channels_last)
     loop = TrainingLoop(accelerator, arguments, stage, [classifier], averaged=classifier)
     model, optimizer = loop.modules[0], loop.optimizers[0]
@@ -169,14 +193,22 @@ def pretrain_encoder(
     side = chip_size(size)
     stored = DevicePhotos(sets, side, accelerator.device) if arguments.photos_on_device and settings.steps else None
 
+    augmentation = arguments.classifier_augmentation
+
     def train_step(batch, generator):
         if stored is not None:
             batch = stored.look_up(batch)
-        crops = augment_photos(batch["chip"], arguments.classifier_augmentation, size, generator)
+        if consensus is None:
+            crops = augment_photos(batch["chip"], augmentation, size, generator)
+        else:
+            crops = augment_photos(batch["chip"], replace(augmentation, flip=0.0), size, generator)
+            mirrored = (torch.rand(len(crops), generator=generator) < augmentation.flip).to(crops.device)
+            crops = torch.where(mirrored[:, None, None, None], crops.flip(3), crops)
         wanted = F.one_hot(batch[label], classes).float()
         if settings.mixup:
-            # A mixture's muscles are activated like nobody's: rendered photos with activations stay whole.
-            mixable = ~batch["has_activations"] if len(targets) else torch.ones_like(batch["has_activations"])
+            # A mixture's muscles are activated like nobody's, and it has nobody's recipe.
+            whole = batch["has_activations"] if len(targets) else torch.zeros_like(batch["has_activations"])
+            mixable = ~(whole | (batch["recipe"] != NO_RECIPE)) if agrees else ~whole
             partners, share = draw_mixture(mixable, settings.mixup, generator)
             crops = torch.lerp(crops[partners], crops, share[:, None, None, None])
             wanted = torch.lerp(wanted[partners], wanted, share[:, None])
@@ -186,12 +218,15 @@ def pretrain_encoder(
             with accelerator.autocast():
                 wanted = soften_labels(wanted, teachers, crops, ~batch["has_activations"], settings.distillation)
         with accelerator.autocast():
-            logits, activations = model(crops, with_activations=True) if len(targets) else (model(crops), None)
+            logits, activations, embedding = model(crops, in_full=True)
         logits = logits.float()
         loss = F.cross_entropy(logits, wanted, label_smoothing=settings.label_smoothing)
         if activations is not None:
             measured["activation"] = targets.loss(activations, batch)
             loss = loss + config.activation_weight * measured["activation"]
+        if consensus is not None:
+            measured["consensus"] = consensus.loss(embedding, consensus.wanted(batch, crops, mirrored))
+            loss = torch.lerp(loss, measured["consensus"], settings.consensus)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
         optimizer.step()
