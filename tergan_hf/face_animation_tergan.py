@@ -41,8 +41,8 @@ class ExpressionReader:
 
 class PhotoAnimator:
     """
-    Frame of a driving clip → the photo with its expression, in two steps: `read` follows the driving face, `draw`
-    changes the photo.
+    Frame of a driving clip → the photo with its expression, in three steps: `read` follows the driving face, `change`
+    finds what it does to the photo's, `paste` puts that into the photo.
 
     Args:
         photo: the `FramedFace` to animate.
@@ -72,18 +72,20 @@ class PhotoAnimator:
         return self._wanted
 
     @torch.inference_mode()
-    def draw(self, wanted: torch.Tensor | None) -> Image.Image:
-        """The photo with that f(e)."""
-        if wanted is None:
-            return self.photo.photo.copy()
-        change = self.pipeline.model.change(wanted, self.target, self.intensity)
-        return self.pipeline.paste(self.photo, change, 0)
+    def change(self, wanted: torch.Tensor | None):
+        """→ the `TerGanChange` to that f(e), `None` where there is none to show."""
+        return None if wanted is None else self.pipeline.model.change(wanted, self.target, self.intensity)
+
+    @torch.inference_mode()
+    def paste(self, change) -> Image.Image:
+        """The photo with that change."""
+        return self.photo.photo.copy() if change is None else self.pipeline.paste(self.photo, change, 0)
 
 
 class ClipEditor:
     """
-    Frame of a clip → the frame with another expression, in two steps: `read` follows the face, `draw` changes it. A
-    frame without the face stays as it is.
+    Frame of a clip → the frame with another expression, in three steps: `read` follows the face, `change` finds how it
+    changes, `paste` changes it. A frame without the face stays as it is.
 
     Args:
         expression: (1, D) the f(e) to show.
@@ -94,17 +96,26 @@ class ClipEditor:
         self.pipeline, self.expression, self.intensity = pipeline, expression, intensity
         self.reader = ExpressionReader(pipeline, face)
 
+    @torch.inference_mode()
     def read(self, frame: Image.Image, interval: float):
-        """→ what `draw` needs."""
-        return frame, self.reader.frame_face(frame, interval), interval
+        """→ frame, its `FramedFace` and `TerGanTarget`; these are `None` where the face is not seen."""
+        found = self.reader.frame_face(frame, interval)
+        if found is None:
+            return frame, None, None
+        target = self.pipeline.model.encode_target(self.pipeline.pixel_values([found]))
+        target.expression_embedding = self.reader.smooth(target.expression_embedding, interval)
+        return frame, found, target
 
     @torch.inference_mode()
-    def draw(self, seen) -> Image.Image:
-        """The frame with the expression."""
-        frame, found, interval = seen
+    def change(self, seen):
+        """→ frame, its `FramedFace` and the `TerGanChange` to the expression."""
+        frame, found, target = seen
         if found is None:
-            return frame
-        model = self.pipeline.model
-        target = model.encode_target(self.pipeline.pixel_values([found]))
-        target.expression_embedding = self.reader.smooth(target.expression_embedding, interval)
-        return self.pipeline.paste(found, model.change(self.expression, target, self.intensity), 0)
+            return seen
+        return frame, found, self.pipeline.model.change(self.expression, target, self.intensity)
+
+    @torch.inference_mode()
+    def paste(self, changed) -> Image.Image:
+        """The frame with the expression."""
+        frame, found, change = changed
+        return frame if found is None else self.pipeline.paste(found, change, 0)

@@ -353,8 +353,8 @@ class TerGanPipeline:
             cls._require_faces(clip, change.reader, frames)
 
         frames = map_video(
-            clip, output, change.read, change.draw, finish=finish, progress=progress, description=description,
-            check=check, metadata=metadata,
+            clip, output, change.read, change.change, change.paste, finish=finish, progress=progress,
+            description=description, check=check, metadata=metadata,
         )  # fmt: skip
         return VideoReport(Path(output), frames, change.reader.frames_without_face)
 

@@ -1,6 +1,7 @@
 """Videos in, videos out, a frame at a time: memory does not grow with the length. Needs PyAV (`pip install av`)."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
@@ -23,6 +25,7 @@ SOUND_MP4_TAKES = ("aac", "mp3", "mp3float", "ac3", "alac", "flac", "opus")
 DEFAULT_RATE = Fraction(25)
 TIME_BASE = Fraction(1, 90_000)
 BT_709, LIMITED_RANGE = 1, 1  # FFmpeg's numbers
+_SETTING_THREADS = threading.Lock()
 
 
 class VideoInputError(ValueError):
@@ -96,12 +99,25 @@ def map_video(
     return frames
 
 
+def _use_threads(threads: int):
+    """Let torch compute with so many threads in this thread, and in the others as before."""
+    with _SETTING_THREADS:
+        usual = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        # It also became the number that new threads begin with; a thread that ends takes the effect on itself along.
+        restoring = threading.Thread(target=torch.set_num_threads, args=(usual,))
+        restoring.start()
+        restoring.join()
+
+
 class _Steps:
     """Frames on their way through the steps."""
 
     def __init__(self, steps: Sequence[Callable], finish: Callable | None):
         self.steps, self.finish = steps, finish
-        self._workers = [ThreadPoolExecutor(1) for _ in steps]
+        # Side by side, steps that share the cores out are faster than steps that each want all of them.
+        threads = max(1, torch.get_num_threads() // len(steps))
+        self._workers = [ThreadPoolExecutor(1, initializer=_use_threads, initargs=(threads,)) for _ in steps]
         self._under_way: deque = deque()
 
     def __enter__(self):

@@ -1,10 +1,12 @@
 """Clips in, clips out."""
 
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tergan_hf import TerGanPipeline
@@ -65,6 +67,24 @@ def test_frames_times_and_sound_are_kept(clip, tmp_path):
         for a, b in zip(read_clip(clip), read_clip(tmp_path / "out.mp4"))
     ]
     assert max(same) < 3
+
+
+def test_steps_share_the_cores_and_everything_else_keeps_them(clip, tmp_path):
+    usual, seen = torch.get_num_threads(), []
+
+    def step(frame, interval=None):
+        seen.append(torch.get_num_threads())
+        return frame
+
+    torch.set_num_threads(4)
+    try:
+        map_video(clip, tmp_path / "out.mp4", step, step, progress=False)
+        with ThreadPoolExecutor(1) as anew:
+            elsewhere = anew.submit(torch.get_num_threads).result()
+        assert seen == 20 * [2]
+        assert torch.get_num_threads() == elsewhere == 4
+    finally:
+        torch.set_num_threads(usual)
 
 
 def test_sound_mp4_does_not_take_is_converted(tmp_path, smiling):
