@@ -8,7 +8,7 @@ import torch
 from ..data.loading import NO_RECIPE
 from ..data.sampling import Chips
 from ..modeling_tergan import TerGanEncoder
-from .finalize import embed_expressions
+from .finalize import embed_expressions, spread_rows
 
 
 PEOPLE = 20  # whose mean f(e) stands for a recipe
@@ -35,7 +35,7 @@ class Consensus:
             recipes = np.unique(chips.recipes[chips.recipes != NO_RECIPE])
             if not len(recipes):
                 continue
-            rows = [_choose(np.flatnonzero(chips.recipes == recipe)) for recipe in recipes]
+            rows = [spread_rows(np.flatnonzero(chips.recipes == recipe), PEOPLE) for recipe in recipes]
             read = embed_expressions(self.encoder, chips, np.concatenate(rows), mirrored=True).unflatten(0, (-1, 2))
             everything.append(read.flatten(0, 1))
             for recipe, own in zip(recipes.tolist(), read.split([len(row) for row in rows])):
@@ -63,7 +63,3 @@ class Consensus:
     def loss(self, embeddings: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         """Mean squared error over the variance of f(e)'s numbers among photos with recipes."""
         return ((embeddings.float() - wanted) / self.scale).square().mean()
-
-
-def _choose(rows: np.ndarray) -> np.ndarray:
-    return rows[np.unique(np.linspace(0, len(rows) - 1, PEOPLE).round().astype(int))]

@@ -35,6 +35,11 @@ def choose_rows(chips: Chips, most: int = MOST_PHOTOS) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(len(chips), most, replace=False))
 
 
+def spread_rows(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of some rows, at equal distances."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
+
+
 @torch.no_grad()
 def embed_expressions(
     encoder: TerGanEncoder, chips: Chips, rows: np.ndarray, mirrored: bool = False, batch_size: int = 256
@@ -147,7 +152,7 @@ def neutral_crops(model: TerGanModel, sets: Sequence[Chips]) -> torch.Tensor:
     most = EDITED_PHOTOS // max(1, len(found))
     crops = [torch.zeros(0, config.num_channels, config.image_size, config.image_size, device=model.device)]
     for chips, rows in found:
-        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
+        chosen = spread_rows(rows, most)
         crops.append(aligned_crops(chips, chosen, config.image_size, model.device))
     return torch.cat(crops)
 
