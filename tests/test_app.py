@@ -406,6 +406,7 @@ def test_fer_of_a_clip(page, tmp_path):
 
 def test_about_tab(page):
     tab(page, "About")
+    page.locator("#model-card").get_by_text("Training data").first.wait_for()  # the card is drawn after the tab
     assert "Training data" in page.locator("#model-card").inner_text()
     name = page.locator("#model textarea, #model input")
     name.fill("nobody/nothing")
