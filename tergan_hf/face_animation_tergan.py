@@ -53,7 +53,7 @@ class PhotoAnimator:
     def __init__(self, pipeline, photo, intensity: float, relative: bool, face=None):
         self.pipeline, self.photo, self.intensity, self.relative = pipeline, photo, intensity, relative
         self.reader = ExpressionReader(pipeline, face)
-        self.target = pipeline.model.encode_target(pipeline.pixel_values([photo]))
+        self.target = pipeline.model.encode_target(pipeline.pixel_values([photo]), for_many=True)
         self._first: torch.Tensor | None = None
         self._wanted: torch.Tensor | None = None
 

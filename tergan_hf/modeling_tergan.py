@@ -120,12 +120,15 @@ class TerGanTarget(ModelOutput):
             f(e) of the target itself.
         identity_embedding (`torch.FloatTensor` of shape `(batch, identity_embedding_size)`): f(i).
         feature_maps (`tuple` of `torch.FloatTensor`): G_et's, full size first.
+        skip_maps (`tuple` of `torch.FloatTensor`):
+            what the photo decoder's convolutions make of these maps alone, see `TerGanPhotoDecoder.skip_maps`.
     """
 
     pixel_values: torch.FloatTensor | None = None
     expression_embedding: torch.FloatTensor | None = None
     identity_embedding: torch.FloatTensor | None = None
     feature_maps: tuple[torch.FloatTensor, ...] | None = None
+    skip_maps: tuple[torch.FloatTensor, ...] | None = None
 
 
 class ConvolutionBlock(nn.Sequential):
@@ -320,10 +323,21 @@ class ModulatedBlock(nn.Module):
         self.modulation.initial_std = 0.0
         self.activation = nn.LeakyReLU(config.leaky_relu_slope)
 
-    def forward(self, hidden: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """(B, before, h, w), (B, condition_size) → (B, after, h, w)."""
+    def forward(
+        self, hidden: torch.Tensor, condition: torch.Tensor, known: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """(B, before, h, w), (B, condition_size) → (B, after, h, w). With `known`, (B, after, h, w), what the
+        convolution makes of its last input channels, `hidden` has only the others."""
         scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, dim=1)
-        return self.activation(self.norm(self.convolution(hidden)) * (1 + scale) + shift)
+        if known is None:
+            convolved = self.convolution(hidden)
+        else:
+            convolved = known + F.conv2d(hidden, self.convolution.weight[:, : hidden.shape[1]], padding=1)
+        return self.activation(self.norm(convolved) * (1 + scale) + shift)
+
+    def convolve_last(self, maps: torch.Tensor) -> torch.Tensor:
+        """(B, C, h, w), the last C of the input channels → (B, after, h, w), what the convolution makes of them."""
+        return F.conv2d(maps, self.convolution.weight[:, -maps.shape[1] :], padding=1)
 
 
 class ConditionMapping(nn.Module):
@@ -385,6 +399,11 @@ class TerGanPhotoDecoder(nn.Module):
         )
         self.to_shading.initial_std = 0.0
 
+    def skip_maps(self, feature_maps: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """What each block's convolution makes of G_et's maps (full size first) alone: whatever expression a target is
+        given, it is the same, and a third of the decoder's work."""
+        return tuple(block.convolve_last(maps) for block, maps in zip(self.blocks, reversed(feature_maps)))
+
     def forward(
         self,
         wanted: torch.Tensor,
@@ -392,11 +411,12 @@ class TerGanPhotoDecoder(nn.Module):
         identity: torch.Tensor,
         feature_maps: list[torch.Tensor],
         target: torch.Tensor,
+        skip_maps: Sequence[torch.Tensor] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """
         Args:
             wanted, own: f(e) to show and f(e) of the target. identity: f(i). feature_maps: G_et's, full size first.
-            target: x_t.
+            target: x_t. skip_maps: of `skip_maps`, where they are known.
 
         Returns:
             x̄ in [-1, 1], flow and residual as in `TerGanChange`.
@@ -404,11 +424,12 @@ class TerGanPhotoDecoder(nn.Module):
         condition = self.mapping(torch.cat([wanted, own, identity], dim=1))
         hidden = pool(feature_maps[-1])
         maps = []
-        for size, skip, block, refinements in zip(
-            self.sizes[1:], reversed(feature_maps), self.blocks, self.refinements
+        known = skip_maps or [None] * len(self.blocks)
+        for size, skip, convolved, block, refinements in zip(
+            self.sizes[1:], reversed(feature_maps), known, self.blocks, self.refinements
         ):
             hidden = F.interpolate(hidden, size=(size, size), mode="nearest")
-            hidden = block(torch.cat([hidden, skip], dim=1), condition)
+            hidden = block(hidden if skip_maps else torch.cat([hidden, skip], dim=1), condition, convolved)
             for refinement in refinements:
                 hidden = hidden + refinement(hidden, condition)
             maps.append(hidden)
@@ -505,20 +526,25 @@ class TerGanModel(TerGanPreTrainedModel):
         """G_de([f(e), f(i)]) of the bottleneck decoder: `(batch, channels, image_size, image_size)` in [-1, 1]."""
         return self.decoder(torch.cat([expression_embedding, identity_embedding], dim=1))
 
-    def encode_target(self, pixel_values: torch.Tensor, with_expression: bool = True) -> TerGanTarget:
+    def encode_target(
+        self, pixel_values: torch.Tensor, with_expression: bool = True, for_many: bool = False
+    ) -> TerGanTarget:
         """
         Everything `change` needs of a target.
 
         Args:
             pixel_values: x_t.
             with_expression: `False` where its own f(e) is not looked at, as in the paper's transfer, or is filled in.
+            for_many: do now what is the same for every expression the target is going to be given.
         """
         feature_maps = self.identity_encoder.feature_maps(pixel_values)
+        ahead = for_many and self.config.decoder_type == "photo"
         return TerGanTarget(
             pixel_values=pixel_values,
             expression_embedding=self.encode_expression(pixel_values) if with_expression else None,
             identity_embedding=self.identity_encoder.embed(feature_maps),
             feature_maps=tuple(feature_maps),
+            skip_maps=self.decoder.skip_maps(feature_maps) if ahead else None,
         )
 
     def change(
@@ -543,7 +569,9 @@ class TerGanModel(TerGanPreTrainedModel):
         photo, identity, own = target.pixel_values, target.identity_embedding, target.expression_embedding
         wanted = expression_embedding if as_is else own + self._reach(intensity) * (expression_embedding - own)
         if self.config.decoder_type == "photo":
-            generated, flow, residual = self.decoder(wanted, own, identity, target.feature_maps, photo)
+            generated, flow, residual = self.decoder(
+                wanted, own, identity, target.feature_maps, photo, target.skip_maps
+            )
             return TerGanChange(generated.clamp(-1, 1), flow, residual, identity)
         if replaces_target:
             return TerGanChange(self.decode(wanted, identity), identity_embedding=identity)

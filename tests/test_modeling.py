@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from tergan_hf import TerGanConfig, TerGanForImageClassification, TerGanModel
 from tergan_hf.modeling_tergan import ConvolutionBlock, TerGanEncoder, TerGanPhotoDecoder, warp
@@ -150,6 +151,24 @@ def test_photo_decoder_moves_and_repaints_the_target():
     assert change.flow.abs().max() > 0
     expected = (warp(target, change.flow) + change.residual).clamp(-1, 1)
     torch.testing.assert_close(change.pixel_values, expected)
+
+
+def test_a_target_prepared_for_many_expressions_changes_alike_and_in_less_time():
+    model = TerGanModel(TerGanConfig.photo(**TINY)).eval()
+    stir(model)
+    target, wanted = torch.rand(2, 3, 32, 32) * 2 - 1, torch.randn(2, 30)
+    plain, ahead = (model.encode_target(target, for_many=for_many) for for_many in (False, True))
+    torch.testing.assert_close(
+        model.change(wanted, ahead).pixel_values, model.change(wanted, plain).pixel_values, atol=1e-4, rtol=0
+    )
+    work = []
+    for known in (plain, ahead):
+        with FlopCounterMode(display=False) as counter:
+            model.change(wanted, known)
+        work.append(counter.get_total_flops())
+    assert work[1] < 0.8 * work[0]
+    paper = TerGanModel(TerGanConfig(**TINY)).eval()
+    assert paper.encode_target(target, for_many=True).skip_maps is None
 
 
 def test_shading_lightens_what_is_light_already_most():

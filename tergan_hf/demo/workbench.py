@@ -112,7 +112,7 @@ class Workbench:
         framed = self._framed(photo, "your photo")
         preview = _reduced(framed, (0, 0, *framed.photo.size), PREVIEW_SIDE)
         closeup = _reduced(framed, _surroundings(framed.photo, photo.face), THUMBNAIL_SIDE)
-        target = self.pipe.model.encode_target(self.pipe.pixel_values([framed]))
+        target = self.pipe.model.encode_target(self.pipe.pixel_values([framed]), for_many=True)
         return Subject(photo, preview, closeup, _moved(target, torch.device("cpu")))
 
     @torch.inference_mode()
@@ -186,6 +186,8 @@ def _moved(target: TerGanTarget, device: torch.device, count: int = 1) -> TerGan
     def moved(value):
         if isinstance(value, tuple):
             return tuple(moved(item) for item in value)
+        if value is None:
+            return None
         return value.to(device).expand(count, *value.shape[1:])
 
     return TerGanTarget(**{item.name: moved(getattr(target, item.name)) for item in fields(target)})
