@@ -170,6 +170,23 @@ def test_reversal_pauses_where_the_discriminator_is_fooled():
     assert all(parameter.grad is not None for parameter in discriminator.parameters())
 
 
+def test_fe_is_read_from_crops_framed_more_steadily():
+    side = chip_size(32)
+    slope = torch.linspace(0, 255, side)
+    faces = torch.stack([slope.expand(side, side), slope[:, None].expand(side, side), 255 - slope.expand(side, side)])
+    faces = faces.round().byte().expand(8, 3, side, side).contiguous()
+    varied = {"scale": 0.1, "shift": 0.1, "angle": 10.0}
+    batch = augment_still_pairs(faces, faces, [True] * 8, [True] * 8, [0] * 8, **varied, reading=0.0)
+    inner = (..., slice(6, -6), slice(6, -6))
+    torch.testing.assert_close(batch.read_target[inner], batch.source[inner], atol=0.02, rtol=0)
+    straight = augment_still_pairs(faces, faces, [True] * 8, [True] * 8, [0] * 8, flip=0.0).source
+    as_framed = [torch.allclose(own, other, atol=1e-4) for own, other in zip(batch.source, straight)]
+    mirrored = [torch.allclose(own.flip(2), other, atol=1e-4) for own, other in zip(batch.source, straight)]
+    assert all(one != other for one, other in zip(as_framed, mirrored)) and any(as_framed) and any(mirrored)
+    assert (batch.target - batch.read_target).abs()[inner].mean() > 0.05
+    assert augment_still_pairs(faces, faces, [True] * 8, [True] * 8, [0] * 8, **varied).read_target is None
+
+
 def augment_still_pairs(target, truth, has_truth, is_rendered, identities, **changes):
     """`augment_pairs` on pairs without motion, x_s the same as x_t, with nothing varied but `changes`."""
     count = len(target)
@@ -181,9 +198,8 @@ def augment_still_pairs(target, truth, has_truth, is_rendered, identities, **cha
         "source_expression": torch.zeros(count).long(), "target_expression": torch.zeros(count).long(),
         "target_identity": torch.tensor(identities),
     }  # fmt: skip
-    as_they_are = AugmentationConfig(
-        scale=0, shift=0, angle=0, gain=0, bias=0, gamma=0, grey=0, low_resolution=0, noise=0, jpeg=0, **changes
-    )
+    still_values = dict.fromkeys(("scale", "shift", "angle", "gain", "bias", "gamma", "grey", "noise", "jpeg"), 0)
+    as_they_are = AugmentationConfig(**{**still_values, "low_resolution": 0, **changes})
     arguments = TrainingArguments(sources=[DataSource("set", "folder")], pair_augmentation=as_they_are)
     return augment_pairs({"pairs": raw}, arguments, 32, torch.Generator().manual_seed(0))
 

@@ -15,6 +15,9 @@ class AugmentationConfig:
         scale: largest relative change of size (`jitter`).
         shift: largest shift, as a share of the crop (`jitter`).
         angle: largest rotation in degrees (`jitter`).
+        reading: share of scale, shift and angle by which the crops vary that f(e) is read from: at use a detector
+            frames both faces for G_es, while the decoder meets wider crops as well. `None`: f(e) of the target is read
+            from the very crop that the decoder sees (stage 2 only).
         flip: probability of a mirror image.
         gain: largest relative change of each colour's contrast.
         bias: largest shift of each colour's brightness, on the scale of [-1, 1].
@@ -37,6 +40,7 @@ class AugmentationConfig:
     scale: float = 0.12
     shift: float = 0.07
     angle: float = 8.0
+    reading: float | None = None
     flip: float = 0.5
     gain: float = 0.25
     bias: float = 0.15

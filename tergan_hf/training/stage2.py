@@ -2,7 +2,7 @@
 through both encoders; then D learns to tell x̄ from photos."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from accelerate import Accelerator
@@ -35,6 +35,7 @@ class PairBatch:
     Args:
         true_flow, flow_known: of `ground_truth.true_flow`, at half the crops' size, or `None`.
         uncovered: (B, 1, S/2, S/2) bool, where a rendered target is known to hide what its truth shows, or `None`.
+        read_target: the target framed for G_es, or `None`: as it is in `target`.
         photos, photo_expression: further labelled photos for the recognition term, or `None`.
     """
 
@@ -47,6 +48,7 @@ class PairBatch:
     true_flow: torch.Tensor | None = None
     flow_known: torch.Tensor | None = None
     uncovered: torch.Tensor | None = None
+    read_target: torch.Tensor | None = None
     photos: torch.Tensor | None = None
     photo_expression: torch.Tensor | None = None
 
@@ -97,7 +99,11 @@ class GeneratorObjective(nn.Module):
         else:
             both = model.encode_expression(torch.cat([batch.source, batch.photos]))
             expression = both[:count]
-        change = model.change(expression, batch.target)
+        target = batch.target
+        if batch.read_target is not None:
+            target = model.encode_target(batch.target, with_expression=False)
+            target.expression_embedding = model.encode_expression(batch.read_target)
+        change = model.change(expression, target)
         generated, identity = change.pixel_values, change.identity_embedding
 
         if costly and config.identity_feature_weight:
@@ -215,12 +221,9 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     config, pairs = arguments.pair_augmentation, raw["pairs"]
     count, device = len(pairs["source"]), pairs["source"].device
     target_framing = draw_framings(count, config, generator, device)
-    source_framing = draw_framings(count, config, generator, device)
-    opposite = torch.sign(torch.det(target_framing[:, :, :2])) != torch.sign(torch.det(source_framing[:, :, :2]))
-    mirror = torch.where(opposite, -1.0, 1.0)
-    source_framing = source_framing * torch.stack(
-        [mirror, torch.ones_like(mirror), torch.ones_like(mirror)], dim=1
-    ).unsqueeze(1)
+    share = 1.0 if config.reading is None else config.reading
+    steady = replace(config, **{name: share * getattr(config, name) for name in ("scale", "shift", "angle")})
+    source_framing = _mirror_alike(draw_framings(count, steady, generator, device), target_framing)
     target_light = Photometry.draw(count, config, generator, device)
     source_light = Photometry.draw(count, config, generator, device)
     bends = draw_bends(~pairs["has_motion"], config.bend, size, generator) if config.bend else None
@@ -237,6 +240,11 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     if config.occlusion:
         mask, colours = draw_occluders(count, config.occlusion, size, generator, device)
         target, truth = (image + mask * (colours - image) for image in (target, truth))
+    target, truth = target_light.apply(target), target_light.apply(truth)
+    read_target = None
+    if config.reading is not None:
+        framing = _mirror_alike(draw_framings(count, steady, generator, device), target_framing)
+        read_target = _channels_last(_reframe(target, target_framing, framing))
     flow = known = uncovered = None
     if pairs["has_motion"].any():
         flow, known = true_flow(
@@ -255,17 +263,34 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
         photo_expression = raw["photos"]["expression"][:used]
     return PairBatch(
         source=_channels_last(source_light.apply(cut_crops(source, source_framing, size))),
-        target=_channels_last(target_light.apply(target)),
-        truth=target_light.apply(truth),
+        target=_channels_last(target),
+        truth=truth,
         has_truth=pairs["has_truth"],
         true_flow=flow,
         flow_known=known,
         uncovered=uncovered,
+        read_target=read_target,
         source_expression=pairs["source_expression"],
         target_identity=pairs["target_identity"],
         photos=photos,
         photo_expression=photo_expression,
     )
+
+
+def _mirror_alike(framings: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """The framings, mirrored where the others are: an expression has a left and a right."""
+    opposite = torch.sign(torch.det(framings[:, :, :2])) != torch.sign(torch.det(others[:, :, :2]))
+    mirror = torch.where(opposite, -1.0, 1.0)
+    return framings * torch.stack([mirror, torch.ones_like(mirror), torch.ones_like(mirror)], dim=1).unsqueeze(1)
+
+
+def _reframe(crops: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Crops (B, C, S, S) cut with the framings `before`, as (nearly) cut with `after`; past their borders the edge
+    repeats."""
+    inverse = torch.linalg.inv(before[:, :, :2])
+    theta = inverse @ torch.cat([after[:, :, :2], after[:, :, 2:] - before[:, :, 2:]], dim=2)
+    grid = F.affine_grid(theta, list(crops.shape), align_corners=False)
+    return F.grid_sample(crops, grid, padding_mode="border", align_corners=False)
 
 
 def _channels_last(images: torch.Tensor) -> torch.Tensor:
