@@ -67,7 +67,8 @@ def test_all_with_a_recipe_are_to_be_read_alike_and_others_as_they_are(sets, enc
         (torch.zeros(len(crops), dtype=torch.bool), torch.ones(len(crops), dtype=torch.bool))
     ):
         shown = crops.flip(3) if side else crops
-        wanted = consensus.wanted(batch, shown, mirrored)
+        wanted, known = consensus.wanted(batch, shown, mirrored)
+        assert known.tolist() == [False] * len(loose) + [True] * len(people)
         with torch.no_grad():
             torch.testing.assert_close(wanted[: len(loose)], encoder(shown[: len(loose)]))
         for recipe in range(4):
@@ -81,11 +82,11 @@ def test_people_come_to_agree(sets, encoder):
     batch, crops = everybody(sets)
     straight = torch.zeros(len(crops), dtype=torch.bool)
     consensus = Consensus(encoder, sets)
-    wanted = consensus.wanted(batch, crops, straight)
+    wanted, known = consensus.wanted(batch, crops, straight)
     student = copy.deepcopy(encoder)
     optimizer = torch.optim.Adam(student.parameters(), 2e-3)
     for _ in range(60):
-        loss = consensus.loss(student(crops), wanted)
+        loss = consensus.losses(student(crops), wanted, known)["consensus"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -32,6 +32,8 @@ class OptimizerArguments:
         consensus: share, in the loss of stage 1 of G_es, of `consensus.Consensus`: f(e) of a rendered photo becomes
             what `pretrained` reads on average in photos of several people with its recipe, other photos' stays. 1
             leaves labels out. G_es keeps its batch statistics.
+        nuances: with `consensus`, how many numbers of f(e) are to tell what recipes change in a face beyond what f(e)
+            tells, see `nuances.Nuances`.
     """
 
     steps: int = 10_000
@@ -49,11 +51,14 @@ class OptimizerArguments:
     mixup: float = 0.0
     distillation: float = 0.0
     consensus: float = 0.0
+    nuances: int = 0
 
     def __post_init__(self):
         for name in ("distillation", "consensus"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
+        if self.nuances and not self.consensus:
+            raise ValueError(f"nuances ({self.nuances}) are part of consensus, which is 0")
         if self.optimizer not in ("adam", "muon"):
             raise ValueError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
 

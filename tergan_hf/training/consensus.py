@@ -1,17 +1,25 @@
 """f(e) that tells nothing of who shows an expression: what all who show it agree on (ours, not in the paper)."""
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import nn
 
+from ..data.framing import chip_size
 from ..data.loading import NO_RECIPE
 from ..data.sampling import Chips
 from ..modeling_tergan import TerGanEncoder
-from .finalize import embed_expressions, spread_rows
+from ..quantization_tergan import pool
+from .finalize import choose_rows, embed_expressions, spread_rows
+from .nuances import Nuances, mean_changes, unseen_directions
 
 
 PEOPLE = 20  # whose mean f(e) stands for a recipe
+NUANCE_WEIGHT = 0.12  # of what nuances miss, as a share of their variance
+BEGINNING_PHOTOS = 4000  # of a set
+BEGINNING_DAMPING = 0.05  # of the ridge regression
 
 
 class Consensus:
@@ -22,44 +30,114 @@ class Consensus:
     Args:
         encoder: G_es as it is, on the device to compute on; it is copied.
         sets: training photos. Recipes of different sets are different ones.
+        nuances: so many directions of f(e), which the classifier does not see, are to tell what f(e) does not yet, see
+            `nuances.Nuances`. Photos without recipes may have any values there.
+        classifier: on f(e). neutral: its class of that name.
 
     Raises:
-        ValueError: no set has recipes.
+        ValueError: no set has recipes, or f(e) is too short for so many nuances.
     """
 
-    def __init__(self, encoder: TerGanEncoder, sets: list[Chips]):
+    def __init__(
+        self,
+        encoder: TerGanEncoder,
+        sets: list[Chips],
+        nuances: int = 0,
+        classifier: nn.Linear | None = None,
+        neutral: int | None = None,
+    ):
         self.encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
+        self.sets = [(place, chips) for place, chips in enumerate(sets) if (chips.recipes != NO_RECIPE).any()]
+        if not self.sets:
+            raise ValueError("expression_stage.consensus needs a set whose photos have recipes")
         self._number: dict[tuple[int, int], int] = {}
-        means, everything = [], []
-        for place, chips in enumerate(sets):
-            recipes = np.unique(chips.recipes[chips.recipes != NO_RECIPE])
-            if not len(recipes):
-                continue
-            rows = [spread_rows(np.flatnonzero(chips.recipes == recipe), PEOPLE) for recipe in recipes]
+        recipes, means, everything = [], [], []
+        for place, chips in self.sets:
+            found = np.unique(chips.recipes[chips.recipes != NO_RECIPE])
+            rows = [spread_rows(np.flatnonzero(chips.recipes == recipe), PEOPLE) for recipe in found]
             read = embed_expressions(self.encoder, chips, np.concatenate(rows), mirrored=True).unflatten(0, (-1, 2))
             everything.append(read.flatten(0, 1))
-            for recipe, own in zip(recipes.tolist(), read.split([len(row) for row in rows])):
-                self._number[place, recipe] = len(means)
-                means.append(own.mean(0))
-        if not means:
-            raise ValueError("expression_stage.consensus needs a set whose photos have recipes")
-        self.means, self.scale = torch.stack(means), torch.cat(everything).std(0).clamp(min=1e-6)
+            for recipe in found.tolist():
+                self._number[place, recipe] = len(self._number)
+            recipes.append(found)
+            means.append(torch.stack([own.mean(0) for own in read.split([len(row) for row in rows])]))
+        self.means, everything = torch.cat(means), torch.cat(everything)
+        self.scale = everything.std(0).clamp(min=1e-6)
+        self.directions = self.means.new_zeros(self.means.shape[-1], 0)
+        self.deviations = self.means.new_zeros(0)
+        if nuances:
+            weight = classifier.weight.detach().cpu().double().numpy()
+            directions = unseen_directions(weight, self.means.flatten(0, 1).cpu().double().numpy(), nuances)
+            changes = [mean_changes(chips, own, neutral) for (_, chips), own in zip(self.sets, recipes)]
+            added = Nuances(changes, [own.mean(1).cpu().double().numpy() for own in means], nuances)
+            self.directions = torch.from_numpy(directions).to(self.means)
+            self.deviations = torch.from_numpy(added.deviations).to(self.means)
+            numbers = torch.from_numpy(np.concatenate(added.numbers)).to(self.means)
+            self.centre = self.means.mean((0, 1))
+            self.means = self._without_nuances(self.means) + (numbers @ self.directions.T)[:, None]
+
+    def _without_nuances(self, embeddings: torch.Tensor) -> torch.Tensor:
+        return embeddings - (embeddings - self.centre) @ self.directions @ self.directions.T
 
     @torch.no_grad()
-    def wanted(self, batch: dict, crops: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
+    def begin(self, encoder: TerGanEncoder, vary: Callable[[torch.Tensor], torch.Tensor]):
+        """
+        Let an encoder's last layer read nuances as well as a ridge regression can from the layers before: gradient
+        steps take hundreds to find that.
+
+        Args:
+            encoder: changed in place. vary: uint8 chips for crops of the encoder's size → these crops.
+        """
+        features, wanted = [], []
+        device, side = encoder.embedding.weight.device, chip_size(encoder.image_size)
+        for place, chips in self.sets if len(self.deviations) else ():
+            for rows in torch.from_numpy(choose_rows(chips, BEGINNING_PHOTOS)).split(200):
+                rows = rows[torch.from_numpy(chips.recipes[rows.numpy()] != NO_RECIPE)].tolist()
+                crops = vary(torch.stack([chips.pixels(row, side) for row in rows]).to(device))
+                features.append(pool(encoder.feature_maps(crops)[-1]).flatten(1).double())
+                numbers = [self._number[place, int(chips.recipes[row])] for row in rows]
+                wanted.append((self.means[numbers, 0] - self.centre) @ self.directions)
+        if not features:
+            return
+        features, wanted = torch.cat(features), torch.cat(wanted).double()
+        centre, spread = features.mean(0), features.std(0) + 1e-4
+        design = (features - centre) / spread
+        damping = BEGINNING_DAMPING * len(design) * torch.eye(design.shape[1]).to(design)
+        slopes = (
+            torch.linalg.solve(design.T @ design + damping, design.T @ (wanted - wanted.mean(0))) / spread[:, None]
+        )
+        offset = wanted.mean(0) - centre @ slopes
+        last, directions = encoder.embedding, self.directions
+        others = torch.eye(len(directions)).to(directions) - directions @ directions.T
+        last.weight.copy_(others @ last.weight + directions @ slopes.T.float())
+        last.bias.copy_(others @ last.bias + directions @ (offset.float() + self.centre @ directions))
+
+    @torch.no_grad()
+    def wanted(self, batch: dict, crops: torch.Tensor, mirrored: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """
         Args:
             batch: items of `BalancedPhotos`. crops: (B, C, S, S) in [-1, 1], made from them. mirrored: (B,) bool,
                 which crops are mirror images.
 
         Returns:
-            (B, expression_embedding_size).
+            (B, expression_embedding_size), and (B,) bool, which of them are agreed on.
         """
         keys = zip(batch["set"].tolist(), batch["recipe"].tolist())
         numbers = torch.tensor([self._number.get(key, -1) for key in keys], device=crops.device)
         agreed = self.means[numbers.clamp(min=0), mirrored.long()]
-        return torch.where((numbers >= 0)[:, None], agreed, self.encoder(crops).float())
+        known = numbers >= 0
+        return torch.where(known[:, None], agreed, self.encoder(crops).float()), known
 
-    def loss(self, embeddings: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        """Mean squared error over the variance of f(e)'s numbers among photos with recipes."""
-        return ((embeddings.float() - wanted) / self.scale).square().mean()
+    def losses(self, embeddings: torch.Tensor, wanted: torch.Tensor, known: torch.Tensor) -> dict[str, torch.Tensor]:
+        """`consensus`, the mean squared error over the variance of f(e)'s numbers among photos with recipes, nuances
+        left out; `nuances`, theirs over their variance, times `NUANCE_WEIGHT`."""
+        missed = embeddings.float() - wanted
+        if not len(self.deviations):
+            return {"consensus": (missed / self.scale).square().mean()}
+        nuances = missed @ self.directions
+        others = missed - nuances @ self.directions.T
+        share = nuances.square().sum(1) / self.deviations.square().sum()
+        return {
+            "consensus": (others / self.scale).square().mean(),
+            "nuances": NUANCE_WEIGHT * (share * known).sum() / known.sum().clamp(min=1),
+        }

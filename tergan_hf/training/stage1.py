@@ -180,7 +180,10 @@ def pretrain_encoder(
         teachers = [teacher.to(accelerator.device, memory_format=torch.channels_last).eval() for teacher in teachers]
     consensus = None
     if agrees:
-        consensus = Consensus(start.expression_encoder.to(accelerator.device), sets)
+        neutral = config.expressions.index("neutral") if "neutral" in config.expressions else None
+        consensus = Consensus(
+            start.expression_encoder.to(accelerator.device), sets, settings.nuances, start.classifier, neutral
+        )
         classifier.train()
     classifier.to(memory_format=torch.channels_last)
     loop = TrainingLoop(accelerator, arguments, stage, [classifier], averaged=classifier)
@@ -194,6 +197,10 @@ def pretrain_encoder(
     stored = DevicePhotos(sets, side, accelerator.device) if arguments.photos_on_device and settings.steps else None
 
     augmentation = arguments.classifier_augmentation
+    straight = replace(augmentation, flip=0.0)
+    if consensus is not None:
+        draw = torch.Generator().manual_seed(arguments.seed)
+        consensus.begin(classifier.encoder, lambda chips: augment_photos(chips, straight, seen, draw))
 
     def train_step(batch, generator):
         if stored is not None:
@@ -201,7 +208,7 @@ def pretrain_encoder(
         if consensus is None:
             crops = augment_photos(batch["chip"], augmentation, size, generator)
         else:
-            crops = augment_photos(batch["chip"], replace(augmentation, flip=0.0), size, generator)
+            crops = augment_photos(batch["chip"], straight, size, generator)
             mirrored = (torch.rand(len(crops), generator=generator) < augmentation.flip).to(crops.device)
             crops = torch.where(mirrored[:, None, None, None], crops.flip(3), crops)
         wanted = F.one_hot(batch[label], classes).float()
@@ -225,8 +232,9 @@ def pretrain_encoder(
             measured["activation"] = targets.loss(activations, batch)
             loss = loss + config.activation_weight * measured["activation"]
         if consensus is not None:
-            measured["consensus"] = consensus.loss(embedding, consensus.wanted(batch, crops, mirrored))
-            loss = torch.lerp(loss, measured["consensus"], settings.consensus)
+            agreed = consensus.losses(embedding, *consensus.wanted(batch, crops, mirrored))
+            loss = torch.lerp(loss, sum(agreed.values()), settings.consensus)
+            measured |= agreed
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
         optimizer.step()

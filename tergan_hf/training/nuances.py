@@ -1,0 +1,123 @@
+"""What recipes change in a face beyond what f(e) tells, and where in f(e) there is room to tell it (ours, not in the
+paper)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..data.loading import NO_RECIPE
+from ..data.sampling import Chips
+
+
+SIDE = 64  # of the faces compared, in pixels
+PHOTOS = 6000  # of a set, whole sittings
+DAMPING = 1e-3  # of the ridge regression on activations, in their own scale
+TOLD = 0.99  # of f(e)'s variance; what the rest of f(e) goes with is no more than a few photos' chance
+FAINT = 0.005  # mean change, in half the range of grey levels, below which it is not magnified further
+STRONGEST = 0.8  # standard deviation of the first nuance; f(e)'s numbers have about 1.3
+MOST = 3.0  # standard deviations
+
+
+class Nuances:
+    """
+    Numbers that say how the faces of a recipe differ from what its f(e) lets expect. f(e) was learnt to tell
+    expressions apart, so that weaker and stronger ways to show one, a lower lid, a mouth just open are hardly in it.
+    They are the leading principal components of the mean change of a face's grey pixels, less what a linear fit on
+    f(e) explains, in proportion to the root of how much the recipe changes at all.
+
+    Args:
+        changes: for each set, (R, P), from `mean_changes`.
+        embeddings: for each set, (R, D), the recipes' f(e), mirror images averaged.
+        count: how many numbers.
+
+    Attributes:
+        numbers: for each set, (R, count), centred.
+        deviations: (count,), about what their standard deviation over all sets is; the first is `STRONGEST`.
+    """
+
+    def __init__(self, changes: Sequence[np.ndarray], embeddings: Sequence[np.ndarray], count: int):
+        untold = []
+        for change, embedding in zip(changes, embeddings):
+            strength = np.sqrt(np.sqrt(np.square(change).mean(1, keepdims=True)) + FAINT)
+            untold.append(_unexplained(change, embedding) / strength)
+        _, _, directions = np.linalg.svd(np.concatenate(untold), full_matrices=False)
+        numbers = [own @ directions[:count].T for own in untold]
+        spread = np.concatenate(numbers).std(0).clip(1e-9)
+        self.deviations = STRONGEST * np.sqrt(spread / spread[0])
+        self.numbers = [np.clip(own / spread, -MOST, MOST) * self.deviations for own in numbers]
+
+
+def mean_changes(chips: Chips, recipes: np.ndarray, neutral: int | None = None) -> np.ndarray:
+    """
+    What recipes change in a face on average: a ridge regression of grey pixels on the muscles' activations or, where
+    a set does not say them, on the recipes themselves, within sittings, whose people, light and background stay. Left
+    and right are averaged: light tends to come from one side.
+
+    Args:
+        recipes: which. neutral: the class whose recipes count as no change.
+
+    Returns:
+        (R, SIDE²), in half the range of grey levels.
+    """
+    rows = _whole_sittings(chips)
+    places = [int(np.flatnonzero(chips.recipes == recipe)[0]) for recipe in recipes]
+    if chips.activations is None:
+        drawn = (chips.recipes[rows, None] == recipes[None]).astype(float)
+        asked = np.eye(len(recipes))
+    else:
+        drawn, asked = chips.activations[rows].astype(float), chips.activations[places]
+    pixels = np.stack([_grey(chips, row) for row in rows])
+    for scene in np.unique(chips.scenes[rows]):
+        own = chips.scenes[rows] == scene
+        drawn[own] -= drawn[own].mean(0)
+        pixels[own] -= pixels[own].mean(0)
+    damping = DAMPING * len(rows) * np.eye(drawn.shape[1])
+    changes = asked @ np.linalg.solve(drawn.T @ drawn + damping, drawn.T @ pixels)
+    still = chips.expressions[places] == neutral
+    changes = changes - changes[still].mean(0) if still.any() else changes - changes.mean(0)
+    mirrored = changes.reshape(-1, SIDE, SIDE)[:, :, ::-1].reshape(changes.shape)
+    return (changes + mirrored) / 2
+
+
+def unseen_directions(classifier: np.ndarray, embeddings: np.ndarray, count: int) -> np.ndarray:
+    """
+    Directions of f(e) in which the classifier does not look, those first in which f(e) varies least.
+
+    Args:
+        classifier: (num_labels, D), its weights. embeddings: (N, D). count: how many.
+
+    Returns:
+        (D, count), orthonormal.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    # Softmax does not see what all logits share.
+    _, _, directions = np.linalg.svd(classifier - classifier.mean(0))
+    unseen = directions[len(classifier) - 1 :].T
+    if count > unseen.shape[1]:
+        raise ValueError(f"f(e) has room for {unseen.shape[1]} nuances, not for {count}")
+    _, order = np.linalg.eigh(unseen.T @ np.cov(embeddings.T) @ unseen)
+    return unseen @ order[:, :count]
+
+
+def _unexplained(change: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+    """What a linear fit on the leading components of f(e) leaves of the changes."""
+    embedding = embedding - embedding.mean(0)
+    components, values, _ = np.linalg.svd(embedding, full_matrices=False)
+    leading = 1 + int(np.searchsorted(np.cumsum(values**2) / (values**2).sum(), TOLD))
+    components = components[:, :leading]
+    change = change - change.mean(0)
+    return change - components @ (components.T @ change)
+
+
+def _whole_sittings(chips: Chips) -> np.ndarray:
+    """Rows with recipes, of as many sittings as have about `PHOTOS`."""
+    rows = np.flatnonzero(chips.recipes != NO_RECIPE)
+    scenes = np.random.default_rng(0).permutation(np.unique(chips.scenes[rows]))
+    chosen = scenes[: max(1, round(len(scenes) * min(1.0, PHOTOS / len(rows))))]
+    return rows[np.isin(chips.scenes[rows], chosen)]
+
+
+def _grey(chips: Chips, row: int) -> np.ndarray:
+    return chips.pixels(row, SIDE).float().mean(0).numpy().ravel() / 127.5
