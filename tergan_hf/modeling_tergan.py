@@ -401,7 +401,7 @@ class TerGanPhotoDecoder(nn.Module):
 
     def skip_maps(self, feature_maps: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """What each block's convolution makes of G_et's maps (full size first) alone: whatever expression a target is
-        given, it is the same, and a third of the decoder's work."""
+        given, it is the same, and a sixth of the decoder's work."""
         return tuple(block.convolve_last(maps) for block, maps in zip(self.blocks, reversed(feature_maps)))
 
     def forward(

