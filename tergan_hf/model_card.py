@@ -139,6 +139,7 @@ def _result_tables(report: dict) -> dict[str, str]:
     from .evaluation.report import (
         SYSTEM_COLUMNS,
         baseline_note,
+        edit_group_table,
         editing_table,
         group_table,
         probe_table,
@@ -169,6 +170,8 @@ def _result_tables(report: dict) -> dict[str, str]:
             probes.append(f"**{name}**. " + probe_table(measured["disentanglement"]))
         if "groups" in measured:
             groups.append(f"**{name}**\n\n" + group_table(measured["groups"], measured.get("trained_on")))
+        if by_group := measured.get("editing", {}).get("by_group"):
+            groups.append(edit_group_table(by_group))
     tables["probes"] = "\n\n".join(probes) or "Nobody is named in these sets."
     tables["groups"] = "\n\n".join(groups) or "These sets do not say who is in them."
     tables["scarce"] = _scarce(sets)
