@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
+from tergan_hf.modeling_tergan import TerGanEncoder, initialize_layer
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,6 +42,16 @@ def tiny_config() -> TerGanConfig:
 def tiny_residual_config() -> TerGanConfig:
     """The compact preset's objective, a few channels."""
     return TerGanConfig.compact(**TINY)
+
+
+@pytest.fixture
+def tiny_expression_encoder() -> TerGanEncoder:
+    """The photo preset's G_es, a few channels, random weights."""
+    torch.manual_seed(0)
+    config = TerGanConfig.photo(**TINY)
+    encoder = TerGanEncoder.of_expression(config)
+    encoder.apply(lambda layer: initialize_layer(layer, config))
+    return encoder.eval()
 
 
 @pytest.fixture(params=["compact", "photo"])

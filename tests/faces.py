@@ -9,6 +9,11 @@ from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from PIL import ImageDraw
 
+from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
+from tergan_hf.data.framing import frame_photos
+from tergan_hf.data.loading import load_photos
+from tergan_hf.data.sampling import Chips, label_chips
+
 from .conftest import EXAMPLES
 
 
@@ -67,3 +72,9 @@ def loose_crops(path: Path, count: int = 24) -> Path:
     features = Features(image=Image(), expression=Value("string"))
     Dataset.from_list(rows, features=features).to_parquet(path)
     return path
+
+
+def label_files(paths: dict[str, Path], image_size: int) -> list[Chips]:
+    """Sets by name → framed as they are, with all seven labels."""
+    framed = {name: frame_photos(load_photos(str(path)), image_size, align=False) for name, path in paths.items()}
+    return label_chips(framed, list(EXPRESSIONS_WITH_NEUTRAL))[0]

@@ -6,20 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from tergan_hf import TerGanConfig
-from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from tergan_hf.data.crops import cut_crops, to_range
-from tergan_hf.data.framing import frame_photos
-from tergan_hf.data.loading import load_photos
-from tergan_hf.data.sampling import label_chips
-from tergan_hf.modeling_tergan import TerGanEncoder, initialize_layer
 from tergan_hf.training.arguments import OptimizerArguments
 from tergan_hf.training.consensus import Consensus
 from tergan_hf.training.monitoring import aligned_crops
 from tergan_hf.training.nuances import SIDE, Nuances, mean_changes, unseen_directions
 
 from .conftest import TINY
-from .faces import loose_crops, repeatable_people
+from .faces import label_files, loose_crops, repeatable_people
 
 
 SIZE = TINY["image_size"]
@@ -33,22 +27,12 @@ def sets(tmp_path_factory):
         "fer": loose_crops(folder / "fer.parquet"),
         "people": repeatable_people(folder / "people.parquet", people=5, recipes=RECIPES),
     }
-    framed = {name: frame_photos(load_photos(str(path)), SIZE, align=False) for name, path in paths.items()}
-    return label_chips(framed, list(EXPRESSIONS_WITH_NEUTRAL))[0]
+    return label_files(paths, SIZE)
 
 
 @pytest.fixture
-def encoder():
-    torch.manual_seed(0)
-    config = TerGanConfig.photo(**TINY)
-    encoder = TerGanEncoder.of_expression(config)
-    encoder.apply(lambda layer: initialize_layer(layer, config))
-    return encoder.eval()
-
-
-@pytest.fixture
-def classifier(encoder):
-    return torch.nn.Linear(encoder.embedding.out_features, 7)
+def classifier(tiny_expression_encoder):
+    return torch.nn.Linear(tiny_expression_encoder.embedding.out_features, 7)
 
 
 def test_a_recipe_changes_what_differs_from_the_other_recipes_in_the_same_face(sets):
@@ -92,8 +76,8 @@ def test_the_classifier_does_not_see_the_directions():
         unseen_directions(classifier, embeddings, 7)
 
 
-def test_consensus_may_ask_for_nuances(sets, encoder, classifier):
-    plain, asked = Consensus(encoder, sets), Consensus(encoder, sets, 2, classifier)
+def test_consensus_may_ask_for_nuances(sets, tiny_expression_encoder, classifier):
+    plain, asked = Consensus(tiny_expression_encoder, sets), Consensus(tiny_expression_encoder, sets, 2, classifier)
     people, rows = sets[1], np.arange(len(sets[1]))
     batch = {"set": torch.ones(len(rows), dtype=torch.long), "recipe": torch.from_numpy(people.recipes)}
     crops = aligned_crops(people, rows, SIZE, "cpu")
@@ -109,10 +93,10 @@ def test_consensus_may_ask_for_nuances(sets, encoder, classifier):
     assert ((wanted @ directions).std(0) > 0.1).all()
 
     # A regression begins to read them, and leaves the rest of f(e) as it was.
-    begun = copy.deepcopy(encoder)
+    begun = copy.deepcopy(tiny_expression_encoder)
     asked.begin(begun, as_aligned)
     with torch.no_grad():
-        before, after = encoder(crops), begun(crops)
+        before, after = tiny_expression_encoder(crops), begun(crops)
     torch.testing.assert_close(after @ others, before @ others, atol=1e-3, rtol=0)
     missed = [float(asked.losses(read, wanted, known)["nuances"]) for read in (before, after)]
     assert missed[1] < 0.9 * missed[0]

@@ -198,8 +198,8 @@ def augment_still_pairs(target, truth, has_truth, is_rendered, identities, **cha
         "source_expression": torch.zeros(count).long(), "target_expression": torch.zeros(count).long(),
         "target_identity": torch.tensor(identities),
     }  # fmt: skip
-    still_values = dict.fromkeys(("scale", "shift", "angle", "gain", "bias", "gamma", "grey", "noise", "jpeg"), 0)
-    as_they_are = AugmentationConfig(**{**still_values, "low_resolution": 0, **changes})
+    varied = ("scale", "shift", "angle", "gain", "bias", "gamma", "grey", "low_resolution", "noise", "jpeg")
+    as_they_are = AugmentationConfig(**{**dict.fromkeys(varied, 0), **changes})
     arguments = TrainingArguments(sources=[DataSource("set", "folder")], pair_augmentation=as_they_are)
     return augment_pairs({"pairs": raw}, arguments, 32, torch.Generator().manual_seed(0))
 
