@@ -12,7 +12,7 @@ from PIL import Image
 from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from tergan_hf.data.augmentation import AugmentationConfig
 from tergan_hf.data.building import build_set
-from tergan_hf.data.crops import cut_crops, to_range
+from tergan_hf.data.crops import cut_crops, draw_bends, to_range
 from tergan_hf.data.device_photos import DevicePhotos
 from tergan_hf.data.framing import chip_size, frame_photos
 from tergan_hf.data.ground_truth import true_flow
@@ -363,14 +363,16 @@ def test_photos_kept_on_the_device_are_the_ones_that_were_drawn(rendered):
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
-def test_exact_flow_turns_the_target_into_the_truth(rendered):
+@pytest.mark.parametrize("bend", [0, 0.04])
+def test_exact_flow_turns_the_target_into_the_truth(rendered, bend):
     """Drawn heads have no teeth: moving the target's pixels by the exact flow must come near the truth."""
     batch = draw_exact_pairs(rendered)
     assert batch["has_motion"].all()
     mirrored = torch.tensor([[-0.95, 0.1, 0.03], [0.1, 0.95, -0.02]]).expand(40, 2, 3)
-    target = cut_crops(to_range(batch["target"]), mirrored, 64)
-    truth = cut_crops(to_range(batch["truth"]), mirrored, 64, registration=batch["registration"])
-    flow, known = true_flow(batch["target_motion"], batch["truth_motion"], mirrored, batch["to_photo"], 64)
+    bends = draw_bends(40, bend, 64, torch.Generator().manual_seed(0), "cpu")
+    target = cut_crops(to_range(batch["target"]), mirrored, 64, bends=bends)
+    truth = cut_crops(to_range(batch["truth"]), mirrored, 64, batch["registration"], bends)
+    flow, known = true_flow(batch["target_motion"], batch["truth_motion"], mirrored, batch["to_photo"], 64, bends)
     moving = flow.abs().flatten(1).amax(1) > 0.05
     assert moving.sum() > 10 and known.float().mean() > 0.9
     miss = (warp(target, flow) - truth).abs().mean(1, keepdim=True)

@@ -31,7 +31,7 @@ class AugmentationConfig:
             expression changes (stage 2 only).
         erase: probability of a grey rectangle over a part of the face (stage 1 only).
         bend: standard deviation of a smooth random distortion of target and truth alike, as a share of the crop:
-            another shape of face. Where the exact movement is known, it stays as it is (stage 2 only).
+            another shape of face (stage 2 only).
         blend: probability that two photographs of a person are mixed with two of somebody else in the batch that
             show the same expressions: more people than there are (stage 2 only).
     """

@@ -74,19 +74,20 @@ def cut_crops(
     return F.grid_sample(chips, grid, padding_mode="border", align_corners=False)
 
 
-def draw_bends(chosen: torch.Tensor, amount: float, size: int, generator: torch.Generator) -> torch.Tensor:
+def draw_bends(
+    count: int, amount: float, size: int, generator: torch.Generator, device: torch.device | str
+) -> torch.Tensor:
     """
     Draw smooth distortions.
 
     Args:
-        chosen: (B,) bool; the others get none. amount: standard deviation as a share of the crop.
+        amount: standard deviation as a share of the crop.
 
     Returns:
-        (B, 2, size, size) offsets (x, y), [-1, 1] over the crop.
+        (count, 2, size, size) offsets (x, y), [-1, 1] over the crop.
     """
-    knots = 2 * amount * torch.randn(len(chosen), 2, BEND_KNOTS, BEND_KNOTS, generator=generator)
-    bends = F.interpolate(knots.to(chosen.device), size=(size, size), mode="bicubic", align_corners=True)
-    return bends * chosen[:, None, None, None]
+    knots = 2 * amount * torch.randn(count, 2, BEND_KNOTS, BEND_KNOTS, generator=generator)
+    return F.interpolate(knots.to(device), size=(size, size), mode="bicubic", align_corners=True)
 
 
 def compose_affine(second: torch.Tensor, first: torch.Tensor) -> torch.Tensor:

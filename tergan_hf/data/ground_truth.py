@@ -10,13 +10,19 @@ MOTION_STEPS_PER_SIDE = 640  # a motion map's grey level is 1/640 of the picture
 MOTION_SCALE = 2 / MOTION_STEPS_PER_SIDE  # one grey level, on the photo's [-1, 1]
 FLOW_ITERATIONS = 6
 FLOW_TOLERANCE = 0.01  # of [-1, 1]
+UNBENDING_ITERATIONS = 3
 # An ellipse around the face in the aligned crop, [-1, 1], and the share of it over which it fades.
 FACE_CENTRE, FACE_RADII, FACE_EDGE = (0.0, 0.1), (0.86, 1.0), 0.15
 MOST_RELIT = 1.3  # times brighter or darker, per colour: more is no difference of light
 
 
 def true_flow(
-    target_motion: torch.Tensor, truth_motion: torch.Tensor, framings: torch.Tensor, to_photo: torch.Tensor, size: int
+    target_motion: torch.Tensor,
+    truth_motion: torch.Tensor,
+    framings: torch.Tensor,
+    to_photo: torch.Tensor,
+    size: int,
+    bends: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
     The movement from a rendered target to its ground truth, exactly.
@@ -30,6 +36,7 @@ def true_flow(
         framings: (B, 2, 3) the crops' framing, as for `cut_crops`.
         to_photo: (B, 2, 3) from the target's own framing to its photo, [-1, 1] over each.
         size: side of the flow in pixels.
+        bends: (B, 2, size, size) from `draw_bends`, of both crops; default: none.
 
     Returns:
         flow (B, 2, size, size) as in `TerGanChange`, and whether it is known (B, 1, size, size): not where the target
@@ -43,15 +50,19 @@ def true_flow(
     def look_up(motion, places):
         return F.grid_sample(motion, places, padding_mode="border", align_corners=False).permute(0, 2, 3, 1)
 
-    places = _transform(to_photo, grid)
+    bent = grid if bends is None else grid + bends.permute(0, 2, 3, 1)
+    places = _transform(to_photo, bent)
     neutral = places + look_up(truth_motion, places)
     found = neutral
     for _ in range(FLOW_ITERATIONS):
         found = neutral - look_up(target_motion, found)
     miss = (found + look_up(target_motion, found) - neutral).abs().amax(3)
-    linear = torch.linalg.inv(to_photo[:, :, :2])
-    flow = torch.einsum("bij,bhwj->bihw", linear, found - places)
-    return flow, (miss < FLOW_TOLERANCE)[:, None]
+    found = bent + torch.einsum("bij,bhwj->bhwi", torch.linalg.inv(to_photo[:, :, :2]), found - places)
+    end = found
+    if bends is not None:
+        for _ in range(UNBENDING_ITERATIONS):
+            end = found - look_up(bends, end)
+    return (end - grid).permute(0, 3, 1, 2), (miss < FLOW_TOLERANCE)[:, None]
 
 
 def _transform(matrices: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

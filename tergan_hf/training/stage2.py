@@ -226,7 +226,7 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     source_framing = _mirror_alike(draw_framings(count, steady, generator, device), target_framing)
     target_light = Photometry.draw(count, config, generator, device)
     source_light = Photometry.draw(count, config, generator, device)
-    bends = draw_bends(~pairs["has_motion"], config.bend, size, generator) if config.bend else None
+    bends = draw_bends(count, config.bend, size, generator, device) if config.bend else None
     photographed = pairs["has_truth"] & ~pairs["is_rendered"]
     source, target, truth = (to_range(pairs[part]) for part in ("source", "target", "truth"))
     if config.blend:
@@ -248,8 +248,9 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     flow = known = uncovered = None
     if pairs["has_motion"].any():
         flow, known = true_flow(
-            pairs["target_motion"], pairs["truth_motion"], target_framing, pairs["to_photo"], size // 2
-        )
+            pairs["target_motion"], pairs["truth_motion"], target_framing, pairs["to_photo"], size // 2,
+            None if bends is None else F.avg_pool2d(bends, 2),
+        )  # fmt: skip
         seen = pairs["has_motion"][:, None, None, None].expand_as(known)
         if config.occlusion:
             seen = seen & (F.avg_pool2d(mask, 2) == 0)
