@@ -192,6 +192,15 @@ def slide(page, element: str, key: str):
     slider.press(key)
 
 
+def see_value(page, element: str, value: str):
+    """A slider and its number say it."""
+    page.wait_for_function(
+        """([element, value]) => ["range", "number"]
+             .every(kind => document.querySelector(`#${element} input[type=${kind}]`).value === value)""",
+        arg=[element, value],
+    )
+
+
 def use_photo_input(page, element: str, photo: str, result: Watched):
     """Everything a photo's frame offers: all of the photo, none, the webcam, the clipboard, at last a file."""
     frame = page.locator(f"#{element}")
@@ -310,7 +319,7 @@ def test_editing_tab(page, couple, tmp_path):
     assert number.input_value() == "1.5"
     page.locator("#edit-undo").click()  # at once, while the strip is still being drawn
     result.changes()
-    page.wait_for_function("document.querySelector('#edit-intensity input[type=number]').value === '1'")
+    see_value(page, "edit-intensity", "1")
     page.locator("#edit-strip button[aria-pressed=true]", has_text=re.compile("^1$")).wait_for()
     slide(page, "edit-intensity", "Home")
     page.locator("#edit-strip button[aria-pressed=true]", has_text="−1").wait_for()
@@ -331,8 +340,9 @@ def test_editing_tab(page, couple, tmp_path):
     page.get_by_text("Brows, eyes and mouth apart").click()
     for part in ("brows", "eyes", "mouth"):
         slide(page, f"edit-{part}", "Home")
+        see_value(page, f"edit-{part}", "0")
         page.locator(f"#edit-{part} input[type=number]").fill("0.5")
-        page.wait_for_function(f"document.querySelector('#edit-{part} input[type=range]').value === '0.5'")
+        see_value(page, f"edit-{part}", "0.5")
     result.changes()
     page.locator("#edit-result input[type=range]").press("End")
     page.locator("#edit-mark input").uncheck()

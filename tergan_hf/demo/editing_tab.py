@@ -108,15 +108,17 @@ def build(models: Models, chosen: gr.State):
             return steps
         return [*steps, step][-MOST_STEPS:]
 
-    def undo(steps, *state):
+    def undo(steps, wish, intensity, *parts):
         # What was changed a moment ago may not be noted yet.
-        steps = remember(steps, *state)
+        steps = remember(steps, wish, intensity, *parts)
         if len(steps) < 2:
             gr.Info("There is nothing to undo.", duration=4)
             return [gr.skip()] * 7
         step = steps[-2]
         label = step.wish.name if step.wish.name in labels else None
-        return steps[:-1], step.wish, label, step.intensity, *step.parts
+        # Gradio moves sliders that are folded away when they are unfolded: then they may be in use already.
+        moved = [gr.skip() if now == before else before for now, before in zip(parts, step.parts, strict=True)]
+        return steps[:-1], step.wish, label, step.intensity, *moved
 
     gr.Markdown("Choose an expression by its name, on the **map**, or by an **example photo** that shows it.")
     first_photo = people[1] if len(people) > 1 and not LENT else None
