@@ -10,7 +10,7 @@ from tergan_hf.data.crops import cut_crops, to_range
 from tergan_hf.training.arguments import OptimizerArguments
 from tergan_hf.training.consensus import Consensus
 from tergan_hf.training.monitoring import aligned_crops
-from tergan_hf.training.nuances import SIDE, Nuances, mean_changes, unseen_directions
+from tergan_hf.training.nuances import SIDE, Untold, mean_changes, unseen_directions
 
 from .conftest import TINY
 from .faces import label_files, loose_crops, repeatable_people
@@ -57,10 +57,10 @@ def test_nuances_are_what_fe_does_not_tell():
     random = np.random.default_rng(0)
     told, untold = random.normal(size=(60, 3)), random.normal(size=(60, 1))
     patterns = random.normal(size=(4, 100))
-    nuances = Nuances([told @ patterns[:3] + 0.3 * untold @ patterns[3:]], [told], 1)
-    assert abs(np.corrcoef(nuances.numbers[0][:, 0], untold[:, 0])[0, 1]) > 0.8
-    assert np.abs(np.corrcoef(np.hstack([nuances.numbers[0], told]).T)[0, 1:]).max() < 0.3
-    assert nuances.numbers[0].std() == pytest.approx(nuances.deviations[0], rel=0.1)
+    found = Untold([told @ patterns[:3] + 0.3 * untold @ patterns[3:]], [told], 1)
+    assert abs(np.corrcoef(found.numbers[0][:, 0], untold[:, 0])[0, 1]) > 0.8
+    assert np.abs(np.corrcoef(np.hstack([found.numbers[0], told]).T)[0, 1:]).max() < 0.3
+    assert found.numbers[0].std() == pytest.approx(found.deviations[0], rel=0.1)
 
 
 def test_the_classifier_does_not_see_the_directions():
@@ -85,7 +85,7 @@ def test_consensus_may_ask_for_nuances(sets, tiny_expression_encoder, classifier
     former, (wanted, known) = plain.wanted(batch, crops, straight)[0], asked.wanted(batch, crops, straight)
     assert known.all()
     # Its directions have what was there before replaced; f(e) is else the same, and what it is classified as, too.
-    directions = asked.directions
+    directions = asked.nuances.directions
     others = torch.eye(len(directions)) - directions @ directions.T
     torch.testing.assert_close(wanted @ others, former @ others, atol=1e-4, rtol=0)
     with torch.no_grad():

@@ -13,13 +13,12 @@ from ..data.sampling import Chips
 from ..modeling_tergan import TerGanEncoder
 from ..quantization_tergan import pool
 from .finalize import choose_rows, embed_expressions, spread_rows
-from .nuances import Nuances, mean_changes, unseen_directions
+from .nuances import Nuances
 
 
 PEOPLE = 20  # whose mean f(e) stands for a recipe
 NUANCE_WEIGHT = 0.12  # of what nuances miss, as a share of their variance
 BEGINNING_PHOTOS = 4000  # of a set
-BEGINNING_DAMPING = 0.05  # of the ridge regression
 
 
 class Consensus:
@@ -63,54 +62,31 @@ class Consensus:
             means.append(torch.stack([own.mean(0) for own in read.split([len(row) for row in rows])]))
         self.means, everything = torch.cat(means), torch.cat(everything)
         self.scale = everything.std(0).clamp(min=1e-6)
-        self.directions = self.means.new_zeros(self.means.shape[-1], 0)
-        self.deviations = self.means.new_zeros(0)
+        self.nuances = None
         if nuances:
-            weight = classifier.weight.detach().cpu().double().numpy()
-            directions = unseen_directions(weight, self.means.flatten(0, 1).cpu().double().numpy(), nuances)
-            changes = [mean_changes(chips, own, neutral) for (_, chips), own in zip(self.sets, recipes)]
-            added = Nuances(changes, [own.mean(1).cpu().double().numpy() for own in means], nuances)
-            self.directions = torch.from_numpy(directions).to(self.means)
-            self.deviations = torch.from_numpy(added.deviations).to(self.means)
-            numbers = torch.from_numpy(np.concatenate(added.numbers)).to(self.means)
-            self.centre = self.means.mean((0, 1))
-            self.means = self._without_nuances(self.means) + (numbers @ self.directions.T)[:, None]
-
-    def _without_nuances(self, embeddings: torch.Tensor) -> torch.Tensor:
-        return embeddings - (embeddings - self.centre) @ self.directions @ self.directions.T
+            photos = [chips for _, chips in self.sets]
+            self.nuances = Nuances(photos, recipes, means, classifier, neutral, nuances)
+            self.means = self.nuances.added_to(self.means)
 
     @torch.no_grad()
     def begin(self, encoder: TerGanEncoder, vary: Callable[[torch.Tensor], torch.Tensor]):
         """
-        Let an encoder's last layer read nuances as well as a ridge regression can from the layers before: gradient
-        steps take hundreds to find that.
+        Let an encoder's last layer read nuances, where they are asked for.
 
         Args:
             encoder: changed in place. vary: uint8 chips for crops of the encoder's size → these crops.
         """
+        if self.nuances is None:
+            return
         features, wanted = [], []
         device, side = encoder.embedding.weight.device, chip_size(encoder.image_size)
-        for place, chips in self.sets if len(self.deviations) else ():
+        for place, chips in self.sets:
             for rows in torch.from_numpy(choose_rows(chips, BEGINNING_PHOTOS)).split(200):
                 rows = rows[torch.from_numpy(chips.recipes[rows.numpy()] != NO_RECIPE)].tolist()
                 crops = vary(torch.stack([chips.pixels(row, side) for row in rows]).to(device))
-                features.append(pool(encoder.feature_maps(crops)[-1]).flatten(1).double())
-                numbers = [self._number[place, int(chips.recipes[row])] for row in rows]
-                wanted.append((self.means[numbers, 0] - self.centre) @ self.directions)
-        if not features:
-            return
-        features, wanted = torch.cat(features), torch.cat(wanted).double()
-        centre, spread = features.mean(0), features.std(0) + 1e-4
-        design = (features - centre) / spread
-        damping = BEGINNING_DAMPING * len(design) * torch.eye(design.shape[1]).to(design)
-        slopes = (
-            torch.linalg.solve(design.T @ design + damping, design.T @ (wanted - wanted.mean(0))) / spread[:, None]
-        )
-        offset = wanted.mean(0) - centre @ slopes
-        last, directions = encoder.embedding, self.directions
-        others = torch.eye(len(directions)).to(directions) - directions @ directions.T
-        last.weight.copy_(others @ last.weight + directions @ slopes.T.float())
-        last.bias.copy_(others @ last.bias + directions @ (offset.float() + self.centre @ directions))
+                features.append(pool(encoder.feature_maps(crops)[-1]).flatten(1))
+                wanted.append(self.means[[self._number[place, int(chips.recipes[row])] for row in rows], 0])
+        self.nuances.teach_last_layer(encoder.embedding, torch.cat(features), torch.cat(wanted))
 
     @torch.no_grad()
     def wanted(self, batch: dict, crops: torch.Tensor, mirrored: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -132,12 +108,10 @@ class Consensus:
         """`consensus`, the mean squared error over the variance of f(e)'s numbers among photos with recipes, nuances
         left out; `nuances`, theirs over their variance, times `NUANCE_WEIGHT`."""
         missed = embeddings.float() - wanted
-        if not len(self.deviations):
+        if self.nuances is None:
             return {"consensus": (missed / self.scale).square().mean()}
-        nuances = missed @ self.directions
-        others = missed - nuances @ self.directions.T
-        share = nuances.square().sum(1) / self.deviations.square().sum()
+        missed, nuances = self.nuances.split(missed)
         return {
-            "consensus": (others / self.scale).square().mean(),
-            "nuances": NUANCE_WEIGHT * (share * known).sum() / known.sum().clamp(min=1),
+            "consensus": (missed / self.scale).square().mean(),
+            "nuances": NUANCE_WEIGHT * (nuances * known).sum() / known.sum().clamp(min=1),
         }

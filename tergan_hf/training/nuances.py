@@ -4,6 +4,8 @@ paper)."""
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import nn
 
 from ..data.loading import NO_RECIPE
 from ..data.sampling import Chips
@@ -16,9 +18,82 @@ TOLD = 0.99  # of f(e)'s variance; what the rest of f(e) goes with is no more th
 FAINT = 0.005  # mean change, in half the range of grey levels, below which it is not magnified further
 STRONGEST = 0.8  # standard deviation of the first nuance; f(e)'s numbers have about 1.3
 MOST = 3.0  # standard deviations
+LAST_LAYER_DAMPING = 0.05  # of the ridge regression on the layers before
 
 
 class Nuances:
+    """
+    Room for nuances in f(e): directions in which the classifier does not look, and what recipes are to have there.
+
+    Args:
+        sets: photos with recipes.
+        recipes: of each set, (R,). means: of each set, (R, 2, D), their f(e), straight and mirrored.
+        classifier: on f(e). neutral: its class of that name.
+        count: how many directions.
+
+    Attributes:
+        directions: (D, count), orthonormal. deviations: (count,), of what recipes have there. centre: (D,).
+
+    Raises:
+        ValueError: f(e) has no room for so many.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[Chips],
+        recipes: Sequence[np.ndarray],
+        means: Sequence[torch.Tensor],
+        classifier: nn.Linear,
+        neutral: int | None,
+        count: int,
+    ):
+        together = torch.cat(list(means))
+        weight, embeddings = (values.detach().cpu().double().numpy() for values in (classifier.weight, together))
+        self.directions = torch.from_numpy(
+            unseen_directions(weight, embeddings.reshape(-1, embeddings.shape[-1]), count)
+        ).to(together)
+        self.centre = together.mean((0, 1))
+        changes = [mean_changes(chips, own, neutral) for chips, own in zip(sets, recipes)]
+        untold = Untold(changes, [own.mean(1).cpu().double().numpy() for own in means], count)
+        self.deviations = torch.from_numpy(untold.deviations).to(together)
+        self._numbers = torch.from_numpy(np.concatenate(untold.numbers)).to(together)
+
+    def added_to(self, means: torch.Tensor) -> torch.Tensor:
+        """(R, 2, D), all sets', with nuances instead of what they have in these directions."""
+        without = means - (means - self.centre) @ self.directions @ self.directions.T
+        return without + (self._numbers @ self.directions.T)[:, None]
+
+    def read(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """(..., D) → (..., count)."""
+        return (embeddings - self.centre) @ self.directions
+
+    def split(self, differences: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Differences of f(e), (B, D), in its other directions (B, D), and of nuances: (B,), a share of their
+        variance."""
+        own = differences @ self.directions
+        return differences - own @ self.directions.T, own.square().sum(1) / self.deviations.square().sum()
+
+    @torch.no_grad()
+    def teach_last_layer(self, layer: nn.Linear, features: torch.Tensor, wanted: torch.Tensor):
+        """
+        Let f(e)'s layer read nuances as well as a ridge regression can: gradient steps take hundreds to find that.
+
+        Args:
+            layer: changed in place. features: (N, in_features), its inputs. wanted: (N, D), f(e) with nuances.
+        """
+        features, numbers = features.double(), self.read(wanted).double()
+        centre, spread = features.mean(0), features.std(0) + 1e-4
+        design = (features - centre) / spread
+        damping = LAST_LAYER_DAMPING * len(design) * torch.eye(design.shape[1]).to(design)
+        middle = numbers.mean(0)
+        slopes = torch.linalg.solve(design.T @ design + damping, design.T @ (numbers - middle)) / spread[:, None]
+        offset = (middle - centre @ slopes).float() + self.centre @ self.directions
+        others = torch.eye(len(self.directions)).to(self.directions) - self.directions @ self.directions.T
+        layer.weight.copy_(others @ layer.weight + self.directions @ slopes.T.float())
+        layer.bias.copy_(others @ layer.bias + self.directions @ offset)
+
+
+class Untold:
     """
     Numbers that say how the faces of a recipe differ from what its f(e) lets expect. f(e) was learnt to tell
     expressions apart, so that weaker and stronger ways to show one, a lower lid, a mouth just open are hardly in it.
