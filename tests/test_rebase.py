@@ -7,8 +7,8 @@ from torch import nn
 
 from tergan_hf import TerGanConfig, TerGanModel
 from tergan_hf.training import finalize, rebase
+from tergan_hf.training.encoder_classifier import EncoderClassifier
 from tergan_hf.training.rebase import rebase_decoder
-from tergan_hf.training.stage1 import EncoderClassifier
 
 from .conftest import TINY
 

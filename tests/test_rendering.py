@@ -31,7 +31,7 @@ from tergan_hf.rendering.people import blend_heads, read_head
 from tergan_hf.rendering.scene import Camera, draw_plain_sitting, draw_sitting
 from tergan_hf.rendering.variations import vary_person
 from tergan_hf.training.arguments import TrainingArguments
-from tergan_hf.training.stage2 import augment_pairs
+from tergan_hf.training.batches import augment_pairs
 
 from .heads import make_head
 

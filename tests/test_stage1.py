@@ -6,7 +6,7 @@ import torch
 from tergan_hf import TerGanConfig, TerGanForImageClassification
 from tergan_hf.data.loading import DataSource
 from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
-from tergan_hf.training.stage1 import soften_labels
+from tergan_hf.training.teachers import soften_labels
 
 from .conftest import TINY
 

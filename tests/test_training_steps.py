@@ -11,10 +11,12 @@ from tergan_hf.data.loading import DataSource
 from tergan_hf.modeling_tergan import TerGanEncoder
 from tergan_hf.training import losses
 from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
+from tergan_hf.training.batches import PairBatch, augment_pairs
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
+from tergan_hf.training.encoder_classifier import EncoderClassifier
+from tergan_hf.training.generator_objective import GeneratorObjective
 from tergan_hf.training.optimizers import build_optimizer
-from tergan_hf.training.stage1 import EncoderClassifier
-from tergan_hf.training.stage2 import AdversarialSteps, GeneratorObjective, PairBatch, augment_pairs
+from tergan_hf.training.stage2 import AdversarialSteps
 
 from .conftest import TINY
 

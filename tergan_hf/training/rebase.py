@@ -7,8 +7,8 @@ from torch import nn
 
 from ..data.sampling import Chips
 from ..modeling_tergan import ConditionMapping, TerGanEncoder, TerGanModel
+from .encoder_classifier import EncoderClassifier
 from .finalize import choose_rows, embed_expressions
-from .stage1 import EncoderClassifier
 
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,132 @@
+"""What a step learns from: chips as they are stored → crops that vary, with their labels."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch.nn import functional as F
+
+from ..data.augmentation import AugmentationConfig
+from ..data.crops import cut_crops, draw_bends, draw_framings, to_range
+from ..data.ground_truth import confine_truth, true_flow
+from ..data.mixing import draw_blends
+from ..data.occlusion import draw_occluders, erase_rectangles
+from ..data.photometry import Photometry
+from .arguments import TrainingArguments
+
+
+@dataclass
+class PairBatch:
+    """Crops in [-1, 1], (B, C, S, S), with their labels.
+
+    Args:
+        true_flow, flow_known: of `ground_truth.true_flow`, at half the crops' size, or `None`.
+        uncovered: (B, 1, S/2, S/2) bool, where a rendered target is known to hide what its truth shows, or `None`.
+        read_target: the target framed for G_es, or `None`: as it is in `target`.
+        photos, photo_expression: further labelled photos for the recognition term, or `None`.
+    """
+
+    source: torch.Tensor
+    target: torch.Tensor
+    truth: torch.Tensor
+    has_truth: torch.Tensor
+    source_expression: torch.Tensor
+    target_identity: torch.Tensor
+    true_flow: torch.Tensor | None = None
+    flow_known: torch.Tensor | None = None
+    uncovered: torch.Tensor | None = None
+    read_target: torch.Tensor | None = None
+    photos: torch.Tensor | None = None
+    photo_expression: torch.Tensor | None = None
+
+
+def augment_photos(
+    chips: torch.Tensor, config: AugmentationConfig, image_size: int, generator: torch.Generator
+) -> torch.Tensor:
+    """(B, 3, H, H) uint8 chips → (B, 3, image_size, image_size) varied crops in [-1, 1]."""
+    framings = draw_framings(len(chips), config, generator, chips.device)
+    crops = cut_crops(to_range(chips), framings, image_size)
+    crops = Photometry.draw(len(chips), config, generator, chips.device).apply(crops)
+    return erase_rectangles(crops, config.erase, generator) if config.erase else crops
+
+
+def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator: torch.Generator) -> PairBatch:
+    """Collated items of `ExpressionPairs` (and `BalancedPhotos`) → varied crops. Target and truth vary alike, the
+    source on its own, but all three are mirrored together: an expression has a left and a right."""
+    config, pairs = arguments.pair_augmentation, raw["pairs"]
+    count, device = len(pairs["source"]), pairs["source"].device
+    target_framing = draw_framings(count, config, generator, device)
+    share = 1.0 if config.reading is None else config.reading
+    steady = replace(config, **{name: share * getattr(config, name) for name in ("scale", "shift", "angle")})
+    source_framing = _mirror_alike(draw_framings(count, steady, generator, device), target_framing)
+    target_light = Photometry.draw(count, config, generator, device)
+    source_light = Photometry.draw(count, config, generator, device)
+    bends = draw_bends(count, config.bend, size, generator, device) if config.bend else None
+    photographed = pairs["has_truth"] & ~pairs["is_rendered"]
+    source, target, truth = (to_range(pairs[part]) for part in ("source", "target", "truth"))
+    if config.blend:
+        shown = torch.stack([pairs["source_expression"], pairs["target_expression"]], dim=1)
+        partners, shares = draw_blends(shown, pairs["target_identity"], photographed, config.blend, generator)
+        shares = shares[:, None, None, None]
+        source, target, truth = (torch.lerp(image[partners], image, shares) for image in (source, target, truth))
+    target = cut_crops(target, target_framing, size, bends=bends)
+    truth = cut_crops(truth, target_framing, size, pairs["registration"], bends)
+    truth = torch.where(photographed[:, None, None, None], confine_truth(target, truth, target_framing), truth)
+    if config.occlusion:
+        mask, colours = draw_occluders(count, config.occlusion, size, generator, device)
+        target, truth = (image + mask * (colours - image) for image in (target, truth))
+    target, truth = target_light.apply(target), target_light.apply(truth)
+    read_target = None
+    if config.reading is not None:
+        framing = _mirror_alike(draw_framings(count, steady, generator, device), target_framing)
+        read_target = _channels_last(_reframe(target, target_framing, framing))
+    flow = known = uncovered = None
+    if pairs["has_motion"].any():
+        flow, known = true_flow(
+            pairs["target_motion"], pairs["truth_motion"], target_framing, pairs["to_photo"], size // 2,
+            None if bends is None else F.avg_pool2d(bends, 2),
+        )  # fmt: skip
+        seen = pairs["has_motion"][:, None, None, None].expand_as(known)
+        if config.occlusion:
+            seen = seen & (F.avg_pool2d(mask, 2) == 0)
+        known, uncovered = known & seen, ~known & seen
+    photos = photo_expression = None
+    if "photos" in raw:
+        used = max(1, round(arguments.pairs.recognition_share * count))
+        photos = _channels_last(
+            augment_photos(raw["photos"]["chip"][:used], arguments.classifier_augmentation, size, generator)
+        )
+        photo_expression = raw["photos"]["expression"][:used]
+    return PairBatch(
+        source=_channels_last(source_light.apply(cut_crops(source, source_framing, size))),
+        target=_channels_last(target),
+        truth=truth,
+        has_truth=pairs["has_truth"],
+        true_flow=flow,
+        flow_known=known,
+        uncovered=uncovered,
+        read_target=read_target,
+        source_expression=pairs["source_expression"],
+        target_identity=pairs["target_identity"],
+        photos=photos,
+        photo_expression=photo_expression,
+    )
+
+
+def _mirror_alike(framings: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """The framings, mirrored where the others are: an expression has a left and a right."""
+    opposite = torch.sign(torch.det(framings[:, :, :2])) != torch.sign(torch.det(others[:, :, :2]))
+    mirror = torch.where(opposite, -1.0, 1.0)
+    return framings * torch.stack([mirror, torch.ones_like(mirror), torch.ones_like(mirror)], dim=1).unsqueeze(1)
+
+
+def _reframe(crops: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Crops (B, C, S, S) cut with the framings `before`, as (nearly) cut with `after`; past their borders the edge
+    repeats."""
+    inverse = torch.linalg.inv(before[:, :, :2])
+    theta = inverse @ torch.cat([after[:, :, :2], after[:, :, 2:] - before[:, :, 2:]], dim=2)
+    grid = F.affine_grid(theta, list(crops.shape), align_corners=False)
+    return F.grid_sample(crops, grid, padding_mode="border", align_corners=False)
+
+
+def _channels_last(images: torch.Tensor) -> torch.Tensor:
+    return images.contiguous(memory_format=torch.channels_last)

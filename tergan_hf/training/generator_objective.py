@@ -1,0 +1,118 @@
+"""The generator's side of stage 2: all its networks, and eq. 10 but for the adversarial term."""
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..modeling_tergan import TerGanModel
+from . import losses
+from .batches import PairBatch
+from .discriminators import EmbeddingDiscriminator
+from .encoder_classifier import EncoderClassifier
+
+
+class GeneratorObjective(nn.Module):
+    """
+    Everything the generator's optimiser owns, G_es, G_et, G_de and, behind gradient reversal, D_es and D_et, with the
+    frozen stage-1 encoders of eq. 8 and 9. `forward` gives x̄ and all terms of eq. 10 but the adversarial one, which
+    needs D.
+    """
+
+    def __init__(self, model: TerGanModel, expression: EncoderClassifier, identity: EncoderClassifier):
+        super().__init__()
+        config = model.config
+        self.config, self.model = config, model
+        model.expression_encoder.load_state_dict(expression.encoder.state_dict())
+        model.identity_encoder.load_state_dict(identity.encoder.state_dict())
+        self.expression_discriminator = EmbeddingDiscriminator(config, config.expression_embedding_size)
+        self.identity_discriminator = EmbeddingDiscriminator(config, config.identity_embedding_size)
+        self.recognition_head = copy.deepcopy(expression.head)
+        self.trains_expression = not config.freeze_expression_encoder
+        self.recognition_head.requires_grad_(config.recognition_weight > 0 and self.trains_expression)
+        if not self.trains_expression:
+            model.expression_encoder.requires_grad_(False)
+            self.expression_discriminator.requires_grad_(False)
+        self.frozen_expression = copy.deepcopy(expression.encoder).requires_grad_(False)
+        self.frozen_identity = copy.deepcopy(identity.encoder).requires_grad_(False)
+        # No term of eq. 10 trains section 4.4's classifier: it is stage 1's, or fitted at the end on frozen features.
+        model.classifier.requires_grad_(False)
+
+    def train(self, mode: bool = True):
+        super().train(mode)
+        self.frozen_expression.eval()
+        self.frozen_identity.eval()
+        if self.config.freeze_batch_norm or not self.trains_expression:
+            self.model.expression_encoder.eval()
+        if self.config.freeze_batch_norm:
+            self.model.identity_encoder.eval()
+        return self
+
+    def forward(self, batch: PairBatch, costly: bool = True) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """→ x̄ (B, C, S, S) and the terms by name. Terms of weight 0 are not computed, `losses.COSTLY_TERMS` only where
+        asked for."""
+        model, config, terms = self.model, self.config, {}
+        count = len(batch.source)
+        if batch.photos is None:
+            expression = model.encode_expression(batch.source)
+        else:
+            both = model.encode_expression(torch.cat([batch.source, batch.photos]))
+            expression = both[:count]
+        target = batch.target
+        if batch.read_target is not None:
+            target = model.encode_target(batch.target, with_expression=False)
+            target.expression_embedding = model.encode_expression(batch.read_target)
+        change = model.change(expression, target)
+        generated, identity = change.pixel_values, change.identity_embedding
+
+        if costly and config.identity_feature_weight:
+            terms["identity_feature"] = self._features(self.frozen_identity, generated, batch.target)
+        if costly and config.expression_feature_weight:
+            terms["expression_feature"] = self._features(self.frozen_expression, generated, batch.source)
+        if config.identity_reconstruction_weight:
+            terms["identity_reconstruction"] = losses.reconstruction_loss(generated, batch.target)
+        if config.expression_reconstruction_weight:
+            terms["expression_reconstruction"] = losses.reconstruction_loss(generated, batch.source)
+        # Eq. 4 and 5 minimise over the encoders alone, so x̄ is a constant there.
+        if costly and config.expression_consistency_weight and self.trains_expression:
+            terms["expression_consistency"] = self._consistency(
+                self.expression_discriminator, expression, model.encode_expression(generated.detach())
+            )
+        if costly and config.identity_consistency_weight:
+            terms["identity_consistency"] = self._consistency(
+                self.identity_discriminator, identity, model.encode_identity(generated.detach())
+            )
+        if config.ground_truth_weight:
+            terms["ground_truth"] = losses.ground_truth_loss(
+                generated, batch.truth, batch.target, batch.has_truth, config.ground_truth_focus,
+                config.relative_truth, batch.uncovered, config.uncovered_focus,
+            )  # fmt: skip
+        if config.structure_weight:
+            terms["structure"] = losses.structure_loss(
+                generated, batch.truth, batch.target, batch.has_truth, config.relative_truth
+            )
+        if config.smoothness_weight and change.flow is not None:
+            terms["smoothness"] = losses.smoothness_loss(change.flow)
+        if config.motion_weight and change.flow is not None and batch.true_flow is not None:
+            flow = F.avg_pool2d(change.flow, change.flow.shape[-1] // batch.true_flow.shape[-1])
+            terms["motion"] = losses.motion_loss(flow, batch.true_flow, batch.flow_known)
+        if config.recognition_weight and self.trains_expression:
+            terms["recognition"] = F.cross_entropy(self.recognition_head(expression), batch.source_expression)
+            if batch.photos is not None:
+                logits = self.recognition_head(both[count:])
+                terms["recognition"] = (terms["recognition"] + F.cross_entropy(logits, batch.photo_expression)) / 2
+        return generated, terms
+
+    def _consistency(self, discriminator: nn.Module, real: torch.Tensor, generated: torch.Tensor) -> torch.Tensor:
+        reversal = 1.0
+        if self.config.pause_reversal_at_chance:
+            with torch.no_grad():
+                fooled = losses.consistency_loss(discriminator(real), discriminator(generated)) > losses.CHANCE
+            reversal = 0.0 if fooled else 1.0
+        return losses.consistency_loss(discriminator(real, reversal), discriminator(generated, reversal))
+
+    def _features(self, encoder: nn.Module, generated: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            real_features = encoder.feature_maps(real)
+        return losses.feature_loss(encoder.feature_maps(generated), real_features, self.config.feature_layer_weights)

@@ -1,0 +1,48 @@
+"""Labels softened by models that have learnt before."""
+
+from collections.abc import Sequence
+
+import torch
+
+from ..configuration_tergan import TerGanConfig
+from ..modeling_tergan import TerGanForImageClassification
+
+
+def check_teachers(teachers: Sequence[TerGanForImageClassification], config: TerGanConfig):
+    """
+    Raises:
+        ValueError: a teacher knows other expressions than the model to train, or in another order.
+    """
+    for teacher in teachers:
+        if teacher.config.expressions != config.expressions:
+            raise ValueError(
+                f"{teacher.name_or_path} cannot teach {', '.join(config.expressions)}: it knows "
+                f"{', '.join(teacher.config.expressions)}"
+            )
+
+
+@torch.no_grad()
+def soften_labels(
+    labels: torch.Tensor,
+    teachers: Sequence[TerGanForImageClassification],
+    crops: torch.Tensor,
+    by_hand: torch.Tensor,
+    share: float,
+) -> torch.Tensor:
+    """
+    Mix labels given by hand with what models answer for the very crops the student sees (Beyer et al. 2022, Knowledge
+    distillation: A good teacher is patient and consistent). For photos as they are, they would mostly repeat the
+    labels they have learnt.
+
+    Args:
+        labels: (B, num_labels), rows summing to 1. crops: (B, C, S, S) in [-1, 1].
+        teachers: the mean of their answers for a crop and its mirror image counts.
+        by_hand: (B,) bool; the others were rendered from their label, which stays.
+        share: of the answers.
+
+    Returns:
+        (B, num_labels), rows summing to 1.
+    """
+    # All crops, so that every step has the same shapes: a GPU chooses its convolutions anew for each new one.
+    answers = [teacher(view).logits.float().softmax(1) for teacher in teachers for view in (crops, crops.flip(3))]
+    return torch.where(by_hand[:, None], torch.lerp(labels, torch.stack(answers).mean(0), share), labels)
