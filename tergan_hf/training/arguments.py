@@ -34,6 +34,8 @@ class OptimizerArguments:
             leaves labels out. G_es keeps its batch statistics.
         nuances: with `consensus`, how many numbers of f(e) are to tell what recipes change in a face beyond what f(e)
             tells, see `nuances.Nuances`.
+        transfer: with `consensus`, weight of `transfer_term.TransferTerm`: how far results are from their truth that
+            the decoder of `pretrained`, which stays as it is, makes by this f(e).
     """
 
     steps: int = 10_000
@@ -52,6 +54,7 @@ class OptimizerArguments:
     distillation: float = 0.0
     consensus: float = 0.0
     nuances: int = 0
+    transfer: float = 0.0
 
     def __post_init__(self):
         for name in ("distillation", "consensus"):
@@ -59,6 +62,8 @@ class OptimizerArguments:
                 raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
         if self.nuances and not self.consensus:
             raise ValueError(f"nuances ({self.nuances}) are part of consensus, which is 0")
+        if self.transfer and not self.consensus:
+            raise ValueError(f"transfer ({self.transfer}) comes beside consensus, which is 0")
         if self.optimizer not in ("adam", "muon"):
             raise ValueError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
 
@@ -149,7 +154,7 @@ class TrainingArguments:
         if self.expression_stage.consensus and not self.pretrained:
             raise ValueError("expression_stage.consensus needs a model that has learnt: name it in 'pretrained'")
         for stage in ("identity_stage", "generator_stage"):
-            for name in ("mixup", "distillation", "consensus"):
+            for name in ("mixup", "distillation", "consensus", "transfer"):
                 if getattr(getattr(self, stage), name):
                     raise ValueError(f"{stage}.{name} is not known: only expression_stage has it")
         if self.push_to_hub and not self.hub_model_id:

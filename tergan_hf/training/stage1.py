@@ -9,13 +9,14 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import StackDataset
 
 from ..configuration_tergan import TerGanConfig
 from ..data.device_photos import DevicePhotos
 from ..data.framing import chip_size
 from ..data.loading import NO_RECIPE
 from ..data.mixing import draw_mixture
-from ..data.sampling import BalancedPhotos, Chips
+from ..data.sampling import BalancedPhotos, Chips, ExpressionPairs
 from ..modeling_tergan import TerGanEncoder, TerGanForImageClassification, TerGanModel, initialize_layer
 from .arguments import TrainingArguments
 from .batches import augment_photos
@@ -25,6 +26,7 @@ from .encoder_classifier import ActivationTargets, EncoderClassifier
 from .loop import TrainingLoop, dataset_length
 from .monitoring import classification_accuracy
 from .teachers import check_teachers, soften_labels
+from .transfer_term import TransferTerm
 
 
 class ClassificationSteps:
@@ -36,7 +38,7 @@ class ClassificationSteps:
         label: `"expression"` or `"identity"`, the column to name. classes: how many.
         size: of the crops, at least what each network looks at.
         targets: the muscles' activations to read, if any. teachers: whose answers are mixed with the labels.
-        consensus: what f(e) is to become, or `None`.
+        consensus: what f(e) is to become, or `None`. transfer: what is made by f(e), or `None`.
     """
 
     def __init__(
@@ -52,15 +54,18 @@ class ClassificationSteps:
         targets: ActivationTargets,
         teachers: Sequence[TerGanForImageClassification],
         consensus: Consensus | None,
+        transfer: TransferTerm | None,
     ):
         self.accelerator, self.model, self.optimizer = accelerator, model, optimizer
         self.settings, self.augmentation = getattr(arguments, f"{label}_stage"), arguments.classifier_augmentation
         self.activation_weight = config.activation_weight
         self.label, self.classes, self.size = label, classes, size
-        self.targets, self.teachers, self.consensus = targets, teachers, consensus
+        self.targets, self.teachers, self.consensus, self.transfer = targets, teachers, consensus, transfer
 
-    def step(self, batch: dict, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Collated items of `BalancedPhotos` → the loss, its terms and the accuracy, for the log."""
+    def step(self, raw: dict, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """Collated items of `BalancedPhotos` and, with transfer, of `ExpressionPairs` → the loss, its terms and the
+        accuracy, for the log."""
+        batch = raw["photos"]
         crops, mirrored = self._vary(batch["chip"], generator)
         wanted = F.one_hot(batch[self.label], self.classes).float()
         if self.settings.mixup:
@@ -72,7 +77,15 @@ class ClassificationSteps:
             if self.teachers:
                 by_hand = ~batch["has_activations"]
                 wanted = soften_labels(wanted, self.teachers, crops, by_hand, self.settings.distillation)
-            logits, activations, embedding = self.model(crops, in_full=True)
+            if self.transfer is None:
+                logits, activations, embedding = self.model(crops, in_full=True)
+            else:
+                # Together: processes that train together expect the model to run once a step.
+                pairs = self.transfer.vary(raw["pairs"], generator)
+                shown = torch.cat([crops, self.transfer.shown(pairs, crops.shape[-1])])
+                answers = self.model(shown.contiguous(memory_format=torch.channels_last), in_full=True)
+                logits, activations, embedding = (None if a is None else a[: len(crops)] for a in answers)
+                transferred = self.transfer.loss(pairs, answers[2][len(crops) :].float())
         logits = logits.float()
         loss = F.cross_entropy(logits, wanted, label_smoothing=self.settings.label_smoothing)
         terms = {}
@@ -83,6 +96,9 @@ class ClassificationSteps:
             agreed = self.consensus.losses(embedding, *self.consensus.wanted(batch, crops, mirrored))
             loss = torch.lerp(loss, sum(agreed.values()), self.settings.consensus)
             terms |= agreed
+        if self.transfer is not None:
+            terms["transfer"] = self.settings.transfer * transferred
+            loss = loss + terms["transfer"]
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self.optimizer.step()
@@ -148,21 +164,37 @@ def pretrain_encoder(
     seen = classifier.encoder.image_size
     size = max(seen, *(teacher.expression_encoder.image_size for teacher in teachers)) if teachers else seen
     consensus = _agree(accelerator, config, settings.nuances, sets, start) if agrees else None
+    transfer = TransferTerm(start, arguments, accelerator.device) if agrees and settings.transfer else None
     classifier.train().to(memory_format=torch.channels_last)
     loop = TrainingLoop(accelerator, arguments, stage, [classifier], averaged=classifier)
     classes, side = classifier.head.out_features, chip_size(size)
     steps = ClassificationSteps(
         accelerator, arguments, config, loop.modules[0], loop.optimizers[0], label, classes, size, targets, teachers,
-        consensus,
+        consensus, transfer,
     )  # fmt: skip
     if consensus is not None:
         straight = replace(arguments.classifier_augmentation, flip=0.0)
         draw = torch.Generator().manual_seed(arguments.seed)
         consensus.begin(classifier.encoder, lambda chips: augment_photos(chips, straight, seen, draw))
-    stored = DevicePhotos(sets, side, accelerator.device) if arguments.photos_on_device and settings.steps else None
+    length = dataset_length(accelerator, settings)
+    balance, evenly = ("expressions", arguments.class_balance) if names_expressions else ("identities", 1.0)
+    keeps = arguments.photos_on_device and settings.steps
+    stored = {"photos": DevicePhotos(sets, side, accelerator.device)} if keeps else {}
+    pair_side = chip_size(config.image_size)
+    if keeps and transfer is not None:
+        stored["pairs"] = DevicePhotos(sets, pair_side, accelerator.device, with_motion=True)
+    rows = {part: photos.first_rows for part, photos in stored.items()}
+    parts = {
+        "photos": BalancedPhotos(
+            sets, length, side, arguments.seed, balance, class_balance=evenly, first_rows=rows.get("photos")
+        )
+    }
+    if transfer is not None:
+        share = arguments.pairs.ground_truth_share
+        parts["pairs"] = ExpressionPairs(sets, length, pair_side, arguments.seed + 1, share, rows.get("pairs"))
 
-    def train_step(batch, generator):
-        return steps.step(batch if stored is None else stored.look_up(batch), generator)
+    def train_step(raw, generator):
+        return steps.step({part: stored[part].look_up(raw[part]) if stored else raw[part] for part in raw}, generator)
 
     def evaluate(step):
         return {
@@ -170,11 +202,7 @@ def pretrain_encoder(
             for chips in validation_sets
         }
 
-    length = dataset_length(accelerator, settings)
-    balance, evenly = ("expressions", arguments.class_balance) if names_expressions else ("identities", 1.0)
-    first_rows = None if stored is None else stored.first_rows
-    dataset = BalancedPhotos(sets, length, side, arguments.seed, balance, class_balance=evenly, first_rows=first_rows)
-    loop.run(dataset, train_step, evaluate if names_expressions else None)
+    loop.run(StackDataset(**parts), train_step, evaluate if names_expressions else None)
     if settings.ema_decay and settings.steps:
         classifier.load_state_dict(loop.average.module.state_dict())
     loop.close()

@@ -1,0 +1,58 @@
+"""What f(e) is for: the miss of a decoder that stays as it is and is told the f(e) that is being learnt (ours, not in
+the paper)."""
+
+import copy
+
+import torch
+from torch.nn import functional as F
+
+from ..modeling_tergan import TerGanModel
+from . import losses
+from .arguments import TrainingArguments
+from .batches import PairBatch, augment_pairs
+
+
+PAIRS_SHARE = 1 / 3  # of a batch of photos: a pair costs about as much as three of them
+
+
+class TransferTerm:
+    """
+    The ground truth and structure losses of eq. 10, for G_es alone.
+
+    Args:
+        model: whose decoder and G_et to use; it is copied, to `device`.
+    """
+
+    def __init__(self, model: TerGanModel, arguments: TrainingArguments, device: torch.device):
+        self.model = copy.deepcopy(model).to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.arguments = arguments
+
+    def vary(self, pairs: dict, generator: torch.Generator) -> PairBatch:
+        """Collated items of `ExpressionPairs` → crops of some of them."""
+        used = max(1, round(PAIRS_SHARE * len(pairs["source"])))
+        pairs = {name: values[:used] for name, values in pairs.items()}
+        return augment_pairs({"pairs": pairs}, self.arguments, self.model.config.image_size, generator)
+
+    @staticmethod
+    def shown(batch: PairBatch, side: int) -> torch.Tensor:
+        """What G_es has to read: sources, then targets, (2B, C, side, side)."""
+        crops = torch.cat([batch.source, batch.target if batch.read_target is None else batch.read_target])
+        return F.interpolate(crops, size=(side, side), mode="bilinear", antialias=True)
+
+    def loss(self, batch: PairBatch, embeddings: torch.Tensor) -> torch.Tensor:
+        """
+        Args:
+            embeddings: (2B, expression_embedding_size), f(e) of what is `shown`.
+        """
+        config = self.model.config
+        expression, own = embeddings.chunk(2)
+        with torch.no_grad():
+            target = self.model.encode_target(batch.target, with_expression=False)
+        target.expression_embedding = own
+        generated = self.model.change(expression, target).pixel_values
+        missed = losses.ground_truth_loss(
+            generated, batch.truth, batch.target, batch.has_truth, config.ground_truth_focus, config.relative_truth,
+            batch.uncovered, config.uncovered_focus,
+        )  # fmt: skip
+        structure = losses.structure_loss(generated, batch.truth, batch.target, batch.has_truth, config.relative_truth)
+        return config.ground_truth_weight * missed + config.structure_weight * structure
