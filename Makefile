@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	GRADIO_ANALYTICS_ENABLED=False TERGAN_OPEN_BROWSER=1 $(BIN)/python app.py
 
+# Two files at a time, each on one core: most tests wait for a process of their own to import torch.
 test: $(VENV)/.installed-test browser lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 TERGAN_PATIENCE=$${TERGAN_PATIENCE:-2} $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
