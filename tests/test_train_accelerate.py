@@ -158,8 +158,7 @@ def test_a_larger_network_goes_on_from_a_smaller_one_and_its_answers(run_folder,
         f"pretrained={finished / 'model'}", f"teachers=[{finished / 'model'}, {finished / 'model'}]",
         "expression_stage.steps=2", "expression_stage.distillation=0.5", "expression_stage.consensus=0.5",
         "expression_stage.transfer=2", "identity_stage.steps=0", "generator_stage.steps=0",
-        "model.expression_refinements=2",
-        "model.expression_image_size=24",
+        "model.expression_refinements=2", "model.expression_image_size=24",
     )  # fmt: skip
     output = run_folder / "larger"
     done = train(run_folder, output, *(part for setting in settings for part in ("--set", setting)))

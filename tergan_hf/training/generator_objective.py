@@ -6,11 +6,27 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..configuration_tergan import TerGanConfig
 from ..modeling_tergan import TerGanModel
 from . import losses
 from .batches import PairBatch
 from .discriminators import EmbeddingDiscriminator
 from .encoder_classifier import EncoderClassifier
+
+
+def truth_terms(generated: torch.Tensor, batch: PairBatch, config: TerGanConfig) -> dict[str, torch.Tensor]:
+    """The terms that say how far x̄ (B, C, S, S) is from its known truth, but for those of weight 0."""
+    terms = {}
+    if config.ground_truth_weight:
+        terms["ground_truth"] = losses.ground_truth_loss(
+            generated, batch.truth, batch.target, batch.has_truth, config.ground_truth_focus,
+            config.relative_truth, batch.uncovered, config.uncovered_focus,
+        )  # fmt: skip
+    if config.structure_weight:
+        terms["structure"] = losses.structure_loss(
+            generated, batch.truth, batch.target, batch.has_truth, config.relative_truth
+        )
+    return terms
 
 
 class GeneratorObjective(nn.Module):
@@ -83,15 +99,7 @@ class GeneratorObjective(nn.Module):
             terms["identity_consistency"] = self._consistency(
                 self.identity_discriminator, identity, model.encode_identity(generated.detach())
             )
-        if config.ground_truth_weight:
-            terms["ground_truth"] = losses.ground_truth_loss(
-                generated, batch.truth, batch.target, batch.has_truth, config.ground_truth_focus,
-                config.relative_truth, batch.uncovered, config.uncovered_focus,
-            )  # fmt: skip
-        if config.structure_weight:
-            terms["structure"] = losses.structure_loss(
-                generated, batch.truth, batch.target, batch.has_truth, config.relative_truth
-            )
+        terms |= truth_terms(generated, batch, config)
         if config.smoothness_weight and change.flow is not None:
             terms["smoothness"] = losses.smoothness_loss(change.flow)
         if config.motion_weight and change.flow is not None and batch.true_flow is not None:

@@ -60,8 +60,7 @@ class Nuances:
 
     def added_to(self, means: torch.Tensor) -> torch.Tensor:
         """(R, 2, D), all sets', with nuances instead of what they have in these directions."""
-        without = means - (means - self.centre) @ self.directions @ self.directions.T
-        return without + (self._numbers @ self.directions.T)[:, None]
+        return means + (self._numbers[:, None] - self.read(means)) @ self.directions.T
 
     def read(self, embeddings: torch.Tensor) -> torch.Tensor:
         """(..., D) → (..., count)."""
@@ -88,9 +87,8 @@ class Nuances:
         middle = numbers.mean(0)
         slopes = torch.linalg.solve(design.T @ design + damping, design.T @ (numbers - middle)) / spread[:, None]
         offset = (middle - centre @ slopes).float() + self.centre @ self.directions
-        others = torch.eye(len(self.directions)).to(self.directions) - self.directions @ self.directions.T
-        layer.weight.copy_(others @ layer.weight + self.directions @ slopes.T.float())
-        layer.bias.copy_(others @ layer.bias + self.directions @ offset)
+        layer.weight += self.directions @ (slopes.T.float() - self.directions.T @ layer.weight)
+        layer.bias += self.directions @ (offset - self.directions.T @ layer.bias)
 
 
 class Untold:

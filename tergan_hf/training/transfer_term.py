@@ -10,6 +10,7 @@ from ..modeling_tergan import TerGanModel
 from . import losses
 from .arguments import TrainingArguments
 from .batches import PairBatch, augment_pairs
+from .generator_objective import truth_terms
 
 
 PAIRS_SHARE = 1 / 3  # of a batch of photos: a pair costs about as much as three of them
@@ -44,15 +45,10 @@ class TransferTerm:
         Args:
             embeddings: (2B, expression_embedding_size), f(e) of what is `shown`.
         """
-        config = self.model.config
         expression, own = embeddings.chunk(2)
         with torch.no_grad():
             target = self.model.encode_target(batch.target, with_expression=False)
         target.expression_embedding = own
         generated = self.model.change(expression, target).pixel_values
-        missed = losses.ground_truth_loss(
-            generated, batch.truth, batch.target, batch.has_truth, config.ground_truth_focus, config.relative_truth,
-            batch.uncovered, config.uncovered_focus,
-        )  # fmt: skip
-        structure = losses.structure_loss(generated, batch.truth, batch.target, batch.has_truth, config.relative_truth)
-        return config.ground_truth_weight * missed + config.structure_weight * structure
+        terms = truth_terms(generated, batch, self.model.config)
+        return generated.new_zeros(()) + losses.total_loss(terms, self.model.config)
