@@ -263,7 +263,8 @@ def test_a_persons_own_smile_counts_in_the_whole_crop_and_in_the_face_alone():
     }.items():
         pipe.transfer = lambda source, target, detect, answer=answer: answer(source, target)
         found[name] = own_expression_gain(pipe, {"somebody": own, "nobody": {"neutral": own["neutral"]}}, "happiness")
-    assert found["truth"]["crop"] == 1 and found["copy"] == {"crop": 0, "face": 0}
+    assert found["truth"]["crop"] == 1 and found["copy"] == {"crop": 0, "face": 0, "registered": 0}
+    assert found["truth"]["registered"] == found["truth"]["face"]  # nothing to lay it over by
     assert 0 < found["face"]["crop"] < 0.9 and found["face"]["face"] > found["truth"]["face"] + 0.2
     assert own_expression_gain(pipe, {"nobody": {"neutral": own["neutral"]}}, "happiness") == {}
 

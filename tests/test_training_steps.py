@@ -1,13 +1,16 @@
 """Who is updated by what."""
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 
 from tergan_hf import TerGanConfig, TerGanModel
 from tergan_hf.data.augmentation import AugmentationConfig
-from tergan_hf.data.framing import chip_size
+from tergan_hf.data.framing import CHIP_MARGIN, chip_size
 from tergan_hf.data.loading import DataSource
+from tergan_hf.face_alignment_tergan import compose_framings, crop_face, zoom_out
+from tergan_hf.face_detection_tergan import FaceDetector
 from tergan_hf.modeling_tergan import TerGanEncoder
 from tergan_hf.training import losses
 from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
@@ -215,6 +218,17 @@ def test_of_another_photograph_only_the_face_is_a_truth():
     inside = (batch.truth - batch.target).abs()[:, :, 26:30, 12:20].amin((1, 2, 3))
     assert outside[0] == 0 and outside[1] > 0.07 and outside[2] > 0.07
     assert (inside > 0.1).all()
+
+
+def test_another_photograph_is_laid_over_the_target_and_a_rendering_is_not(neutral):
+    side = chip_size(32)
+    framing = zoom_out(FaceDetector().detect(neutral)[0].framing, CHIP_MARGIN)
+    shifted = compose_framings(np.array([[1, 0, 0.02], [0, 1, -0.02]]), framing)
+    chips = [torch.from_numpy(np.array(crop_face(neutral, way, side))).permute(2, 0, 1) for way in (framing, shifted)]
+    target, truth = (chip.expand(2, 3, side, side).contiguous() for chip in chips)
+    batch = augment_still_pairs(target, truth, [True, True], [False, True], [0, 0])
+    photographed, rendered = (batch.truth - batch.target).abs()[:, :, 6:-6, 8:-8].mean((1, 2, 3))
+    assert photographed < 0.5 * rendered
 
 
 def test_only_photographs_are_blended_and_target_and_truth_alike():

@@ -99,8 +99,9 @@ def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
     if own := measured.get("own_expression_gain"):
         parts.append(
             "Giving the neutral photo the same person's own smile: expression gain "
-            f"{own['face']:.3f} in the face, in the photo's light, {own['crop']:.3f} over the whole crop (two "
-            "photos differ in more than the smile; handing the photo back has 0)."
+            f"{own['face']:.3f} in the face, in the photo's light, {own['crop']:.3f} over the whole crop, "
+            f"{own['registered']:.3f} in the face where the two photos are first laid over each other by brows, eyes "
+            "and nose (they differ in more than the smile; handing the photo back has 0)."
         )
     parts += [picture(kind) for kind in ("editing", "transfer", "intensity")]
     if ceiling := measured.get("judge_ceiling"):

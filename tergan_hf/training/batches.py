@@ -7,10 +7,12 @@ from torch.nn import functional as F
 
 from ..data.augmentation import AugmentationConfig
 from ..data.crops import cut_crops, draw_bends, draw_framings, to_range
+from ..data.framing import CHIP_MARGIN
 from ..data.ground_truth import confine_truth, true_flow
 from ..data.mixing import draw_blends
 from ..data.occlusion import draw_occluders, erase_rectangles
 from ..data.photometry import Photometry
+from ..data.registration import lay_over, register_faces
 from .arguments import TrainingArguments
 
 
@@ -63,6 +65,8 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     bends = draw_bends(count, config.bend, size, generator, device) if config.bend else None
     photographed = pairs["has_truth"] & ~pairs["is_rendered"]
     source, target, truth = (to_range(pairs[part]) for part in ("source", "target", "truth"))
+    if photographed.any():
+        truth[photographed] = registered_chips(truth[photographed], target[photographed], size)
     if config.blend:
         shown = torch.stack([pairs["source_expression"], pairs["target_expression"]], dim=1)
         partners, shares = draw_blends(shown, pairs["target_identity"], photographed, config.blend, generator)
@@ -110,6 +114,13 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
         photos=photos,
         photo_expression=photo_expression,
     )
+
+
+def registered_chips(chips: torch.Tensor, onto: torch.Tensor, size: int) -> torch.Tensor:
+    """Chips (B, 3, H, H) in [-1, 1] of people whose other photographs are `onto`, laid over these."""
+    still = torch.eye(2, 3, device=chips.device).expand(len(chips), 2, 3)
+    registration = register_faces(cut_crops(chips, still, size), cut_crops(onto, still, size))
+    return lay_over(chips, registration, CHIP_MARGIN)
 
 
 def _mirror_alike(framings: torch.Tensor, others: torch.Tensor) -> torch.Tensor:

@@ -9,8 +9,10 @@ from torch import nn
 
 from ..data.crops import cut_crops, to_range
 from ..data.framing import chip_size
+from ..data.ground_truth import confine_truth
 from ..data.sampling import Chips, ExpressionPairs
 from ..evaluation.metrics import expression_gain
+from .batches import registered_chips
 
 
 def aligned_crops(chips: Chips, rows: np.ndarray, image_size: int, device) -> torch.Tensor:
@@ -38,8 +40,8 @@ def classification_accuracy(classifier: nn.Module, chips: Chips, image_size: int
 class ValidationPairs:
     """
     A fixed draw of pairs with a ground truth from held-out people. Where the set has recipes, x_s is anybody's photo;
-    where it has not, it is another photo of x_t's person, which counts whole here and in training for its face only.
-    Without a set of identities nothing is measured.
+    where it has not, it is another photo of x_t's person, made comparable as in training. Without a set of identities
+    nothing is measured.
 
     Args:
         per_set: pairs drawn from each set.
@@ -65,7 +67,13 @@ class ValidationPairs:
         still = torch.eye(2, 3, device=device).expand(len(batch["source"]), 2, 3)
         source = cut_crops(to_range(batch["source"]), still, self.image_size)
         target = cut_crops(to_range(batch["target"]), still, self.image_size)
-        truth = cut_crops(to_range(batch["truth"]), still, self.image_size, registration=batch["registration"])
+        truth, photographed = to_range(batch["truth"]), ~batch["is_rendered"]
+        if photographed.any():
+            truth[photographed] = registered_chips(
+                truth[photographed], to_range(batch["target"][photographed]), self.image_size
+            )
+        truth = cut_crops(truth, still, self.image_size, registration=batch["registration"])
+        truth[photographed] = confine_truth(target[photographed], truth[photographed], still[photographed])
         return source, target, truth
 
     @torch.no_grad()

@@ -1,0 +1,117 @@
+"""Two photographs of a face laid over each other, more exactly than five landmarks do."""
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+from ..face_alignment_tergan import TEMPLATE
+
+
+SIDE = 64  # pixels of the crops that are compared
+BLURS = 4.0, 2.0, 1.0  # pixels, from coarse to fine
+STEPS_PER_BLUR = 8
+CONTRAST_BLUR = 8.0  # pixels over which light and contrast are taken out
+LEAST_CONTRAST = 0.02  # grey, of [-1, 1]: less is noise
+# What a smile moves least: forehead, eyes and the bridge of the nose.
+REGION_CENTRE = (0.0, -0.3)
+REGION_RADII = (0.72, 0.36)
+OUTLIER = 0.7  # of a standard deviation of grey: what differs by more counts little
+FARTHEST = 0.12  # of [-1, 1], at the face's centre: MTCNN is not that wrong
+MOST_ANGLE, MOST_SCALE = math.radians(8), 0.12
+
+
+@torch.no_grad()
+def register_faces(images: torch.Tensor, onto: torch.Tensor) -> torch.Tensor:
+    """
+    The similarity between two aligned crops of the same person, by Gauss-Newton steps on their greys (Lucas & Kanade
+    1981), of light taken out, weighted against what differs (a wink, a lock of hair). Only the upper face is compared.
+
+    Args:
+        images: (B, 3, S, S) in [-1, 1]. onto: (B, 3, S, S), the crops they are to be laid over.
+
+    Returns:
+        (B, 2, 3) matrices from the coordinates of `onto` to those of `images`, [-1, 1] over the crop. The identity
+        where the greys do not fit better than before, or only by more than framings differ.
+    """
+    moving, fixed = _flat_greys(images), _flat_greys(onto)
+    axis = (torch.arange(SIDE, device=images.device) + 0.5) * 2 / SIDE - 1
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    region = (((x - REGION_CENTRE[0]) / REGION_RADII[0]) ** 2 + ((y - REGION_CENTRE[1]) / REGION_RADII[1]) ** 2) < 1
+    x, y, region = x[region], y[region], region.flatten()
+    moves = torch.zeros(len(images), 4, device=images.device)  # of scale, angle, x and y
+    for blur in BLURS:
+        blurred, wanted = _blur(moving, blur), _blur(fixed, blur).flatten(1)[:, region]
+        slopes = torch.cat([blurred, *_slopes(blurred)], dim=1)
+        for _ in range(STEPS_PER_BLUR):
+            found, slope_x, slope_y = _look_up(slopes, moves, x, y).unbind(1)
+            miss = found - wanted
+            weight = 1 / (1 + (miss / OUTLIER) ** 2)
+            lever = torch.stack([slope_x * x + slope_y * y, slope_y * x - slope_x * y, slope_x, slope_y], dim=1)
+            squares = torch.einsum("bin,bjn,bn->bij", lever, lever, weight)
+            squares = squares + 1e-3 * squares.diagonal(dim1=1, dim2=2).mean(1)[:, None, None].clamp(min=1e-6) * (
+                torch.eye(4, device=images.device)
+            )
+            moves = moves - torch.linalg.solve(squares, torch.einsum("bin,bn,bn->bi", lever, miss, weight))
+    wanted, still = _blur(fixed, BLURS[-1]).flatten(1)[:, region], torch.zeros_like(moves)
+    before, after = (
+        (_look_up(_blur(moving, BLURS[-1]), way, x, y)[:, 0] - wanted).abs().clamp(max=OUTLIER).mean(1)
+        for way in (still, moves)
+    )
+    matrices = _matrices(moves)
+    centre = torch.as_tensor(2 * TEMPLATE.mean(0) - 1, dtype=matrices.dtype, device=matrices.device)
+    drift = (matrices @ torch.cat([centre, centre.new_ones(1)]) - centre).norm(dim=1)
+    believed = (after < before) & (drift < FARTHEST) & (moves[:, 0].abs() < MOST_SCALE) & (
+        moves[:, 1].abs() < MOST_ANGLE
+    )  # fmt: skip
+    return torch.where(believed[:, None, None], matrices, _matrices(still))
+
+
+def lay_over(images: torch.Tensor, registration: torch.Tensor, margin: float = 1.0) -> torch.Tensor:
+    """
+    Images resampled so that their crops lie as `register_faces` says.
+
+    Args:
+        images: (B, C, H, H), crops or chips.
+        margin: side of the images / side of the crops that were registered.
+    """
+    theta = torch.cat([registration[:, :, :2], registration[:, :, 2:] / margin], dim=2)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _matrices(moves: torch.Tensor) -> torch.Tensor:
+    scale, angle, x, y = moves.unbind(1)
+    return torch.stack([1 + scale, -angle, x, angle, 1 + scale, y], dim=1).view(-1, 2, 3)
+
+
+def _look_up(maps: torch.Tensor, moves: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """(B, C, S, S) → (B, C, N) at the places where the moves lead."""
+    points = torch.stack([x, y, torch.ones_like(x)])
+    places = (_matrices(moves) @ points).transpose(1, 2)[:, None]
+    return F.grid_sample(maps, places, padding_mode="border", align_corners=False)[:, :, 0]
+
+
+def _flat_greys(images: torch.Tensor) -> torch.Tensor:
+    """(B, 1, SIDE, SIDE) with mean 0 and variance 1 all over the image."""
+    grey = F.interpolate(images.mean(1, keepdim=True), size=(SIDE, SIDE), mode="bilinear", antialias=True)
+    grey = grey - _blur(grey, CONTRAST_BLUR)
+    return grey / (_blur(grey.square(), CONTRAST_BLUR).sqrt() + LEAST_CONTRAST)
+
+
+def _slopes(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Derivatives by x and y, [-1, 1] over the image."""
+    padded = F.pad(maps, (1, 1, 1, 1), mode="replicate")
+    step = 4 / maps.shape[-1]
+    return (
+        (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]) / step,
+        (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]) / step,
+    )
+
+
+def _blur(maps: torch.Tensor, sigma: float) -> torch.Tensor:
+    reach = min(math.ceil(2.5 * sigma), maps.shape[-1] - 1)
+    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=maps.device) / sigma) ** 2)
+    taps = (taps / taps.sum()).to(maps.dtype)
+    padded = F.pad(maps, (reach, reach, reach, reach), mode="replicate")
+    return F.conv2d(F.conv2d(padded, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))

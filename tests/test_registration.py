@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from tergan_hf.data.crops import cut_crops, to_range
+from tergan_hf.data.framing import CHIP_MARGIN
+from tergan_hf.data.registration import lay_over, register_faces
+from tergan_hf.face_alignment_tergan import crop_face, zoom_out
+from tergan_hf.face_detection_tergan import FaceDetector
+
+from .conftest import EXAMPLES
+
+
+@pytest.fixture(scope="module")
+def chips() -> torch.Tensor:
+    """Seven people, (7, 3, 208, 208)."""
+    detector, side = FaceDetector(), 208
+    shown = []
+    for path in sorted(EXAMPLES.glob("*.jpg")):
+        photo = Image.open(path)
+        shown.append(np.asarray(crop_face(photo, zoom_out(detector.detect(photo)[0].framing, CHIP_MARGIN), side)))
+    return to_range(torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2))
+
+
+def similarities(count: int, pixels: float, degrees: float, scale: float, seed: int = 0) -> torch.Tensor:
+    """(count, 2, 3), of crops of 128 pixels."""
+    x, y, angle, size = torch.rand(4, count, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    angle, size = torch.deg2rad(degrees * angle), 1 + scale * size
+    cos, sin, shift = size * angle.cos(), size * angle.sin(), 2 * pixels / 128
+    return torch.stack([cos, -sin, shift * x, sin, cos, shift * y], dim=1).view(count, 2, 3)
+
+
+def pixels_apart(some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """(B,), the farthest of both eyes and the mouth, in crops of 128 pixels."""
+    places = torch.tensor([[-0.36, -0.33, 1], [0.36, -0.33, 1], [0, 0.47, 1]])
+    return 64 * ((some - others) @ places.T).norm(dim=1).amax(1)
+
+
+def crops(chips: torch.Tensor, framing: torch.Tensor | None = None) -> torch.Tensor:
+    return cut_crops(chips, torch.eye(2, 3).expand(len(chips), 2, 3) if framing is None else framing, 128)
+
+
+def test_a_shift_turn_and_enlargement_are_found_in_another_light_and_beside_another_mouth(chips):
+    onto, moved = crops(chips), similarities(len(chips), pixels=4, degrees=4, scale=0.04)
+    onto = onto.clone()
+    onto[:, :, 84:104, 40:88] = -0.9  # a mouth wide open
+    onto = (onto * 0.8 + torch.linspace(-0.3, 0.3, 128)).clamp(-1, 1)  # light from one side
+    images = crops(chips, moved)
+    # `moved` leads from the images to the photo, and so from there to the images by its inverse.
+    truth = torch.linalg.inv(torch.cat([moved, torch.tensor([[0.0, 0, 1]]).expand(len(moved), 1, 3)], dim=1))[:, :2]
+    still = torch.eye(2, 3).expand(len(chips), 2, 3)
+    assert pixels_apart(still, truth).mean() > 3
+    left = pixels_apart(register_faces(images, onto), truth)
+    assert left.median() < 0.2 and left.max() < 1
+
+
+def test_what_cannot_be_laid_over_stays(chips):
+    still = torch.eye(2, 3).expand(len(chips), 2, 3)
+    onto = crops(chips)
+    noise = torch.randn(onto.shape, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    empty = torch.zeros_like(onto)
+    for images, target in ((empty, onto), (onto, empty), (empty, empty)):
+        assert torch.equal(register_faces(images, target), still)
+    far = crops(chips, similarities(len(chips), 0, 0, 0) + torch.tensor([[0.0, 0, 0.5], [0, 0, 0.4]]))
+    for images in (noise, far):
+        found = register_faces(images, onto)
+        assert pixels_apart(found, still).max() < 20 and found.isfinite().all()
+    assert pixels_apart(register_faces(onto, onto), still).max() < 0.05
+
+
+def test_chips_are_laid_over_as_their_crops(chips):
+    moved = similarities(len(chips), pixels=5, degrees=5, scale=0.05, seed=1)
+    at_once, twice = crops(chips, moved), crops(lay_over(chips, moved, CHIP_MARGIN))
+    assert F.l1_loss(twice, at_once) < 0.01 < F.l1_loss(crops(chips), at_once)
+    images = crops(chips)
+    inner = (..., slice(16, -16), slice(16, -16))
+    assert F.l1_loss(lay_over(images, moved)[inner], at_once[inner]) < 0.01
