@@ -67,13 +67,14 @@ class ValidationPairs:
         still = torch.eye(2, 3, device=device).expand(len(batch["source"]), 2, 3)
         source = cut_crops(to_range(batch["source"]), still, self.image_size)
         target = cut_crops(to_range(batch["target"]), still, self.image_size)
-        truth, photographed = to_range(batch["truth"]), ~batch["is_rendered"]
+        photographed, truth = ~batch["is_rendered"], to_range(batch["truth"])
         if photographed.any():
-            truth[photographed] = registered_chips(
-                truth[photographed], to_range(batch["target"][photographed]), self.image_size
-            )
+            onto = to_range(batch["target"][photographed])
+            truth[photographed] = registered_chips(truth[photographed], onto, self.image_size)
         truth = cut_crops(truth, still, self.image_size, registration=batch["registration"])
-        truth[photographed] = confine_truth(target[photographed], truth[photographed], still[photographed])
+        if photographed.any():
+            pairs = target[photographed], truth[photographed], still[photographed]
+            truth[photographed] = confine_truth(*pairs)
         return source, target, truth
 
     @torch.no_grad()
