@@ -72,7 +72,9 @@ def main():
     identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, sets.validation, start)
     set_seed(arguments.seed + 2)
     model = start or TerGanModel(config)
-    if start is not None and arguments.expression_stage.steps and can_rebase(model, former):
+    # Through `transfer` f(e) was learnt for the decoder as it is.
+    unlike = arguments.expression_stage.steps and not arguments.expression_stage.transfer
+    if start is not None and unlike and can_rebase(model, former):
         rebase_decoder(model, former.expression_encoder, expression, sets.training)
     model = train_generator(accelerator, arguments, model, expression, identity, sets.training, sets.validation)
 

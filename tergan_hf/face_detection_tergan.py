@@ -4,14 +4,21 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from PIL import Image
 
-from .face_alignment_tergan import similarity_framing
+from .face_alignment_tergan import compose_framings, crop_face, invert_framing, similarity_framing
 from .torchvision_compat import ensure_torchvision
 
 
 SMALLEST_FACE = 20  # pixels, of the network's image pyramid
 ENLARGED_SIDE = 64  # pixels, so that a face that fills a small photo is well above the smallest
+ONET_SIDE = 48  # pixels O-Net sees
+# From the aligned crop to the square that O-Net is used to, as measured on MTCNN's own boxes: a little larger and
+# higher.
+TO_LOOK = np.array([[1 / 1.1, 0, 0.5 - 0.5 / 1.1], [0, 1 / 1.1, 0.5 - 0.46 / 1.1]])
+MIRRORED = [1, 0, 2, 4, 3]  # landmarks of a mirror image in the order of the image's
+LOST_BELOW = 0.7  # O-Net's confidence
 
 
 class NoFaceFoundError(ValueError):
@@ -78,9 +85,35 @@ class FaceDetector:
         boxes, confidences, landmarks = self.network.detect(searched, landmarks=True)
         if boxes is None:
             return []
-        faces = [
-            DetectedFace(np.asarray(b, float) / scale, np.asarray(p, float) / scale, float(c))
-            for b, c, p in zip(boxes, confidences, landmarks)
-            if c is not None and c >= self.min_confidence
-        ]
+        faces = []
+        for box, confidence, first in zip(boxes, confidences, landmarks):
+            if confidence is not None and confidence >= self.min_confidence:
+                second, certainty = self.look_again(searched, first)
+                found = first if certainty < LOST_BELOW else second
+                faces.append(DetectedFace(np.asarray(box, float) / scale, found / scale, float(confidence)))
         return sorted(faces, key=lambda face: face.area, reverse=True)
+
+    @torch.inference_mode()
+    def look_again(self, image: Image.Image, landmarks: np.ndarray) -> tuple[np.ndarray, float]:
+        """
+        O-Net, MTCNN's last network, on the face held upright, and on its mirror image. What it says varies with how
+        the face lies in what it sees, which MTCNN's own boxes leave to chance: between photos in which only the
+        expression differs crops move by 3.4 of 128 pixels without a second look, by 2.0 with it.
+
+        Args:
+            image: RGB. landmarks: (5, 2) where they are or were, in its pixels.
+
+        Returns:
+            (5, 2) landmarks, the mean of both, and how sure it is that this is a face, 0 to 1.
+
+        Raises:
+            ValueError: of `similarity_framing`.
+        """
+        look = compose_framings(TO_LOOK, similarity_framing(landmarks))
+        pixels = torch.from_numpy(np.array(crop_face(image, look, ONET_SIDE), dtype=np.float32)).permute(2, 0, 1)
+        both = torch.stack([pixels, pixels.flip(2)]).to(self.device)
+        _, points, probability = self.network.onet((both - 127.5) / 128)
+        straight, mirrored = points.cpu().double().numpy().reshape(2, 2, 5).transpose(0, 2, 1)
+        mirrored = mirrored[MIRRORED] * [-1, 1] + [1, 0]
+        to_photo = invert_framing(look)
+        return (straight + mirrored) / 2 @ to_photo[:, :2].T + to_photo[:, 2], float(probability[:, 1].mean())

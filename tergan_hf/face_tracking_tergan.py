@@ -4,18 +4,9 @@ the landmarks from trembling."""
 import math
 
 import numpy as np
-import torch
 from PIL import Image
 
-from .face_alignment_tergan import crop_face
-from .face_detection_tergan import DetectedFace, FaceDetector
-
-
-ONET_SIDE = 48  # pixels O-Net sees
-# Side of O-Net's square / distance from the eyes' middle to the mouth's, and the square's centre between them, from
-# the eyes (0) to the mouth (1); measured on MTCNN's own boxes.
-BOX_SIDE, BOX_CENTRE = 2.7, 0.27
-LOST_BELOW = 0.7  # O-Net's confidence
+from .face_detection_tergan import LOST_BELOW, DetectedFace, FaceDetector
 
 
 class OneEuroFilter:
@@ -102,19 +93,12 @@ class FaceTracker:
             return min(faces, key=lambda found: np.linalg.norm(found.landmarks.mean(0) - last)).landmarks
         return select_face(faces, self.face, "video").landmarks
 
-    @torch.inference_mode()
     def _refine(self, frame: Image.Image) -> np.ndarray | None:
-        eyes, mouth = self._landmarks[:2].mean(0), self._landmarks[3:].mean(0)
-        side = BOX_SIDE * _face_height(self._landmarks)
-        left, top = eyes + BOX_CENTRE * (mouth - eyes) - side / 2
-        if left > frame.width or top > frame.height or left + side < 0 or top + side < 0:
+        reach = _face_height(self._landmarks)
+        if (self._landmarks.max(0) < -reach).any() or (self._landmarks.min(0) > np.add(frame.size, reach)).any():
             return None
-        crop = crop_face(frame, np.array([[1 / side, 0, -left / side], [0, 1 / side, -top / side]]), ONET_SIDE)
-        pixels = torch.from_numpy(np.array(crop, dtype=np.float32)).permute(2, 0, 1)[None].to(self.detector.device)
-        _, points, probability = self.detector.network.onet((pixels - 127.5) / 128)
-        if float(probability[0, 1]) < LOST_BELOW:
-            return None
-        return points[0].cpu().numpy().reshape(2, 5).T * side + np.array([left, top])
+        landmarks, certainty = self.detector.look_again(frame, self._landmarks)
+        return landmarks if certainty >= LOST_BELOW else None
 
 
 def _face_height(landmarks: np.ndarray) -> float:

@@ -166,6 +166,9 @@ def test_a_larger_network_goes_on_from_a_smaller_one_and_its_answers(run_folder,
     larger = TerGanModel.from_pretrained(output / "model")
     assert larger.config.expression_refinements == 2 and larger.config.expression_image_size == 24
     assert "expression_encoder.refinements.4.1.0.weight" in larger.state_dict()
+    former, kept = (load_file(folder / "model" / "model.safetensors") for folder in (finished, output))
+    decoder = [name for name in former if name.startswith("decoder")]
+    assert decoder and all(torch.equal(former[name], kept[name]) for name in decoder)  # f(e) was learnt for it
 
 
 def test_publishing_is_checked_before_training(run_folder):
