@@ -369,7 +369,7 @@ def test_exact_flow_turns_the_target_into_the_truth(rendered, bend):
     batch = draw_exact_pairs(rendered)
     assert batch["has_motion"].all()
     mirrored = torch.tensor([[-0.95, 0.1, 0.03], [0.1, 0.95, -0.02]]).expand(40, 2, 3)
-    bends = draw_bends(40, bend, 64, torch.Generator().manual_seed(0), "cpu")
+    bends = draw_bends(torch.full((40,), bend), 64, torch.Generator().manual_seed(0), "cpu")
     target = cut_crops(to_range(batch["target"]), mirrored, 64, bends=bends)
     truth = cut_crops(to_range(batch["truth"]), mirrored, 64, batch["registration"], bends)
     flow, known = true_flow(batch["target_motion"], batch["truth_motion"], mirrored, batch["to_photo"], 64, bends)

@@ -231,6 +231,18 @@ def test_another_photograph_is_laid_over_the_target_and_a_rendering_is_not(neutr
     assert photographed < 0.5 * rendered
 
 
+def test_photographs_can_be_bent_more_than_renderings():
+    side = chip_size(32)
+    stripes = (torch.arange(side) // 6 % 2 * 200).to(torch.uint8).expand(40, 3, side, side).contiguous()
+    kinds, people = [True, False] * 20, list(range(40))
+    straight = augment_still_pairs(stripes, stripes, [True] * 40, kinds, people, flip=0.0).target
+    for changes, ratio in (({"bend": 0.01}, 1), ({"bend": 0.01, "photograph_bend": 0.03}, 3), ({}, None)):
+        bent = augment_still_pairs(stripes, stripes, [True] * 40, kinds, people, flip=0.0, **changes)
+        rendered, photographed = ((bent.target - straight).abs()[part::2].mean() for part in (0, 1))
+        assert rendered == photographed == 0 if ratio is None else 0.7 * ratio < photographed / rendered < 1.5 * ratio
+        torch.testing.assert_close(bent.target[::2], bent.truth[::2])
+
+
 def test_only_photographs_are_blended_and_target_and_truth_alike():
     side = chip_size(32)
     levels = torch.tensor([40, 200, 90, 150], dtype=torch.uint8)[:, None, None, None]

@@ -32,6 +32,7 @@ class AugmentationConfig:
         erase: probability of a grey rectangle over a part of the face (stage 1 only).
         bend: standard deviation of a smooth random distortion of target and truth alike, as a share of the crop:
             another shape of face (stage 2 only).
+        photograph_bend: the same for two photographs of a person, of whom there are few; `None`: as `bend`.
         blend: probability that two photographs of a person are mixed with two of somebody else in the batch that
             show the same expressions: more people than there are (stage 2 only).
     """
@@ -53,6 +54,7 @@ class AugmentationConfig:
     occlusion: float = 0.0
     erase: float = 0.0
     bend: float = 0.0
+    photograph_bend: float | None = None
     blend: float = 0.0
 
     def __post_init__(self):

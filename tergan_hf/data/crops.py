@@ -75,18 +75,19 @@ def cut_crops(
 
 
 def draw_bends(
-    count: int, amount: float, size: int, generator: torch.Generator, device: torch.device | str
+    amounts: torch.Tensor, size: int, generator: torch.Generator, device: torch.device | str
 ) -> torch.Tensor:
     """
     Draw smooth distortions.
 
     Args:
-        amount: standard deviation as a share of the crop.
+        amounts: (count,) standard deviations as shares of the crop.
 
     Returns:
         (count, 2, size, size) offsets (x, y), [-1, 1] over the crop.
     """
-    knots = 2 * amount * torch.randn(count, 2, BEND_KNOTS, BEND_KNOTS, generator=generator)
+    knots = torch.randn(len(amounts), 2, BEND_KNOTS, BEND_KNOTS, generator=generator)
+    knots = 2 * amounts.cpu()[:, None, None, None] * knots
     return F.interpolate(knots.to(device), size=(size, size), mode="bicubic", align_corners=True)
 
 

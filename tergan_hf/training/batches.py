@@ -62,8 +62,11 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     source_framing = _mirror_alike(draw_framings(count, steady, generator, device), target_framing)
     target_light = Photometry.draw(count, config, generator, device)
     source_light = Photometry.draw(count, config, generator, device)
-    bends = draw_bends(count, config.bend, size, generator, device) if config.bend else None
     photographed = pairs["has_truth"] & ~pairs["is_rendered"]
+    bends, photograph_bend = None, config.bend if config.photograph_bend is None else config.photograph_bend
+    if config.bend or photograph_bend:
+        amounts = torch.where(photographed, photograph_bend, config.bend)
+        bends = draw_bends(amounts, size, generator, device)
     source, target, truth = (to_range(pairs[part]) for part in ("source", "target", "truth"))
     if photographed.any():
         truth[photographed] = registered_chips(truth[photographed], target[photographed], size)
