@@ -88,9 +88,10 @@ class FaceDetector:
         faces = []
         for box, confidence, first in zip(boxes, confidences, landmarks):
             if confidence is not None and confidence >= self.min_confidence:
+                box, first = np.asarray(box, float), np.asarray(first, float)
                 second, certainty = self.look_again(searched, first)
                 found = first if certainty < LOST_BELOW else second
-                faces.append(DetectedFace(np.asarray(box, float) / scale, found / scale, float(confidence)))
+                faces.append(DetectedFace(box / scale, found / scale, float(confidence)))
         return sorted(faces, key=lambda face: face.area, reverse=True)
 
     @torch.inference_mode()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch.nn import functional as F
 
 from tergan_hf.face_alignment_tergan import (
@@ -20,6 +20,8 @@ from tergan_hf.face_detection_tergan import FaceDetector
 from tergan_hf.image_reading_tergan import ImageInputError, read_image
 from tergan_hf.modeling_tergan import TerGanChange
 from tergan_hf.torchvision_compat import non_maximum_suppression
+
+from .conftest import EXAMPLES
 
 
 def apply(framing, points):
@@ -202,6 +204,29 @@ def test_detector_finds_the_example_faces(smiling):
     assert left_eye[0] < nose[0] < right_eye[0]
     assert left_eye[1] < nose[1] < left_mouth[1]
     assert faces[0].confidence > 0.95
+
+
+def test_landmarks_stay_when_the_photo_is_moved_or_mirrored():
+    detector, moved, mirrored = FaceDetector(), [], []
+    for path in sorted(EXAMPLES.glob("*.jpg")):
+        photo = Image.open(path).convert("RGB")
+        face = detector.detect(photo)[0]
+        crop = np.sqrt(np.linalg.det(face.framing[:, :2])) * 128  # pixels of the crop / pixels of the photo
+        for pixels in (5, 11, 26):
+            found = detector.detect(ImageOps.expand(photo, (pixels, 2 * pixels, 0, 0), fill="grey"))[0].landmarks
+            moved.append(crop * np.linalg.norm(found - [pixels, 2 * pixels] - face.landmarks, axis=1).mean())
+        found = detector.detect(ImageOps.mirror(photo))[0].landmarks[[1, 0, 2, 4, 3]]
+        mirrored.append(crop * np.linalg.norm([photo.width, 0] + [-1, 1] * found - face.landmarks, axis=1).mean())
+    assert np.mean(moved) < 0.4 and np.mean(mirrored) < 0.4
+
+
+def test_a_second_look_that_sees_no_face_is_not_believed(smiling, monkeypatch):
+    detector, photo = FaceDetector(), smiling.convert("RGB")
+    sure = detector.detect(photo)[0].landmarks
+    assert detector.look_again(photo, sure)[1] > 0.9
+    assert detector.look_again(Image.new("RGB", photo.size, "grey"), sure)[1] < 0.7
+    monkeypatch.setattr(detector, "look_again", lambda image, landmarks: (landmarks + 100, 0.3))
+    assert np.abs(detector.detect(photo)[0].landmarks - sure).max() < 10
 
 
 def test_detector_puts_the_largest_face_first_and_keeps_photo_pixels(smiling):
