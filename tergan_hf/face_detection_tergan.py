@@ -98,9 +98,9 @@ class FaceDetector:
     def look_again(self, image: Image.Image, landmarks: np.ndarray) -> tuple[np.ndarray, float]:
         """
         O-Net, MTCNN's last network, on the face held upright, and on its mirror image. What it says varies with how
-        the face lies in what it sees, which MTCNN's own boxes leave to chance: between rendered photos in
-        which only the expression differs, eyes and mouths of the crops move by 2.0 of 128 pixels (root mean square)
-        without a second look, by 1.1 with it.
+        the face lies in what it sees, which MTCNN's own boxes leave to chance: between rendered photos in which only
+        the expression differs, eyes and mouths of the crops move by 2.0 of 128 pixels (root mean square) without a
+        second look, by 1.1 with it.
 
         Args:
             image: RGB. landmarks: (5, 2) where they are or were, in its pixels.

@@ -73,15 +73,16 @@ class ClassificationSteps:
             crops = torch.lerp(crops[partners], crops, share[:, None, None, None])
             wanted = torch.lerp(wanted[partners], wanted, share[:, None])
         crops = crops.contiguous(memory_format=torch.channels_last)
+        # Where places are looked up, half precision is too coarse.
+        pairs = self.transfer.vary(raw["pairs"], generator) if self.transfer is not None else None
         with self.accelerator.autocast():
             if self.teachers:
                 by_hand = ~batch["has_activations"]
                 wanted = soften_labels(wanted, self.teachers, crops, by_hand, self.settings.distillation)
-            if self.transfer is None:
+            if pairs is None:
                 logits, activations, embedding = self.model(crops, in_full=True)
             else:
                 # Together: processes that train together expect the model to run once a step.
-                pairs = self.transfer.vary(raw["pairs"], generator)
                 shown = torch.cat([crops, self.transfer.shown(pairs, crops.shape[-1])])
                 answers = self.model(shown.contiguous(memory_format=torch.channels_last), in_full=True)
                 logits, activations, embedding = (None if a is None else a[: len(crops)] for a in answers)
@@ -96,7 +97,7 @@ class ClassificationSteps:
             agreed = self.consensus.losses(embedding, *self.consensus.wanted(batch, crops, mirrored))
             loss = torch.lerp(loss, sum(agreed.values()), self.settings.consensus)
             terms |= agreed
-        if self.transfer is not None:
+        if pairs is not None:
             terms["transfer"] = self.settings.transfer * transferred
             loss = loss + terms["transfer"]
         self.accelerator.backward(loss)
