@@ -31,8 +31,9 @@ def register_faces(images: torch.Tensor, onto: torch.Tensor) -> torch.Tensor:
         images: (B, 3, S, S) in [-1, 1]. onto: (B, 3, S, S), the crops they are to be laid over.
 
     Returns:
-        (B, 2, 3) matrices from the coordinates of `onto` to those of `images`, [-1, 1] over the crop. The identity
-        where the greys do not fit better than before, or only by more than framings differ.
+        (B, 2, 3) matrices from the coordinates of `onto` to those of `images`, [-1, 1] over the crop: a `registration`
+        for `cut_crops`. The identity where the greys do not fit better than before, or only by more than framings
+        differ.
     """
     moving, fixed = _flat_greys(images), _flat_greys(onto)
     axis = (torch.arange(SIDE, device=images.device) + 0.5) * 2 / SIDE - 1
@@ -53,10 +54,9 @@ def register_faces(images: torch.Tensor, onto: torch.Tensor) -> torch.Tensor:
                 torch.eye(4, device=images.device)
             )
             moves = moves - torch.linalg.solve(squares, torch.einsum("bin,bn,bn->bi", lever, miss, weight))
-    wanted, still = _blur(fixed, BLURS[-1]).flatten(1)[:, region], torch.zeros_like(moves)
+    still = torch.zeros_like(moves)
     before, after = (
-        (_look_up(_blur(moving, BLURS[-1]), way, x, y)[:, 0] - wanted).abs().clamp(max=OUTLIER).mean(1)
-        for way in (still, moves)
+        (_look_up(blurred, way, x, y)[:, 0] - wanted).abs().clamp(max=OUTLIER).mean(1) for way in (still, moves)
     )
     matrices = _matrices(moves)
     centre = torch.as_tensor(2 * TEMPLATE.mean(0) - 1, dtype=matrices.dtype, device=matrices.device)
@@ -65,19 +65,6 @@ def register_faces(images: torch.Tensor, onto: torch.Tensor) -> torch.Tensor:
         moves[:, 1].abs() < MOST_ANGLE
     )  # fmt: skip
     return torch.where(believed[:, None, None], matrices, _matrices(still))
-
-
-def lay_over(images: torch.Tensor, registration: torch.Tensor, margin: float = 1.0) -> torch.Tensor:
-    """
-    Images resampled so that their crops lie as `register_faces` says.
-
-    Args:
-        images: (B, C, H, H), crops or chips.
-        margin: side of the images / side of the crops that were registered.
-    """
-    theta = torch.cat([registration[:, :, :2], registration[:, :, 2:] / margin], dim=2)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def _matrices(moves: torch.Tensor) -> torch.Tensor:

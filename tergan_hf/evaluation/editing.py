@@ -9,8 +9,9 @@ from tqdm.auto import tqdm
 from ..data.crops import to_range
 from ..data.framing import decode
 from ..data.ground_truth import confine_truth
-from ..data.registration import lay_over, register_faces
-from ..face_alignment_tergan import crop_face
+from ..data.registration import register_faces
+from ..data.sampling import FROM_UNIT, TO_UNIT
+from ..face_alignment_tergan import compose_framings, crop_face, invert_framing
 from ..face_detection_tergan import NoFaceFoundError
 from ..pipeline_tergan import TerGanPipeline
 from .judges import Judges
@@ -107,26 +108,35 @@ def own_expression_gain(
     for own in people.values():
         if label not in own:
             continue
-        pair = []
-        for photo in (own[NEUTRAL], own[label]):
-            if faces := pipe.detector.detect(photo):
-                pair.append(crop_face(photo, faces[0].framing, size))
-        if len(pair) == 2:
-            crops.append((*pair, pipe.transfer(pair[1], pair[0], detect=False)))
+        photos = own[NEUTRAL], own[label]
+        found = [pipe.detector.detect(photo) for photo in photos]
+        if all(found):
+            framings = [faces[0].framing for faces in found]
+            target, truth = (crop_face(photo, framing, size) for photo, framing in zip(photos, framings))
+            laid_over = crop_face(own[label], _laid_over(framings[1], truth, target), size)
+            crops.append((target, truth, laid_over, pipe.transfer(truth, target, detect=False)))
     if not crops:
         return {}
-    target, truth, result = (
-        to_range(torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2))
-        for images in zip(*crops)
-    )
+    target, truth, laid_over, result = map(_batch, zip(*crops))
     still = torch.eye(2, 3).expand(len(crops), 2, 3)
-    laid_over = lay_over(truth, register_faces(truth, target))
     gains = {
         "crop": truth,
         "face": confine_truth(target, truth, still),
         "registered": confine_truth(target, laid_over, still),
     }
     return {name: float(expression_gain(result, target, wanted).mean()) for name, wanted in gains.items()}
+
+
+def _laid_over(framing: np.ndarray, crop: Image.Image, onto: Image.Image) -> np.ndarray:
+    """The framing with which the photo of this crop lies over another crop."""
+    registration = register_faces(_batch([crop]), _batch([onto]))[0].double().numpy()
+    to_crop = compose_framings(TO_UNIT, compose_framings(registration, FROM_UNIT))
+    return compose_framings(invert_framing(to_crop), framing)
+
+
+def _batch(images) -> torch.Tensor:
+    """(B, 3, S, S) in [-1, 1]."""
+    return to_range(torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2))
 
 
 def or_else(otherwise: Image.Image | None, use, *arguments) -> Image.Image | None:

@@ -7,12 +7,11 @@ from torch.nn import functional as F
 
 from ..data.augmentation import AugmentationConfig
 from ..data.crops import cut_crops, draw_bends, draw_framings, to_range
-from ..data.framing import CHIP_MARGIN
 from ..data.ground_truth import confine_truth, true_flow
 from ..data.mixing import draw_blends
 from ..data.occlusion import draw_occluders, erase_rectangles
 from ..data.photometry import Photometry
-from ..data.registration import lay_over, register_faces
+from ..data.registration import register_faces
 from .arguments import TrainingArguments
 
 
@@ -67,16 +66,17 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     if config.bend or photograph_bend:
         amounts = torch.where(photographed, photograph_bend, config.bend)
         bends = draw_bends(amounts, size, generator, device)
-    source, target, truth = (to_range(pairs[part]) for part in ("source", "target", "truth"))
-    if photographed.any():
-        truth[photographed] = registered_chips(truth[photographed], target[photographed], size)
+    source, target, whole_truth = (to_range(pairs[part]) for part in ("source", "target", "truth"))
+    registration = registrations(pairs, size)
+    truth = cut_crops(whole_truth, target_framing, size, registration, bends)
     if config.blend:
         shown = torch.stack([pairs["source_expression"], pairs["target_expression"]], dim=1)
         partners, shares = draw_blends(shown, pairs["target_identity"], photographed, config.blend, generator)
         shares = shares[:, None, None, None]
-        source, target, truth = (torch.lerp(image[partners], image, shares) for image in (source, target, truth))
+        source, target = (torch.lerp(image[partners], image, shares) for image in (source, target))
+        others = cut_crops(whole_truth[partners], target_framing, size, registration[partners], bends)
+        truth = torch.lerp(others, truth, shares)
     target = cut_crops(target, target_framing, size, bends=bends)
-    truth = cut_crops(truth, target_framing, size, pairs["registration"], bends)
     truth = torch.where(photographed[:, None, None, None], confine_truth(target, truth, target_framing), truth)
     if config.occlusion:
         mask, colours = draw_occluders(count, config.occlusion, size, generator, device)
@@ -119,11 +119,17 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     )
 
 
-def registered_chips(chips: torch.Tensor, onto: torch.Tensor, size: int) -> torch.Tensor:
-    """Chips (B, 3, H, H) in [-1, 1] of people whose other photographs are `onto`, laid over these."""
-    still = torch.eye(2, 3, device=chips.device).expand(len(chips), 2, 3)
-    registration = register_faces(cut_crops(chips, still, size), cut_crops(onto, still, size))
-    return lay_over(chips, registration, CHIP_MARGIN)
+def registrations(pairs: dict, size: int) -> torch.Tensor:
+    """Collated items of `ExpressionPairs` → (B, 2, 3), the `registration` to cut their truths with: another photograph
+    of a person is laid over the target, a rendering lies where its framing says."""
+    photographed = pairs["has_truth"] & ~pairs["is_rendered"]
+    if not photographed.any():
+        return pairs["registration"]
+    still = pairs["registration"].new_tensor([[1, 0, 0], [0, 1, 0]]).expand(int(photographed.sum()), 2, 3)
+    truth, target = (cut_crops(to_range(pairs[part][photographed]), still, size) for part in ("truth", "target"))
+    registration = pairs["registration"].clone()
+    registration[photographed] = register_faces(truth, target)
+    return registration
 
 
 def _mirror_alike(framings: torch.Tensor, others: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from ..data.framing import chip_size
 from ..data.ground_truth import confine_truth
 from ..data.sampling import Chips, ExpressionPairs
 from ..evaluation.metrics import expression_gain
-from .batches import registered_chips
+from .batches import registrations
 
 
 def aligned_crops(chips: Chips, rows: np.ndarray, image_size: int, device) -> torch.Tensor:
@@ -56,7 +56,8 @@ class ValidationPairs:
             drawn = ExpressionPairs([chips], per_set * 2, chip_size(image_size), seed=seed + 1, ground_truth_share=1.0)
             items = [item for item in map(drawn.__getitem__, range(len(drawn))) if self._changes(item)][:per_set]
             if items:
-                self.batches[chips.name] = torch.utils.data.default_collate(items)
+                batch = torch.utils.data.default_collate(items)
+                self.batches[chips.name] = {**batch, "registration": registrations(batch, image_size)}
 
     @staticmethod
     def _changes(item: dict) -> bool:
@@ -67,15 +68,9 @@ class ValidationPairs:
         still = torch.eye(2, 3, device=device).expand(len(batch["source"]), 2, 3)
         source = cut_crops(to_range(batch["source"]), still, self.image_size)
         target = cut_crops(to_range(batch["target"]), still, self.image_size)
-        photographed, truth = ~batch["is_rendered"], to_range(batch["truth"])
-        if photographed.any():
-            onto = to_range(batch["target"][photographed])
-            truth[photographed] = registered_chips(truth[photographed], onto, self.image_size)
-        truth = cut_crops(truth, still, self.image_size, registration=batch["registration"])
-        if photographed.any():
-            pairs = target[photographed], truth[photographed], still[photographed]
-            truth[photographed] = confine_truth(*pairs)
-        return source, target, truth
+        truth = cut_crops(to_range(batch["truth"]), still, self.image_size, registration=batch["registration"])
+        rendered = batch["is_rendered"][:, None, None, None]
+        return source, target, torch.where(rendered, truth, confine_truth(target, truth, still))
 
     @torch.no_grad()
     def expression_gain(self, model: nn.Module) -> dict[str, float]:
