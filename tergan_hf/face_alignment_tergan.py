@@ -12,8 +12,9 @@ from PIL import Image
 # Eye centres, nose tip and mouth corners in the crop, in the order MTCNN gives them. The framing lies between
 # FER2013's tight one and the looser one of rendered portraits.
 TEMPLATE = np.array([[0.32, 0.335], [0.68, 0.335], [0.50, 0.555], [0.35, 0.735], [0.65, 0.735]])
-# Mouth corners move with the expression; they count little, so that the framing does not.
-TEMPLATE_WEIGHTS = np.array([1.0, 1.0, 1.0, 0.3, 0.3])
+# Mouth and nose move with the expression; they count little, so that the framing does not, but the size of a face that
+# is turned to the side is not read from the distance of its eyes alone.
+TEMPLATE_WEIGHTS = np.array([1.0, 1.0, 0.1, 0.05, 0.05])
 
 
 def similarity_framing(landmarks: np.ndarray) -> np.ndarray:

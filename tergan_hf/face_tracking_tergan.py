@@ -97,7 +97,7 @@ class FaceTracker:
         reach = _face_height(self._landmarks)
         if (self._landmarks.max(0) < -reach).any() or (self._landmarks.min(0) > np.add(frame.size, reach)).any():
             return None
-        landmarks, certainty = self.detector.look_again(frame, self._landmarks)
+        landmarks, certainty = self.detector.look_again(frame, self._landmarks, looks=1)
         return landmarks if certainty >= LOST_BELOW else None
 
 

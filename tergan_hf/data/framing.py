@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 CHIP_MARGIN = 1.3  # side of a chip / side of the crop it is about
 CHIP_OVERSAMPLING = 1.25  # resolution of a chip / resolution of the network's crop
-_VERSION = 4  # raise when a chip would come out different, so that cached ones are not used
+_VERSION = 6  # raise when a chip would come out different, so that cached ones are not used
 
 
 def chip_size(image_size: int) -> int:

@@ -70,6 +70,11 @@ class Chips:
         return bool((self.identities >= 0).all())
 
     @property
+    def are_photographs(self) -> bool:
+        """Whether no photo is a rendering of a recipe."""
+        return bool((self.recipes == NO_RECIPE).all())
+
+    @property
     def has_motion(self) -> bool:
         """Whether its photos come with motion maps."""
         return "motion" in self.photos.column_names
@@ -86,6 +91,10 @@ class Chips:
             return
         if "image" in getattr(self.photos, "column_names", ()):
             self._decoded["image"] = DecodedColumn(self.photos, "image", CACHE_BYTES // 2, side)
+
+    def resolution(self, row: int) -> float:
+        """Side of a photo's aligned crop in pixels of the photo: what a larger crop shows besides is interpolated."""
+        return float(1 / np.sqrt(abs(np.linalg.det(self.framings[row][:, :2]))))
 
     def motion(self, row: int) -> torch.Tensor:
         """(2, M, M) uint8 motion map; in a set without motion, one that says that all is still."""
@@ -215,8 +224,8 @@ class BalancedPhotos(_DrawnDataset):
         first_rows: of `_DrawnDataset`.
 
     Items: `chip` (3, side, side) uint8, `expression` and `identity` int64; `set`, the place of its set among them, and
-    `recipe`, `NO_RECIPE` where it has none; `activations` (K,), zeros and `has_activations` false where the set has
-    none.
+    `recipe`, `NO_RECIPE` where it has none; `resolution`, of `Chips`; `activations` (K,), zeros and `has_activations`
+    false where the set has none.
     """
 
     def __init__(
@@ -245,6 +254,7 @@ class BalancedPhotos(_DrawnDataset):
             "identity": int(chips.identities[row]),
             "set": number,
             "recipe": int(chips.recipes[row]),
+            "resolution": chips.resolution(row),
             "activations": torch.from_numpy(chips.activations[row]) if known else torch.zeros(self.activations),
             "has_activations": known,
         }

@@ -75,13 +75,20 @@ class PairArguments:
     Args:
         ground_truth_share: how many pairs are drawn so that their true result is known. 0 is the paper.
         recognition_share: photos from all sets for the recognition term, as a share of the batch. 0 is the paper.
+        back_translation: a share of the batch whose truth is any photograph, and whose target is what the model, as it
+            was at the start of the stage, made of it (`training/back_translation.py`). 0 is the paper.
         costly_interval: compute the terms that take further passes through encoders and D every so many steps, with
             weights as many times larger. 1 is the paper.
     """
 
     ground_truth_share: float = 0.0
     recognition_share: float = 0.0
+    back_translation: float = 0.0
     costly_interval: int = 1
+
+    def __post_init__(self):
+        if not 0 <= self.back_translation < 1:
+            raise ValueError(f"back_translation must be at least 0 and below 1, not {self.back_translation}")
 
 
 @dataclass
@@ -154,6 +161,8 @@ class TrainingArguments:
             )
         if self.expression_stage.consensus and not self.pretrained:
             raise ValueError("expression_stage.consensus needs a model that has learnt: name it in 'pretrained'")
+        if self.pairs.back_translation and not self.pretrained:
+            raise ValueError("pairs.back_translation needs a model that can make targets: name it in 'pretrained'")
         for stage in ("identity_stage", "generator_stage"):
             for name in ("mixup", "distillation", "consensus", "transfer"):
                 if getattr(getattr(self, stage), name):

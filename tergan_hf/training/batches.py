@@ -56,9 +56,7 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     config, pairs = arguments.pair_augmentation, raw["pairs"]
     count, device = len(pairs["source"]), pairs["source"].device
     target_framing = draw_framings(count, config, generator, device)
-    share = 1.0 if config.reading is None else config.reading
-    steady = replace(config, **{name: share * getattr(config, name) for name in ("scale", "shift", "angle")})
-    source_framing = _mirror_alike(draw_framings(count, steady, generator, device), target_framing)
+    source_framing = draw_reading_framings(target_framing, config, generator)
     target_light = Photometry.draw(count, config, generator, device)
     source_light = Photometry.draw(count, config, generator, device)
     photographed = pairs["has_truth"] & ~pairs["is_rendered"]
@@ -84,8 +82,8 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     target, truth = target_light.apply(target), target_light.apply(truth)
     read_target = None
     if config.reading is not None:
-        framing = _mirror_alike(draw_framings(count, steady, generator, device), target_framing)
-        read_target = _channels_last(_reframe(target, target_framing, framing))
+        framing = draw_reading_framings(target_framing, config, generator)
+        read_target = _channels_last(reframe(target, target_framing, framing))
     flow = known = uncovered = None
     if pairs["has_motion"].any():
         flow, known = true_flow(
@@ -132,14 +130,20 @@ def registrations(pairs: dict, size: int) -> torch.Tensor:
     return registration
 
 
-def _mirror_alike(framings: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """The framings, mirrored where the others are: an expression has a left and a right."""
-    opposite = torch.sign(torch.det(framings[:, :, :2])) != torch.sign(torch.det(others[:, :, :2]))
+def draw_reading_framings(
+    framings: torch.Tensor, config: AugmentationConfig, generator: torch.Generator
+) -> torch.Tensor:
+    """Framings of crops that f(e) is read from, (B, 2, 3): they vary as `config.reading` says, and are mirrored where
+    the given ones are, for an expression has a left and a right."""
+    share = 1.0 if config.reading is None else config.reading
+    steady = replace(config, **{name: share * getattr(config, name) for name in ("scale", "shift", "angle")})
+    drawn = draw_framings(len(framings), steady, generator, framings.device)
+    opposite = torch.sign(torch.det(drawn[:, :, :2])) != torch.sign(torch.det(framings[:, :, :2]))
     mirror = torch.where(opposite, -1.0, 1.0)
-    return framings * torch.stack([mirror, torch.ones_like(mirror), torch.ones_like(mirror)], dim=1).unsqueeze(1)
+    return drawn * torch.stack([mirror, torch.ones_like(mirror), torch.ones_like(mirror)], dim=1).unsqueeze(1)
 
 
-def _reframe(crops: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+def reframe(crops: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     """Crops (B, C, S, S) cut with the framings `before`, as (nearly) cut with `after`; past their borders the edge
     repeats."""
     inverse = torch.linalg.inv(before[:, :, :2])
