@@ -54,8 +54,11 @@ def main():
 
 
 def find_contestants(weights: str, peers: str | None) -> dict[str, Contestant]:
-    """TER-GAN, alone and over the mirror image as well, and the peers whose files are there."""
-    contestants = {"TER-GAN": TerGan(weights), "TER-GAN with the mirror image": TerGan(weights, mirror=True)}
+    """TER-GAN, over the mirror image as well and without it, and the peers whose files are there."""
+    contestants = {
+        "TER-GAN": TerGan(weights),
+        "TER-GAN without the mirror image": TerGan(weights, mirror_recognition=False),
+    }
     if peers and (Path(peers) / FILE).is_file():
         contestants["mini-Xception (fer)"] = mini_xception(Path(peers) / FILE)
     if peers and (Path(peers) / EXPRESSION_FILE).is_file():
@@ -84,18 +87,19 @@ def compare(contestants: dict[str, Contestant], images: list, labels: list[str],
 
 
 class TerGan:
-    """Recognition as `pipeline("image-classification")` does it; with `mirror`, the mean with the mirror image."""
+    """Recognition as `pipeline("image-classification")` does it.
 
-    def __init__(self, weights: str, mirror: bool = False):
-        self.model = TerGanForImageClassification.from_pretrained(weights).eval()
+    Args:
+        changes: to the configuration.
+    """
+
+    def __init__(self, weights: str, **changes):
+        self.model = TerGanForImageClassification.from_pretrained(weights, **changes).eval()
         self.processor = TerGanImageProcessor.from_pretrained(weights)
-        self.mirror = mirror
 
     def __call__(self, images: list[Image.Image]) -> list[str]:
         pixel_values = self.processor(images, return_tensors="pt")["pixel_values"]
-        scores = self.model(pixel_values).logits.softmax(1)
-        if self.mirror:
-            scores = scores + self.model(pixel_values.flip(3)).logits.softmax(1)
+        scores = self.model(pixel_values).logits
         return [self.model.config.id2label[index] for index in scores.argmax(1).tolist()]
 
 

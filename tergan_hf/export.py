@@ -26,7 +26,7 @@ class Recognition(nn.Module):
         self.model = model
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        return self.model.classify(self.model.encode_expression(pixel_values)).softmax(1)
+        return self.model.classify(self.model.read_expression(pixel_values)).softmax(1)
 
 
 class Transfer(nn.Module):

@@ -496,6 +496,13 @@ class TerGanPreTrainedModel(PreTrainedModel):
         if isinstance(module, ScaledConv2d):
             init.ones_(module.scale)
 
+    def read_expression(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """What the classifier names: f(e) of x or, with `config.mirror_recognition`, its mean with f(e) of x's mirror
+        image, `(batch, expression_embedding_size)`."""
+        if not self.config.mirror_recognition:
+            return self.expression_encoder(pixel_values)
+        return torch.stack(self.expression_encoder(torch.cat([pixel_values, pixel_values.flip(3)])).chunk(2)).mean(0)
+
 
 class TerGanModel(TerGanPreTrainedModel):
     """
@@ -655,9 +662,9 @@ class TerGanForImageClassification(TerGanPreTrainedModel):
             labels: `(batch,)` expression indices; given, the cross-entropy is returned as `loss`.
 
         Returns:
-            `logits` `(batch, num_labels)`, and f(e) `(batch, expression_embedding_size)` as the one `hidden_states`.
+            `logits` `(batch, num_labels)`, and what `read_expression` gives as the one `hidden_states`.
         """
-        embedding = self.expression_encoder(pixel_values)
+        embedding = self.read_expression(pixel_values)
         logits = self.classifier(embedding)
         loss = F.cross_entropy(logits, labels) if labels is not None else None
         output = ImageClassifierOutput(loss=loss, logits=logits, hidden_states=(embedding,))

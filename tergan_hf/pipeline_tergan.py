@@ -183,7 +183,7 @@ class TerGanPipeline:
         """
         (images,), single = self._pair_up(("image", image))
         pixel_values = self.pixel_values(self._frame_all(images, detect, face))
-        embeddings = self._in_batches(self.model.encode_expression, pixel_values)
+        embeddings = self._in_batches(self.model.read_expression, pixel_values)
         return self._finish(self._name(embeddings, threshold), single)
 
     @torch.inference_mode()
@@ -196,12 +196,12 @@ class TerGanPipeline:
 
         Returns:
             one entry per face, the largest first: `box` (left, top, right, bottom in photo pixels), `confidence` of
-            the detection, `scores` as `recognize` gives them, and `embedding`, its f(e).
+            the detection, `scores` as `recognize` gives them, and `embedding`, the f(e) that they name.
         """
         photo = read_image(image, "image")
         found = self._detect(full_name("image", image), photo)
         framed = [self.cut_out(photo, face.framing) for face in found]
-        embeddings = self._in_batches(self.model.encode_expression, self.pixel_values(framed))
+        embeddings = self._in_batches(self.model.read_expression, self.pixel_values(framed))
         names = self._name(embeddings, threshold)
         return [
             {"box": face.box.tolist(), "confidence": face.confidence, "scores": scores, "embedding": embedding}
@@ -226,7 +226,8 @@ class TerGanPipeline:
 
         Returns:
             one entry per frame: `time` in seconds since the first, and `scores` as `recognize` gives them, `None`
-            where the face is not seen. f(e) is smoothed over time, as `transfer_video` does.
+            where the face is not seen. f(e) is smoothed over time, as `transfer_video` does, and not read from
+            mirror images.
 
         Raises:
             ImportError, VideoInputError, NoFaceFoundError: as for `transfer_video`.

@@ -40,7 +40,7 @@ def test_onnx_equals_pytorch_for_any_batch(model, crops, tmp_path):
     sessions = {name: onnxruntime.InferenceSession(str(path)) for name, path in paths.items()}
     source, target = crops
     with torch.inference_mode():
-        scores = model.classify(model.encode_expression(source)).softmax(1)
+        scores = model.classify(model.read_expression(source)).softmax(1)
     found = sessions["recognition"].run(None, {"pixel_values": source.numpy()})[0]
     np.testing.assert_allclose(found, scores.numpy(), atol=1e-5)
     for count in (1, 3):

@@ -238,6 +238,22 @@ def test_classification_model_reads_the_same_weights(tiny_config, tmp_path):
     )
 
 
+def test_a_face_and_its_mirror_image_are_named_alike_where_asked(tmp_path):
+    torch.manual_seed(0)
+    model = TerGanModel(TerGanConfig.photo(**TINY)).eval()
+    assert model.config.mirror_recognition and not TerGanConfig(**TINY).mirror_recognition
+    model.save_pretrained(tmp_path)
+    classifier = TerGanForImageClassification.from_pretrained(tmp_path).eval()
+    pixels = torch.rand(3, 3, 32, 32)
+    answers, turned = classifier(pixels), classifier(pixels.flip(3))
+    torch.testing.assert_close(answers.logits, turned.logits)
+    both = model.encode_expression(pixels), model.encode_expression(pixels.flip(3))
+    assert (both[0] - both[1]).abs().max() > 1e-3
+    torch.testing.assert_close(answers.hidden_states[0], (both[0] + both[1]) / 2)
+    once = TerGanForImageClassification.from_pretrained(tmp_path, mirror_recognition=False).eval()
+    torch.testing.assert_close(once(pixels).logits, model.classify(both[0]))
+
+
 def test_further_layers_begin_as_nothing_and_learn(tmp_path):
     torch.manual_seed(0)
     sizes = {**TINY, "image_size": 48}  # one map is larger than those that are refined

@@ -157,7 +157,8 @@ def test_a_larger_network_goes_on_from_a_smaller_one_and_its_answers(run_folder,
     settings = (
         f"pretrained={finished / 'model'}", f"teachers=[{finished / 'model'}, {finished / 'model'}]",
         "expression_stage.steps=2", "expression_stage.distillation=0.5", "expression_stage.consensus=0.5",
-        "expression_stage.transfer=2", "identity_stage.steps=0", "generator_stage.steps=0",
+        "expression_stage.transfer=2", "pairs.back_translation=0.3", "identity_stage.steps=0",
+        "generator_stage.steps=0",
         "model.expression_refinements=2", "model.expression_image_size=24",
     )  # fmt: skip
     output = run_folder / "larger"
@@ -169,6 +170,19 @@ def test_a_larger_network_goes_on_from_a_smaller_one_and_its_answers(run_folder,
     former, kept = (load_file(folder / "model" / "model.safetensors") for folder in (finished, output))
     decoder = [name for name in former if name.startswith("decoder")]
     assert decoder and all(torch.equal(former[name], kept[name]) for name in decoder)  # f(e) was learnt for it
+
+
+def test_photographs_are_truths_of_what_saved_weights_make_of_them(run_folder, finished):
+    settings = (
+        f"pretrained={finished / 'model'}", "pairs.back_translation=0.5", "photos_on_device=true",
+        "expression_stage.steps=0", "identity_stage.steps=0",
+    )  # fmt: skip
+    output = run_folder / "photographs"
+    done = train(run_folder, output, *(part for setting in settings for part in ("--set", setting)))
+    assert done.returncode == 0, done.stderr[-3000:]
+    former, now = (load_file(folder / "model" / "model.safetensors") for folder in (finished, output))
+    assert all(value.isfinite().all() for value in now.values())
+    assert any(not torch.equal(former[name], now[name]) for name in now if name.startswith("decoder"))
 
 
 def test_publishing_is_checked_before_training(run_folder):

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from tergan_hf import TerGanConfig, TerGanModel
 from tergan_hf.data.augmentation import AugmentationConfig
@@ -35,12 +36,12 @@ def test_results_come_nearer_to_their_truth_and_the_decoder_stays(pairs):
             parameter += 0.1 * torch.randn_like(parameter)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     arguments = TrainingArguments(sources=[DataSource("people", "folder")], pair_augmentation=AugmentationConfig())
-    term = TransferTerm(model, arguments, torch.device("cpu"))
+    term = TransferTerm(model, arguments, Accelerator(cpu=True))
     encoder = copy.deepcopy(model.expression_encoder)
     optimizer = torch.optim.Adam(encoder.parameters(), 1e-2)
     missed = []
     for _ in range(30):
-        batch = term.vary(pairs, torch.Generator().manual_seed(0))
+        batch = term.vary({"pairs": pairs}, torch.Generator().manual_seed(0))
         shown = term.shown(batch, encoder.image_size)
         assert shown.shape == (16, 3, encoder.image_size, encoder.image_size)  # of 8 of the 24 pairs
         loss = term.loss(batch, encoder(shown))

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from ..data.crops import cut_crops, draw_bends, draw_framings, to_range
 from ..data.photometry import Photometry
+from ..data.sampling import BalancedPhotos, Chips
 from ..modeling_tergan import TerGanModel
 from .arguments import TrainingArguments
 from .batches import PairBatch, draw_reading_framings, reframe
@@ -82,6 +83,22 @@ class BackTranslation:
             target = self.model.encode_target(crops, with_expression=False)
             target.expression_embedding = own
             return self.model.change(given, target).pixel_values.float()
+
+
+def back_translated_photos(
+    sets: list[Chips], length: int, side: int, seed: int, first_rows: dict[str, int] | None = None
+) -> BalancedPhotos:
+    """
+    The photographs to make pairs of, every expression as often, of each set as often as its `pair_weight` says;
+    renderings have exact truths.
+
+    Raises:
+        ValueError: all sets are renderings.
+    """
+    photographs = [replace(chips, weight=chips.pair_weight) for chips in sets if chips.are_photographs]
+    if not photographs:
+        raise ValueError("pairs.back_translation needs a set of photographs: all sets are renderings")
+    return BalancedPhotos(photographs, length, side, seed, first_rows=first_rows)
 
 
 def _as_coarse_as(images: torch.Tensor, resolutions: torch.Tensor) -> torch.Tensor:

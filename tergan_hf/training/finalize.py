@@ -128,8 +128,12 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, weights: torch.T
 def calibrate(model: TerGanModel, sets: list[Chips]):
     """Divide the classifier by the temperature that fits kept-out photos, every set by its weight."""
     rows = [choose_rows(chips) for chips in sets]
-    encoder = model.expression_encoder
-    logits = [model.classify(embed_expressions(encoder, chips, chosen)) for chips, chosen in zip(sets, rows)]
+    views = 2 if model.config.mirror_recognition else 1
+    read = [
+        embed_expressions(model.expression_encoder, chips, chosen, mirrored=views == 2)
+        for chips, chosen in zip(sets, rows)
+    ]
+    logits = [model.classify(own.unflatten(0, (-1, views)).mean(1)) for own in read]
     labels = [torch.from_numpy(chips.expressions[chosen]) for chips, chosen in zip(sets, rows)]
     # A set that stage 1 never draws from counts only where there is no other.
     shares = [chips.weight for chips in sets] if any(chips.weight for chips in sets) else [1.0] * len(sets)

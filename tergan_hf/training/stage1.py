@@ -19,6 +19,7 @@ from ..data.mixing import draw_mixture
 from ..data.sampling import BalancedPhotos, Chips, ExpressionPairs
 from ..modeling_tergan import TerGanEncoder, TerGanForImageClassification, TerGanModel, initialize_layer
 from .arguments import TrainingArguments
+from .back_translation import back_translated_photos
 from .batches import augment_photos
 from .checkpoints import find_checkpoint
 from .consensus import Consensus
@@ -74,7 +75,7 @@ class ClassificationSteps:
             wanted = torch.lerp(wanted[partners], wanted, share[:, None])
         crops = crops.contiguous(memory_format=torch.channels_last)
         # Where places are looked up, half precision is too coarse.
-        pairs = self.transfer.vary(raw["pairs"], generator) if self.transfer is not None else None
+        pairs = self.transfer.vary(raw, generator) if self.transfer is not None else None
         with self.accelerator.autocast():
             if self.teachers:
                 by_hand = ~batch["has_activations"]
@@ -165,7 +166,7 @@ def pretrain_encoder(
     seen = classifier.encoder.image_size
     size = max(seen, *(teacher.expression_encoder.image_size for teacher in teachers)) if teachers else seen
     consensus = _agree(accelerator, config, settings.nuances, sets, start) if agrees else None
-    transfer = TransferTerm(start, arguments, accelerator.device) if agrees and settings.transfer else None
+    transfer = TransferTerm(start, arguments, accelerator) if agrees and settings.transfer else None
     classifier.train().to(memory_format=torch.channels_last)
     loop = TrainingLoop(accelerator, arguments, stage, [classifier], averaged=classifier)
     classes, side = classifier.head.out_features, chip_size(size)
@@ -183,7 +184,7 @@ def pretrain_encoder(
     stored = {"photos": DevicePhotos(sets, side, accelerator.device)} if keeps else {}
     pair_side = chip_size(config.image_size)
     if keeps and transfer is not None:
-        stored["pairs"] = DevicePhotos(sets, pair_side, accelerator.device, with_motion=True)
+        stored["pairs"] = stored["photographs"] = DevicePhotos(sets, pair_side, accelerator.device, with_motion=True)
     rows = {part: photos.first_rows for part, photos in stored.items()}
     parts = {
         "photos": BalancedPhotos(
@@ -193,6 +194,10 @@ def pretrain_encoder(
     if transfer is not None:
         share = arguments.pairs.ground_truth_share
         parts["pairs"] = ExpressionPairs(sets, length, pair_side, arguments.seed + 1, share, rows.get("pairs"))
+        if transfer.back_translation is not None:
+            parts["photographs"] = back_translated_photos(
+                sets, length, pair_side, arguments.seed + 2, rows.get("photographs")
+            )
 
     def train_step(raw, generator):
         return steps.step({part: stored[part].look_up(raw[part]) if stored else raw[part] for part in raw}, generator)

@@ -1,8 +1,6 @@
 """Stage 2 (section 3.1.4): the whole network. Each step (a) makes x̄ from f(e)(x_s) and f(i)(x_t), (b) sends x̄ back
 through both encoders; then D learns to tell x̄ from photos."""
 
-from dataclasses import replace
-
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -15,7 +13,7 @@ from ..data.sampling import BalancedPhotos, Chips, ExpressionPairs
 from ..modeling_tergan import TerGanModel
 from . import losses
 from .arguments import TrainingArguments
-from .back_translation import BackTranslation
+from .back_translation import BackTranslation, back_translated_photos
 from .batches import PairBatch, augment_pairs
 from .discriminators import Discriminator
 from .encoder_classifier import EncoderClassifier
@@ -106,18 +104,12 @@ def train_generator(
 
     side, share = chip_size(config.image_size), arguments.pairs.ground_truth_share
     reads_photos = config.recognition_weight and arguments.pairs.recognition_share and objective.trains_expression
-    photographs, back_translation = [], None
+    back_translation = None
     if arguments.pairs.back_translation and loop.settings.steps:
-        photographs = [replace(chips, weight=chips.pair_weight) for chips in sets if chips.are_photographs]
-        if not photographs:
-            raise ValueError("pairs.back_translation needs a set of photographs: all sets are renderings")
         back_translation = BackTranslation(model, arguments, accelerator)
     stored = first_rows = None
     if arguments.photos_on_device and loop.settings.steps:
-        drawn = [
-            chips for chips in sets
-            if reads_photos or chips.has_identities or (photographs and chips.are_photographs)
-        ]  # fmt: skip
+        drawn = [chips for chips in sets if reads_photos or back_translation or chips.has_identities]
         stored = DevicePhotos(drawn, side, accelerator.device, with_motion=True)
         first_rows = stored.first_rows
 
@@ -146,8 +138,8 @@ def train_generator(
     parts = {"pairs": ExpressionPairs(sets, length, side, arguments.seed, share, first_rows)}
     if reads_photos:
         parts["photos"] = BalancedPhotos(sets, length, side, arguments.seed + 1, first_rows=first_rows)
-    if photographs:
-        parts["photographs"] = BalancedPhotos(photographs, length, side, arguments.seed + 2, first_rows=first_rows)
+    if back_translation is not None:
+        parts["photographs"] = back_translated_photos(sets, length, side, arguments.seed + 2, first_rows)
     loop.run(StackDataset(**parts), train_step, evaluate)
     if loop.settings.ema_decay and loop.settings.steps:
         model.load_state_dict(loop.average.module.state_dict())

@@ -4,11 +4,13 @@ the paper)."""
 import copy
 
 import torch
+from accelerate import Accelerator
 from torch.nn import functional as F
 
 from ..modeling_tergan import TerGanModel
 from . import losses
 from .arguments import TrainingArguments
+from .back_translation import BackTranslation
 from .batches import PairBatch, augment_pairs
 from .generator_objective import truth_terms
 
@@ -21,18 +23,25 @@ class TransferTerm:
     The ground truth and structure losses of eq. 10, for G_es alone.
 
     Args:
-        model: whose decoder and G_et to use; it is copied, to `device`.
+        model: whose decoder and G_et to use; it is copied.
     """
 
-    def __init__(self, model: TerGanModel, arguments: TrainingArguments, device: torch.device):
-        self.model = copy.deepcopy(model).to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-        self.arguments = arguments
+    def __init__(self, model: TerGanModel, arguments: TrainingArguments, accelerator: Accelerator):
+        model = copy.deepcopy(model).to(accelerator.device, memory_format=torch.channels_last)
+        self.model, self.arguments = model.eval().requires_grad_(False), arguments
+        self.back_translation = None
+        if arguments.pairs.back_translation:
+            self.back_translation = BackTranslation(self.model, arguments, accelerator)
 
-    def vary(self, pairs: dict, generator: torch.Generator) -> PairBatch:
-        """Collated items of `ExpressionPairs` → crops of some of them."""
+    def vary(self, raw: dict, generator: torch.Generator) -> PairBatch:
+        """Collated items of `ExpressionPairs` and, with back-translation, as many `photographs` → crops of some."""
+        pairs = raw["pairs"]
         used = max(1, round(PAIRS_SHARE * len(pairs["source"])))
         pairs = {name: values[:used] for name, values in pairs.items()}
-        return augment_pairs({"pairs": pairs}, self.arguments, self.model.config.image_size, generator)
+        batch = augment_pairs({"pairs": pairs}, self.arguments, self.model.config.image_size, generator)
+        if self.back_translation is not None:
+            batch = self.back_translation(batch, raw["photographs"], generator)
+        return batch
 
     @staticmethod
     def shown(batch: PairBatch, side: int) -> torch.Tensor:
