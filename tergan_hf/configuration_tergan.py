@@ -66,8 +66,8 @@ class TerGanConfig(PreTrainedConfig):
         intensity_exponent (`float`, defaults to 1): an intensity α between 0 and 1 asks for f(e)_t + α^exponent ·
             (f(e) − f(e)_t); below 1, the first steps from the target's expression are as visible as the later ones.
             1 is the straight way. Not in the paper.
-        mirror_recognition (`bool`, defaults to `False`): whether the classifier is given the mean of f(e) of a face and
-            of its mirror image, as test-time augmentation. Not in the paper.
+        mirror_recognition (`bool`, defaults to `False`): whether the classifier is given the mean of f(e) of a face
+            and of its mirror image, as test-time augmentation. Not in the paper.
         discriminator_channels, discriminator_hidden_size, discriminator_branch_sizes: the shared convolutions, the
             shared FC layer, and the FC layers of each branch of D.
         embedding_discriminator_sizes: hidden FC layers of `D_es` and `D_et`, before their one logit.

@@ -99,7 +99,9 @@ class FaceDetector:
         return sorted(faces, key=lambda face: face.area, reverse=True)
 
     @torch.inference_mode()
-    def look_again(self, image: Image.Image, landmarks: np.ndarray, looks: int = len(LOOKS)) -> tuple[np.ndarray, float]:
+    def look_again(
+        self, image: Image.Image, landmarks: np.ndarray, looks: int = len(LOOKS)
+    ) -> tuple[np.ndarray, float]:
         """
         O-Net, MTCNN's last network, on the face held upright, then a little to each side and turned, and on the
         mirror images. What it says varies with how the face lies in what it sees, which MTCNN's own boxes

@@ -13,7 +13,9 @@ from .conftest import TINY
 
 def test_a_teacher_softens_what_was_labelled_by_hand_and_nothing_else():
     torch.manual_seed(0)
-    teachers = [TerGanForImageClassification(TerGanConfig.photo(**TINY, mirror_recognition=False)).eval() for _ in range(2)]
+    teachers = [
+        TerGanForImageClassification(TerGanConfig.photo(**TINY, mirror_recognition=False)).eval() for _ in range(2)
+    ]
     for teacher in teachers:
         torch.nn.init.normal_(teacher.classifier.weight, std=0.1)
     crops = torch.rand(5, 3, 48, 48) * 2 - 1  # larger than it looks at

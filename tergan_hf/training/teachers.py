@@ -46,6 +46,8 @@ def soften_labels(
     # All crops, so that every step has the same shapes: a GPU chooses its convolutions anew for each new one.
     views = crops, crops.flip(3)
     answers = [
-        teacher.classifier(teacher.expression_encoder(view)).float().softmax(1) for teacher in teachers for view in views
+        teacher.classifier(teacher.expression_encoder(view)).float().softmax(1)
+        for teacher in teachers
+        for view in views
     ]
     return torch.where(by_hand[:, None], torch.lerp(labels, torch.stack(answers).mean(0), share), labels)
