@@ -9,6 +9,7 @@ from tergan_hf import TerGanConfig, TerGanModel
 from tergan_hf.data.augmentation import AugmentationConfig
 from tergan_hf.data.framing import CHIP_MARGIN, chip_size
 from tergan_hf.data.loading import DataSource
+from tergan_hf.data.mixing import draw_blend_masks
 from tergan_hf.face_alignment_tergan import compose_framings, crop_face, zoom_out
 from tergan_hf.face_detection_tergan import FaceDetector
 from tergan_hf.modeling_tergan import TerGanEncoder
@@ -247,10 +248,23 @@ def test_only_photographs_are_blended_and_target_and_truth_alike():
     side = chip_size(32)
     levels = torch.tensor([40, 200, 90, 150], dtype=torch.uint8)[:, None, None, None]
     target = levels.expand(4, 3, side, side).contiguous()
-    batch = augment_still_pairs(target, target, [True] * 4, [False, False, True, True], [0, 1, 2, 3], blend=1.0)
+    batch = augment_still_pairs(
+        target, target, [True] * 4, [False, False, True, True], [0, 1, 2, 3], blend=1.0, flip=0.0
+    )
     plain = levels.float() / 127.5 - 1
-    moved = (batch.target - plain).abs().amax((1, 2, 3))
-    assert (moved[:2] > 0.2).all() and moved[2:].max() < 1e-5
+    own = ((batch.target - plain).abs() < 0.1).float().mean((1, 2, 3))
+    partners = ((batch.target[:2] - plain[:2].flip(0)).abs() < 0.1).float().mean((1, 2, 3))
+    assert (own[2:] == 1).all() and (own[:2] < 0.9).all() and (partners > 0.05).all()
+    assert (own[:2] + partners > 0.6).all()  # hardly anywhere the mean of both
     torch.testing.assert_close(batch.target[:2], batch.truth[:2])
     torch.testing.assert_close(batch.target[:2], batch.source[:2])
-    assert (batch.target[0] < batch.target[1]).all()  # each keeps at least one half of itself
+
+
+def test_a_blend_keeps_its_share_in_smooth_patches():
+    shares = torch.tensor([1.0, 0.5, 0.65, 0.8]).repeat(20)
+    masks = draw_blend_masks(shares, 64, torch.Generator().manual_seed(0))
+    assert masks.shape == (80, 1, 64, 64) and (masks[::4] == 1).all()
+    torch.testing.assert_close(masks.mean((1, 2, 3)), shares, atol=0.06, rtol=0)
+    blended = masks[shares < 1]
+    assert ((blended < 0.2) | (blended > 0.8)).float().mean() > 0.6
+    assert blended.diff(dim=3).abs().flatten().quantile(0.98) < 0.25

@@ -33,8 +33,8 @@ class AugmentationConfig:
         bend: standard deviation of a smooth random distortion of target and truth alike, as a share of the crop:
             another shape of face (stage 2 only).
         photograph_bend: the same for two photographs of a person, of whom there are few; `None`: as `bend`.
-        blend: probability that two photographs of a person are mixed with two of somebody else in the batch that
-            show the same expressions: more people than there are (stage 2 only).
+        blend: probability that two photographs of a person are put together with two of somebody else in the batch
+            that show the same expressions: more people than there are (stage 2 only).
     """
 
     mode: str = "jitter"

@@ -1,9 +1,13 @@
-"""Mixed images: with anybody's for the classifier, with those of the same expression for the decoder."""
+"""Mixed images: mixtures with anybody's for the classifier, blends with the same expression for the decoder."""
 
 import torch
+from torch.nn import functional as F
 
 
 BLEND_SHARES = 0.5, 0.8  # of the person whose name a blend keeps
+BLEND_KNOTS = 3  # of the random field that says who is seen where
+BLEND_SIDE = 32  # positions of that field
+BLEND_SOFTNESS = 0.12  # of the field's standard deviation: over so much one face passes into the other
 
 
 def draw_blends(
@@ -14,8 +18,8 @@ def draw_blends(
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Draw whose images are mixed with whose: mixup (Zhang et al. 2018) among equal labels. Aligned faces with the same
-    expression, mixed, are another face with it.
+    Draw whose images are blended with whose: aligned faces with the same expression, put together, are another face
+    with it.
 
     Args:
         expressions: (B, K) labels, those of each image of a pair. identities: (B,). among: (B,) bool, the pairs that
@@ -23,8 +27,8 @@ def draw_blends(
         probability: that one of them is, if somebody else's in the batch has its expressions.
 
     Returns:
-        partners (B,) int64 and the shares (B,) that are left of its own, as of `draw_mixture`; its own number and 1
-        where it stays as it is.
+        partners (B,) int64 and the shares (B,) of the face that stay its own; its own number and 1 where it stays as
+        it is.
     """
     device = expressions.device
     expressions, identities, among = expressions.cpu(), identities.cpu(), among.cpu()
@@ -38,6 +42,28 @@ def draw_blends(
             partners[row] = others[torch.randint(len(others), (), generator=generator)]
             shares[row] = low + (high - low) * share
     return partners.to(device), shares.to(device)
+
+
+def draw_blend_masks(shares: torch.Tensor, side: int, generator: torch.Generator) -> torch.Tensor:
+    """
+    Where a blend shows its own face and where its partner's: in smooth patches, each at its full contrast. The mean of
+    two smiles everywhere, as mixup takes it, has grey teeth.
+
+    Args:
+        shares: (B,) of `draw_blends`. side: of the images.
+
+    Returns:
+        (B, 1, side, side) from 0, the partner's, to 1, its own; 1 all over where the share is 1.
+    """
+    field = torch.randn(len(shares), 1, BLEND_KNOTS, BLEND_KNOTS, generator=generator)
+    field = F.interpolate(field, size=(BLEND_SIDE, BLEND_SIDE), mode="bicubic", align_corners=True)
+    own = shares.cpu()
+    ranked = field.flatten(1).sort(dim=1, descending=True).values
+    last = (own * ranked.shape[1]).long().clamp(max=ranked.shape[1] - 1)
+    level = ranked.gather(1, last[:, None])[:, :, None, None]
+    masks = torch.sigmoid((field - level) / (BLEND_SOFTNESS * field.std(dim=(2, 3), keepdim=True)))
+    masks = torch.where(own[:, None, None, None] < 1, masks, 1.0)
+    return F.interpolate(masks.to(shares.device), size=(side, side), mode="bilinear")
 
 
 def draw_mixture(mixable: torch.Tensor, alpha: float, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from ..data.augmentation import AugmentationConfig
 from ..data.crops import cut_crops, draw_bends, draw_framings, to_range
 from ..data.ground_truth import confine_truth, true_flow
-from ..data.mixing import draw_blends
+from ..data.mixing import draw_blend_masks, draw_blends
 from ..data.occlusion import draw_occluders, erase_rectangles
 from ..data.photometry import Photometry
 from ..data.registration import register_faces
@@ -70,10 +70,10 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     if config.blend:
         shown = torch.stack([pairs["source_expression"], pairs["target_expression"]], dim=1)
         partners, shares = draw_blends(shown, pairs["target_identity"], photographed, config.blend, generator)
-        shares = shares[:, None, None, None]
-        source, target = (torch.lerp(image[partners], image, shares) for image in (source, target))
+        masks = draw_blend_masks(shares, source.shape[-1], generator)
+        source, target = (torch.lerp(image[partners], image, masks) for image in (source, target))
         others = cut_crops(whole_truth[partners], target_framing, size, registration[partners], bends)
-        truth = torch.lerp(others, truth, shares)
+        truth = torch.lerp(others, truth, cut_crops(masks, target_framing, size, bends=bends))
     target = cut_crops(target, target_framing, size, bends=bends)
     truth = torch.where(photographed[:, None, None, None], confine_truth(target, truth, target_framing), truth)
     if config.occlusion:
