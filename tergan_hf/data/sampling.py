@@ -92,9 +92,9 @@ class Chips:
         if "image" in getattr(self.photos, "column_names", ()):
             self._decoded["image"] = DecodedColumn(self.photos, "image", CACHE_BYTES // 2, side)
 
-    def resolution(self, row: int) -> float:
+    def resolution(self, row: int) -> int:
         """Side of a photo's aligned crop in pixels of the photo: what a larger crop shows besides is interpolated."""
-        return float(1 / np.sqrt(abs(np.linalg.det(self.framings[row][:, :2]))))
+        return round(float(1 / np.sqrt(abs(np.linalg.det(self.framings[row][:, :2])))))
 
     def motion(self, row: int) -> torch.Tensor:
         """(2, M, M) uint8 motion map; in a set without motion, one that says that all is still."""

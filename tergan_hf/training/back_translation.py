@@ -104,7 +104,7 @@ def back_translated_photos(
 def _as_coarse_as(images: torch.Tensor, resolutions: torch.Tensor) -> torch.Tensor:
     """(B, C, S, S) with no more detail than so many pixels across (B,) show."""
     size = images.shape[-1]
-    sides = [round(side) for side in resolutions.tolist()]
+    sides = resolutions.tolist()
     if min(sides) >= size:
         return images
     images = images.clone()
