@@ -19,7 +19,14 @@ from tergan_hf.training.finalize import (
     neutral_crops,
     save_model,
 )
-from tergan_hf.training.prototypes import READABLE, STRENGTHS, limit_strength, mean_prototypes, strengthen
+from tergan_hf.training.prototypes import (
+    LEAST_CHANGE,
+    READABLE,
+    STRENGTHS,
+    limit_strength,
+    mean_prototypes,
+    strengthen,
+)
 
 from .conftest import TINY
 
@@ -65,10 +72,10 @@ class EditsAsFarAsAsked:
 
     def synthesize(self, wanted, target):
         resistance = target.pixel_values[:, :1, 0, 0]
-        return torch.cat([wanted[:, :2] - resistance, wanted[:, 2:]], dim=1)
+        return torch.cat([wanted[:, :2] - resistance, wanted[:, 2:]], dim=1)[:, :, None, None]
 
     def encode_expression(self, images):
-        return images
+        return images[:, :, 0, 0]
 
     def classify(self, embeddings):
         return torch.stack([embeddings[:, 0], torch.ones(len(embeddings)), embeddings[:, 1], embeddings[:, 2]], dim=1)
@@ -83,10 +90,20 @@ def test_a_prototype_gets_stronger_only_as_far_as_makes_its_edits_readable():
     found = model.expression_prototypes
     assert 29 / 30 >= READABLE > 1 / 30
     assert found[0].tolist() == pytest.approx(before[0]) and found[3].tolist() == pytest.approx(before[3])
-    assert float(found[2, 1]) / 1.2 == pytest.approx(STRENGTHS[2])
+    assert float(found[2, 1]) / 1.2 == pytest.approx(STRENGTHS[1])
     unchanged = EditsAsFarAsAsked(before)
     strengthen(unchanged, resisting[:0])
     assert unchanged.expression_prototypes.tolist() == torch.tensor(before).tolist()
+
+
+def test_a_prototype_gets_strong_enough_to_be_seen():
+    model = EditsAsFarAsAsked([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.01, 0.0], [0.0, 0.0, 0.045]])
+    strengthen(model, torch.zeros(5, 1, 2, 2))
+    found = model.expression_prototypes
+    # A third of the channels changes: 0.045 · 1.3 / 3 is below 0.02.
+    assert LEAST_CHANGE == 0.02 and float(found[3, 2]) == pytest.approx(0.045 * 1.4)
+    assert float(found[2, 1]) == pytest.approx(0.01 * STRENGTHS[-1])
+    assert not found[0].any()
 
 
 def test_neutral_crops_are_of_photographs_where_there_are_any(monkeypatch):

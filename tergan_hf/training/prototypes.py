@@ -10,8 +10,9 @@ from ..modeling_tergan import TerGanModel
 logger = logging.getLogger(__name__)
 
 MOST_STRENGTH = 1.1  # of a label's prototype, in mean distances from neutral's
-STRENGTHS = (1.0, 1.05, 1.1, 1.15)  # in a prototype's own distance from neutral's
+STRENGTHS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7)  # in a prototype's own distance from neutral's
 READABLE = 0.95  # of the edits; strangers', read by another network, are some ten points behind
+LEAST_CHANGE = 0.02  # mean |x̄ − x| on [-1, 1] of an edit: less is hardly seen
 
 
 def mean_prototypes(
@@ -63,9 +64,10 @@ def limit_strength(prototypes: torch.Tensor, expressions: list[str]) -> torch.Te
 @torch.no_grad()
 def strengthen(model: TerGanModel, crops: torch.Tensor):
     """
-    Give each label's prototype the least of `STRENGTHS` with which `READABLE` of the edits of some neutral faces are
-    read as the label by the model itself, also beyond `limit_strength`'s limit. A label that none of them makes
-    readable stays as it is: more would change whose face it is, and bring nothing.
+    Give each label's prototype the least of `STRENGTHS` with which edits of some neutral faces change them by
+    `LEAST_CHANGE` and `READABLE` of them are read as the label by the model itself, also beyond `limit_strength`'s
+    limit. Of a label that none of them makes readable, the change alone counts: more would change whose face it is,
+    and bring nothing.
 
     Args:
         model: with classifier and prototypes; the prototypes are changed.
@@ -79,11 +81,19 @@ def strengthen(model: TerGanModel, crops: torch.Tensor):
     for label, expression in enumerate(expressions):
         if expression == "neutral" or not prototypes[label].any():
             continue
+        away, visible = prototypes[label] - neutral, None
         for strength in STRENGTHS:
-            wanted = neutral + strength * (prototypes[label] - neutral)
-            edited = [model.synthesize(wanted.expand(len(part.pixel_values), -1), part) for part in targets]
+            edited = [
+                model.synthesize((neutral + strength * away).expand(len(part.pixel_values), -1), part)
+                for part in targets
+            ]
+            if (torch.cat(edited) - crops).abs().mean() < LEAST_CHANGE:
+                continue
+            visible = visible or strength
             answers = torch.cat([model.classify(model.encode_expression(part)).argmax(1) for part in edited])
             if (answers == label).float().mean() >= READABLE:
-                logger.info("Prototype of %s: %.2f times as far from neutral's", expression, strength)
-                prototypes[label] = wanted
                 break
+        else:
+            strength = visible or STRENGTHS[-1]
+        logger.info("Prototype of %s: %.1f times as far from neutral's", expression, strength)
+        prototypes[label] = neutral + strength * away
