@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 MOST_STRENGTH = 1.1  # of a label's prototype, in mean distances from neutral's
 STRENGTHS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7)  # in a prototype's own distance from neutral's
 READABLE = 0.95  # of the edits; strangers', read by another network, are some ten points behind
-LEAST_CHANGE = 0.02  # mean |x̄ − x| on [-1, 1] of an edit: less is hardly seen
+LEAST_CHANGE = 0.017  # mean |x̄ − x| on [-1, 1] of an edit: less is hardly seen
 
 
 def mean_prototypes(
