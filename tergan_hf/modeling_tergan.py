@@ -501,7 +501,7 @@ class TerGanPreTrainedModel(PreTrainedModel):
         image, `(batch, expression_embedding_size)`."""
         if not self.config.mirror_recognition:
             return self.expression_encoder(pixel_values)
-        return torch.stack(self.expression_encoder(torch.cat([pixel_values, pixel_values.flip(3)])).chunk(2)).mean(0)
+        return (self.expression_encoder(pixel_values) + self.expression_encoder(pixel_values.flip(3))) / 2
 
 
 class TerGanModel(TerGanPreTrainedModel):

@@ -163,7 +163,7 @@ def test_balanced_photos_draw_every_expression_equally_often():
     labels = np.array([3] * 90 + [4] * 9 + [0])
     pixels = torch.zeros(3, 4, 4, dtype=torch.uint8)
     nobody = np.full(100, -1)
-    chips = Chips("set", list(range(100)), labels, nobody, nobody, nobody, np.zeros((100, 2, 3)))
+    chips = Chips("set", list(range(100)), labels, nobody, nobody, nobody, np.tile(np.eye(2, 3), (100, 1, 1)))
     chips.pixels = lambda row, side: pixels
     drawn = BalancedPhotos([chips], 600, 4, seed=1)
     counts = np.bincount([drawn[n]["expression"] for n in range(600)], minlength=5)[[0, 3, 4]]

@@ -53,7 +53,7 @@ def test_a_shift_turn_and_enlargement_are_found_in_another_light_and_beside_anot
     still = torch.eye(2, 3).expand(len(chips), 2, 3)
     assert pixels_apart(still, truth).mean() > 3
     left = pixels_apart(register_faces(images, onto), truth)
-    assert left.median() < 0.2 and left.max() < 1
+    assert left.median() < 0.3 and left.max() < 1
 
 
 def test_what_cannot_be_laid_over_stays(chips):
