@@ -113,7 +113,7 @@ def test_neutral_crops_are_of_photographs_where_there_are_any(monkeypatch):
 
     def photos(value, recipe, label, named=True):
         return SimpleNamespace(
-            value=value, has_identities=named, expressions=np.full(200, label), recipes=np.full(200, recipe)
+            value=value, has_identities=named, expressions=np.full(200, label), are_photographs=recipe == NO_RECIPE
         )
 
     model = TerGanModel(TerGanConfig.photo(**TINY))

@@ -11,7 +11,6 @@ import yaml
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from ..data.loading import NO_RECIPE
 from ..data.sampling import Chips, class_shares
 from ..image_processing_tergan import TerGanImageProcessor
 from ..modeling_tergan import TerGanEncoder, TerGanModel
@@ -152,7 +151,7 @@ def neutral_crops(model: TerGanModel, sets: Sequence[Chips]) -> torch.Tensor:
     neutral = [index for index, label in enumerate(config.expressions) if label == "neutral"]
     found = [(chips, np.flatnonzero(np.isin(chips.expressions, neutral))) for chips in sets if chips.has_identities]
     found = [(chips, rows) for chips, rows in found if len(rows)]
-    found = [(chips, rows) for chips, rows in found if (chips.recipes == NO_RECIPE).all()] or found
+    found = [(chips, rows) for chips, rows in found if chips.are_photographs] or found
     most = EDITED_PHOTOS // max(1, len(found))
     crops = [torch.zeros(0, config.num_channels, config.image_size, config.image_size, device=model.device)]
     for chips, rows in found:
