@@ -14,7 +14,7 @@ with contextlib.suppress(ImportError):
 
 from tergan_hf import TerGanPipeline
 from tergan_hf.demo.interface import LAUNCH, QUEUE, build_demo
-from tergan_hf.demo.visitors_files import use_own_folder
+from tergan_hf.demo.upload_folder import use_own_upload_folder
 
 
 MODEL = os.environ.get("TERGAN_MODEL") or str(Path(__file__).parent / "weights" / "ter-gan")
@@ -24,7 +24,7 @@ HAS_SCREEN = sys.platform in ("darwin", "win32") or bool(
     os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
 )
 
-use_own_folder()
+use_own_upload_folder()
 demo = build_demo(TerGanPipeline.from_pretrained(MODEL), MODEL)
 
 if __name__ == "__main__":

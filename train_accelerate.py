@@ -14,16 +14,16 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, ProjectConfiguration, set_seed
 
-from tergan_hf import TerGanForImageClassification, TerGanModel
+from tergan_hf import TerGanError, TerGanForImageClassification, TerGanModel
 from tergan_hf.data.preparation import prepare_sets
-from tergan_hf.hub import PublishError, check_login, push_model, run_tag
+from tergan_hf.publishing.hub import check_login, push_model, run_tag
 from tergan_hf.training.checkpoints import claim_output_dir
+from tergan_hf.training.classifier import fit_and_calibrate
 from tergan_hf.training.command_line import parse_arguments
-from tergan_hf.training.finalize import finalize, save_model
-from tergan_hf.training.rebase import can_rebase, rebase_decoder
+from tergan_hf.training.saving import save_model
 from tergan_hf.training.stage1 import pretrain_encoder
 from tergan_hf.training.stage2 import train_generator
-from tergan_hf.training.warm_start import reads_alike, warm_start
+from tergan_hf.training.warm_start import load_saved, shares_expression_encoder, warm_start
 
 
 def main():
@@ -55,35 +55,40 @@ def main():
     sets = prepare_sets(
         accelerator, arguments.sources, arguments.resolve, config.expressions, config.image_size, arguments.split_seed
     )
-    config = arguments.model_config(num_identities=max(1, len(sets.identities)))
+    num_identities = max(1, len(sets.identities))
     accelerator.init_trackers("tergan")
 
-    # Seeded anew for each part, so that a part does not depend on whether what came before was computed or loaded.
+    # Seeded anew for each part, so that a part does not depend on whether the one before was computed or loaded.
     set_seed(arguments.seed)
-    former = TerGanModel.from_pretrained(arguments.pretrained) if arguments.pretrained else None
-    start = warm_start(TerGanModel(config), former) if former else None
-    # Not `start`, which may look at another size, or have layers that know nothing yet.
-    named = arguments.teachers or [arguments.pretrained] if arguments.expression_stage.distillation else []
-    teachers = [TerGanForImageClassification.from_pretrained(name) for name in named]
+    pretrained = load_saved(TerGanModel, arguments.pretrained, "pretrained") if arguments.pretrained else None
+    start = warm_start(TerGanModel(config), pretrained) if pretrained else None
+    names = arguments.teachers or [arguments.pretrained] if arguments.expression_stage.distillation else []
+    teachers = [load_saved(TerGanForImageClassification, name, "teachers") for name in names]
     expression = pretrain_encoder(
-        accelerator, arguments, config, "expression", sets.training, sets.validation, start, teachers
+        accelerator,
+        arguments,
+        config,
+        "expression",
+        sets.training,
+        config.num_labels,
+        sets.validation,
+        start,
+        teachers,
     )
     set_seed(arguments.seed + 1)
-    identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, sets.validation, start)
+    identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, num_identities, start=start)
     set_seed(arguments.seed + 2)
     model = start or TerGanModel(config)
-    # Through `transfer` f(e) was learnt for the decoder as it is.
-    unlike = arguments.expression_stage.steps and not arguments.expression_stage.transfer
-    if start is not None and unlike and can_rebase(model, former):
-        rebase_decoder(model, former.expression_encoder, expression, sets.training)
-    model = train_generator(accelerator, arguments, model, expression, identity, sets.training, sets.validation)
+    model = train_generator(
+        accelerator, arguments, model, expression, identity, sets.training, sets.validation, num_identities
+    )
 
     if accelerator.is_main_process:
         model.to(accelerator.device)
-        # It was trained with G_es, in this run or before, and stage 2 left that as it was.
-        trained = arguments.expression_stage.steps or (former is not None and reads_alike(model, former))
-        classifier = expression.head if trained and config.freeze_expression_encoder else None
-        finalize(model, sets.training, arguments.class_balance, sets.validation, classifier)
+        # Stage 1's classifier still fits if this run or the one before trained it and stage 2 left G_es alone.
+        trained = arguments.expression_stage.steps or (pretrained and shares_expression_encoder(model, pretrained))
+        classifier = expression.head if trained and arguments.freeze_expression_encoder else None
+        fit_and_calibrate(model, sets.training, arguments.class_balance, sets.validation, classifier)
         save_model(model, arguments, sets.kept_out, output / "model")
         print(f"Saved to {output / 'model'}")
         if arguments.push_to_hub:
@@ -106,7 +111,6 @@ def choose_precision(wanted: str) -> str:
 if __name__ == "__main__":
     try:
         main()
-    except (FileNotFoundError, FileExistsError, ValueError, PublishError) as error:
-        # Bad data and contradictory settings: the message says which.
-        logging.getLogger(__name__).debug("", exc_info=True)
+    except TerGanError as error:
+        # Foreseen: bad data, contradictory settings. The message says which.
         sys.exit(f"train_accelerate.py: {error}")

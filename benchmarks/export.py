@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 
 from tergan_hf import TerGanModel
-from tergan_hf.export import export_onnx
+from tergan_hf.cli.export import export_onnx
 
 
 ROOT = Path(__file__).resolve().parents[1]

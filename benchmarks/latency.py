@@ -18,8 +18,8 @@ import torch
 from PIL import Image
 
 from tergan_hf import TerGanPipeline
-from tergan_hf.face_tracking_tergan import FaceTracker
-from tergan_hf.video_tergan import map_video
+from tergan_hf.model.face_tracking_tergan import FaceTracker
+from tergan_hf.model.video_tergan import map_video
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,8 +59,8 @@ def photo_times(pipe: TerGanPipeline, repeats: int) -> dict[str, float]:
     smiling, neutral = (
         Image.open(EXAMPLES / name).convert("RGB") for name in ("london_099_happiness.jpg", "london_014_neutral.jpg")
     )
-    framing = pipe.faces(neutral)[0].framing
-    face = pipe.cut_out(neutral, framing)
+    crop_transform = pipe.faces(neutral)[0].crop_transform
+    face = pipe.cut_out(neutral, crop_transform)
     pixels = pipe.pixel_values([face])
     target = pipe.model.encode_target(pixels)
     wanted = pipe.model.expression_prototypes[pipe.labels.index("happiness")][None]
@@ -70,7 +70,7 @@ def photo_times(pipe: TerGanPipeline, repeats: int) -> dict[str, float]:
         "transfer": lambda: pipe.transfer(smiling, neutral),
         "edit": lambda: pipe.edit(neutral, "happiness"),
         "part: detection": lambda: pipe.detector.detect(neutral),
-        "part: alignment": lambda: pipe.cut_out(neutral, framing),
+        "part: alignment": lambda: pipe.cut_out(neutral, crop_transform),
         "part: network, G_es and classifier": lambda: pipe.model.classify(pipe.model.encode_expression(pixels)),
         "part: network, G_es and G_et of the target": lambda: pipe.model.encode_target(pixels),
         "part: network, G_de": lambda: pipe.model.change(wanted, target),

@@ -15,11 +15,12 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
-from tergan_hf.data.framing import CHIP_MARGIN, chip_size, frame_photos
 from tergan_hf.data.loading import load_photos
-from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs, label_chips
-from tergan_hf.face_alignment_tergan import crop_face, similarity_framing, zoom_out
+from tergan_hf.data.padded_crops import PADDED_CROP_MARGIN, make_padded_crops, padded_crop_size
+from tergan_hf.data.photo_set import label_photo_sets
+from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs
+from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
+from tergan_hf.model.face_alignment_tergan import crop_face, fit_crop_transform, zoom_out
 
 
 def main():
@@ -33,15 +34,15 @@ def main():
     logging.basicConfig(level=logging.ERROR)
     photos = load_photos(options.data)
     photos = photos.select(range(min(options.photos, len(photos))))
-    side = chip_size(options.image_size)
+    side = padded_crop_size(options.image_size)
 
     with tempfile.TemporaryDirectory() as folder:
         paths = write_files(photos, Path(folder))
         report("JPEG files one by one, whole", len(paths), lambda: read_files(paths))
         report("JPEG files one by one, cut each time", len(paths), lambda: cut_files(paths, photos, side))
     started = time.perf_counter()
-    sets, _ = label_chips({"set": frame_photos(photos, options.image_size)}, list(EXPRESSIONS_WITH_NEUTRAL))
-    print(f"{'framing, once and then cached':45}{time.perf_counter() - started:8.1f} s")
+    sets, _ = label_photo_sets({"set": make_padded_crops(photos, options.image_size)}, list(EXPRESSIONS_WITH_NEUTRAL))
+    print(f"{'crop_transform, once and then cached':45}{time.perf_counter() - started:8.1f} s")
     for name, kind, each in (("photos", BalancedPhotos, 1), ("pairs with truth", ExpressionPairs, 3)):
         items = kind(sets, 4 * len(photos), side)
         loader = DataLoader(items, options.batch_size, num_workers=options.workers)
@@ -70,8 +71,8 @@ def cut_files(paths: list[Path], photos, side: int):
     landmarks = np.array(photos["landmarks"][:])
     for path, points in zip(paths, landmarks):
         with Image.open(path) as image:
-            framing = zoom_out(similarity_framing(points), CHIP_MARGIN)
-            np.asarray(crop_face(image.convert("RGB"), framing, side))
+            crop_transform = zoom_out(fit_crop_transform(points), PADDED_CROP_MARGIN)
+            np.asarray(crop_face(image.convert("RGB"), crop_transform, side))
 
 
 def exhaust(loader: DataLoader):

@@ -19,10 +19,10 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from tergan_hf import TerGanForImageClassification, TerGanImageProcessor
-from tergan_hf.data.framing import decode
 from tergan_hf.data.loading import load_photos
+from tergan_hf.data.padded_crops import decode
 from tergan_hf.evaluation.judges import EXPRESSION_FILE, ExpressionJudge
-from tergan_hf.face_detection_tergan import DetectedFace
+from tergan_hf.model.face_detection_tergan import DetectedFace
 
 
 ROOT = Path(__file__).resolve().parents[1]

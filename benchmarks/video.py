@@ -17,7 +17,7 @@ from PIL import Image
 
 from tergan_hf import TerGanPipeline
 from tergan_hf.evaluation.memory import peak_memory_gib
-from tergan_hf.video_tergan import read_frames
+from tergan_hf.model.video_tergan import read_frames
 
 
 DRIVING, PHOTO = EXAMPLES / "london_136_neutral.jpg", EXAMPLES / "london_014_neutral.jpg"

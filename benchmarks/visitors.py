@@ -74,11 +74,11 @@ class Visitor:
         people = sorted(EXAMPLES.glob("*_neutral.jpg"))
         photo = Image.open(people[number % len(people)]).convert("RGB")
         # A frame that nobody else has.
-        framed = Image.new("RGB", (700, 700), (30 * number % 256, 80 * number % 256, 200 - 20 * number % 256))
-        framed.paste(photo, (30, 30))
+        cropped = Image.new("RGB", (700, 700), (30 * number % 256, 80 * number % 256, 200 - 20 * number % 256))
+        cropped.paste(photo, (30, 30))
         self.path = folder / f"visitor {number}.png"
-        framed.save(self.path)
-        self.pixels = np.asarray(framed, int)
+        cropped.save(self.path)
+        self.pixels = np.asarray(cropped, int)
         self.client = Client(url, download_files=str(folder / f"downloads {number}"), verbose=False)
         self.seconds: list[float] = []
         self.errors: list[str] = []

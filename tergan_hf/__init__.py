@@ -1,16 +1,28 @@
 """TER-GAN for the Hugging Face ecosystem: facial expression transfer, editing and recognition with one network."""
 
-from .torchvision_compat import ensure_torchvision
+from .model.torchvision_compat import ensure_torchvision
 
 
 ensure_torchvision()
 
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification  # noqa: E402
 
-from .configuration_tergan import TerGanConfig  # noqa: E402
-from .image_processing_tergan import TerGanImageProcessor  # noqa: E402
-from .modeling_tergan import TerGanForImageClassification, TerGanModel, TerGanOutput  # noqa: E402
-from .pipeline_tergan import TerGanPipeline  # noqa: E402
+from .model.configuration_tergan import TerGanConfig  # noqa: E402
+from .model.errors_tergan import (  # noqa: E402
+    ImageInputError,
+    InvalidInputError,
+    MissingFileError,
+    MissingPackageError,
+    NoFaceFoundError,
+    TerGanError,
+    VideoInputError,
+)
+from .model.face_detection_tergan import DetectedFace, FaceDetector  # noqa: E402
+from .model.image_processing_tergan import TerGanImageProcessor  # noqa: E402
+from .model.modeling_tergan import TerGanForImageClassification, TerGanModel  # noqa: E402
+from .model.outputs_tergan import TerGanChange, TerGanOutput, TerGanTarget  # noqa: E402
+from .model.pipeline_tergan import TerGanPipeline  # noqa: E402
+from .model.video_tergan import VideoReport  # noqa: E402
 from .version import __version__  # noqa: E402
 
 
@@ -21,11 +33,23 @@ AutoModelForImageClassification.register(TerGanConfig, TerGanForImageClassificat
 AutoImageProcessor.register(TerGanConfig, image_processor_classes={"pil": TerGanImageProcessor}, exist_ok=True)
 
 __all__ = [
+    "DetectedFace",
+    "FaceDetector",
+    "ImageInputError",
+    "InvalidInputError",
+    "MissingFileError",
+    "MissingPackageError",
+    "NoFaceFoundError",
+    "TerGanChange",
     "TerGanConfig",
+    "TerGanError",
     "TerGanForImageClassification",
     "TerGanImageProcessor",
     "TerGanModel",
     "TerGanOutput",
     "TerGanPipeline",
+    "TerGanTarget",
+    "VideoInputError",
+    "VideoReport",
     "__version__",
 ]

@@ -1,6 +1,6 @@
-"""`python -m tergan_hf` is the command `tergan`."""
+"""`python -m tergan_hf` is the command `tergan`, see `tergan_hf/cli/tergan.py`."""
 
-from .command_line import main
+from .cli.tergan import main
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
-from tergan_hf.modeling_tergan import TerGanEncoder, initialize_layer
+from tergan_hf.model.modeling_tergan import TerGanEncoder, initialize_layer
 
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,37 +9,37 @@ from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from PIL import ImageDraw
 
-from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
-from tergan_hf.data.framing import frame_photos
 from tergan_hf.data.loading import load_photos
-from tergan_hf.data.sampling import Chips, label_chips
+from tergan_hf.data.padded_crops import make_padded_crops
+from tergan_hf.data.photo_set import PhotoSet, label_photo_sets
+from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 
 from .conftest import EXAMPLES
 
 
-def repeatable_people(path: Path, people: int = 4, recipes: int = 4, side: int = 64) -> Path:
-    """A parquet file like `avatars_rendered`: drawn faces, each person with the same recipes."""
+def repeatable_people(path: Path, people: int = 4, expression_ids: int = 4, side: int = 64) -> Path:
+    """A parquet file like `avatars_rendered`: drawn faces, each person with the same expression_ids."""
     rows = []
     expressions = ["happiness", "sadness", "anger", "surprise"]
     for person in range(people):
-        for recipe in range(recipes):
+        for expression_id in range(expression_ids):
             image = PILImage.new("RGB", (side, side), (40 * person, 90, 200 - 40 * person))
             draw = ImageDraw.Draw(image)
             draw.ellipse((8, 4, side - 8, side - 4), fill=(220, 180 - 20 * person, 150))
-            draw.rectangle((20, 40, 44, 42 + 4 * recipe), fill=(120, 0, 0))
+            draw.rectangle((20, 40, 44, 42 + 4 * expression_id), fill=(120, 0, 0))
             buffer = io.BytesIO()
             image.save(buffer, "PNG")
             rows.append(
                 {
                     "image": {"bytes": buffer.getvalue(), "path": None},
                     "identity": f"p{person}",
-                    "recipe": recipe,
-                    "expression": expressions[recipe % len(expressions)],
+                    "expression_id": expression_id,
+                    "expression": expressions[expression_id % len(expressions)],
                     "heads": f"h{person}" if person % 2 else f"h{person}+h{(person + 1) % people}",
                 }
             )
     features = Features(
-        image=Image(), identity=Value("string"), recipe=Value("int32"), expression=Value("string"),
+        image=Image(), identity=Value("string"), expression_id=Value("int32"), expression=Value("string"),
         heads=Value("string"),
     )  # fmt: skip
     Dataset.from_list(rows, features=features).to_parquet(path)
@@ -74,7 +74,9 @@ def loose_crops(path: Path, count: int = 24) -> Path:
     return path
 
 
-def label_files(paths: dict[str, Path], image_size: int) -> list[Chips]:
-    """Sets by name → framed as they are, with all seven labels."""
-    framed = {name: frame_photos(load_photos(str(path)), image_size, align=False) for name, path in paths.items()}
-    return label_chips(framed, list(EXPRESSIONS_WITH_NEUTRAL))[0]
+def label_files(paths: dict[str, Path], image_size: int) -> list[PhotoSet]:
+    """Sets by name → cropped as they are, with all seven labels."""
+    cropped = {
+        name: make_padded_crops(load_photos(str(path)), image_size, align=False) for name, path in paths.items()
+    }
+    return label_photo_sets(cropped, list(EXPRESSIONS_WITH_NEUTRAL))[0]

@@ -13,10 +13,11 @@ import torch
 from accelerate import Accelerator
 from torch.utils.data import DataLoader, Dataset
 
-from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
-from tergan_hf.data.framing import chip_size, frame_photos
 from tergan_hf.data.loading import load_photos
-from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs, label_chips
+from tergan_hf.data.padded_crops import make_padded_crops, padded_crop_size
+from tergan_hf.data.photo_set import label_photo_sets
+from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs
+from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 
 
 ITEMS = 32
@@ -41,11 +42,11 @@ class Numbered(Dataset):
 
 def steps_seen(parquet: str, accelerator: Accelerator, batch_size: int, workers: int = 0) -> dict[str, list]:
     """For photos and pairs, the list of steps; a step is a list of (number, hash)."""
-    photos = frame_photos(load_photos(parquet), 32, align=False)
-    sets, _ = label_chips({"set": photos}, list(EXPRESSIONS_WITH_NEUTRAL))
+    photos = make_padded_crops(load_photos(parquet), 32, align=False)
+    sets, _ = label_photo_sets({"set": photos}, list(EXPRESSIONS_WITH_NEUTRAL))
     seen = {}
     for name, kind in KINDS.items():
-        items = Numbered(kind(sets, ITEMS, chip_size(32), seed=5))
+        items = Numbered(kind(sets, ITEMS, padded_crop_size(32), seed=5))
         loader = accelerator.prepare(DataLoader(items, batch_size, num_workers=workers, drop_last=True))
         seen[name] = [list(zip(batch["number"].tolist(), batch["digest"])) for batch in loader]
     return seen

@@ -15,7 +15,7 @@ import av
 import pytest
 from PIL import Image
 
-from tergan_hf.provenance import NOTICE, is_marked_synthetic
+from tergan_hf.model.provenance_tergan import NOTICE, is_marked_synthetic
 
 from .awkward_inputs import FACE, write_awkward_clips, write_awkward_inputs
 from .browser import find_browser

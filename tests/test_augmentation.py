@@ -3,9 +3,9 @@
 import torch
 
 from tergan_hf.data.augmentation import AugmentationConfig
-from tergan_hf.data.crops import cut_crops, draw_bends, draw_framings
+from tergan_hf.data.crops import cut_crops, draw_crop_transforms, draw_elastic_deformations
 from tergan_hf.data.ground_truth import confine_truth
-from tergan_hf.data.mixing import draw_blends, draw_mixture
+from tergan_hf.data.mixing import draw_mixture, draw_patch_mixes
 
 
 def test_mixup_blends_the_mixable_with_each_other_and_keeps_most_of_every_photo():
@@ -42,7 +42,7 @@ def test_people_are_blended_with_others_who_show_the_same_expression():
     among = torch.tensor([True, True, True, True, True, False, True])
     generator, partners_of_first = torch.Generator().manual_seed(0), set()
     for _ in range(50):
-        partners, shares = draw_blends(expressions, identities, among, 0.8, generator)
+        partners, shares = draw_patch_mixes(expressions, identities, among, 0.8, generator)
         blended = partners != torch.arange(7)
         assert not blended[3:].any()  # nobody else shows both, and the last but one may not be mixed
         assert (identities[partners] != identities)[blended].all() and among[partners[blended]].all()
@@ -53,20 +53,28 @@ def test_people_are_blended_with_others_who_show_the_same_expression():
 
 
 def test_bends_are_smooth():
-    bends = draw_bends(torch.tensor([0.02, 0.02, 0.02, 0.0]), 64, torch.Generator().manual_seed(0), "cpu")
-    assert bends.shape == (4, 2, 64, 64)
-    assert 0.5 < bends[:3].std() / 0.04 < 1.5 and not bends[3].any()  # shares of the crop, which is 2 wide
-    assert bends.diff(dim=3).abs().max() < 0.1 * bends.abs().max() and not torch.equal(bends[0], bends[1])
+    deformations = draw_elastic_deformations(
+        torch.tensor([0.02, 0.02, 0.02, 0.0]), 64, torch.Generator().manual_seed(0), "cpu"
+    )
+    assert deformations.shape == (4, 2, 64, 64)
+    assert (
+        0.5 < deformations[:3].std() / 0.04 < 1.5 and not deformations[3].any()
+    )  # shares of the crop, which is 2 wide
+    assert deformations.diff(dim=3).abs().max() < 0.1 * deformations.abs().max() and not torch.equal(
+        deformations[0], deformations[1]
+    )
 
 
 def test_a_bent_crop_shows_what_lies_at_the_offset():
     columns = torch.linspace(-1, 1, 52).expand(2, 3, 52, 52)
-    framings = draw_framings(2, AugmentationConfig(), torch.Generator().manual_seed(1), "cpu")
-    bends = torch.zeros(2, 2, 32, 32)
-    bends[:, 0] = 0.1
-    shifted = framings.clone()
-    shifted[:, :, 2] += 0.1 * framings[:, :, 0]
-    torch.testing.assert_close(cut_crops(columns, framings, 32, bends=bends), cut_crops(columns, shifted, 32))
+    crop_transforms = draw_crop_transforms(2, AugmentationConfig(), torch.Generator().manual_seed(1), "cpu")
+    deformations = torch.zeros(2, 2, 32, 32)
+    deformations[:, 0] = 0.1
+    shifted = crop_transforms.clone()
+    shifted[:, :, 2] += 0.1 * crop_transforms[:, :, 0]
+    torch.testing.assert_close(
+        cut_crops(columns, crop_transforms, 32, deformations=deformations), cut_crops(columns, shifted, 32)
+    )
 
 
 def test_another_photograph_is_a_truth_about_the_face_only():

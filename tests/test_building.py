@@ -15,8 +15,8 @@ from PIL import Image
 
 from tergan_hf.data import __main__ as command
 from tergan_hf.data.building import BuildError, Plan, Shard, build_set
-from tergan_hf.data.framing import frame_photos
 from tergan_hf.data.loading import load_photos
+from tergan_hf.data.padded_crops import make_padded_crops
 from tergan_hf.data.sets import SETS, fer2013
 
 from .sources import EMOTIONS, write_face, write_fer2013, write_photo, write_recordings
@@ -133,8 +133,8 @@ def test_faces_are_cut_as_the_paper_cuts_them_and_those_without_one_are_named(mo
     shown = load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
     assert shown[0]["image"].size == (85, 85)
     # Aligned again in training, the crop of 75 pixels is the middle of the 85.
-    framings = np.array(frame_photos(photos, 75)["framing"])
-    np.testing.assert_allclose(framings[0], [[1 / 75, 0, -5 / 75], [0, 1 / 75, -5 / 75]], atol=1e-4)
+    crop_transforms = np.array(make_padded_crops(photos, 75)["crop_transform"])
+    np.testing.assert_allclose(crop_transforms[0], [[1 / 75, 0, -5 / 75], [0, 1 / 75, -5 / 75]], atol=1e-4)
     assert "no face was found in 1 photos: bob/sad/blank.jpg" in (tmp_path / "out" / "README.md").read_text()
     assert "missing: no face was found in 1 photos, the card names them" in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tergan_hf import command_line
-from tergan_hf.provenance import is_marked_synthetic
+from tergan_hf.model.provenance_tergan import is_marked_synthetic
 
 from .conftest import EXAMPLES, ROOT
 from .test_video import write_clip

@@ -1,4 +1,4 @@
-"""Splits, framing, pairing and augmentation."""
+"""Splits, crop_transform, pairing and augmentation."""
 
 import json
 import os
@@ -18,14 +18,15 @@ from torch.utils.data import DataLoader
 
 from tergan_hf.data import decoded
 from tergan_hf.data.augmentation import AugmentationConfig
-from tergan_hf.data.crops import cut_crops, draw_framings, to_range
+from tergan_hf.data.crops import cut_crops, draw_crop_transforms, to_range
 from tergan_hf.data.decoded import DecodedColumn
-from tergan_hf.data.framing import CHIP_MARGIN, chip_size, frame_photos
-from tergan_hf.data.loading import NO_RECIPE, DataSource, load_photos
+from tergan_hf.data.loading import NO_EXPRESSION_ID, DataSource, load_photos
+from tergan_hf.data.padded_crops import PADDED_CROP_MARGIN, make_padded_crops, padded_crop_size
 from tergan_hf.data.pairs import PairSampler
+from tergan_hf.data.photo_set import PhotoSet, label_photo_sets
 from tergan_hf.data.photometry import Photometry
-from tergan_hf.data.preparation import framed_split
-from tergan_hf.data.sampling import BalancedPhotos, Chips, ExpressionPairs, label_chips
+from tergan_hf.data.preparation import load_split
+from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs
 from tergan_hf.data.splits import split_by_fold, split_by_group
 
 from . import shares
@@ -36,7 +37,7 @@ from .faces import loose_crops, photographed_people, repeatable_people
 EXPRESSIONS = ["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
 
 
-SIDE = chip_size(32)
+SIDE = padded_crop_size(32)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def photographed(tmp_path_factory):
 @pytest.fixture
 def repeatable(tmp_path):
     photos = load_photos(str(repeatable_people(tmp_path / "avatars.parquet")))
-    return label_chips({"avatars": frame_photos(photos, 32, align=False)}, EXPRESSIONS)
+    return label_photo_sets({"avatars": make_padded_crops(photos, 32, align=False)}, EXPRESSIONS)
 
 
 def test_a_folder_of_splits_in_one_piece_or_in_shards_is_validated_on_its_own_split(tmp_path):
@@ -57,7 +58,7 @@ def test_a_folder_of_splits_in_one_piece_or_in_shards_is_validated_on_its_own_sp
     loose_crops(folder / "train-00001-of-00002.parquet", 4)
     loose_crops(folder / "validation.parquet", 3)
     source = DataSource("fer2013", "fer2013", align=False, validation_path="fer2013")
-    photos, held_out, _ = framed_split(source, lambda path: str(tmp_path / path), 32, seed=0)
+    photos, held_out, _ = load_split(source, lambda path: str(tmp_path / path), 32, seed=0)
     assert (len(photos), len(held_out)) == (9, 3)
 
 
@@ -65,8 +66,8 @@ def test_folders_and_parquet_files_come_in_one_shape(tmp_path, photographed):
     folder = load_photos(str(photographed))
     parquet = load_photos(str(loose_crops(tmp_path / "fer.parquet")))
     for photos in (folder, parquet):
-        assert {"image", "expression", "identity", "recipe"} <= set(photos.column_names)
-    assert set(folder["recipe"]) == {NO_RECIPE}
+        assert {"image", "expression", "identity", "expression_id"} <= set(photos.column_names)
+    assert set(folder["expression_id"]) == {NO_EXPRESSION_ID}
     assert set(parquet["identity"]) == {""}
 
 
@@ -83,13 +84,13 @@ def test_missing_data_and_columns_are_named(tmp_path):
 
 
 def test_empty_cells_are_nobody_and_no_recipe(tmp_path):
-    table = {"image": [None] * 2, "expression": ["anger", "fear"], "identity": [None, "a"], "recipe": [None, 3]}
+    table = {"image": [None] * 2, "expression": ["anger", "fear"], "identity": [None, "a"], "expression_id": [None, 3]}
     features = Features(
-        image=HubImage(), expression=Value("string"), identity=Value("string"), recipe=Value("int64")
+        image=HubImage(), expression=Value("string"), identity=Value("string"), expression_id=Value("int64")
     )  # fmt: skip
     Dataset.from_dict(table, features=features).to_parquet(tmp_path / "gaps.parquet")
     photos = load_photos(str(tmp_path / "gaps.parquet"))
-    assert photos["identity"][:] == ["", "a"] and photos["recipe"][:] == [NO_RECIPE, 3]
+    assert photos["identity"][:] == ["", "a"] and photos["expression_id"][:] == [NO_EXPRESSION_ID, 3]
 
 
 def test_photos_of_nobody_are_split_one_by_one():
@@ -139,13 +140,15 @@ def test_a_split_with_an_empty_side_is_refused():
 
 
 def test_chips_show_the_aligned_face_with_a_margin(photographed):
-    framed = frame_photos(load_photos(str(photographed)), 32)
-    sets, _ = label_chips({"people": framed}, EXPRESSIONS)
+    cropped = make_padded_crops(load_photos(str(photographed)), 32)
+    sets, _ = label_photo_sets({"people": cropped}, EXPRESSIONS)
     assert len(sets[0]) == 14
-    assert sets[0].pixels(0, chip_size(32)).shape == (3, chip_size(32), chip_size(32))
+    assert sets[0].pixels(0, padded_crop_size(32)).shape == (3, padded_crop_size(32), padded_crop_size(32))
     # The same person, turned by 4°: aligned, both chips must look alike.
-    first, second = (sets[0].pixels(row, chip_size(32)).float() for row in np.flatnonzero(sets[0].identities == 0))
-    middle = slice(chip_size(32) // 4, -(chip_size(32) // 4))
+    first, second = (
+        sets[0].pixels(row, padded_crop_size(32)).float() for row in np.flatnonzero(sets[0].identities == 0)
+    )
+    middle = slice(padded_crop_size(32) // 4, -(padded_crop_size(32) // 4))
     assert (first - second)[:, middle, middle].abs().mean() < 12
 
 
@@ -155,7 +158,7 @@ def test_photos_without_a_face_are_left_out(tmp_path, photographed, caplog):
     blank.save(tmp_path / "blank.png")
     rows = [*photos, {**photos[0], "image": {"path": str(tmp_path / "blank.png"), "bytes": None}}]
     photos = Dataset.from_list(rows, features=photos.features)
-    assert len(frame_photos(photos, 32)) == 2
+    assert len(make_padded_crops(photos, 32)) == 2
     assert "photos: no face found in 1 of 3" in caplog.text
 
 
@@ -163,7 +166,7 @@ def test_balanced_photos_draw_every_expression_equally_often():
     labels = np.array([3] * 90 + [4] * 9 + [0])
     pixels = torch.zeros(3, 4, 4, dtype=torch.uint8)
     nobody = np.full(100, -1)
-    chips = Chips("set", list(range(100)), labels, nobody, nobody, nobody, np.tile(np.eye(2, 3), (100, 1, 1)))
+    chips = PhotoSet("set", list(range(100)), labels, nobody, nobody, nobody, np.tile(np.eye(2, 3), (100, 1, 1)))
     chips.pixels = lambda row, side: pixels
     drawn = BalancedPhotos([chips], 600, 4, seed=1)
     counts = np.bincount([drawn[n]["expression"] for n in range(600)], minlength=5)[[0, 3, 4]]
@@ -181,7 +184,7 @@ def test_balanced_photos_draw_every_expression_equally_often():
 def test_a_set_may_say_which_photos_are_clear(tmp_path):
     photos = load_photos(str(repeatable_people(tmp_path / "avatars.parquet", people=1)))
     photos = photos.add_column("intensity", [1.0, 0.5, 0.9, 1.0]).add_column("mixed_with", ["", "", "fear", ""])
-    sets, _ = label_chips({"avatars": frame_photos(photos, 32, align=False)}, EXPRESSIONS)
+    sets, _ = label_photo_sets({"avatars": make_padded_crops(photos, 32, align=False)}, EXPRESSIONS)
     assert sets[0].clear.tolist() == [True, False, False, True]
 
 
@@ -203,7 +206,7 @@ def test_ground_truth_is_the_targets_person_with_the_sources_recipe(repeatable):
 
 
 def test_two_photos_of_a_person_are_a_truth_with_its_own_framing(photographed):
-    sets, _ = label_chips({"people": frame_photos(load_photos(str(photographed)), 32)}, EXPRESSIONS)
+    sets, _ = label_photo_sets({"people": make_padded_crops(load_photos(str(photographed)), 32)}, EXPRESSIONS)
     item = ExpressionPairs(sets, 4, SIDE, ground_truth_share=1.0)[0]
     assert item["has_truth"] and not item["is_rendered"] and torch.equal(item["source"], item["truth"])
     assert torch.equal(item["registration"], torch.eye(2, 3))
@@ -221,7 +224,7 @@ def test_each_pair_sampler_keeps_its_promise(repeatable):
         assert pair.truth == pair.source != 3 and chips.identities[pair.source] == chips.identities[3]
         pair = sampler.draw_exact(random, 0, 3)
         assert chips.scenes[pair.truth] == chips.scenes[3]
-        assert chips.recipes[pair.source] == chips.recipes[pair.truth]
+        assert chips.expression_ids[pair.source] == chips.expression_ids[pair.truth]
     assert len(sources) > 8
 
 
@@ -234,7 +237,7 @@ def test_sets_are_mixed_by_weight(repeatable):
         chips.pixels = lambda row, side, number=number: torch.tensor(number)
         shown.append(chips)
     photos = BalancedPhotos(shown, 300, SIDE, seed=2)
-    assert 0.12 < np.mean([int(photos[n]["chip"]) for n in range(300)]) < 0.28
+    assert 0.12 < np.mean([int(photos[n]["padded_crop"]) for n in range(300)]) < 0.28
 
 
 def test_workers_and_processes_change_nothing_and_share_the_work(tmp_path):
@@ -286,11 +289,11 @@ def test_what_does_not_fit_into_memory_is_decoded_again(repeatable):
 def test_a_stream_gives_the_same_chips_and_split(tmp_path, photographed):
     source = DataSource("people", str(photographed), validation_fraction=0.3)
     at_once, streamed = (
-        framed_split(replace(source, streaming=streaming), str, 32, seed=0) for streaming in (False, True)
+        load_split(replace(source, streaming=streaming), str, 32, seed=0) for streaming in (False, True)
     )
     assert at_once[2] == streamed[2]
     for whole, stream in zip(at_once[:2], streamed[:2]):
-        for column in ("identity", "expression", "recipe"):
+        for column in ("identity", "expression", "expression_id"):
             assert whole[column][:] == stream[column][:]
         assert [row["image"]["bytes"] for row in whole] == [row["image"]["bytes"] for row in stream]
 
@@ -301,8 +304,8 @@ def test_the_papers_pairs_have_no_truth(repeatable):
 
 
 def test_sets_without_identities_cannot_make_pairs(tmp_path):
-    framed = frame_photos(load_photos(str(loose_crops(tmp_path / "fer.parquet"))), 32, align=False)
-    sets, identities = label_chips({"fer": framed}, EXPRESSIONS)
+    cropped = make_padded_crops(load_photos(str(loose_crops(tmp_path / "fer.parquet"))), 32, align=False)
+    sets, identities = label_photo_sets({"fer": cropped}, EXPRESSIONS)
     assert identities == [] and not sets[0].has_identities
     with pytest.raises(ValueError, match="identities"):
         ExpressionPairs(sets, 4, SIDE)
@@ -310,7 +313,7 @@ def test_sets_without_identities_cannot_make_pairs(tmp_path):
 
 def test_unknown_expressions_are_named(repeatable):
     with pytest.raises(ValueError, match=r"avatars.*happiness"):
-        label_chips({"avatars": repeatable[0][0].photos}, ["anger", "sadness", "surprise"])
+        label_photo_sets({"avatars": repeatable[0][0].photos}, ["anger", "sadness", "surprise"])
 
 
 def test_truth_is_cut_with_the_targets_framing():
@@ -318,19 +321,20 @@ def test_truth_is_cut_with_the_targets_framing():
     side = 200
     y, x = np.mgrid[0:side, 0:side]
     scene = Image.fromarray(np.uint8(np.stack([x, y, 127 + 100 * np.sin(x / 9)], -1)))
-    from tergan_hf.face_alignment_tergan import crop_face, zoom_out
+    from tergan_hf.model.face_alignment_tergan import crop_face, zoom_out
 
-    size = chip_size(64)
-    framings = [
+    size = padded_crop_size(64)
+    crop_transforms = [
         np.array([[0.01, 0.0, -0.5], [0.0, 0.01, -0.5]]),
         np.array([[0.0098, 0.0008, -0.55], [-0.0008, 0.0098, -0.4]]),
     ]
     pixels = [
-        torch.from_numpy(np.array(crop_face(scene, zoom_out(f, CHIP_MARGIN), size))).permute(2, 0, 1) for f in framings
+        torch.from_numpy(np.array(crop_face(scene, zoom_out(f, PADDED_CROP_MARGIN), size))).permute(2, 0, 1)
+        for f in crop_transforms
     ]
-    chips = Chips("scene", [0, 1], *[np.array([0, 0])] * 3, np.array([0, 1]), np.stack(framings))
+    chips = PhotoSet("scene", [0, 1], *[np.array([0, 0])] * 3, np.array([0, 1]), np.stack(crop_transforms))
     registration = ExpressionPairs._registration(chips, target=0, truth=1)
-    jitter = draw_framings(1, AugmentationConfig(flip=1.0), torch.Generator().manual_seed(0), "cpu")
+    jitter = draw_crop_transforms(1, AugmentationConfig(flip=1.0), torch.Generator().manual_seed(0), "cpu")
     target = cut_crops(to_range(pixels[0][None]), jitter, 64)
     truth = cut_crops(to_range(pixels[1][None]), jitter, 64, registration=registration[None])
     unregistered = cut_crops(to_range(pixels[1][None]), jitter, 64)
@@ -340,14 +344,14 @@ def test_truth_is_cut_with_the_targets_framing():
 
 
 def test_paper_augmentation_draws_the_papers_samples():
-    framings = draw_framings(2000, AugmentationConfig.paper(), torch.Generator().manual_seed(0), "cpu")
-    flipped = torch.det(framings[:, :, :2]) < 0
+    crop_transforms = draw_crop_transforms(2000, AugmentationConfig.paper(), torch.Generator().manual_seed(0), "cpu")
+    flipped = torch.det(crop_transforms[:, :, :2]) < 0
     assert 0.4 < flipped.float().mean() < 0.6
-    angles = torch.rad2deg(torch.atan2(-framings[:, 0, 1], framings[:, 1, 1])).round().unique()
+    angles = torch.rad2deg(torch.atan2(-crop_transforms[:, 0, 1], crop_transforms[:, 1, 1])).round().unique()
     assert angles.tolist() == [-6, -3, 0, 3, 6]
-    shifts = {tuple(shift) for shift in (framings[:, :, 2] * 75 / 2).round().int().tolist()}
+    shifts = {tuple(shift) for shift in (crop_transforms[:, :, 2] * 75 / 2).round().int().tolist()}
     assert shifts == {(0, 0), (-5, -5), (-5, 5), (5, -5), (5, 5)}
-    assert torch.allclose(torch.det(framings[:, :, :2]).abs(), torch.ones(2000))
+    assert torch.allclose(torch.det(crop_transforms[:, :, :2]).abs(), torch.ones(2000))
 
 
 def test_photometry_treats_target_and_truth_alike_and_paper_leaves_light_alone():

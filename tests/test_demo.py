@@ -14,11 +14,11 @@ from PIL import Image
 
 from tergan_hf.demo.about_tab import model_card
 from tergan_hf.demo.components import visitors_words
+from tergan_hf.demo.edit_session import EditSession
 from tergan_hf.demo.interface import build_demo
 from tergan_hf.demo.limits import Allowance, LimitError
 from tergan_hf.demo.models import Models
-from tergan_hf.demo.workbench import Workbench
-from tergan_hf.provenance import draw_mark, is_marked_synthetic, save_synthetic
+from tergan_hf.model.provenance_tergan import draw_mark, is_marked_synthetic, save_synthetic
 
 from .awkward_inputs import FACE, write_awkward_clips, write_awkward_inputs
 from .conftest import EXAMPLES, ROOT, WEIGHTS
@@ -38,8 +38,8 @@ def handlers(embedded_pipeline, tmp_path_factory):
 
 
 @pytest.fixture
-def bench(embedded_pipeline):
-    return Workbench("ter-gan", embedded_pipeline)
+def session(embedded_pipeline):
+    return EditSession("ter-gan", embedded_pipeline)
 
 
 def test_a_hundred_awkward_photos_get_an_answer_or_a_message(handlers, tmp_path):
@@ -75,7 +75,9 @@ def test_awkward_clips_get_a_message(handlers, tmp_path):
 def test_visitors_files_go_with_the_server(tmp_path, told):
     # A job in the background inherits that Ctrl-C is not meant for it.
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    program += "from tergan_hf.demo.visitors_files import use_own_folder as use; open(use() + '/photo', 'w'); input()"
+    program += (
+        "from tergan_hf.demo.upload_folder import use_own_upload_folder as use; open(use() + '/photo', 'w'); input()"
+    )
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
     server = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment
@@ -91,43 +93,45 @@ def test_visitors_files_go_with_the_server(tmp_path, told):
     assert not list(tmp_path.glob("ter-gan-*"))
 
 
-def test_encoded_once_is_the_same_as_the_pipelines_own_steps(bench, embedded_pipeline):
+def test_encoded_once_is_the_same_as_the_pipelines_own_steps(session, embedded_pipeline):
     """But for the changes of other views, which `transfer` takes the mean with."""
     pipe, photo = embedded_pipeline, Image.open(NEUTRAL).convert("RGB")
-    framed = pipe.cut_out(photo, pipe.faces(photo)[0].framing)
-    wish = bench.read_expression(bench.find_faces(SMILING, "expression photo"))
-    subject = bench.open_subject(bench.find_faces(NEUTRAL, "your photo"))
+    cropped = pipe.cut_out(photo, pipe.faces(photo)[0].crop_transform)
+    wanted = session.read_expression(session.find_faces(SMILING, "expression photo"))
+    encoded = session.encode_photo(session.find_faces(NEUTRAL, "your photo"))
     for intensity in (0.4, 1.2):
-        whole = bench.draw_full(subject, wish, intensity)
+        whole = session.draw_full(encoded, wanted, intensity)
         with torch.inference_mode():
-            change = pipe.model.change(torch.from_numpy(wish.embedding)[None], pipe.pixel_values([framed]), intensity)
-        expected = pipe.paste(framed, change, 0)
+            change = pipe.model.change(
+                torch.from_numpy(wanted.embedding)[None], pipe.pixel_values([cropped]), intensity
+            )
+        expected = pipe.paste(cropped, change, 0)
         assert np.abs(np.asarray(whole, int) - np.asarray(expected, int)).max() <= 1
-    row = bench.draw_row(subject, [wish, wish], [0.0, 1.0])
+    row = session.draw_row(encoded, [wanted, wanted], [0.0, 1.0])
     before, after = (np.asarray(picture, int) for picture in row)
-    assert np.abs(before - np.asarray(subject.closeup.photo, int)).max() == 0 < np.abs(before - after).max()
+    assert np.abs(before - np.asarray(encoded.closeup.photo, int)).max() == 0 < np.abs(before - after).max()
 
 
-def test_the_face_that_is_clicked_is_meant(bench, tmp_path):
+def test_the_face_that_is_clicked_is_meant(session, tmp_path):
     both = Image.new("RGB", (520, 320), "white")
     both.paste(Image.open(SMILING).resize((320, 320)), (200, 0))
     both.paste(Image.open(NEUTRAL).resize((200, 200)), (0, 60))
     both.save(tmp_path / "both.png")
-    found = bench.find_faces(str(tmp_path / "both.png"), "your photo", (100, 150))
+    found = session.find_faces(str(tmp_path / "both.png"), "your photo", (100, 150))
     assert found.chosen == 1 and len(found.thumbnails) == 2
-    assert bench.find_faces(str(tmp_path / "both.png"), "your photo").chosen == 0
-    subject, wish = bench.open_subject(found), bench.named("surprise")
-    changed = np.abs(np.asarray(bench.draw(subject, wish), int) - np.asarray(both, int)).sum(-1)
+    assert session.find_faces(str(tmp_path / "both.png"), "your photo").chosen == 0
+    encoded, wanted = session.encode_photo(found), session.named("surprise")
+    changed = np.abs(np.asarray(session.draw(encoded, wanted), int) - np.asarray(both, int)).sum(-1)
     assert changed[:, :200].any() and not changed[:, 220:].any()
 
 
-def test_parts_of_the_face_change_apart(bench):
-    subject = bench.open_subject(bench.find_faces(NEUTRAL, "your photo"))
-    photo, wish = np.asarray(subject.preview.photo, int), bench.named("surprise")
-    landmarks = subject.photo.face.landmarks * subject.preview.photo.width / Image.open(NEUTRAL).width
+def test_parts_of_the_face_change_apart(session):
+    encoded = session.encode_photo(session.find_faces(NEUTRAL, "your photo"))
+    photo, wanted = np.asarray(encoded.preview.photo, int), session.named("surprise")
+    landmarks = encoded.photo.face.landmarks * encoded.preview.photo.width / Image.open(NEUTRAL).width
     split = int(landmarks[2, 1])  # the tip of the nose
     changed = {
-        name: np.abs(np.asarray(bench.draw(subject, wish, 1.0, parts), int) - photo).sum(-1)
+        name: np.abs(np.asarray(session.draw(encoded, wanted, 1.0, parts), int) - photo).sum(-1)
         for name, parts in {"brows": (1, 0, 0), "mouth": (0, 0, 1), "nothing": (0, 0, 0)}.items()
     }
     assert changed["brows"][:split].sum() > 5 * changed["brows"][split:].sum()

@@ -51,8 +51,8 @@ from tergan_hf.evaluation.transfer import (
     measure_intensity,
     measure_transfer,
 )
-from tergan_hf.face_alignment_tergan import TEMPLATE
-from tergan_hf.face_detection_tergan import DetectedFace
+from tergan_hf.model.face_alignment_tergan import TEMPLATE
+from tergan_hf.model.face_detection_tergan import DetectedFace
 
 from .conftest import EXAMPLES, TINY
 from .faces import loose_crops, photographed_people, repeatable_people
@@ -100,18 +100,18 @@ def test_pairs_are_of_different_people_and_their_truth_is_right(people):
     assert len(pairs) == 24
     for source, target, truth in pairs:
         assert people[source]["identity"] != people[target]["identity"] == people[truth]["identity"]
-        assert people[source]["recipe"] == people[truth]["recipe"]
+        assert people[source]["expression_id"] == people[truth]["expression_id"]
         assert truth != target
     shown = [people[source]["expression"] for source, _, _ in pairs]
     assert {shown.count(label) for label in set(shown)} == {6}
 
 
 def test_pairs_need_shared_recipes():
-    lonely = Dataset.from_dict({"identity": ["a", "b"], "recipe": [0, 1], "expression": ["anger", "fear"]})
-    with pytest.raises(ValueError, match="share a recipe"):
+    lonely = Dataset.from_dict({"identity": ["a", "b"], "expression_id": [0, 1], "expression": ["anger", "fear"]})
+    with pytest.raises(ValueError, match="share a expression_id"):
         draw_pairs(lonely, 4)
-    with pytest.raises(ValueError, match="recipes"):
-        draw_pairs(Dataset.from_dict({"identity": ["a"], "recipe": [-1], "expression": ["anger"]}), 4)
+    with pytest.raises(ValueError, match="expression_ids"):
+        draw_pairs(Dataset.from_dict({"identity": ["a"], "expression_id": [-1], "expression": ["anger"]}), 4)
 
 
 class Perfect:
@@ -297,16 +297,16 @@ def test_a_classifier_that_knows_people_only_is_at_chance_on_new_people():
 def test_probes_tell_separated_swapped_and_empty_codes_apart():
     random = np.random.default_rng(0)
     who, what = np.repeat(np.arange(8), 12), np.tile(np.arange(4), 24)
-    recipes = np.tile(np.arange(12), 8)
+    expression_ids = np.tile(np.arange(12), 8)
     noise = 0.05 * random.standard_normal((96, 8))
     expression, identity = np.eye(8)[what] + noise, np.eye(8)[who] + noise
-    right = probe({"expression": expression, "identity": identity}, what, who, recipes)
-    swapped = probe({"expression": identity, "identity": expression}, what, who, recipes, count=2)
-    empty = probe({"expression": noise, "identity": noise}, what, who, recipes, count=2)
+    right = probe({"expression": expression, "identity": identity}, what, who, expression_ids)
+    swapped = probe({"expression": identity, "identity": expression}, what, who, expression_ids, count=2)
+    empty = probe({"expression": noise, "identity": noise}, what, who, expression_ids, count=2)
     assert right["gap"] > 0.9 and swapped["gap"] < -0.9 and abs(empty["gap"]) < 0.1
     assert right["expression"]["expression"]["accuracy"] == right["identity"]["identity"]["accuracy"] == 1
     assert right["identity"]["expression"]["accuracy"] < 0.3 and right["identity"]["chance"] == 1 / 8
-    assert right["expression_of_new_recipes"]["expression"]["accuracy"] == 1
+    assert right["expression_of_new_ids"]["expression"]["accuracy"] == 1
     assert abs(empty["identity"]["expression"]["information"]) < 0.15
 
 
@@ -451,8 +451,8 @@ def test_sets_on_the_hub_are_read_there(tmp_path, people, monkeypatch):
 def test_a_quick_look_takes_the_same_recipes_of_everybody_and_whole_people(people):
     few = held_out.thin_out(held_out.HeldOutSet("a", people, None, []), 8).photos
     assert set(few["identity"]) == set(people["identity"]) and len(few) == 8
-    assert len(set(few["recipe"])) == 2
-    plain = people.remove_columns("recipe").add_column("recipe", [-1] * 16)
+    assert len(set(few["expression_id"])) == 2
+    plain = people.remove_columns("expression_id").add_column("expression_id", [-1] * 16)
     few = held_out.thin_out(held_out.HeldOutSet("a", plain, None, []), 8).photos
     assert sorted(set(few["identity"])) == ["p0", "p1"] and len(few) == 8
 

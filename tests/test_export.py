@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from tergan_hf import TerGanConfig, TerGanModel
-from tergan_hf.export import export_onnx
-from tergan_hf.hub import write_model_repository
-from tergan_hf.image_processing_tergan import TerGanImageProcessor
+from tergan_hf.cli.export import export_onnx
+from tergan_hf.cli.hub import write_model_repository
+from tergan_hf.model.image_processing_tergan import TerGanImageProcessor
 
 from .conftest import TINY
 

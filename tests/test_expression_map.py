@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tergan_hf.data.loading import load_photos
-from tergan_hf.expression_map import ExpressionMap, main, map_of_photos
+from tergan_hf.evaluation.expression_map import ExpressionMap, main, map_of_photos
 
 from .conftest import WEIGHTS
 from .faces import repeatable_people

@@ -6,26 +6,26 @@ import torch
 from PIL import Image, ImageOps
 from torch.nn import functional as F
 
-from tergan_hf.face_alignment_tergan import (
+from tergan_hf.model.face_alignment_tergan import (
     TEMPLATE,
-    compose_framings,
+    compose_transforms,
     crop_face,
-    invert_framing,
-    similarity_framing,
-    whole_image_framing,
+    fit_crop_transform,
+    invert_transform,
+    whole_image_transform,
     zoom_out,
 )
-from tergan_hf.face_blending_tergan import MOVEMENT, paste_change, paste_crop
-from tergan_hf.face_detection_tergan import FaceDetector
-from tergan_hf.image_reading_tergan import ImageInputError, read_image
-from tergan_hf.modeling_tergan import TerGanChange
-from tergan_hf.torchvision_compat import non_maximum_suppression
+from tergan_hf.model.face_blending_tergan import MOVEMENT, paste_change, paste_crop
+from tergan_hf.model.face_detection_tergan import FaceDetector
+from tergan_hf.model.image_loading_tergan import ImageInputError, read_image
+from tergan_hf.model.modeling_tergan import TerGanChange
+from tergan_hf.model.torchvision_compat import non_maximum_suppression
 
 from .conftest import EXAMPLES
 
 
-def apply(framing, points):
-    return points @ framing[:, :2].T + framing[:, 2]
+def apply(crop_transform, points):
+    return points @ crop_transform[:, :2].T + crop_transform[:, 2]
 
 
 def gradient(width, height):
@@ -37,74 +37,74 @@ def test_similarity_framing_undoes_any_similarity():
     angle, scale, shift = 0.4, 123.0, np.array([50.0, -20.0])
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     landmarks = TEMPLATE @ rotation.T * scale + shift
-    np.testing.assert_allclose(apply(similarity_framing(landmarks), landmarks), TEMPLATE, atol=1e-9)
+    np.testing.assert_allclose(apply(fit_crop_transform(landmarks), landmarks), TEMPLATE, atol=1e-9)
 
 
 def test_similarity_framing_does_not_mirror():
-    framing = similarity_framing(TEMPLATE * 100 + np.array([[0, 0], [0, 0], [3, 4], [0, 0], [0, 0]]))
-    assert np.linalg.det(framing[:, :2]) > 0
+    crop_transform = fit_crop_transform(TEMPLATE * 100 + np.array([[0, 0], [0, 0], [3, 4], [0, 0], [0, 0]]))
+    assert np.linalg.det(crop_transform[:, :2]) > 0
 
 
 def test_a_smile_hardly_moves_the_framing():
     landmarks = TEMPLATE * 100
     smile = landmarks + np.array([[0, 0], [0, 0], [0, 0], [-4, -3], [4, -3]])
     corners = np.array([[0, 0], [100, 0], [0, 100], [100, 100]], float)
-    moved = apply(similarity_framing(smile), corners) - apply(similarity_framing(landmarks), corners)
+    moved = apply(fit_crop_transform(smile), corners) - apply(fit_crop_transform(landmarks), corners)
     assert np.abs(moved).max() < 0.03
 
 
 @pytest.mark.parametrize("landmarks", [np.zeros((5, 2)), np.full((5, 2), np.nan), np.zeros((4, 2))])
 def test_unusable_landmarks_are_refused(landmarks):
     with pytest.raises(ValueError, match="landmarks"):
-        similarity_framing(landmarks)
+        fit_crop_transform(landmarks)
 
 
 def test_framings_compose_and_invert():
-    framing = similarity_framing(TEMPLATE * 80 + 7)
-    identity = compose_framings(framing, invert_framing(framing))
+    crop_transform = fit_crop_transform(TEMPLATE * 80 + 7)
+    identity = compose_transforms(crop_transform, invert_transform(crop_transform))
     np.testing.assert_allclose(identity, np.eye(2, 3), atol=1e-12)
-    wide = invert_framing(zoom_out(framing, 1.5))
-    narrow = invert_framing(framing)
+    wide = invert_transform(zoom_out(crop_transform, 1.5))
+    narrow = invert_transform(crop_transform)
     assert abs(np.linalg.det(wide[:, :2])) == pytest.approx(1.5**2 * abs(np.linalg.det(narrow[:, :2])))
     np.testing.assert_allclose(apply(wide, np.array([[0.5, 0.5]])), apply(narrow, np.array([[0.5, 0.5]])))
 
 
 def test_crop_of_the_whole_image_is_the_image():
     image = gradient(64, 64)
-    assert np.abs(np.asarray(crop_face(image, whole_image_framing(64, 64), 64), int) - np.asarray(image)).max() <= 1
+    assert np.abs(np.asarray(crop_face(image, whole_image_transform(64, 64), 64), int) - np.asarray(image)).max() <= 1
 
 
 @pytest.mark.parametrize("side", [40, 300, 2000])
 def test_crop_shows_the_framed_square_at_any_resolution(side):
     image = gradient(side, side)
-    framing = zoom_out(whole_image_framing(side, side), 0.5)  # the middle half
-    crop = np.asarray(crop_face(image, framing, 32), float)
+    crop_transform = zoom_out(whole_image_transform(side, side), 0.5)  # the middle half
+    crop = np.asarray(crop_face(image, crop_transform, 32), float)
     assert crop[:, 0, 0].mean() == pytest.approx(255 * (0.25 + 0.5 / 64), abs=4)
     assert crop[:, -1, 0].mean() == pytest.approx(255 * (0.75 - 0.5 / 64), abs=4)
 
 
 def test_crop_repeats_the_edge_outside_the_photo():
     image = Image.new("RGB", (50, 50), (200, 100, 50))
-    crop = np.asarray(crop_face(image, zoom_out(whole_image_framing(50, 50), 3.0), 30))
+    crop = np.asarray(crop_face(image, zoom_out(whole_image_transform(50, 50), 3.0), 30))
     assert np.abs(crop.astype(int) - np.array([200, 100, 50])).max() <= 1
 
 
 def test_a_change_of_nothing_changes_no_pixel():
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8))
-    framing = similarity_framing(TEMPLATE * 50 + 20)
-    pasted = paste_change(photo, framing, np.zeros((32, 32, 3)), np.zeros((32, 32, 2)))
+    crop_transform = fit_crop_transform(TEMPLATE * 50 + 20)
+    pasted = paste_change(photo, crop_transform, np.zeros((32, 32, 3)), np.zeros((32, 32, 2)))
     assert np.array_equal(np.asarray(pasted), np.asarray(photo))
 
 
 @pytest.mark.parametrize("way", ["crop", "residual", "residual and flow"])
 def test_paste_changes_the_face_and_nothing_around_it(way):
     photo = Image.new("RGB", (200, 160), (100, 100, 100))
-    framing = similarity_framing(TEMPLATE * 80 + np.array([60, 40]))
+    crop_transform = fit_crop_transform(TEMPLATE * 80 + np.array([60, 40]))
     if way == "crop":
-        pasted = paste_crop(photo, framing, np.full((32, 32, 3), 150.0))
+        pasted = paste_crop(photo, crop_transform, np.full((32, 32, 3), 150.0))
     else:
         flow = np.zeros((32, 32, 2)) if "flow" in way else None
-        pasted = paste_change(photo, framing, np.full((32, 32, 3), 50.0), flow)
+        pasted = paste_change(photo, crop_transform, np.full((32, 32, 3), 50.0), flow)
     pasted = np.asarray(pasted, int)
     assert (pasted[80, 100] == 150).all()
     outside = np.ones((160, 200), bool)
@@ -119,8 +119,10 @@ def test_pixels_move_linearly_in_photos_of_the_networks_size_and_by_a_cubic_in_l
     step[:, side // 2 :] = 180
     flow = np.zeros((32, 32, 2))
     flow[..., 0] = 0.5 / side  # half a pixel
-    framing = whole_image_framing(side, side)
-    pasted = np.asarray(paste_change(Image.fromarray(step), framing, np.zeros((32, 32, 3)), flow))[side // 2, :, 0]
+    crop_transform = whole_image_transform(side, side)
+    pasted = np.asarray(paste_change(Image.fromarray(step), crop_transform, np.zeros((32, 32, 3)), flow))[
+        side // 2, :, 0
+    ]
     assert pasted[side // 2 - 1] == 120
     assert (pasted.max() > 180 and pasted.min() < 60) == keeps_sharp
 
@@ -129,26 +131,28 @@ def test_what_is_painted_keeps_its_detail_in_photos_of_the_networks_size():
     photo = Image.new("RGB", (64, 64), (128, 128, 128))
     waves = 60 * np.cos(np.arange(64) * np.pi / 2)  # 4 pixels long
     residual = np.broadcast_to(waves[None, :, None], (64, 64, 3))
-    framing = compose_framings(np.array([[1, 0, 0.5 / 64], [0, 1, 0]]), whole_image_framing(64, 64))
-    pasted = np.asarray(paste_change(photo, framing, residual), float)[32, 16:48, 0] - 128
+    crop_transform = compose_transforms(np.array([[1, 0, 0.5 / 64], [0, 1, 0]]), whole_image_transform(64, 64))
+    pasted = np.asarray(paste_change(photo, crop_transform, residual), float)[32, 16:48, 0] - 128
     assert np.abs(pasted).max() > 0.9 * 60 * np.cos(np.pi / 4), "between pixels a straight line is only 0.7 as high"
 
 
 def test_flow_fetches_the_photos_own_pixels():
     photo = gradient(256, 256)
-    framing = whole_image_framing(256, 256)
+    crop_transform = whole_image_transform(256, 256)
     flow = np.zeros((32, 32, 2))
     flow[..., 0] = 0.1  # a tenth of the side to the right
-    pasted = np.asarray(paste_change(photo, framing, np.zeros((32, 32, 3)), flow), int)
+    pasted = np.asarray(paste_change(photo, crop_transform, np.zeros((32, 32, 3)), flow), int)
     expected = np.asarray(photo, int)[:, 26:]
     assert np.abs(pasted[64:192, 64:192] - expected[64:192, 64:192]).max() <= 2
 
 
 def test_a_movement_fades_out_around_the_crop():
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (160, 200, 3), dtype=np.uint8))
-    framing = zoom_out(whole_image_framing(200, 160), 0.5)  # x 50 to 150, y 40 to 120
+    crop_transform = zoom_out(whole_image_transform(200, 160), 0.5)  # x 50 to 150, y 40 to 120
     flow = np.full((32, 32, 2), 0.05)
-    changed = (np.asarray(paste_change(photo, framing, np.zeros((32, 32, 3)), flow)) != np.asarray(photo)).any(2)
+    changed = (np.asarray(paste_change(photo, crop_transform, np.zeros((32, 32, 3)), flow)) != np.asarray(photo)).any(
+        2
+    )
     rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
     assert 40 - 80 * MOVEMENT.outside - 1 <= rows[0] < 40 and 120 < rows[-1] <= 120 + 80 * MOVEMENT.outside
     assert 50 - 100 * MOVEMENT.outside - 1 <= columns[0] < 50 and 150 < columns[-1] <= 150 + 100 * MOVEMENT.outside
@@ -166,19 +170,19 @@ def test_flow_turns_with_the_face():
 
 
 def test_a_change_seen_from_further_away_is_the_same_change():
-    framing, margin = np.array([[1 / 90, 0.0, -0.4], [0.0, 1 / 90, -0.3]]), 1.25
+    crop_transform, margin = np.array([[1 / 90, 0.0, -0.4], [0.0, 1 / 90, -0.3]]), 1.25
     maps = torch.randn(1, 5, 4, 4, generator=torch.Generator().manual_seed(0))
     residual, flow = F.interpolate(maps, size=(64, 64), mode="bicubic").split([3, 2], dim=1)
     photo = Image.fromarray(np.random.default_rng(0).integers(60, 190, (8, 8, 3), dtype=np.uint8))
     photo = photo.resize((170, 170), Image.Resampling.BICUBIC)
 
-    def pasted(change: TerGanChange, framing: np.ndarray) -> np.ndarray:
+    def pasted(change: TerGanChange, crop_transform: np.ndarray) -> np.ndarray:
         residual, flow = (maps[0].permute(1, 2, 0).numpy() for maps in (change.residual, change.flow))
-        return np.asarray(paste_change(photo, framing, 20 * residual, 0.03 * flow, fades=False), int)
+        return np.asarray(paste_change(photo, crop_transform, 20 * residual, 0.03 * flow, fades=False), int)
 
     near = TerGanChange(None, flow, residual)
-    expected = pasted(near, framing)
-    result = pasted(near.zoom_out(margin), zoom_out(framing, margin))
+    expected = pasted(near, crop_transform)
+    result = pasted(near.zoom_out(margin), zoom_out(crop_transform, margin))
     inside = np.s_[30:114, 39:123]
     assert np.abs(expected - np.asarray(photo, int))[inside].max() > 20
     assert np.abs(result - expected)[inside].max() <= 3
@@ -192,8 +196,11 @@ def test_a_face_that_is_replaced_has_no_change_to_move():
 
 def test_paste_of_a_face_outside_the_photo_is_the_photo():
     photo = Image.new("RGB", (50, 50), "red")
-    framing = similarity_framing(TEMPLATE * 40 + 500)
-    for pasted in (paste_crop(photo, framing, np.zeros((8, 8, 3))), paste_change(photo, framing, np.ones((8, 8, 3)))):
+    crop_transform = fit_crop_transform(TEMPLATE * 40 + 500)
+    for pasted in (
+        paste_crop(photo, crop_transform, np.zeros((8, 8, 3))),
+        paste_change(photo, crop_transform, np.ones((8, 8, 3))),
+    ):
         assert np.array_equal(np.asarray(pasted), np.asarray(photo))
 
 
@@ -211,7 +218,7 @@ def test_landmarks_stay_when_the_photo_is_moved_or_mirrored():
     for path in sorted(EXAMPLES.glob("*.jpg")):
         photo = Image.open(path).convert("RGB")
         face = detector.detect(photo)[0]
-        crop = np.sqrt(np.linalg.det(face.framing[:, :2])) * 128  # pixels of the crop / pixels of the photo
+        crop = np.sqrt(np.linalg.det(face.crop_transform[:, :2])) * 128  # pixels of the crop / pixels of the photo
         for pixels in (5, 11, 26):
             found = detector.detect(ImageOps.expand(photo, (pixels, 2 * pixels, 0, 0), fill="grey"))[0].landmarks
             moved.append(crop * np.linalg.norm(found - [pixels, 2 * pixels] - face.landmarks, axis=1).mean())
@@ -223,9 +230,9 @@ def test_landmarks_stay_when_the_photo_is_moved_or_mirrored():
 def test_a_second_look_that_sees_no_face_is_not_believed(smiling, monkeypatch):
     detector, photo = FaceDetector(), smiling.convert("RGB")
     sure = detector.detect(photo)[0].landmarks
-    assert detector.look_again(photo, sure)[1] > 0.9
-    assert detector.look_again(Image.new("RGB", photo.size, "grey"), sure)[1] < 0.7
-    monkeypatch.setattr(detector, "look_again", lambda image, landmarks: (landmarks + 100, 0.3))
+    assert detector.refine_landmarks(photo, sure)[1] > 0.9
+    assert detector.refine_landmarks(Image.new("RGB", photo.size, "grey"), sure)[1] < 0.7
+    monkeypatch.setattr(detector, "refine_landmarks", lambda image, landmarks: (landmarks + 100, 0.3))
     assert np.abs(detector.detect(photo)[0].landmarks - sure).max() < 10
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load, load_file, save
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
-from tergan_hf.hub import PublishError, run_tag, write_model_repository
+from tergan_hf.cli.hub import PublishError, run_tag, write_model_repository
 
 from .conftest import EXAMPLES, ROOT, TINY
 from .faces import repeatable_people

@@ -65,7 +65,7 @@ def test_equation_10_weighs_each_term_as_the_paper_does():
     expected = {
         "identity_feature": 1, "expression_feature": 1, "identity_reconstruction": 1, "expression_reconstruction": 1,
         "identity_consistency": 0.3, "expression_consistency": 0.3, "adversarial": 0.5,
-        "ground_truth": 0, "structure": 0, "smoothness": 0, "motion": 0, "recognition": 0,
+        "ground_truth": 0, "structure": 0, "smoothness": 0, "flow": 0, "recognition": 0,
     }  # fmt: skip
     assert losses.term_weights(config) == expected
     for name, weight in expected.items():
@@ -79,8 +79,8 @@ def test_motion_loss_counts_the_places_whose_movement_is_known():
     flow, truth = torch.zeros(1, 2, 2, 2), torch.full((1, 2, 2, 2), 0.1)
     truth[..., 1] = 9.0
     known = torch.tensor([[[[True, False], [True, False]]]])
-    assert losses.motion_loss(flow, truth, known).item() == pytest.approx(0.1)
-    assert losses.motion_loss(flow, truth, torch.zeros_like(known)).item() == 0
+    assert losses.flow_loss(flow, truth, known).item() == pytest.approx(0.1)
+    assert losses.flow_loss(flow, truth, torch.zeros_like(known)).item() == 0
 
 
 def test_ground_truth_loss_counts_pairs_with_a_truth_and_focuses():

@@ -9,8 +9,8 @@ import yaml
 from huggingface_hub import ModelCard
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
+from tergan_hf.cli.model_card import ReportMismatchError, build_card, main, weights_digest
 from tergan_hf.data.known_sets import known_set
-from tergan_hf.model_card import ReportMismatchError, build_card, main, weights_digest
 
 from .conftest import TINY, WEIGHTS
 

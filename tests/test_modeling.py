@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tergan_hf import TerGanConfig, TerGanForImageClassification, TerGanModel
-from tergan_hf.modeling_tergan import ConvolutionBlock, TerGanEncoder, TerGanPhotoDecoder, warp
+from tergan_hf.model.modeling_tergan import ConvolutionBlock, TerGanEncoder, TerGanPhotoDecoder, warp
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
 from tergan_hf.training.warm_start import warm_start
 

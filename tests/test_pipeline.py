@@ -7,9 +7,9 @@ from PIL import Image, ImageOps
 from transformers.image_processing_backends import PilBackend
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
-from tergan_hf.face_alignment_tergan import zoom_out
-from tergan_hf.face_detection_tergan import NoFaceFoundError
-from tergan_hf.pipeline_tergan import WIDER_MARGIN
+from tergan_hf.model.face_alignment_tergan import zoom_out
+from tergan_hf.model.face_detection_tergan import NoFaceFoundError
+from tergan_hf.model.pipeline_tergan import WIDER_MARGIN
 
 from .conftest import EXAMPLES, TINY
 
@@ -52,8 +52,8 @@ def test_mirrored_photos_give_the_mirror_image_of_the_result(tiny_pipeline):
 @pytest.mark.parametrize("tiny_pipeline", ["photo"], indirect=True)
 def test_a_found_face_is_looked_at_in_a_wider_crop_as_well(tiny_pipeline, smiling, neutral):
     pipe = tiny_pipeline
-    source, narrow = (pipe.cut_out(photo, pipe.faces(photo)[0].framing) for photo in (smiling, neutral))
-    wide = pipe.cut_out(neutral, zoom_out(narrow.framing, WIDER_MARGIN))
+    source, narrow = (pipe.cut_out(photo, pipe.faces(photo)[0].crop_transform) for photo in (smiling, neutral))
+    wide = pipe.cut_out(neutral, zoom_out(narrow.crop_transform, WIDER_MARGIN))
     with torch.no_grad():
         views = [pipe.pixel_values([face]) for face in (source, narrow, wide)]
         wanted, own = ([pipe.model.encode_expression(x) for x in (view, view.flip(3))] for view in views[:2])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tergan_hf import TerGanConfig, TerGanForImageClassification
-from tergan_hf.quantization_tergan import (
+from tergan_hf.model.quantization_tergan import (
     MOST_VALUES,
     TAIL,
     Int8Encoder,
@@ -17,7 +17,7 @@ from tergan_hf.quantization_tergan import (
     is_supported,
     measure_ranges,
 )
-from tergan_hf.training import finalize
+from tergan_hf.training import fit_and_calibrate
 
 from .conftest import TINY
 
@@ -151,9 +151,9 @@ def test_ranges_hold_all_but_the_tails(classifier, crops):
 def test_every_sets_activations_find_room(classifier, crops, monkeypatch):
     encoder = classifier.expression_encoder
     kinds = {"faint": 0.3 * crops, "strong": crops}
-    monkeypatch.setattr(finalize, "choose_rows", lambda chips, most: np.arange(len(crops)))
-    monkeypatch.setattr(finalize, "aligned_crops", lambda chips, rows, size, device: kinds[chips][rows])
-    finalize.quantize_encoder(encoder, ["strong", "faint", "faint"])
+    monkeypatch.setattr(fit_and_calibrate, "choose_rows", lambda chips, most: np.arange(len(crops)))
+    monkeypatch.setattr(fit_and_calibrate, "aligned_crops", lambda chips, rows, size, device: kinds[chips][rows])
+    fit_and_calibrate.quantize_encoder(encoder, ["strong", "faint", "faint"])
     strong = measure_ranges(encoder, [crops])
     assert (encoder.activation_ranges[:, 0] <= strong[:, 0].half()).all()
     assert (encoder.activation_ranges[:, 1] >= strong[:, 1].half()).all()

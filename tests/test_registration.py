@@ -5,10 +5,10 @@ from PIL import Image
 from torch.nn import functional as F
 
 from tergan_hf.data.crops import cut_crops, to_range
-from tergan_hf.data.framing import CHIP_MARGIN
+from tergan_hf.data.padded_crops import PADDED_CROP_MARGIN
 from tergan_hf.data.registration import register_faces
-from tergan_hf.face_alignment_tergan import crop_face, zoom_out
-from tergan_hf.face_detection_tergan import FaceDetector
+from tergan_hf.model.face_alignment_tergan import crop_face, zoom_out
+from tergan_hf.model.face_detection_tergan import FaceDetector
 
 from .conftest import EXAMPLES
 
@@ -20,7 +20,9 @@ def chips() -> torch.Tensor:
     shown = []
     for path in sorted(EXAMPLES.glob("*.jpg")):
         photo = Image.open(path)
-        shown.append(np.asarray(crop_face(photo, zoom_out(detector.detect(photo)[0].framing, CHIP_MARGIN), side)))
+        shown.append(
+            np.asarray(crop_face(photo, zoom_out(detector.detect(photo)[0].crop_transform, PADDED_CROP_MARGIN), side))
+        )
     return to_range(torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2))
 
 
@@ -38,8 +40,10 @@ def pixels_apart(some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     return 64 * ((some - others) @ places.T).norm(dim=1).amax(1)
 
 
-def crops(chips: torch.Tensor, framing: torch.Tensor | None = None) -> torch.Tensor:
-    return cut_crops(chips, torch.eye(2, 3).expand(len(chips), 2, 3) if framing is None else framing, 128)
+def crops(chips: torch.Tensor, crop_transform: torch.Tensor | None = None) -> torch.Tensor:
+    return cut_crops(
+        chips, torch.eye(2, 3).expand(len(chips), 2, 3) if crop_transform is None else crop_transform, 128
+    )
 
 
 def test_a_shift_turn_and_enlargement_are_found_in_another_light_and_beside_another_mouth(chips):

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from tergan_hf import TerGanConfig, TerGanForImageClassification, TerGanImageProcessor, TerGanModel
-from tergan_hf.quantization_tergan import measure_ranges
+from tergan_hf.model.quantization_tergan import measure_ranges
 
 from .conftest import ROOT, TINY
 

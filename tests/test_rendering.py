@@ -9,26 +9,27 @@ import pytest
 import torch
 from PIL import Image
 
-from tergan_hf.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from tergan_hf.data.augmentation import AugmentationConfig
 from tergan_hf.data.building import build_set
-from tergan_hf.data.crops import cut_crops, draw_bends, to_range
+from tergan_hf.data.contact_sheet import CAPTION_HEIGHT
+from tergan_hf.data.crops import cut_crops, draw_elastic_deformations, to_range
 from tergan_hf.data.device_photos import DevicePhotos
-from tergan_hf.data.framing import chip_size, frame_photos
 from tergan_hf.data.ground_truth import true_flow
 from tergan_hf.data.loading import DataSource, load_photos
-from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs, label_chips
+from tergan_hf.data.padded_crops import make_padded_crops, padded_crop_size
+from tergan_hf.data.photo_set import label_photo_sets
+from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs
 from tergan_hf.data.sets.avatars import DESCRIPTION
-from tergan_hf.evaluation.contact_sheet import CAPTION_HEIGHT
-from tergan_hf.face_alignment_tergan import similarity_framing, whole_image_framing, zoom_out
-from tergan_hf.modeling_tergan import warp
+from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
+from tergan_hf.model.face_alignment_tergan import fit_crop_transform, whole_image_transform, zoom_out
+from tergan_hf.model.modeling_tergan import warp
 from tergan_hf.rendering import __main__ as sheet_command
-from tergan_hf.rendering.avatars import AvatarSettings, deck, plan_avatars
-from tergan_hf.rendering.expressions import FULL, MOST, Recipe, draw_recipe, exact_recipe, full_recipe
+from tergan_hf.rendering.avatars import AvatarSettings, plan_avatars, pose_set
+from tergan_hf.rendering.expressions import FULL, MOST, BlendshapePose, draw_pose, exact_pose, full_pose
 from tergan_hf.rendering.gltf import GltfError, read_meshes
 from tergan_hf.rendering.library import HEADS, head_files, missing_heads
 from tergan_hf.rendering.people import blend_heads, read_head
-from tergan_hf.rendering.scene import Camera, draw_plain_sitting, draw_sitting
+from tergan_hf.rendering.scene import Camera, draw_plain_session, draw_session
 from tergan_hf.rendering.variations import vary_person
 from tergan_hf.training.arguments import TrainingArguments
 from tergan_hf.training.batches import augment_pairs
@@ -36,7 +37,7 @@ from tergan_hf.training.batches import augment_pairs
 from .heads import make_head
 
 
-SETTINGS = AvatarSettings(people=4, sittings=1, photos=7, decks=2, size=64)
+SETTINGS = AvatarSettings(people=4, sessions=1, photos=7, pose_sets=2, size=64)
 
 
 @pytest.fixture(scope="module")
@@ -118,46 +119,46 @@ def test_a_blend_may_wear_the_skin_and_eyes_of_others(tmp_path):
 
 
 def test_recipes_are_bounded_and_both_sided():
-    assert full_recipe("surprise").activations["RRbrowUp"] == full_recipe("surprise").activations["LLbrowUp"] == 1.0
+    assert full_pose("surprise").blendshapes["RRbrowUp"] == full_pose("surprise").blendshapes["LLbrowUp"] == 1.0
     random = np.random.default_rng(0)
     for expression in FULL:
         for _ in range(50):
-            values = draw_recipe(expression, random).activations.values()
+            values = draw_pose(expression, random).blendshapes.values()
             assert all(0 <= value <= MOST for value in values)
-    smiles = [draw_recipe("happiness", random).activations.get("RsmileOpen", 0) for _ in range(50)]
+    smiles = [draw_pose("happiness", random).blendshapes.get("RsmileOpen", 0) for _ in range(50)]
     assert np.std(smiles) > 0.1
 
 
 def test_no_expression_nearly_repeats_another():
-    """Fear and surprise above all: both open the eyes, and neither's recipes may come near the other's."""
+    """Fear and surprise above all: both open the eyes, and neither's poses may come near the other's."""
     names = [name for name in FULL if name != "neutral"]
-    muscles = sorted({muscle for name in names for muscle in full_recipe(name).activations} | {"RsmileClose", "UH_OO"})
+    muscles = sorted({muscle for name in names for muscle in full_pose(name).blendshapes} | {"RsmileClose", "UH_OO"})
 
-    def as_vector(recipe):
-        return np.array([recipe.activations.get(muscle, 0.0) for muscle in muscles])
+    def as_vector(pose):
+        return np.array([pose.blendshapes.get(muscle, 0.0) for muscle in muscles])
 
-    for one, other in combinations([as_vector(full_recipe(name)) for name in names], 2):
+    for one, other in combinations([as_vector(full_pose(name)) for name in names], 2):
         assert one @ other < 0.5 * np.linalg.norm(one) * np.linalg.norm(other)
     random = np.random.default_rng(0)
     fears, surprises = (
-        np.array([as_vector(draw_recipe(name, random)) for _ in range(150)]) for name in ("fear", "surprise")
+        np.array([as_vector(draw_pose(name, random)) for _ in range(150)]) for name in ("fear", "surprise")
     )
     assert np.linalg.norm(fears[:, None] - surprises[None], axis=2).min() > 0.6
 
 
 def test_decks_repeat_exactly():
-    assert deck(1, SETTINGS) == deck(1, SETTINGS) != deck(0, SETTINGS)
+    assert pose_set(1, SETTINGS) == pose_set(1, SETTINGS) != pose_set(0, SETTINGS)
 
 
 def test_only_the_expression_changes_within_a_sitting(heads_folder):
-    camera = Camera(person(heads_folder), draw_sitting(np.random.default_rng(0), 64), 64)
-    neutral, again = camera.take(full_recipe("neutral")), camera.take(full_recipe("neutral"))
+    camera = Camera(person(heads_folder), draw_session(np.random.default_rng(0), 64), 64)
+    neutral, again = camera.take(full_pose("neutral")), camera.take(full_pose("neutral"))
     assert np.array_equal(neutral.pixels, again.pixels)
-    assert np.abs(neutral.motion).max() < 1e-6
-    opened = camera.take(Recipe("surprise", 1.0, {"MouthOpen": 1.0}))
+    assert np.abs(neutral.flow).max() < 1e-6
+    opened = camera.take(BlendshapePose("surprise", 1.0, {"MouthOpen": 1.0}))
     assert not np.array_equal(neutral.pixels, opened.pixels)
     # The lower lip has come from above.
-    assert opened.motion[1].min() < -0.05
+    assert opened.flow[1].min() < -0.05
     left_eye, right_eye, nose, left_corner, right_corner = neutral.landmarks
     assert left_eye[0] < nose[0] < right_eye[0] and left_eye[1] < nose[1] < left_corner[1]
     assert left_corner[0] < right_corner[0]
@@ -176,25 +177,25 @@ def test_a_varied_person_is_somebody_else_with_the_same_eyes_in_their_sockets(he
 
 
 def test_mixtures_lie_between_their_expressions():
-    mixed = exact_recipe("sadness", 1.0, "anger", 0.4)
+    mixed = exact_pose("sadness", 1.0, "anger", 0.4)
     assert mixed.expression == "sadness" and mixed.mixed_with == "anger"
-    assert mixed.activations["RmouthSad"] == pytest.approx(0.6 * 0.9)
-    assert mixed.activations["RbrowDown"] == pytest.approx(0.4)
+    assert mixed.blendshapes["RmouthSad"] == pytest.approx(0.6 * 0.9)
+    assert mixed.blendshapes["RbrowDown"] == pytest.approx(0.4)
     random = np.random.default_rng(0)
-    drawn = [draw_recipe("fear", random) for _ in range(60)]
-    assert {recipe.mixed_with for recipe in drawn} > {"", "anger"}
-    assert not any(recipe.mixed_with == "surprise" for recipe in drawn)
+    drawn = [draw_pose("fear", random) for _ in range(60)]
+    assert {pose.mixed_with for pose in drawn} > {"", "anger"}
+    assert not any(pose.mixed_with == "surprise" for pose in drawn)
 
 
 def test_the_nose_throws_a_shadow_to_the_side_away_from_the_light(heads_folder):
-    sitting = replace(
-        draw_sitting(np.random.default_rng(0), 64), yaw=0, pitch=0, roll=0, light_angle=1.0, light_height=0.0, fill=0,
+    session = replace(
+        draw_session(np.random.default_rng(0), 64), yaw=0, pitch=0, roll=0, light_angle=1.0, light_height=0.0, fill=0,
         gloss=0,
     )  # fmt: skip
     somebody = person(heads_folder)
     somebody.face.texture[:] = 200
     left, right = (
-        Camera(somebody, replace(sitting, light_angle=angle), 64).take(full_recipe("neutral")).pixels[:, :, 1]
+        Camera(somebody, replace(session, light_angle=angle), 64).take(full_pose("neutral")).pixels[:, :, 1]
         for angle in (-1.0, 1.0)
     )
     middle = (slice(20, 44), slice(14, 50))
@@ -206,9 +207,9 @@ def test_the_nose_throws_a_shadow_to_the_side_away_from_the_light(heads_folder):
 def test_in_a_plain_sitting_light_multiplies_grey_levels_before_one_colour(heads_folder):
     somebody = person(heads_folder)
     somebody.face.texture[:] = 150
-    dim = replace(draw_plain_sitting(np.random.default_rng(0), 64), key=0.4, ambient=0.2, fill=0.1)
+    dim = replace(draw_plain_session(np.random.default_rng(0), 64), key=0.4, ambient=0.2, fill=0.1)
     bright = replace(dim, key=0.8, ambient=0.4, fill=0.2)
-    first, second = (Camera(somebody, each, 64).take(full_recipe("neutral")).pixels for each in (dim, bright))
+    first, second = (Camera(somebody, each, 64).take(full_pose("neutral")).pixels for each in (dim, bright))
     np.testing.assert_allclose(first[0, 0].astype(int), dim.background[0, 0], atol=1.5)
     face = (slice(24, 40), slice(20, 44))
     assert first[face].std() > 1  # shaded by the shape
@@ -218,31 +219,31 @@ def test_in_a_plain_sitting_light_multiplies_grey_levels_before_one_colour(heads
 def test_a_plain_set_shows_each_expression_in_one_way(heads_folder, tmp_path):
     settings = replace(SETTINGS, look="plain", photos=14)
     assert render(heads_folder, tmp_path / "plain", settings) == {"train": 56}
-    for recipe in deck(1, settings):
-        assert recipe.gaze == (0.0, 0.0) and not recipe.mixed_with
-        assert recipe.expression == "neutral" or 0.45 <= recipe.intensity <= 1.1
+    for pose in pose_set(1, settings):
+        assert pose.gaze == (0.0, 0.0) and not pose.mixed_with
+        assert pose.expression == "neutral" or 0.45 <= pose.intensity <= 1.1
     with pytest.raises(ValueError, match="--look must be one of natural, plain"):
         replace(SETTINGS, look="fancy")
 
 
 def test_an_aligned_sitting_has_one_framing_for_all_its_expressions(heads_folder):
     """The crop is the one that alignment by the neutral landmarks gives, and stays when the mouth opens."""
-    somebody, sitting = person(heads_folder), draw_sitting(np.random.default_rng(0), 60)
-    camera = Camera(somebody, sitting, 60, margin=1.2)
-    neutral = camera.take(full_recipe("neutral"))
-    expected = zoom_out(whole_image_framing(60, 60), 1 / 1.2)
-    np.testing.assert_allclose(similarity_framing(neutral.landmarks), expected, atol=1e-3)
-    opened = camera.take(Recipe("surprise", 1.0, {"MouthOpen": 1.0}))
+    somebody, session = person(heads_folder), draw_session(np.random.default_rng(0), 60)
+    camera = Camera(somebody, session, 60, margin=1.2)
+    neutral = camera.take(full_pose("neutral"))
+    expected = zoom_out(whole_image_transform(60, 60), 1 / 1.2)
+    np.testing.assert_allclose(fit_crop_transform(neutral.landmarks), expected, atol=1e-3)
+    opened = camera.take(BlendshapePose("surprise", 1.0, {"MouthOpen": 1.0}))
     np.testing.assert_allclose(opened.landmarks[:2], neutral.landmarks[:2], atol=1e-3)
-    assert opened.motion[1].min() < -0.05
+    assert opened.flow[1].min() < -0.05
 
 
 def test_the_set_names_what_trainers_need(rendered):
     photos = load_photos(str(rendered))
     assert len(photos) == 28
     needed = {
-        "image", "identity", "sitting", "recipe", "expression", "intensity", "mixed_with", "heads", "landmarks",
-        "motion", "activations",
+        "image", "identity", "session", "expression_id", "expression", "intensity", "mixed_with", "heads", "landmarks",
+        "flow", "blendshapes",
     }  # fmt: skip
     assert needed <= set(photos.column_names)
     assert set(photos["expression"]) == set(FULL)
@@ -269,12 +270,12 @@ def test_wrong_heads_and_settings_are_refused(heads_folder, rendered, tmp_path):
 
 
 def test_sittings_differ_in_pose_and_light_and_a_pose_stays_within_twenty_degrees():
-    sittings = [draw_sitting(np.random.default_rng(number), 8) for number in range(150)]
+    sessions = [draw_session(np.random.default_rng(number), 8) for number in range(150)]
     for name, most in (("yaw", 20.1), ("pitch", 20.1), ("roll", 20.1)):
-        angles = np.rad2deg([getattr(sitting, name) for sitting in sittings])
+        angles = np.rad2deg([getattr(session, name) for session in sessions])
         assert np.abs(angles).max() <= most and angles.std() > 1.5
-    assert np.std([sitting.key for sitting in sittings]) > 0.1
-    assert np.std([sitting.light_angle for sitting in sittings]) > 0.3
+    assert np.std([session.key for session in sessions]) > 0.1
+    assert np.std([session.light_angle for session in sessions]) > 0.3
 
 
 def test_a_sheet_shows_people_and_expressions(heads_folder, tmp_path, monkeypatch):
@@ -336,23 +337,23 @@ def test_a_clone_of_the_library_gives_what_a_folder_of_copies_gives(tmp_path):
 
 
 def test_excluded_heads_are_in_nobody(heads_folder, tmp_path):
-    render(heads_folder, tmp_path, AvatarSettings(people=3, sittings=1, photos=7, size=32, exclude=("B",)))
+    render(heads_folder, tmp_path, AvatarSettings(people=3, sessions=1, photos=7, size=32, exclude=("B",)))
     assert not any("B" in heads.split("+") for heads in load_photos(str(tmp_path))["heads"])
 
 
 def draw_exact_pairs(rendered) -> dict:
     """40 pairs with their ground truth, chips for crops of 64 pixels."""
-    framed = frame_photos(load_photos(str(rendered)), 64)
-    sets, _ = label_chips({"rendered": framed}, list(EXPRESSIONS_WITH_NEUTRAL))
-    pairs = ExpressionPairs(sets, 40, chip_size(64), ground_truth_share=1.0)
+    cropped = make_padded_crops(load_photos(str(rendered)), 64)
+    sets, _ = label_photo_sets({"rendered": cropped}, list(EXPRESSIONS_WITH_NEUTRAL))
+    pairs = ExpressionPairs(sets, 40, padded_crop_size(64), ground_truth_share=1.0)
     return torch.utils.data.default_collate([pairs[number] for number in range(40)])
 
 
 def test_photos_kept_on_the_device_are_the_ones_that_were_drawn(rendered):
-    framed = frame_photos(load_photos(str(rendered)), 64)
-    sets, _ = label_chips({"some": framed, "others": framed.select(range(7))}, list(EXPRESSIONS_WITH_NEUTRAL))
-    side = chip_size(64)
-    stored = DevicePhotos(sets, side, torch.device("cpu"), with_motion=True)
+    cropped = make_padded_crops(load_photos(str(rendered)), 64)
+    sets, _ = label_photo_sets({"some": cropped, "others": cropped.select(range(7))}, list(EXPRESSIONS_WITH_NEUTRAL))
+    side = padded_crop_size(64)
+    stored = DevicePhotos(sets, side, torch.device("cpu"), with_flow_maps=True)
     for kind in (BalancedPhotos, ExpressionPairs):
         loaded, numbered = kind(sets, 40, side), kind(sets, 40, side, first_rows=stored.first_rows)
         wanted, drawn = (
@@ -363,16 +364,20 @@ def test_photos_kept_on_the_device_are_the_ones_that_were_drawn(rendered):
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
-@pytest.mark.parametrize("bend", [0, 0.04])
-def test_exact_flow_turns_the_target_into_the_truth(rendered, bend):
+@pytest.mark.parametrize("elastic_deformation", [0, 0.04])
+def test_exact_flow_turns_the_target_into_the_truth(rendered, elastic_deformation):
     """Drawn heads have no teeth: moving the target's pixels by the exact flow must come near the truth."""
     batch = draw_exact_pairs(rendered)
-    assert batch["has_motion"].all()
+    assert batch["has_flow"].all()
     mirrored = torch.tensor([[-0.95, 0.1, 0.03], [0.1, 0.95, -0.02]]).expand(40, 2, 3)
-    bends = draw_bends(torch.full((40,), bend), 64, torch.Generator().manual_seed(0), "cpu")
-    target = cut_crops(to_range(batch["target"]), mirrored, 64, bends=bends)
-    truth = cut_crops(to_range(batch["truth"]), mirrored, 64, batch["registration"], bends)
-    flow, known = true_flow(batch["target_motion"], batch["truth_motion"], mirrored, batch["to_photo"], 64, bends)
+    deformations = draw_elastic_deformations(
+        torch.full((40,), elastic_deformation), 64, torch.Generator().manual_seed(0), "cpu"
+    )
+    target = cut_crops(to_range(batch["target"]), mirrored, 64, deformations=deformations)
+    truth = cut_crops(to_range(batch["truth"]), mirrored, 64, batch["registration"], deformations)
+    flow, known = true_flow(
+        batch["target_flow_map"], batch["truth_flow_map"], mirrored, batch["to_photo"], 64, deformations
+    )
     moving = flow.abs().flatten(1).amax(1) > 0.05
     assert moving.sum() > 10 and known.float().mean() > 0.9
     miss = (warp(target, flow) - truth).abs().mean(1, keepdim=True)
@@ -383,7 +388,7 @@ def test_exact_flow_turns_the_target_into_the_truth(rendered, bend):
 
 def test_uncovered_is_what_no_movement_shows_and_nothing_else(rendered):
     raw = draw_exact_pairs(rendered)
-    raw["has_motion"][:5] = False
+    raw["has_flow"][:5] = False
     arguments = TrainingArguments(
         sources=[DataSource("rendered", "folder")], pair_augmentation=AugmentationConfig(occlusion=1)
     )

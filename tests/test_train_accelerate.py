@@ -31,7 +31,7 @@ def run_folder(tmp_path_factory):
     photographed_people(folder / "people")
     for name in ("A", "B", "C"):
         make_head(folder / "heads" / f"{name}.glb")
-    settings = AvatarSettings(people=3, sittings=1, photos=7, decks=1, size=48)
+    settings = AvatarSettings(people=3, sessions=1, photos=7, decks=1, size=48)
     build_set(plan_avatars(folder / "heads", settings, DESCRIPTION), folder / "rendered")
     loose_crops(folder / "fer.parquet")
     loose_crops(folder / "fer_validation.parquet", 6)
@@ -49,7 +49,7 @@ def run_folder(tmp_path_factory):
         ],
         "logging_steps": 1, "evaluation_steps": 2, "checkpointing_steps": 1,
         "expression_stage": {**STAGE, "mixup": 0.3}, "identity_stage": STAGE, "generator_stage": STAGE,
-        "pairs": {"costly_interval": 2}, "pair_augmentation": {"bend": 0.02, "blend": 0.5},
+        "pairs": {"costly_interval": 2}, "pair_augmentation": {"elastic_deformation": 0.02, "blend": 0.5},
     }  # fmt: skip
     del config["model"]["num_identities"]
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -157,7 +157,7 @@ def test_a_larger_network_goes_on_from_a_smaller_one_and_its_answers(run_folder,
     settings = (
         f"pretrained={finished / 'model'}", f"teachers=[{finished / 'model'}, {finished / 'model'}]",
         "expression_stage.steps=2", "expression_stage.distillation=0.5", "expression_stage.consensus=0.5",
-        "expression_stage.transfer=2", "pairs.back_translation=0.3", "identity_stage.steps=0",
+        "expression_stage.transfer=2", "pairs.pseudo_pairs=0.3", "identity_stage.steps=0",
         "generator_stage.steps=0",
         "model.expression_refinements=2", "model.expression_image_size=24",
     )  # fmt: skip
@@ -174,7 +174,7 @@ def test_a_larger_network_goes_on_from_a_smaller_one_and_its_answers(run_folder,
 
 def test_photographs_are_truths_of_what_saved_weights_make_of_them(run_folder, finished):
     settings = (
-        f"pretrained={finished / 'model'}", "pairs.back_translation=0.5", "photos_on_device=true",
+        f"pretrained={finished / 'model'}", "pairs.pseudo_pairs=0.5", "photos_on_device=true",
         "expression_stage.steps=0", "identity_stage.steps=0",
     )  # fmt: skip
     output = run_folder / "photographs"

@@ -7,12 +7,12 @@ from accelerate import Accelerator
 
 from tergan_hf import TerGanConfig, TerGanModel
 from tergan_hf.data.augmentation import AugmentationConfig
-from tergan_hf.data.framing import CHIP_MARGIN, chip_size
 from tergan_hf.data.loading import DataSource
-from tergan_hf.data.mixing import draw_blend_masks
-from tergan_hf.face_alignment_tergan import compose_framings, crop_face, zoom_out
-from tergan_hf.face_detection_tergan import FaceDetector
-from tergan_hf.modeling_tergan import TerGanEncoder
+from tergan_hf.data.mixing import draw_patch_masks
+from tergan_hf.data.padded_crops import PADDED_CROP_MARGIN, padded_crop_size
+from tergan_hf.model.face_alignment_tergan import compose_transforms, crop_face, zoom_out
+from tergan_hf.model.face_detection_tergan import FaceDetector
+from tergan_hf.model.modeling_tergan import TerGanEncoder
 from tergan_hf.training import losses
 from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
 from tergan_hf.training.batches import PairBatch, augment_pairs
@@ -124,7 +124,7 @@ def test_all_terms_of_equation_10_are_there(training):
     if config.freeze_expression_encoder:
         expected -= {"recognition", "expression_consistency"}
     if config.decoder_type == "bottleneck":
-        expected -= {"motion", "smoothness"}
+        expected -= {"flow", "smoothness"}
     assert set(terms) == expected | {"total"}
 
 
@@ -177,20 +177,20 @@ def test_reversal_pauses_where_the_discriminator_is_fooled():
 
 
 def test_fe_is_read_from_crops_framed_more_steadily():
-    side = chip_size(32)
+    side = padded_crop_size(32)
     slope = torch.linspace(0, 255, side)
     faces = torch.stack([slope.expand(side, side), slope[:, None].expand(side, side), 255 - slope.expand(side, side)])
     faces = faces.round().byte().expand(8, 3, side, side).contiguous()
     varied = {"scale": 0.1, "shift": 0.1, "angle": 10.0}
-    batch = augment_still_pairs(faces, faces, [True] * 8, [True] * 8, [0] * 8, **varied, reading=0.0)
+    batch = augment_still_pairs(faces, faces, [True] * 8, [True] * 8, [0] * 8, **varied, encoder_jitter=0.0)
     inner = (..., slice(6, -6), slice(6, -6))
-    torch.testing.assert_close(batch.read_target[inner], batch.source[inner], atol=0.02, rtol=0)
+    torch.testing.assert_close(batch.encoder_target[inner], batch.source[inner], atol=0.02, rtol=0)
     straight = augment_still_pairs(faces, faces, [True] * 8, [True] * 8, [0] * 8, flip=0.0).source
     as_framed = [torch.allclose(own, other, atol=1e-4) for own, other in zip(batch.source, straight)]
     mirrored = [torch.allclose(own.flip(2), other, atol=1e-4) for own, other in zip(batch.source, straight)]
     assert all(one != other for one, other in zip(as_framed, mirrored)) and any(as_framed) and any(mirrored)
-    assert (batch.target - batch.read_target).abs()[inner].mean() > 0.05
-    assert augment_still_pairs(faces, faces, [True] * 8, [True] * 8, [0] * 8, **varied).read_target is None
+    assert (batch.target - batch.encoder_target).abs()[inner].mean() > 0.05
+    assert augment_still_pairs(faces, faces, [True] * 8, [True] * 8, [0] * 8, **varied).encoder_target is None
 
 
 def augment_still_pairs(target, truth, has_truth, is_rendered, identities, **changes):
@@ -200,7 +200,7 @@ def augment_still_pairs(target, truth, has_truth, is_rendered, identities, **cha
     raw = {
         "source": target, "target": target, "truth": truth, "registration": still, "to_photo": still,
         "has_truth": torch.tensor(has_truth), "is_rendered": torch.tensor(is_rendered),
-        "has_motion": torch.zeros(count, dtype=torch.bool), "target_motion": motion, "truth_motion": motion,
+        "has_flow": torch.zeros(count, dtype=torch.bool), "target_flow_map": motion, "truth_flow_map": motion,
         "source_expression": torch.zeros(count).long(), "target_expression": torch.zeros(count).long(),
         "target_identity": torch.tensor(identities),
     }  # fmt: skip
@@ -211,7 +211,7 @@ def augment_still_pairs(target, truth, has_truth, is_rendered, identities, **cha
 
 
 def test_of_another_photograph_only_the_face_is_a_truth():
-    side = chip_size(32)
+    side = padded_crop_size(32)
     target, truth = torch.full((3, 3, side, side), 100), torch.full((3, 3, side, side), 90)
     truth[:, :, side * 2 // 3 :] = 30
     batch = augment_still_pairs(target, truth, [True, True, False], [False, True, False], [0, 0, 0])
@@ -222,10 +222,12 @@ def test_of_another_photograph_only_the_face_is_a_truth():
 
 
 def test_another_photograph_is_laid_over_the_target_and_a_rendering_is_not(neutral):
-    side = chip_size(32)
-    framing = zoom_out(FaceDetector().detect(neutral)[0].framing, CHIP_MARGIN)
-    shifted = compose_framings(np.array([[1, 0, 0.02], [0, 1, -0.02]]), framing)
-    chips = [torch.from_numpy(np.array(crop_face(neutral, way, side))).permute(2, 0, 1) for way in (framing, shifted)]
+    side = padded_crop_size(32)
+    crop_transform = zoom_out(FaceDetector().detect(neutral)[0].crop_transform, PADDED_CROP_MARGIN)
+    shifted = compose_transforms(np.array([[1, 0, 0.02], [0, 1, -0.02]]), crop_transform)
+    chips = [
+        torch.from_numpy(np.array(crop_face(neutral, way, side))).permute(2, 0, 1) for way in (crop_transform, shifted)
+    ]
     target, truth = (chip.expand(2, 3, side, side).contiguous() for chip in chips)
     batch = augment_still_pairs(target, truth, [True, True], [False, True], [0, 0])
     photographed, rendered = (batch.truth - batch.target).abs()[:, :, 6:-6, 8:-8].mean((1, 2, 3))
@@ -233,23 +235,27 @@ def test_another_photograph_is_laid_over_the_target_and_a_rendering_is_not(neutr
 
 
 def test_photographs_can_be_bent_more_than_renderings():
-    side = chip_size(32)
+    side = padded_crop_size(32)
     stripes = (torch.arange(side) // 6 % 2 * 200).to(torch.uint8).expand(40, 3, side, side).contiguous()
     kinds, people = [True, False] * 20, list(range(40))
     straight = augment_still_pairs(stripes, stripes, [True] * 40, kinds, people, flip=0.0).target
-    for changes, ratio in (({"bend": 0.01}, 1), ({"bend": 0.01, "photograph_bend": 0.03}, 3), ({}, None)):
-        bent = augment_still_pairs(stripes, stripes, [True] * 40, kinds, people, flip=0.0, **changes)
-        rendered, photographed = ((bent.target - straight).abs()[part::2].mean() for part in (0, 1))
+    for changes, ratio in (
+        ({"elastic_deformation": 0.01}, 1),
+        ({"elastic_deformation": 0.01, "photograph_elastic_deformation": 0.03}, 3),
+        ({}, None),
+    ):
+        deformed = augment_still_pairs(stripes, stripes, [True] * 40, kinds, people, flip=0.0, **changes)
+        rendered, photographed = ((deformed.target - straight).abs()[part::2].mean() for part in (0, 1))
         assert rendered == photographed == 0 if ratio is None else 0.7 * ratio < photographed / rendered < 1.5 * ratio
-        torch.testing.assert_close(bent.target[::2], bent.truth[::2])
+        torch.testing.assert_close(deformed.target[::2], deformed.truth[::2])
 
 
 def test_only_photographs_are_blended_and_target_and_truth_alike():
-    side = chip_size(32)
+    side = padded_crop_size(32)
     levels = torch.tensor([40, 200, 90, 150], dtype=torch.uint8)[:, None, None, None]
     target = levels.expand(4, 3, side, side).contiguous()
     batch = augment_still_pairs(
-        target, target, [True] * 4, [False, False, True, True], [0, 1, 2, 3], blend=1.0, flip=0.0
+        target, target, [True] * 4, [False, False, True, True], [0, 1, 2, 3], patch_mix=1.0, flip=0.0
     )
     plain = levels.float() / 127.5 - 1
     own = ((batch.target - plain).abs() < 0.1).float().mean((1, 2, 3))
@@ -262,7 +268,7 @@ def test_only_photographs_are_blended_and_target_and_truth_alike():
 
 def test_a_blend_keeps_its_share_in_smooth_patches():
     shares = torch.tensor([1.0, 0.5, 0.65, 0.8]).repeat(20)
-    masks = draw_blend_masks(shares, 64, torch.Generator().manual_seed(0))
+    masks = draw_patch_masks(shares, 64, torch.Generator().manual_seed(0))
     assert masks.shape == (80, 1, 64, 64) and (masks[::4] == 1).all()
     torch.testing.assert_close(masks.mean((1, 2, 3)), shares, atol=0.06, rtol=0)
     blended = masks[shares < 1]

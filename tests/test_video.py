@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from tergan_hf import TerGanPipeline
-from tergan_hf.face_detection_tergan import DetectedFace, NoFaceFoundError
-from tergan_hf.face_tracking_tergan import FaceTracker, OneEuroFilter, select_face
-from tergan_hf.video_tergan import VideoInputError, map_video, read_frames
+from tergan_hf.model.face_detection_tergan import DetectedFace, NoFaceFoundError
+from tergan_hf.model.face_tracking_tergan import FaceTracker, OneEuroFilter, select_face
+from tergan_hf.model.video_tergan import VideoInputError, map_video, read_frames
 
 
 def write_clip(path, images, rate=10, sound=None, pixel_aspect=1):

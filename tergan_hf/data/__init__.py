@@ -1,1 +1,1 @@
-"""Data sets: loading, splits, framing, pairing, augmentation."""
+"""Data sets: loading, splits, crop_transform, pairing, augmentation."""

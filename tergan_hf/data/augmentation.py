@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..model.errors_tergan import InvalidInputError
+
 
 @dataclass
 class AugmentationConfig:
@@ -15,7 +17,7 @@ class AugmentationConfig:
         scale: largest relative change of size (`jitter`).
         shift: largest shift, as a share of the crop (`jitter`).
         angle: largest rotation in degrees (`jitter`).
-        reading: share of scale, shift and angle by which the crops vary that f(e) is read from: at use a detector
+        encoder_jitter: share of scale, shift and angle by which the crops vary that f(e) is read from: at use a detector
             frames both faces for G_es, while the decoder meets wider crops as well. `None`: f(e) of the target is read
             from the very crop that the decoder sees (stage 2 only).
         flip: probability of a mirror image.
@@ -30,9 +32,9 @@ class AugmentationConfig:
         occlusion: probability of something in front of a part of the face, which stays where it is while the
             expression changes (stage 2 only).
         erase: probability of a grey rectangle over a part of the face (stage 1 only).
-        bend: standard deviation of a smooth random distortion of target and truth alike, as a share of the crop:
+        elastic_deformation: standard deviation of a smooth random distortion of target and truth alike, as a share of the crop:
             another shape of face (stage 2 only).
-        photograph_bend: the same for two photographs of a person, of whom there are few; `None`: as `bend`.
+        photograph_elastic_deformation: the same for two photographs of a person, of whom there are few; `None`: as `elastic_deformation`.
         blend: probability that two photographs of a person are put together with two of somebody else in the batch
             that show the same expressions: more people than there are (stage 2 only).
     """
@@ -41,7 +43,7 @@ class AugmentationConfig:
     scale: float = 0.12
     shift: float = 0.07
     angle: float = 8.0
-    reading: float | None = None
+    encoder_jitter: float | None = None
     flip: float = 0.5
     gain: float = 0.25
     bias: float = 0.15
@@ -53,13 +55,13 @@ class AugmentationConfig:
     jpeg: float = 0.1
     occlusion: float = 0.0
     erase: float = 0.0
-    bend: float = 0.0
-    photograph_bend: float | None = None
-    blend: float = 0.0
+    elastic_deformation: float = 0.0
+    photograph_elastic_deformation: float | None = None
+    patch_mix: float = 0.0
 
     def __post_init__(self):
         if self.mode not in ("paper", "jitter"):
-            raise ValueError(f"augmentation mode must be 'paper' or 'jitter', not {self.mode!r}")
+            raise InvalidInputError(f"augmentation mode must be 'paper' or 'jitter', not {self.mode!r}")
 
     @classmethod
     def paper(cls) -> "AugmentationConfig":

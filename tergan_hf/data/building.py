@@ -19,6 +19,7 @@ import torch
 from datasets import Dataset, Features, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from tqdm.auto import tqdm
 
+from ..model.errors_tergan import InvalidInputError
 from .dataset_card import CARD, SetDescription, count_rows, write_card
 
 
@@ -26,7 +27,7 @@ RECORD = "build.json"
 UNFINISHED = ".unfinished"
 
 
-class BuildError(ValueError):
+class BuildError(InvalidInputError):
     """A set cannot be built from this source, or into this folder; the message is for the person who asked."""
 
 

@@ -1,16 +1,16 @@
-"""Crops from chips: one affine resampling, with a framing that varies and a shape that bends."""
+"""Crops from chips: one affine resampling, with a crop_transform that varies and a shape that deformations."""
 
 import torch
 from torch.nn import functional as F
 
 from .augmentation import AugmentationConfig
-from .framing import CHIP_MARGIN
+from .padded_crops import PADDED_CROP_MARGIN
 
 
 PAPER_ANGLES = (-6.0, -3.0, 0.0, 3.0, 6.0)
 PAPER_CROPS = ((0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
 PAPER_SHIFT = 5 / 75  # (85 − 75) / 2 pixels, as a share of the 75-pixel crop
-BEND_KNOTS = 4
+ELASTIC_KNOTS = 4
 
 
 def to_range(images: torch.Tensor) -> torch.Tensor:
@@ -18,9 +18,9 @@ def to_range(images: torch.Tensor) -> torch.Tensor:
     return images.float() / 127.5 - 1
 
 
-def draw_framings(count: int, config: AugmentationConfig, generator: torch.Generator, device) -> torch.Tensor:
+def draw_crop_transforms(count: int, config: AugmentationConfig, generator: torch.Generator, device) -> torch.Tensor:
     """
-    Draw `count` framing changes.
+    Draw `count` crop_transform changes.
 
     Returns:
         (count, 2, 3) affine matrices from output to input coordinates, both [-1, 1] over the aligned crop, as
@@ -46,35 +46,35 @@ def draw_framings(count: int, config: AugmentationConfig, generator: torch.Gener
 
 def cut_crops(
     chips: torch.Tensor,
-    framings: torch.Tensor,
+    crop_transforms: torch.Tensor,
     size: int,
     registration: torch.Tensor | None = None,
-    bends: torch.Tensor | None = None,
+    deformations: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """
     Cut the network's crops out of chips.
 
     Args:
-        chips: (B, 3, H, H) in [-1, 1], each with `CHIP_MARGIN` around its aligned crop.
-        framings: (B, 2, 3) from `draw_framings`.
+        chips: (B, 3, H, H) in [-1, 1], each with `PADDED_CROP_MARGIN` around its aligned crop.
+        crop_transforms: (B, 2, 3) from `draw_crop_transforms`.
         size: side of the crops in pixels.
-        registration: (B, 2, 3) from the coordinates the framing is meant in to those of the chip's own crop, for a
-            ground truth that is cut with its target's framing; default: the same coordinates.
-        bends: (B, 2, size, size) from `draw_bends`; default: none.
+        registration: (B, 2, 3) from the coordinates the crop_transform is meant in to those of the chip's own crop, for a
+            ground truth that is cut with its target's crop_transform; default: the same coordinates.
+        deformations: (B, 2, size, size) from `draw_elastic_deformations`; default: none.
 
     Returns:
         (B, 3, size, size).
     """
     if registration is not None:
-        framings = compose_affine(registration, framings)
-    framings = framings / CHIP_MARGIN
-    grid = F.affine_grid(framings, (len(chips), 3, size, size), align_corners=False)
-    if bends is not None:
-        grid = grid + torch.einsum("bij,bjhw->bhwi", framings[:, :, :2], bends)
+        crop_transforms = compose_affine(registration, crop_transforms)
+    crop_transforms = crop_transforms / PADDED_CROP_MARGIN
+    grid = F.affine_grid(crop_transforms, (len(chips), 3, size, size), align_corners=False)
+    if deformations is not None:
+        grid = grid + torch.einsum("bij,bjhw->bhwi", crop_transforms[:, :, :2], deformations)
     return F.grid_sample(chips, grid, padding_mode="border", align_corners=False)
 
 
-def draw_bends(
+def draw_elastic_deformations(
     amounts: torch.Tensor, size: int, generator: torch.Generator, device: torch.device | str
 ) -> torch.Tensor:
     """
@@ -86,7 +86,7 @@ def draw_bends(
     Returns:
         (count, 2, size, size) offsets (x, y), [-1, 1] over the crop.
     """
-    knots = torch.randn(len(amounts), 2, BEND_KNOTS, BEND_KNOTS, generator=generator)
+    knots = torch.randn(len(amounts), 2, ELASTIC_KNOTS, ELASTIC_KNOTS, generator=generator)
     knots = 2 * amounts.cpu()[:, None, None, None] * knots
     return F.interpolate(knots.to(device), size=(size, size), mode="bicubic", align_corners=True)
 

@@ -15,18 +15,18 @@ COLUMNS = {
     "image": "the photo",
     "file_name": "where it was in the source",
     "identity": "who it is",
-    "sitting": "tells the sittings of a person apart; within one, only the expression changes",
-    "recipe": "photos with one recipe show exactly the same expression",
+    "session": "tells the sessions of a person apart; within one, only the expression changes",
+    "expression_id": "photos with one expression_id show exactly the same expression",
     "expression": "the label",
     "intensity": "of the expression; 0 is neutral",
     "mixed_with": "the weaker expression of a mixture, empty where there is none",
     "heads": "what the face is made of, joined by `+`",
     "landmarks": "(5, 2) pixels: left and right eye as the viewer sees them, nose tip, mouth corners",
-    "motion": (
-        "where each visible point is in the sitting's neutral photo: red and green are x and y, 128 is standing "
+    "flow": (
+        "where each visible point is in the session's neutral photo: red and green are x and y, 128 is standing "
         "still, one level is 1/640 of the picture's side"
     ),
-    "activations": "how far each morph target of the face is activated, in alphabetical order of their names",
+    "blendshapes": "how far each morph target of the face is activated, in alphabetical order of their names",
     "sequence": "the recording",
     "frame": "number of the frame in it",
 }

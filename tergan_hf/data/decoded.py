@@ -5,7 +5,7 @@ import mmap
 import numpy as np
 from PIL import Image
 
-from .framing import decode
+from .padded_crops import decode
 
 
 class DecodedColumn:

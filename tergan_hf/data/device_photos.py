@@ -3,29 +3,29 @@
 import torch
 from tqdm.auto import tqdm
 
-from .sampling import Chips
+from .photo_set import PhotoSet
 
 
 class DevicePhotos:
     """
-    The chips, and motion maps where any set has them, of several sets in one tensor.
+    The chips, and flow maps where any set has them, of several sets in one tensor.
 
     Args:
         side: of the chips in pixels; a photo takes 3 · side² bytes.
-        with_motion: keep motion maps as well.
+        with_flow_maps: keep flow maps as well.
 
     Attributes:
         first_rows: name of a set → the number its photos begin with.
     """
 
-    def __init__(self, sets: list[Chips], side: int, device: torch.device, with_motion: bool = False):
+    def __init__(self, sets: list[PhotoSet], side: int, device: torch.device, with_flow_maps: bool = False):
         self.first_rows: dict[str, int] = {}
         total = sum(len(chips) for chips in sets)
         self._chips = torch.empty(total, 3, side, side, dtype=torch.uint8, device=device)
-        moving = [chips for chips in sets if with_motion and chips.has_motion]
-        self._motion = None
+        moving = [chips for chips in sets if with_flow_maps and chips.has_flow]
+        self._flow_map = None
         if moving:
-            self._motion = torch.empty(total, *moving[0].motion(0).shape, dtype=torch.uint8, device=device)
+            self._flow_map = torch.empty(total, *moving[0].flow_map(0).shape, dtype=torch.uint8, device=device)
         first = 0
         for chips in sets:
             self.first_rows[chips.name] = first
@@ -34,18 +34,18 @@ class DevicePhotos:
             ):
                 self._chips[first + row] = chips.pixels(row, side).to(device)
                 if moving:
-                    self._motion[first + row] = chips.motion(row).to(device)
+                    self._flow_map[first + row] = chips.flow_map(row).to(device)
             first += len(chips)
 
     def look_up(self, batch: dict) -> dict:
         """A collated batch in which `chip`, `source`, `target` and `truth` are (B,) row numbers → the same with
-        (B, 3, side, side) uint8 chips and, for pairs, `target_motion` and `truth_motion`."""
+        (B, 3, side, side) uint8 chips and, for pairs, `target_flow_map` and `truth_flow_map`."""
         found = dict(batch)
-        for name in ("chip", "source", "target", "truth"):
+        for name in ("padded_crop", "source", "target", "truth"):
             if name in batch:
                 found[name] = self._chips[batch[name]]
-        if self._motion is not None:
+        if self._flow_map is not None:
             for name in ("target", "truth"):
                 if name in batch:
-                    found[f"{name}_motion"] = self._motion[batch[name]]
+                    found[f"{name}_flow_map"] = self._flow_map[batch[name]]
         return found

@@ -24,7 +24,7 @@ _AVATARS = "https://github.com/google/valid-avatar-library"
 # By the first folder of a source's path.
 KNOWN_SETS = {
     "rendered": KnownSet(
-        "Rendered faces", "people blended from open 3D heads, 21 expressions in each of two sittings, with exact "
+        "Rendered faces", "people blended from open 3D heads, 21 expressions in each of two sessions, with exact "
         "ground truth (`python -m tergan_hf.data avatars`)", "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
     ),
     "rendered_plain": KnownSet(

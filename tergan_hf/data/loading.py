@@ -7,12 +7,15 @@ from pathlib import Path
 from datasets import Dataset, Image, IterableDataset, Value, load_dataset
 from datasets.fingerprint import Hasher
 
+from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .building import is_unfinished
 
 
 HUB_PREFIX = "hub://"
 NO_IDENTITY = ""  # of photos nobody is named in
-NO_RECIPE = -1  # of photos that are not one of a person's exactly repeatable expressions
+NO_EXPRESSION_ID = -1  # of photos whose expression is not an exactly repeatable blendshape pose
+# Columns of sets that were built before their names changed.
+OLD_COLUMNS = {"sitting": "session", "recipe": "expression_id", "activations": "blendshapes", "motion": "flow"}
 
 
 @dataclass
@@ -76,22 +79,22 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
         streaming: give an `IterableDataset` that reads as it goes.
 
     Returns:
-        A data set with `image` (not yet decoded), `expression` (label text), `identity` and `recipe` (`NO_IDENTITY`,
-        `NO_RECIPE` where the set has none), and whatever other columns it came with. Of those, `sitting`, `landmarks`,
-        `motion` and `activations` mean what `python -m tergan_hf.data avatars` writes.
+        A data set with `image` (not yet decoded), `expression` (label text), `identity` and `expression_id` (`NO_IDENTITY`,
+        `NO_EXPRESSION_ID` where the set has none), and whatever other columns it came with. Of those, `session`, `landmarks`,
+        `motion` and `blendshapes` mean what `python -m tergan_hf.data avatars` writes.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: a needed column is missing, and the message names it and the columns found; or the folder holds a
+        MissingFileError: nothing is there.
+        InvalidInputError: a needed column is missing, and the message names it and the columns found; or the folder holds a
             set that was begun and not finished.
     """
     location = Path(path)
     extra["streaming"] = streaming
     if is_unfinished(location):
-        raise ValueError(f"{path} holds an unfinished set: give the command again that began it, it goes on")
+        raise InvalidInputError(f"{path} holds an unfinished set: give the command again that began it, it goes on")
     if location.suffix == ".parquet":
         if not location.is_file():
-            raise FileNotFoundError(f"no such parquet file: {path}")
+            raise MissingFileError(f"no such parquet file: {path}")
         photos = load_dataset("parquet", data_files={split: str(location)}, split=split, **extra)
     elif files := parquet_files(location, split):
         photos = load_dataset("parquet", data_files={split: files}, split=split, **extra)
@@ -100,23 +103,26 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
     elif path.startswith(HUB_PREFIX):
         photos = load_dataset(path.removeprefix(HUB_PREFIX), split=split, **extra)
     else:
-        raise FileNotFoundError(f"no such folder: {path} (a data set on the Hub is written {HUB_PREFIX}owner/name)")
+        raise MissingFileError(f"no such folder: {path} (a data set on the Hub is written {HUB_PREFIX}owner/name)")
     if streaming and photos.features is None:
         photos = photos._resolve_features()
+    for old, new in OLD_COLUMNS.items():
+        if old in photos.column_names and new not in photos.column_names:
+            photos = photos.rename_column(old, new)
     for column in ("image", "expression"):
         if column not in photos.column_names:
-            raise ValueError(f"{path} has no column '{column}' (it has: {', '.join(photos.column_names)})")
+            raise InvalidInputError(f"{path} has no column '{column}' (it has: {', '.join(photos.column_names)})")
     if streaming:
         return _complete_stream(photos, [path, split, sorted(extra.items()), _files_of(location)])
     if "identity" not in photos.column_names:
         photos = photos.add_column("identity", [NO_IDENTITY] * len(photos))
-    if "recipe" not in photos.column_names:
-        photos = photos.add_column("recipe", [NO_RECIPE] * len(photos))
+    if "expression_id" not in photos.column_names:
+        photos = photos.add_column("expression_id", [NO_EXPRESSION_ID] * len(photos))
     photos = photos.cast_column("image", Image(decode=False))
-    if "motion" in photos.column_names:
-        photos = photos.cast_column("motion", Image(decode=False))
+    if "flow" in photos.column_names:
+        photos = photos.cast_column("flow", Image(decode=False))
     photos = _without_gaps(photos, "identity", NO_IDENTITY, "string")
-    return _without_gaps(photos, "recipe", NO_RECIPE, "int32")
+    return _without_gaps(photos, "expression_id", NO_EXPRESSION_ID, "int32")
 
 
 def parquet_files(folder: str | PathLike, split: str) -> list[str]:
@@ -127,18 +133,18 @@ def parquet_files(folder: str | PathLike, split: str) -> list[str]:
 def _complete_stream(photos: IterableDataset, origin: list) -> IterableDataset:
     """A stream in the shape of `load_photos`, with a fingerprint that says where it comes from."""
     features = photos.features.copy()
-    features |= {"identity": Value("string"), "recipe": Value("int32")}
-    for column in {"image", "motion"} & set(features):
+    features |= {"identity": Value("string"), "expression_id": Value("int32")}
+    for column in {"image", "flow"} & set(features):
         features[column] = Image(decode=False)
 
     def complete(row: dict) -> dict:
-        identity, recipe = row.get("identity"), row.get("recipe")
+        identity, expression_id = row.get("identity"), row.get("expression_id")
         return {
             "identity": NO_IDENTITY if identity is None else str(identity),
-            "recipe": NO_RECIPE if recipe is None else int(recipe),
+            "expression_id": NO_EXPRESSION_ID if expression_id is None else int(expression_id),
         }
 
-    for column in {"image", "motion"} & set(features):
+    for column in {"image", "flow"} & set(features):
         photos = photos.cast_column(column, Image(decode=False))
     photos = photos.map(complete, features=features)
     photos._fingerprint = Hasher.hash(origin)
@@ -159,4 +165,4 @@ def _without_gaps(photos: Dataset, column: str, filler, kind: str) -> Dataset:
     try:
         return photos.cast_column(column, Value(kind))
     except (ValueError, TypeError) as error:
-        raise ValueError(f"column '{column}' must hold {kind} values: {error}") from error
+        raise InvalidInputError(f"column '{column}' must hold {kind} values: {error}") from error

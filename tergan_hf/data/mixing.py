@@ -4,13 +4,13 @@ import torch
 from torch.nn import functional as F
 
 
-BLEND_SHARES = 0.5, 0.8  # of the person whose name a blend keeps
-BLEND_KNOTS = 3  # of the random field that says who is seen where
-BLEND_SIDE = 32  # positions of that field
-BLEND_SOFTNESS = 0.12  # of the field's standard deviation: over so much one face passes into the other
+PATCH_SHARES = 0.5, 0.8  # of the person whose name a blend keeps
+PATCH_KNOTS = 3  # of the random field that says who is seen where
+PATCH_SIDE = 32  # positions of that field
+PATCH_SOFTNESS = 0.12  # of the field's standard deviation: over so much one face passes into the other
 
 
-def draw_blends(
+def draw_patch_mixes(
     expressions: torch.Tensor,
     identities: torch.Tensor,
     among: torch.Tensor,
@@ -33,7 +33,7 @@ def draw_blends(
     device = expressions.device
     expressions, identities, among = expressions.cpu(), identities.cpu(), among.cpu()
     partners, shares = torch.arange(len(expressions)), torch.ones(len(expressions))
-    low, high = BLEND_SHARES
+    low, high = PATCH_SHARES
     for row in torch.nonzero(among)[:, 0].tolist():
         mixed, share = torch.rand(2, generator=generator).tolist()
         alike = (expressions == expressions[row]).all(1) & (identities != identities[row])
@@ -44,24 +44,24 @@ def draw_blends(
     return partners.to(device), shares.to(device)
 
 
-def draw_blend_masks(shares: torch.Tensor, side: int, generator: torch.Generator) -> torch.Tensor:
+def draw_patch_masks(shares: torch.Tensor, side: int, generator: torch.Generator) -> torch.Tensor:
     """
     Where a blend shows its own face and where its partner's: in smooth patches, each at its full contrast. The mean of
     two smiles everywhere, as mixup takes it, has grey teeth.
 
     Args:
-        shares: (B,) of `draw_blends`. side: of the images.
+        shares: (B,) of `draw_patch_mixes`. side: of the images.
 
     Returns:
         (B, 1, side, side) from 0, the partner's, to 1, its own; 1 all over where the share is 1.
     """
-    field = torch.randn(len(shares), 1, BLEND_KNOTS, BLEND_KNOTS, generator=generator)
-    field = F.interpolate(field, size=(BLEND_SIDE, BLEND_SIDE), mode="bicubic", align_corners=True)
+    field = torch.randn(len(shares), 1, PATCH_KNOTS, PATCH_KNOTS, generator=generator)
+    field = F.interpolate(field, size=(PATCH_SIDE, PATCH_SIDE), mode="bicubic", align_corners=True)
     own = shares.cpu()
     ranked = field.flatten(1).sort(dim=1, descending=True).values
     last = (own * ranked.shape[1]).long().clamp(max=ranked.shape[1] - 1)
     level = ranked.gather(1, last[:, None])[:, :, None, None]
-    masks = torch.sigmoid((field - level) / (BLEND_SOFTNESS * field.std(dim=(2, 3), keepdim=True)))
+    masks = torch.sigmoid((field - level) / (PATCH_SOFTNESS * field.std(dim=(2, 3), keepdim=True)))
     masks = torch.where(own[:, None, None, None] < 1, masks, 1.0)
     return F.interpolate(masks.to(shares.device), size=(side, side), mode="bilinear")
 

@@ -1,17 +1,11 @@
 """Which photos make a pair for stage 2: at random, of the same person, or with an exact ground truth."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .loading import NO_RECIPE
-
-
-if TYPE_CHECKING:
-    from .sampling import Chips
+from .loading import NO_EXPRESSION_ID
+from .photo_set import PhotoSet
 
 
 @dataclass(frozen=True)
@@ -39,22 +33,22 @@ class PairSampler:
         sets: their `pair_weight` says how often a target comes from each.
     """
 
-    def __init__(self, sets: list[Chips]):
+    def __init__(self, sets: list[PhotoSet]):
         self.sets = sets
         weights = np.array([chips.pair_weight for chips in sets], float)
         self.weights = weights / weights.sum()
         self.by_expression = [rows_by_value(chips.expressions) for chips in sets]
         self.by_identity = [rows_by_value(chips.identities) for chips in sets]
         self.by_scene = [rows_by_value(chips.scenes) for chips in sets]
-        self.by_recipe = [rows_by_value(chips.recipes) for chips in sets]
+        self.by_expression_id = [rows_by_value(chips.expression_ids) for chips in sets]
 
     def draw(self, random: np.random.Generator, ground_truth_share: float) -> Pair:
-        """A pair that has a ground truth with this probability: exact in a set with recipes, else of one person."""
+        """A pair that has a ground truth with this probability: exact in a set with expression_ids, else of one person."""
         number = random.choice(len(self.sets), p=self.weights)
         target = random.integers(len(self.sets[number]))
         if random.random() >= ground_truth_share:
             return self.draw_random(random, number, target)
-        if self.sets[number].recipes[target] != NO_RECIPE:
+        if self.sets[number].expression_ids[target] != NO_EXPRESSION_ID:
             return self.draw_exact(random, number, target)
         return self.draw_same_identity(random, number, target)
 
@@ -72,13 +66,15 @@ class PairSampler:
         return Pair(number, source, number, target, source)
 
     def draw_exact(self, random: np.random.Generator, number: int, target: int) -> Pair:
-        """The truth is a photo of x_t's sitting, every expression equally often, and x_s a photo of anybody with the
-        same recipe."""
+        """The truth is a photo of x_t's session, every expression equally often, and x_s a photo of anybody with the
+        same expression_id."""
         chips = self.sets[number]
         rows = self.by_scene[number][chips.scenes[target]]
         expressions = chips.expressions[rows]
         truth = random.choice(rows[expressions == random.choice(np.unique(expressions))])
-        return Pair(number, random.choice(self.by_recipe[number][chips.recipes[truth]]), number, target, truth)
+        return Pair(
+            number, random.choice(self.by_expression_id[number][chips.expression_ids[truth]]), number, target, truth
+        )
 
 
 def rows_by_value(column: np.ndarray) -> dict[int, np.ndarray]:

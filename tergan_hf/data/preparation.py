@@ -1,4 +1,4 @@
-"""From a run's data sources to framed, labelled, split sets."""
+"""From a run's data sources to cropped, labelled, split sets."""
 
 import logging
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from accelerate import Accelerator
 from datasets import Dataset
 
-from .framing import frame_photos
+from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .loading import DataSource, load_photos
-from .sampling import Chips, label_chips
+from .padded_crops import make_padded_crops
+from .photo_set import PhotoSet, label_photo_sets
 from .splits import split_by_fold, split_by_group
 
 
@@ -20,8 +21,8 @@ class PreparedSets:
     """Training and validation sets, the names of the people trained on in the order of their indices, and for each set
     the groups kept out of training."""
 
-    training: list[Chips]
-    validation: list[Chips]
+    training: list[PhotoSet]
+    validation: list[PhotoSet]
     identities: list[str]
     kept_out: dict[str, list[str]]
 
@@ -37,32 +38,32 @@ def prepare_sets(
         seed: of the split.
 
     Raises:
-        FileNotFoundError, ValueError: as the steps raise them.
+        MissingFileError, ValueError: as the steps raise them.
     """
     training, validation, kept_out = {}, {}, {}
     with accelerator.main_process_first():
         for source in sources:
             try:
-                photos, held_out, kept_out[source.name] = framed_split(source, resolve, image_size, seed)
+                photos, held_out, kept_out[source.name] = load_split(source, resolve, image_size, seed)
                 training[source.name] = photos
                 if held_out is not None:
                     validation[source.name] = held_out
             except FileNotFoundError as error:
-                raise FileNotFoundError(f"source '{source.name}': {error}") from error
+                raise MissingFileError(f"source '{source.name}': {error}") from error
             except ValueError as error:
-                raise ValueError(f"source '{source.name}': {error}") from error
+                raise InvalidInputError(f"source '{source.name}': {error}") from error
             logger.info("%s: kept out of training: %s", source.name, ", ".join(kept_out[source.name]) or "nobody")
     weights = {source.name: (source.weight, source.pair_weight) for source in sources}
-    training_sets, identities = label_chips(training, expressions, weights)
-    validation_sets, _ = label_chips(validation, expressions, weights) if validation else ([], [])
+    training_sets, identities = label_photo_sets(training, expressions, weights)
+    validation_sets, _ = label_photo_sets(validation, expressions, weights) if validation else ([], [])
     for chips in training_sets + validation_sets:
         logger.info("%s: %d photos", chips.name, len(chips))
     return PreparedSets(training_sets, validation_sets, identities, kept_out)
 
 
-def framed_split(source: DataSource, resolve, image_size: int, seed: int) -> tuple[Dataset, Dataset | None, list[str]]:
+def load_split(source: DataSource, resolve, image_size: int, seed: int) -> tuple[Dataset, Dataset | None, list[str]]:
     """
-    Load and frame one source and keep its validation photos apart. A stream is framed as it comes and split then.
+    Load and frame one source and keep its validation photos apart. A stream is cropped as it comes and split then.
 
     Returns:
         training photos, validation photos (`None` where the source asks for none), the groups kept out.
@@ -73,7 +74,7 @@ def framed_split(source: DataSource, resolve, image_size: int, seed: int) -> tup
         return frame(photos) if source.streaming else photos
 
     def frame(photos):
-        return frame_photos(photos, image_size, source.align, source.name)
+        return make_padded_crops(photos, image_size, source.align, source.name)
 
     photos, held_out, kept_out = split_source(source, load, seed)
     if not source.streaming:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch.nn import functional as F
 
-from ..face_alignment_tergan import TEMPLATE
+from ..model.face_alignment_tergan import TEMPLATE
 
 
 SIDE = 64  # pixels of the crops that are compared
@@ -32,7 +32,7 @@ def register_faces(images: torch.Tensor, onto: torch.Tensor) -> torch.Tensor:
 
     Returns:
         (B, 2, 3) matrices from the coordinates of `onto` to those of `images`, [-1, 1] over the crop: a `registration`
-        for `cut_crops`. The identity where the greys do not fit better than before, or only by more than framings
+        for `cut_crops`. The identity where the greys do not fit better than before, or only by more than crop_transforms
         differ.
     """
     moving, fixed = _flat_greys(images), _flat_greys(onto)

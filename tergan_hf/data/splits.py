@@ -4,6 +4,7 @@ import hashlib
 
 from datasets import Dataset
 
+from ..model.errors_tergan import InvalidInputError
 from .loading import NO_IDENTITY
 
 
@@ -26,10 +27,10 @@ def split_by_group(
         training photos, validation photos, the sorted names of the groups kept out.
 
     Raises:
-        ValueError: the column is missing, or a side of the split would be empty.
+        InvalidInputError: the column is missing, or a side of the split would be empty.
     """
     if column not in photos.column_names:
-        raise ValueError(f"cannot split by '{column}' (columns: {', '.join(photos.column_names)})")
+        raise InvalidInputError(f"cannot split by '{column}' (columns: {', '.join(photos.column_names)})")
     groups_of_row = row_groups(photos, column, separator)
     groups = _shuffled_groups(groups_of_row, seed)
     return _keep_out(photos, groups_of_row, set(groups[: round(fraction * len(groups))]), f"{column}' at {fraction}")
@@ -50,12 +51,14 @@ def split_by_fold(
         as `split_by_group`.
 
     Raises:
-        ValueError: there is no such fold, the column is missing, or a side of the split would be empty.
+        InvalidInputError: there is no such fold, the column is missing, or a side of the split would be empty.
     """
     if folds < 2 or not 0 <= fold < folds:
-        raise ValueError(f"there is no fold {fold} of {folds}: folds must be 2 or more, and fold from 0 to folds - 1")
+        raise InvalidInputError(
+            f"there is no fold {fold} of {folds}: folds must be 2 or more, and fold from 0 to folds - 1"
+        )
     if column not in photos.column_names:
-        raise ValueError(f"cannot split by '{column}' (columns: {', '.join(photos.column_names)})")
+        raise InvalidInputError(f"cannot split by '{column}' (columns: {', '.join(photos.column_names)})")
     groups_of_row = row_groups(photos, column, separator)
     groups = _shuffled_groups(groups_of_row, seed)
     return _keep_out(photos, groups_of_row, set(groups[fold::folds]), f"{column}', fold {fold} of {folds},")
@@ -71,7 +74,7 @@ def _keep_out(
     validation = [index for index, names in enumerate(groups_of_row) if names & kept_out]
     training = [index for index, names in enumerate(groups_of_row) if not names & kept_out]
     if not training or not validation:
-        raise ValueError(
+        raise InvalidInputError(
             f"splitting {len(set().union(*groups_of_row))} groups of '{manner} leaves {len(training)} photos for "
             f"training and {len(validation)} for validation"
         )

@@ -12,10 +12,10 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from ..provenance import draw_mark, save_synthetic
+from ..model.provenance_tergan import draw_mark, save_synthetic
+from .edit_session import THUMBNAIL_SIDE
 from .limits import stem_of
 from .views import picture_row, row_of
-from .workbench import THUMBNAIL_SIDE
 from .zero_gpu import on_gpu
 
 

@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from ..pipeline_tergan import TerGanPipeline
+from ..model.pipeline_tergan import TerGanPipeline
 from . import about_tab, editing_tab, limits, recognition_tab, transfer_tab
 from .examples import ASSETS, ATTRIBUTION
 from .models import Models

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..video_tergan import clip_seconds
+from ..model.errors_tergan import InvalidInputError
+from ..model.video_tergan import clip_seconds
 
 
 MAX_FILE_SIZE = "20mb"
@@ -22,7 +23,7 @@ STATE_KEPT_SECONDS = 1800
 STREAM_SECONDS = 120
 
 
-class LimitError(ValueError):
+class LimitError(InvalidInputError):
     """More than this server takes on. The message says how much that is."""
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 
-from ..expression_map import ExpressionMap
-from ..pipeline_tergan import TerGanPipeline
-from .workbench import Workbench
+from ..evaluation.expression_map import ExpressionMap
+from ..model.errors_tergan import InvalidInputError
+from ..model.pipeline_tergan import TerGanPipeline
+from .edit_session import EditSession
 
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -37,8 +38,8 @@ class Models:
         for place in dict.fromkeys([own, *offered]):
             self._places[self._free_name(place)] = place
         self.own = self.names[0]
-        self._own = Workbench(self.own, pipe, ExpressionMap.from_pretrained(own))
-        self._others: OrderedDict[str, Workbench] = OrderedDict()
+        self._own = EditSession(self.own, pipe, ExpressionMap.from_pretrained(own))
+        self._others: OrderedDict[str, EditSession] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -50,12 +51,12 @@ class Models:
         """The folder or Hub id of a model."""
         return self._places.get(name, name)
 
-    def __getitem__(self, name: str | None) -> Workbench:
+    def __getitem__(self, name: str | None) -> EditSession:
         """
         The workbench of a model, loaded where it is not yet.
 
         Raises:
-            ValueError: there is no such model, it is no TER-GAN, or it is too large. The message is for visitors.
+            InvalidInputError: there is no such model, it is no TER-GAN, or it is too large. The message is for visitors.
         """
         if name in (None, "", self.own):
             return self._own
@@ -66,10 +67,10 @@ class Models:
                 try:
                     pipe = TerGanPipeline.from_pretrained(place)
                 except (OSError, ValueError) as error:
-                    raise ValueError(
+                    raise InvalidInputError(
                         f"The model {name} cannot be loaded: its files are damaged or incomplete"
                     ) from error
-                self._others[name] = Workbench(name, pipe, ExpressionMap.from_pretrained(place))
+                self._others[name] = EditSession(name, pipe, ExpressionMap.from_pretrained(place))
             self._others.move_to_end(name)
             while len(self._others) > VISITORS_MODELS:
                 self._others.popitem(last=False)
@@ -84,17 +85,17 @@ class Models:
         if name in self._places and Path(self._places[name]).is_dir():
             return
         if not HUB_ID.fullmatch(name) or Path(name).exists():
-            raise ValueError(f"{name[:80]!r} is no model id: write it as owner/name, as on huggingface.co")
+            raise InvalidInputError(f"{name[:80]!r} is no model id: write it as owner/name, as on huggingface.co")
         try:
             files = HfApi().model_info(name, files_metadata=True).siblings or []
             config = json.loads(Path(hf_hub_download(name, "config.json")).read_text(encoding="utf-8"))
         except GatedRepoError as error:
-            raise ValueError(f"The model {name} is not open to everybody") from error
+            raise InvalidInputError(f"The model {name} is not open to everybody") from error
         except RepositoryNotFoundError as error:
-            raise ValueError(f"There is no public model {name} on the Hub") from error
+            raise InvalidInputError(f"There is no public model {name} on the Hub") from error
         except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
-            raise ValueError(f"The model {name} cannot be reached, or is no TER-GAN") from error
+            raise InvalidInputError(f"The model {name} cannot be reached, or is no TER-GAN") from error
         if not isinstance(config, dict) or config.get("model_type") != "tergan":
-            raise ValueError(f"The model {name} is no TER-GAN")
+            raise InvalidInputError(f"The model {name} is no TER-GAN")
         if sum(file.size or 0 for file in files if file.rfilename.endswith(".safetensors")) > LARGEST_BYTES:
-            raise ValueError(f"The model {name} is too large for this server")
+            raise InvalidInputError(f"The model {name} is too large for this server")

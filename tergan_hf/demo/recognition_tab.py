@@ -6,7 +6,7 @@ import gradio as gr
 import pandas as pd
 from PIL import Image
 
-from ..face_detection_tergan import NoFaceFoundError
+from ..model.errors_tergan import NoFaceFoundError
 from . import limits
 from .components import (
     LONG,
@@ -18,10 +18,10 @@ from .components import (
     required,
     speaking_to_visitors,
 )
+from .edit_session import PREVIEW_SIDE
 from .examples import captions_of, example_clip, example_expressions, example_photos
 from .models import Models
 from .views import labelled_picture, map_view, mapped, score_tables
-from .workbench import PREVIEW_SIDE
 from .zero_gpu import LENT
 
 
@@ -39,13 +39,13 @@ def build(models: Models, chosen: gr.State):
     """Add the tab's contents to the Blocks context it is called in; `chosen` holds the model's name."""
 
     def look(model, photo: Image.Image, side: int):
-        bench = models[model]
-        faces = bench.pipe.recognize_faces(photo)[: limits.MAX_FACES]
+        session = models[model]
+        faces = session.pipe.recognize_faces(photo)[: limits.MAX_FACES]
         names = ["your photo"] if len(faces) == 1 else [f"face {number}" for number in range(1, len(faces) + 1)]
-        marks = [] if bench.expression_map is None else [
-            (name, bench.place_of(face["embedding"])) for name, face in zip(names, faces)
+        marks = [] if session.expression_map is None else [
+            (name, session.place_of(face["embedding"])) for name, face in zip(names, faces)
         ]  # fmt: skip
-        return labelled_picture(photo, faces, side), score_tables(faces), mapped(bench.expression_map, marks)
+        return labelled_picture(photo, faces, side), score_tables(faces), mapped(session.expression_map, marks)
 
     def look_at_photo(model, path):
         if path is None:

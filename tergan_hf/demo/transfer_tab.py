@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from ..provenance import VIDEO_METADATA, draw_mark
+from ..model.provenance_tergan import VIDEO_METADATA, draw_mark
 from . import limits
 from .components import (
     LIVE,
@@ -18,10 +18,10 @@ from .components import (
     speaking_to_visitors,
     write_result,
 )
+from .edit_session import EncodedPhoto, TargetExpression
 from .examples import captions_of, example_clip, example_expressions, example_photos, expression_of, numbered
 from .models import Models
 from .views import compare_view, compared, picture_row, row_of, row_of_faces, told
-from .workbench import Subject, Wish
 from .zero_gpu import LENT
 
 
@@ -37,50 +37,50 @@ def build(models: Models, chosen: gr.State):
     def open_source(model, path, point=None):
         if path is None:
             return None, {}
-        wish = models[model].read_expression(models[model].find_faces(path, "expression photo", point))
-        return wish, row_of_faces(wish.photo)
+        wanted = models[model].read_expression(models[model].find_faces(path, "expression photo", point))
+        return wanted, row_of_faces(wanted.photo)
 
     def open_target(model, path, point=None):
         if path is None:
             return None, {}
-        subject = models[model].open_subject(models[model].find_faces(path, "your photo", point))
-        return subject, row_of_faces(subject.photo)
+        encoded = models[model].encode_photo(models[model].find_faces(path, "your photo", point))
+        return encoded, row_of_faces(encoded.photo)
 
     def choose_face(photo, number, reopen, model):
         return reopen(model, photo.path, middle_of(photo.faces[number])) if photo else (gr.skip(), gr.skip())
 
-    def choose_source_face(model, wish: Wish | None, number):
-        return choose_face(wish and wish.photo, number, open_source, model)
+    def choose_source_face(model, wanted: TargetExpression | None, number):
+        return choose_face(wanted and wanted.photo, number, open_source, model)
 
-    def choose_target_face(model, subject: Subject | None, number):
-        return choose_face(subject and subject.photo, number, open_target, model)
+    def choose_target_face(model, encoded: EncodedPhoto | None, number):
+        return choose_face(encoded and encoded.photo, number, open_target, model)
 
-    def draw(model, wish, subject, intensity, mark, with_photo):
-        if wish is None or subject is None:
+    def draw(model, wanted, encoded, intensity, mark, with_photo):
+        if wanted is None or encoded is None:
             return told(ASK)
-        drawn = models[model].draw(subject, wish, intensity)
-        return compared(subject.preview.photo if with_photo else None, drawn, f"intensity {intensity:g}", mark)
+        drawn = models[model].draw(encoded, wanted, intensity)
+        return compared(encoded.preview.photo if with_photo else None, drawn, f"intensity {intensity:g}", mark)
 
-    def redraw(model, wish, subject, intensity, mark):
-        return draw(model, wish, subject, intensity, mark, with_photo=False)
+    def redraw(model, wanted, encoded, intensity, mark):
+        return draw(model, wanted, encoded, intensity, mark, with_photo=False)
 
-    def draw_anew(model, wish, subject, intensity, mark):
-        return draw(model, wish, subject, intensity, mark, with_photo=True)
+    def draw_anew(model, wanted, encoded, intensity, mark):
+        return draw(model, wanted, encoded, intensity, mark, with_photo=True)
 
-    def try_all(model, subject):
-        if subject is None or not expressions:
+    def try_all(model, encoded):
+        if encoded is None or not expressions:
             return {}
-        bench = models[model]
-        wishes = [bench.example(path) for path in expressions]
-        pictures = bench.draw_row(subject, wishes, [1.0] * len(wishes))
+        session = models[model]
+        expressions_to_show = [session.example(path) for path in expressions]
+        pictures = session.draw_row(encoded, expressions_to_show, [1.0] * len(expressions_to_show))
         names = [expression_of(path) for path in expressions]
         return row_of("The example expressions on your photo: click one to use it", pictures, names)
 
-    def make_file(model, wish, subject, intensity, mark, kind):
-        required(wish, "a photo that shows the expression")
-        required(subject, "the photo to change")
-        drawn = models[model].draw_full(subject, wish, intensity)
-        return write_result(drawn, mark, kind, subject.photo.path)
+    def make_file(model, wanted, encoded, intensity, mark, kind):
+        required(wanted, "a photo that shows the expression")
+        required(encoded, "the photo to change")
+        drawn = models[model].draw_full(encoded, wanted, intensity)
+        return write_result(drawn, mark, kind, encoded.photo.path)
 
     def transfer(source, target, intensity=1.0, mark=True):
         """Full resolution, for programs."""
@@ -91,7 +91,7 @@ def build(models: Models, chosen: gr.State):
         result = models[None].pipe.transfer(source, target, intensity=intensity)
         return write_result(result, mark, "PNG", target)
 
-    def animate(model, clip, target, subject, intensity, relative, mark, progress=gr.Progress(track_tqdm=True)):
+    def animate(model, clip, target, encoded, intensity, relative, mark, progress=gr.Progress(track_tqdm=True)):
         required(clip, "a clip that shows the expressions")
         required(target, "the photo to animate")
         limits.check_photo(target, "your photo")
@@ -102,18 +102,18 @@ def build(models: Models, chosen: gr.State):
             allowance()
             return draw_mark(frame) if mark else frame
 
-        known = subject is not None and subject.photo.path == target
+        known = encoded is not None and encoded.photo.path == target
         output = new_file(f"{limits.stem_of(target)}_ter-gan.mp4")
         models[model].pipe.transfer_video(
-            clip, target, output, intensity, relative, face=middle_of(subject.photo.face) if known else None,
+            clip, target, output, intensity, relative, face=middle_of(encoded.photo.face) if known else None,
             max_side=720, finish=finish, metadata=VIDEO_METADATA,
         )  # fmt: skip
         return str(output)
 
     gr.Markdown("The face in **your photo** takes on the expression of the face in the **expression photo**.")
     first_source, first_target = (smiling[1], people[0]) if len(smiling) > 1 and people and not LENT else (None, None)
-    first_wish, first_subject = open_source(None, first_source)[0], open_target(None, first_target)[0]
-    wish, subject = (_state(value) for value in (first_wish, first_subject))
+    first_expression, first_encoded = open_source(None, first_source)[0], open_target(None, first_target)[0]
+    wanted, encoded = (_state(value) for value in (first_expression, first_encoded))
     with gr.Row():
         with gr.Column(min_width=280):
             target = photo_input(value=first_target, label="Your photo", height=250, elem_id="transfer-target")
@@ -126,10 +126,10 @@ def build(models: Models, chosen: gr.State):
             example_row("Example expressions", sources, captions_of(sources), source, elem_id="transfer-expressions")
         with gr.Column(scale=2, min_width=300, elem_classes="result-column"):
             result = compare_view(
-                draw(None, first_wish, first_subject, 1.0, True, with_photo=True), elem_id="transfer-result"
+                draw(None, first_expression, first_encoded, 1.0, True, with_photo=True), elem_id="transfer-result"
             )
             intensity = intensity_slider(elem_id="transfer-intensity")
-            row = picture_row(try_all(None, first_subject), elem_id="transfer-all")
+            row = picture_row(try_all(None, first_encoded), elem_id="transfer-all")
             download = DownloadRow("transfer")
     with gr.Accordion("Animate your photo with a clip", open=False, elem_id="transfer-animate"):
         gr.Markdown(
@@ -150,13 +150,13 @@ def build(models: Models, chosen: gr.State):
             )
             animating = gr.Button("Animate", variant="primary", elem_id="transfer-run-clip")
 
-    drawing = [chosen, wish, subject, intensity, download.mark]
+    drawing = [chosen, wanted, encoded, intensity, download.mark]
     anew = (speaking_to_visitors(draw_anew, told), drawing, result)
-    every = (speaking_to_visitors(try_all, lambda message: {}), [chosen, subject], row)
+    every = (speaking_to_visitors(try_all, lambda message: {}), [chosen, encoded], row)
     quiet = {"show_progress": "hidden", **PRIVATE}
     opening_source = speaking_to_visitors(open_source, lambda message: (None, {}))
     opening_target = speaking_to_visitors(open_target, lambda message: (None, {}))
-    opened_source, opened_target = [wish, source_faces], [subject, target_faces]
+    opened_source, opened_target = [wanted, source_faces], [encoded, target_faces]
 
     def draws(event, with_row: bool = False):
         event = event.then(*anew, **quiet)
@@ -177,19 +177,19 @@ def build(models: Models, chosen: gr.State):
     choosing_source = speaking_to_visitors(choose_source_face, lambda message: (None, {}))
     choosing_target = speaking_to_visitors(choose_target_face, lambda message: (None, {}))
 
-    def picked_source(model, wish, event: gr.EventData):
-        return choosing_source(model, wish, int(event.index))
+    def picked_source(model, wanted, event: gr.EventData):
+        return choosing_source(model, wanted, int(event.index))
 
-    def picked_target(model, subject, event: gr.EventData):
-        return choosing_target(model, subject, int(event.index))
+    def picked_target(model, encoded, event: gr.EventData):
+        return choosing_target(model, encoded, int(event.index))
 
     def picked_example(event: gr.EventData):
         return expressions[int(event.index) % len(expressions)]
 
     draws(source.select(clicked_source, [chosen, source], opened_source, **quiet))
     draws(target.select(clicked_target, [chosen, target], opened_target, **quiet), with_row=True)
-    draws(source_faces.select(picked_source, [chosen, wish], opened_source, **quiet))
-    draws(target_faces.select(picked_target, [chosen, subject], opened_target, **quiet), with_row=True)
+    draws(source_faces.select(picked_source, [chosen, wanted], opened_source, **quiet))
+    draws(target_faces.select(picked_target, [chosen, encoded], opened_target, **quiet), with_row=True)
     row.select(picked_example, None, source, **quiet)
     swap.click(lambda one, other: (one, other), [source, target], [target, source], **quiet)
     again = (speaking_to_visitors(redraw, told), drawing, result)
@@ -197,10 +197,10 @@ def build(models: Models, chosen: gr.State):
     # Once more when it is let go: the page may drop a last move that comes just as an earlier redraw ends.
     intensity.release(*again, trigger_mode="multiple", **quiet)
     download.mark.change(*again, **quiet)
-    download.connect(speaking_to_visitors(make_file), [chosen, wish, subject, intensity])
+    download.connect(speaking_to_visitors(make_file), [chosen, wanted, encoded, intensity])
     taking.click(example_clip, None, clip, **PRIVATE)
     animating.click(
-        speaking_to_visitors(animate), [chosen, clip, target, subject, intensity, relative, download.mark], moving,
+        speaking_to_visitors(animate), [chosen, clip, target, encoded, intensity, relative, download.mark], moving,
         **LONG, **PRIVATE,
     )  # fmt: skip
     made = gr.Image(visible=False, type="filepath", label="result")

@@ -9,8 +9,8 @@ import gradio as gr
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..expression_map import ExpressionMap
-from .workbench import FacesOfPhoto, as_data_url
+from ..evaluation.expression_map import ExpressionMap
+from .edit_session import FacesOfPhoto, as_data_url
 
 
 STATIC = Path(__file__).parent / "static"

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.manifold import TSNE
 from sklearn.metrics import adjusted_mutual_info_score
 
+from ..model.errors_tergan import InvalidInputError
 from .recognition import cross_validate
 
 
@@ -15,27 +16,27 @@ CODES = ("expression", "identity")
 FEWEST_POINTS, MOST_POINTS = 8, 1000  # of a t-SNE
 
 
-def probe(features: dict[str, np.ndarray], expressions, identities, recipes=None, count: int = 8) -> dict:
+def probe(features: dict[str, np.ndarray], expressions, identities, expression_ids=None, count: int = 8) -> dict:
     """
     Read expression and identity off every code.
 
     Args:
         features: code → (N, D); `expression` is f(e), `identity` f(i), and others to compare with.
-        expressions, identities, recipes: (N,) of each photo; recipes where people share them.
+        expressions, identities, expression_ids: (N,) of each photo; expression_ids where people share them.
         count: folds.
 
     Returns:
         factor → code → accuracy (mean over folds), and `information`: the mutual information between the factor and
         what the probe says of it, adjusted so that chance is 0 and certainty 1 (Vinh et al. 2010). `chance` is what
         naming the most frequent value gets. Expression is read on people apart (`expression`) and, where there are
-        recipes, on recipes apart (`expression_of_new_recipes`); identity on recipes apart, else on expressions apart.
+        expression_ids, on expression_ids apart (`expression_of_new_ids`); identity on expression_ids apart, else on expressions apart.
         `gap` is in the spirit of the mutual information gap (Chen et al. 2018), for two vectors instead of single
         numbers: the mean over both factors of the information in the right code less the information in the other.
     """
-    apart = expressions if recipes is None else recipes
+    apart = expressions if expression_ids is None else expression_ids
     factors = {"expression": (expressions, identities), "identity": (identities, apart)}
-    if recipes is not None:
-        factors["expression_of_new_recipes"] = (expressions, recipes)
+    if expression_ids is not None:
+        factors["expression_of_new_ids"] = (expressions, expression_ids)
     results: dict = {}
     for factor, (targets, groups) in factors.items():
         targets = np.asarray(targets)
@@ -73,10 +74,10 @@ def flatten_for_tsne(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         the rows taken (M,), their places (M, 2).
 
     Raises:
-        ValueError: fewer than `FEWEST_POINTS` rows.
+        InvalidInputError: fewer than `FEWEST_POINTS` rows.
     """
     if len(features) < FEWEST_POINTS:
-        raise ValueError(f"t-SNE of {len(features)} photos shows nothing; it takes {FEWEST_POINTS}")
+        raise InvalidInputError(f"t-SNE of {len(features)} photos shows nothing; it takes {FEWEST_POINTS}")
     rows = np.arange(len(features))
     if len(rows) > MOST_POINTS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_POINTS, replace=False))

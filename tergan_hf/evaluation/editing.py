@@ -7,15 +7,14 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ..data.crops import to_range
-from ..data.framing import decode
-from ..data.ground_truth import confine_truth
+from ..data.ground_truth import confine_truth, expression_gain
+from ..data.padded_crops import decode
 from ..data.registration import register_faces
 from ..data.sampling import FROM_UNIT, TO_UNIT
-from ..face_alignment_tergan import compose_framings, crop_face, invert_framing
-from ..face_detection_tergan import NoFaceFoundError
-from ..pipeline_tergan import TerGanPipeline
+from ..model.errors_tergan import NoFaceFoundError
+from ..model.face_alignment_tergan import compose_transforms, crop_face, invert_transform
+from ..model.pipeline_tergan import TerGanPipeline
 from .judges import Judges
-from .metrics import expression_gain
 
 
 NEUTRAL = "neutral"
@@ -111,9 +110,11 @@ def own_expression_gain(
         photos = own[NEUTRAL], own[label]
         found = [pipe.detector.detect(photo) for photo in photos]
         if all(found):
-            framings = [faces[0].framing for faces in found]
-            target, truth = (crop_face(photo, framing, size) for photo, framing in zip(photos, framings))
-            laid_over = crop_face(own[label], _laid_over(framings[1], truth, target), size)
+            crop_transforms = [faces[0].crop_transform for faces in found]
+            target, truth = (
+                crop_face(photo, crop_transform, size) for photo, crop_transform in zip(photos, crop_transforms)
+            )
+            laid_over = crop_face(own[label], _laid_over(crop_transforms[1], truth, target), size)
             crops.append((target, truth, laid_over, pipe.transfer(truth, target, detect=False)))
     if not crops:
         return {}
@@ -127,11 +128,11 @@ def own_expression_gain(
     return {name: float(expression_gain(result, target, wanted).mean()) for name, wanted in gains.items()}
 
 
-def _laid_over(framing: np.ndarray, crop: Image.Image, onto: Image.Image) -> np.ndarray:
-    """The framing with which the photo of this crop lies over another crop."""
+def _laid_over(crop_transform: np.ndarray, crop: Image.Image, onto: Image.Image) -> np.ndarray:
+    """The crop_transform with which the photo of this crop lies over another crop."""
     registration = register_faces(_batch([crop]), _batch([onto]))[0].double().numpy()
-    to_crop = compose_framings(TO_UNIT, compose_framings(registration, FROM_UNIT))
-    return compose_framings(invert_framing(to_crop), framing)
+    to_crop = compose_transforms(TO_UNIT, compose_transforms(registration, FROM_UNIT))
+    return compose_transforms(invert_transform(to_crop), crop_transform)
 
 
 def _batch(images) -> torch.Tensor:

@@ -6,10 +6,11 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..data.framing import decode
-from ..face_alignment_tergan import crop_face, whole_image_framing
-from ..face_detection_tergan import DetectedFace, FaceDetector
-from ..pipeline_tergan import TerGanPipeline
+from ..data.padded_crops import decode
+from ..model.errors_tergan import InvalidInputError
+from ..model.face_alignment_tergan import crop_face, whole_image_transform
+from ..model.face_detection_tergan import DetectedFace, FaceDetector
+from ..model.pipeline_tergan import TerGanPipeline
 
 
 PIXELS_SIDE = 16
@@ -65,7 +66,7 @@ def embed_photos(
         name: of the set, for the progress bar and messages.
 
     Raises:
-        ValueError: no face in any photo.
+        InvalidInputError: no face in any photo.
     """
     rows, unseen, scores = [], [], []
     features: dict[str, list] = {key: [] for key in ("expression", "identity", "pixels", *(others or {}))}
@@ -77,8 +78,10 @@ def embed_photos(
             if detect and not faces:
                 unseen.append(row)
                 continue
-            framing = faces[0].framing if detect else whole_image_framing(*photo.size)
-            features["pixels"].append(np.asarray(crop_face(photo, framing, PIXELS_SIDE).convert("L"), np.float32))
+            crop_transform = faces[0].crop_transform if detect else whole_image_transform(*photo.size)
+            features["pixels"].append(
+                np.asarray(crop_face(photo, crop_transform, PIXELS_SIDE).convert("L"), np.float32)
+            )
             images.append(photo)
             rows.append(row)
         if not images:
@@ -92,6 +95,6 @@ def embed_photos(
         for key, other in (others or {}).items():
             features[key] += [embedded["expression"] for embedded in other.embed(images, detect=detect)]
     if not rows:
-        raise ValueError(f"{name}: no face was found in any photo")
+        raise InvalidInputError(f"{name}: no face was found in any photo")
     arrays = {key: np.stack(values).reshape(len(rows), -1) for key, values in features.items()}
     return Embeddings(np.array(rows), np.array(unseen, dtype=int), arrays, np.array(scores))

@@ -9,11 +9,21 @@ import numpy as np
 import yaml
 from datasets import Dataset
 
-from ..data.loading import HUB_PREFIX, NO_IDENTITY, NO_RECIPE, DataSource, load_photos, parquet_files, source_path
+from ..data.loading import (
+    HUB_PREFIX,
+    NO_EXPRESSION_ID,
+    NO_IDENTITY,
+    DataSource,
+    load_photos,
+    parquet_files,
+    source_path,
+)
 from ..data.splits import row_groups
+from ..model.errors_tergan import InvalidInputError, MissingFileError
 
 
 logger = logging.getLogger(__name__)
+RECORD = "training.yaml"
 TEST_SPLITS = ("test", "private_test")  # beside a validation set
 
 
@@ -46,11 +56,11 @@ def read_record(weights: str | Path) -> dict:
     The arguments of the run that made these weights, and `kept_out`.
 
     Raises:
-        FileNotFoundError: there is no `training.yaml`.
+        MissingFileError: there is no `training.yaml`.
     """
-    record = Path(weights) / "training.yaml"
+    record = Path(weights) / RECORD
     if not record.is_file():
-        raise FileNotFoundError(f"{record} is missing: without it nobody knows which people were trained on")
+        raise MissingFileError(f"{record} is missing: without it nobody knows which people were trained on")
     return yaml.safe_load(record.read_text())
 
 
@@ -84,8 +94,8 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
         one entry per set, and one more where a `validation_path` has a test set beside it.
 
     Raises:
-        FileNotFoundError: the record, or a data set asked for, is not there.
-        ValueError: a source asked for kept nobody out; none of the run's sets is there.
+        MissingFileError: the record, or a data set asked for, is not there.
+        InvalidInputError: a source asked for kept nobody out; none of the run's sets is there.
     """
     record = read_record(weights)
     sources = recorded_sources(record)
@@ -97,7 +107,9 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
         source, kept_out = sources[name], (record.get("kept_out") or {}).get(name) or []
         if source.validation_path is None and not kept_out:
             if names:
-                raise ValueError(f"{name}: the training run kept nobody of this set out, there is nothing to measure")
+                raise InvalidInputError(
+                    f"{name}: the training run kept nobody of this set out, there is nothing to measure"
+                )
             continue
         try:
             found += _validation_sets(source, data_root) if source.validation_path else [
@@ -108,26 +120,28 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
                 raise
             logger.warning("%s is left out: %s", name, error)
     if not found:
-        raise ValueError(f"no data set that {Path(weights) / 'training.yaml'} names is in {data_root}")
+        raise InvalidInputError(f"no data set that {Path(weights) / 'training.yaml'} names is in {data_root}")
     return found
 
 
 def thin_out(held_out: HeldOutSet, most: int) -> HeldOutSet:
     """
-    At most so many photos, always the same ones: the same recipes of everybody, each expression equally often; whole
-    people where there are no recipes; photos at equal distances where nobody is named.
+    At most so many photos, always the same ones: the same expression_ids of everybody, each expression equally often; whole
+    people where there are no expression_ids; photos at equal distances where nobody is named.
     """
     photos = held_out.photos
     if len(photos) <= most:
         return held_out
-    identities, recipes = np.array(photos["identity"]), np.array(photos["recipe"])
-    if (recipes != NO_RECIPE).all():
-        expression_of = dict(zip(recipes.tolist(), photos["expression"]))
+    identities, expression_ids = np.array(photos["identity"]), np.array(photos["expression_id"])
+    if (expression_ids != NO_EXPRESSION_ID).all():
+        expression_of = dict(zip(expression_ids.tolist(), photos["expression"]))
         turn: dict[int, int] = {}
-        for recipe in sorted(expression_of):
-            turn[recipe] = sum(expression_of[earlier] == expression_of[recipe] for earlier in turn)
-        chosen = sorted(turn, key=lambda recipe: (turn[recipe], recipe))[: max(2, most // len(set(identities)))]
-        rows = np.flatnonzero(np.isin(recipes, chosen))
+        for expression_id in sorted(expression_of):
+            turn[expression_id] = sum(expression_of[earlier] == expression_of[expression_id] for earlier in turn)
+        chosen = sorted(turn, key=lambda expression_id: (turn[expression_id], expression_id))[
+            : max(2, most // len(set(identities)))
+        ]
+        rows = np.flatnonzero(np.isin(expression_ids, chosen))
     elif (identities != NO_IDENTITY).all():
         people = sorted(set(identities))
         share = max(2, round(most / len(photos) * len(people)))
@@ -154,7 +168,7 @@ def _split_again(source: DataSource, data_root, kept_out: list[str]) -> HeldOutS
     photos = load_photos(source_path(source.path, data_root), source.split, **source.extra)
     outside = is_kept_out(photos, source, kept_out)
     if not outside.any():
-        raise ValueError(f"{source.name}: none of the groups kept out of training is in {source.path}")
+        raise InvalidInputError(f"{source.name}: none of the groups kept out of training is in {source.path}")
     held_out, seen = (photos.select(np.flatnonzero(side)) for side in (outside, ~outside))
     return HeldOutSet(source.name, held_out, source, kept_out, seen)
 

@@ -21,7 +21,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 from torch.nn import functional as F
 
-from ..face_detection_tergan import DetectedFace, FaceDetector
+from ..model.errors_tergan import MissingFileError, MissingPackageError
+from ..model.face_detection_tergan import DetectedFace, FaceDetector
 
 
 SFACE_REPOSITORY = "opencv/face_recognition_sface"
@@ -34,17 +35,17 @@ class IdentityJudge:
     SFace: how alike two faces are, as a cosine; above 0.363 they are the same person by its authors' threshold.
 
     Raises:
-        FileNotFoundError: no such file.
-        ImportError: OpenCV is missing.
+        MissingFileError: no such file.
+        MissingPackageError: OpenCV is missing.
     """
 
     def __init__(self, path: str | Path, detector: FaceDetector | None = None):
         if not Path(path).is_file():
-            raise FileNotFoundError(f"no SFace weights at {path}: {__doc__}")
+            raise MissingFileError(f"no SFace weights at {path}: {__doc__}")
         try:
             import cv2
         except ImportError as error:
-            raise ImportError("the identity judge needs OpenCV: pip install opencv-python-headless") from error
+            raise MissingPackageError("the identity judge needs OpenCV: pip install opencv-python-headless") from error
         self.network = cv2.FaceRecognizerSF.create(str(path), "")
         self.detector = detector or FaceDetector()
 
@@ -70,7 +71,7 @@ class ExpressionJudge:
     def __init__(self, manifest: str | Path, detector: FaceDetector | None = None):
         manifest = Path(manifest)
         if not manifest.is_file():
-            raise FileNotFoundError(f"no FaceExpressionNet weights at {manifest}: {__doc__}")
+            raise MissingFileError(f"no FaceExpressionNet weights at {manifest}: {__doc__}")
         self.weights = _read_weights(manifest)
         self.detector = detector or FaceDetector()
 
@@ -163,8 +164,8 @@ class Judges:
         Both judges from a folder with their files; without a folder SFace from the Hub, if it can be reached.
 
         Raises:
-            FileNotFoundError: a folder was given, and a file is not in it; the message says where to get it.
-            ImportError: a folder was given, and OpenCV is missing.
+            MissingFileError: a folder was given, and a file is not in it; the message says where to get it.
+            MissingPackageError: a folder was given, and OpenCV is missing.
         """
         detector = detector or FaceDetector()
         if folder is not None:

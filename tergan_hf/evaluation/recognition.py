@@ -7,6 +7,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ..model.errors_tergan import InvalidInputError
 from .embeddings import Embeddings
 from .metrics import calibration_error, confusion_matrix
 
@@ -58,11 +59,11 @@ def folds(groups, count: int):
     """(train, test) rows of each fold; no group is on both sides. Always the same.
 
     Raises:
-        ValueError: fewer than two groups.
+        InvalidInputError: fewer than two groups.
     """
     count = min(count, len(set(groups)))
     if count < 2:
-        raise ValueError("folds need at least two groups")
+        raise InvalidInputError("folds need at least two groups")
     splitter = GroupKFold(count, shuffle=True, random_state=0)
     return list(splitter.split(np.zeros(len(groups)), groups=np.asarray(groups)))
 

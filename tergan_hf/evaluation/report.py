@@ -188,7 +188,7 @@ def probe_table(found: dict) -> str:
     """Factor by code, with chance."""
     titles = {
         "expression": "expression, people apart",
-        "expression_of_new_recipes": "expression, recipes apart",
+        "expression_of_new_ids": "expression, expression_ids apart",
         "identity": "identity",
     }
     codes = [code for code in found["expression"] if code not in ("values", "chance")]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.framing import decode
-from ..face_alignment_tergan import crop_face, zoom_out
-from ..pipeline_tergan import TerGanPipeline
-from .contact_sheet import save_contact_sheet
+from ..data.contact_sheet import save_contact_sheet
+from ..data.padded_crops import decode
+from ..model.face_alignment_tergan import crop_face, zoom_out
+from ..model.pipeline_tergan import TerGanPipeline
 from .editing import NEUTRAL, or_else
 from .transfer import INTENSITIES, Pair, load_pairs, transfer_or_target
 
@@ -102,6 +102,6 @@ def _about_the_face(pipe: TerGanPipeline, rows: list[list]) -> list[list]:
         if not faces:
             cut.append(row)
             continue
-        framing = zoom_out(faces[0].framing, SHOWN_MARGIN)
-        cut.append([image and crop_face(image, framing, 256) for image in row])
+        crop_transform = zoom_out(faces[0].crop_transform, SHOWN_MARGIN)
+        cut.append([image and crop_face(image, crop_transform, 256) for image in row])
     return cut

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..configuration_tergan import BASIC_EXPRESSIONS
-from ..data.framing import decode
-from ..data.loading import NO_IDENTITY, NO_RECIPE
-from ..face_detection_tergan import DetectedFace
-from ..pipeline_tergan import TerGanPipeline
+from ..data.loading import NO_EXPRESSION_ID, NO_IDENTITY
+from ..data.padded_crops import decode
+from ..model.configuration_tergan import BASIC_EXPRESSIONS
+from ..model.errors_tergan import InvalidInputError
+from ..model.face_detection_tergan import DetectedFace
+from ..model.pipeline_tergan import TerGanPipeline
 from . import figures, sheets
 from .disentanglement import FEWEST_POINTS, flatten_for_tsne, probe
 from .editing import measure_editing, measure_strangers, own_expression_gain, people_of
@@ -95,7 +96,7 @@ class Evaluation:
             try:
                 measured[held_out.name] = self._measure(held_out)
             except ValueError as error:
-                raise ValueError(f"{held_out.name}: {error}") from error
+                raise InvalidInputError(f"{held_out.name}: {error}") from error
             measured[held_out.name]["figures"] = [kind for kind in FIGURES if self._figure(held_out, kind).is_file()]
         return measured
 
@@ -136,7 +137,7 @@ class Evaluation:
                     "people": len(set(held_out.training_photos["identity"])),
                     **count_groups(held_out.training_photos),
                 }
-        has_recipes = bool((np.array(photos["recipe"]) != NO_RECIPE).all())
+        has_recipes = bool((np.array(photos["expression_id"]) != NO_EXPRESSION_ID).all())
         measured["disentanglement"] = self._disentangle(held_out, embeddings, expressions, identities, has_recipes)
         if has_recipes:
             measured |= self._measure_transfer(held_out, right)
@@ -171,7 +172,7 @@ class Evaluation:
         codes = {"expression": features["expression"], "identity": features["identity"]}
         if self.baseline is not None:
             codes[BASELINE] = features[BASELINE]
-        recipes = np.array(held_out.photos["recipe"])[rows] if has_recipes else None
+        expression_ids = np.array(held_out.photos["expression_id"])[rows] if has_recipes else None
         if len(rows) >= FEWEST_POINTS:
             panels = {} if self.baseline is None else {"f(e) before stage 2": flatten_for_tsne(features[BASELINE])}
             panels["f(e)"] = flatten_for_tsne(features["expression"])
@@ -179,7 +180,7 @@ class Evaluation:
             figures.plot_tsne(panels, expressions[rows], identities[rows], self._figure(held_out, "tsne"))
         if len(set(expressions[rows])) < 2 or len(set(identities[rows])) < 2:
             return {}
-        return probe(codes, expressions[rows], identities[rows], recipes, self.settings.folds)
+        return probe(codes, expressions[rows], identities[rows], expression_ids, self.settings.folds)
 
     def _measure_transfer(self, held_out: HeldOutSet, right: np.ndarray) -> dict:
         photos, settings, detect = held_out.photos, self.settings, held_out.source.align
@@ -272,7 +273,7 @@ class Evaluation:
 def _with_known_labels(held_out: HeldOutSet, labels: list[str]) -> HeldOutSet:
     known = np.isin(np.array(held_out.photos["expression"]), labels)
     if not known.any():
-        raise ValueError(f"{held_out.name}: no photo has one of the labels {', '.join(labels)}")
+        raise InvalidInputError(f"{held_out.name}: no photo has one of the labels {', '.join(labels)}")
     if not known.all():
         logger.warning("%s: %d photos with other labels are left out", held_out.name, int((~known).sum()))
         held_out.photos = held_out.photos.select(np.flatnonzero(known))

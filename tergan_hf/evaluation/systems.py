@@ -8,8 +8,9 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ..modeling_tergan import TerGanModel
-from ..pipeline_tergan import TerGanPipeline
+from ..model.errors_tergan import InvalidInputError, MissingFileError
+from ..model.modeling_tergan import TerGanModel
+from ..model.pipeline_tergan import TerGanPipeline
 
 
 MODEL, COPY_TARGET, COPY_SOURCE, RANDOM = "TER-GAN", "copy of the target", "copy of the source", "random weights"
@@ -71,20 +72,20 @@ def baseline_system(pipe: TerGanPipeline, baseline: str | Path) -> TerGanPipelin
 
     Raises:
         OSError: there is no such model.
-        ValueError: the file holds no G_es of this model's sizes.
+        InvalidInputError: the file holds no G_es of this model's sizes.
     """
     if not str(baseline).endswith(".safetensors"):
         other = TerGanPipeline.from_pretrained(baseline, device=pipe.model.device)
         return TerGanPipeline(other.model, other.image_processor, pipe.detector)
     if not Path(baseline).is_file():
-        raise FileNotFoundError(f"no such file: {baseline}")
+        raise MissingFileError(f"no such file: {baseline}")
     try:
         tensors = load_file(baseline)
         own = {name.removeprefix("encoder."): value for name, value in tensors.items() if name.startswith("encoder.")}
         model = copy.deepcopy(pipe.model)
         model.expression_encoder.load_state_dict(own)
     except (RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{baseline} holds no G_es of this model's sizes: {error}") from error
+        raise InvalidInputError(f"{baseline} holds no G_es of this model's sizes: {error}") from error
     return TerGanPipeline(model, pipe.image_processor, pipe.detector)
 
 

@@ -5,13 +5,14 @@ from datasets import Dataset
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..data.framing import decode
-from ..data.loading import NO_RECIPE
-from ..face_alignment_tergan import crop_face
-from ..face_detection_tergan import NoFaceFoundError
-from ..pipeline_tergan import TerGanPipeline
+from ..data.ground_truth import expression_gain
+from ..data.loading import NO_EXPRESSION_ID
+from ..data.padded_crops import decode
+from ..model.errors_tergan import InvalidInputError, NoFaceFoundError
+from ..model.face_alignment_tergan import crop_face
+from ..model.pipeline_tergan import TerGanPipeline
 from .judges import Judges
-from .metrics import expression_gain, progress, psnr
+from .metrics import progress, psnr
 from .perceptual import PerceptualMetrics
 
 
@@ -24,27 +25,29 @@ Pair = tuple[int, int, int]
 def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[Pair]:
     """
     Draw (source, target, truth) rows: source and target of different people, truth the target's person with the
-    source's recipe, expressions of the source equally often, truth and target not the same image.
+    source's expression_id, expressions of the source equally often, truth and target not the same image.
 
     Raises:
-        ValueError: the photos have no recipes, show one person only, or hardly share a recipe.
+        InvalidInputError: the photos have no expression_ids, show one person only, or hardly share a expression_id.
     """
-    identities, recipes = np.array(photos["identity"]), np.array(photos["recipe"])
+    identities, expression_ids = np.array(photos["identity"]), np.array(photos["expression_id"])
     expressions = np.array(photos["expression"])
-    if (recipes == NO_RECIPE).any() or len(set(identities)) < 2:
-        raise ValueError("expression gain needs at least two people with recipes")
-    sittings = np.array(photos["sitting"]) if "sitting" in photos.column_names else np.zeros(len(photos), int)
-    row_of = {key: row for row, key in enumerate(zip(identities, sittings, recipes))}
+    if (expression_ids == NO_EXPRESSION_ID).any() or len(set(identities)) < 2:
+        raise InvalidInputError("expression gain needs at least two people with expression_ids")
+    sessions = np.array(photos["session"]) if "session" in photos.column_names else np.zeros(len(photos), int)
+    row_of = {key: row for row, key in enumerate(zip(identities, sessions, expression_ids))}
     random = np.random.default_rng(seed)
     by_expression = [np.flatnonzero(expressions == label) for label in sorted(set(expressions))]
     pairs, tries = [], 0
     while len(pairs) < count:
         tries += 1
         if tries > 100 * count:
-            raise ValueError("hardly any two people share a recipe: nothing to measure the expression gain on")
+            raise InvalidInputError(
+                "hardly any two people share a expression_id: nothing to measure the expression gain on"
+            )
         source = int(random.choice(by_expression[len(pairs) % len(by_expression)]))
         target = int(random.integers(len(photos)))
-        truth = row_of.get((identities[target], sittings[target], recipes[source]))
+        truth = row_of.get((identities[target], sessions[target], expression_ids[source]))
         if identities[source] != identities[target] and truth not in (None, target):
             pairs.append((source, target, truth))
     return pairs
@@ -116,9 +119,9 @@ def gain_on_crops(pipe: TerGanPipeline, photos: Dataset, pairs: list[Pair], batc
             if not all(found):
                 gains.append(0.0)
             else:
-                own, shared = (faces[0].framing for faces in found)
-                framed = ((source, own), (target, shared), (truth, shared))
-                cut.append([crop_face(photo, framing, size) for photo, framing in framed])
+                own, shared = (faces[0].crop_transform for faces in found)
+                cropped = ((source, own), (target, shared), (truth, shared))
+                cut.append([crop_face(photo, crop_transform, size) for photo, crop_transform in cropped])
         if cut:
             sources, targets, truths = map(list, zip(*cut))
             results = pipe.transfer(sources, targets, detect=False)

@@ -1,4 +1,4 @@
-"""A sheet to look at, before hours of training on it: the people of a set of rendered faces, with exact recipes.
+"""A sheet to look at, before hours of training on it: the people of a set of rendered faces, with exact poses.
 
 `python -m tergan_hf.rendering --source valid-avatars-glb --output sheet.png`
 """

@@ -12,12 +12,12 @@ from PIL import Image as PILImage
 
 from ..data.building import BuildError, Plan, Shard, list_source
 from ..data.dataset_card import SetDescription
-from ..data.framing import CHIP_MARGIN
-from ..data.ground_truth import MOTION_STEPS_PER_SIDE
-from .expressions import FULL, Recipe, draw_plain_recipe, draw_recipe, full_recipe
+from ..data.ground_truth import FLOW_STEPS_PER_SIDE
+from ..data.padded_crops import PADDED_CROP_MARGIN
+from .expressions import FULL, BlendshapePose, draw_plain_pose, draw_pose, full_pose
 from .library import head_files, missing_heads
 from .people import Head, Person, blend_heads, check_head, read_head
-from .scene import Camera, Sitting, draw_plain_sitting, draw_sitting
+from .scene import Camera, Session, draw_plain_session, draw_session
 from .variations import vary_person
 
 
@@ -27,16 +27,16 @@ OTHER_SKIN = 0.5  # of the blends have a shape of some heads and the skin of oth
 
 @dataclass(frozen=True)
 class Look:
-    """What tells one kind of set from another: who draws a sitting and a recipe, and how little is lost in JPEG."""
+    """What tells one kind of set from another: who draws a session and a pose, and how little is lost in JPEG."""
 
-    draw_sitting: Callable[[np.random.Generator, int], Sitting]
-    draw_recipe: Callable[[str, np.random.Generator], Recipe]
+    draw_session: Callable[[np.random.Generator, int], Session]
+    draw_pose: Callable[[str, np.random.Generator], BlendshapePose]
     jpeg_quality: int
 
 
-LOOKS = {
-    "natural": Look(draw_sitting, draw_recipe, 95),
-    "plain": Look(draw_plain_sitting, draw_plain_recipe, 86),
+REFINEMENT_VIEWS = {
+    "natural": Look(draw_session, draw_pose, 95),
+    "plain": Look(draw_plain_session, draw_plain_pose, 86),
 }
 
 
@@ -48,32 +48,32 @@ class AvatarSettings:
     Args:
         people: how many. The first are the heads themselves, the rest blends of two or three, or of as many for the
             shape and others for the skin.
-        sittings: of each person; pose, light, hair and background differ between them.
-        photos: per sitting, every expression equally often.
-        decks: how many different sets of recipes; sittings that share one give pairs with an exact ground truth.
+        sessions: of each person; pose, light, hair and background differ between them.
+        photos: per session, every expression equally often.
+        pose_sets: how many different sets of poses; sessions that share one give pairs with an exact ground truth.
         size: side of the photos in pixels.
         exclude: heads that no person may be made of.
         aligned: aligned crops, `margin` times as large as the face a network sees, instead of photos with the
-            surroundings. The neutral face decides the crop of a whole sitting.
+            surroundings. The neutral face decides the crop of a whole session.
         look: `natural`, with shadows, shining eyes, soft skin, rooms and many ways to show an expression; or `plain`,
             matt surfaces before one colour, one way to show each, more strongly compressed.
     """
 
     people: int = 300
-    sittings: int = 2
+    sessions: int = 2
     photos: int = 21
-    decks: int = 20
+    pose_sets: int = 20
     size: int = 192
     seed: int = 0
     exclude: tuple[str, ...] = ()
     aligned: bool = False
-    margin: float = CHIP_MARGIN
+    margin: float = PADDED_CROP_MARGIN
     look: str = "natural"
 
     def __post_init__(self):
-        if self.look not in LOOKS:
-            raise BuildError(f"--look must be one of {', '.join(LOOKS)}, not {self.look!r}")
-        for name in ("people", "sittings", "photos", "decks"):
+        if self.look not in REFINEMENT_VIEWS:
+            raise BuildError(f"--look must be one of {', '.join(REFINEMENT_VIEWS)}, not {self.look!r}")
+        for name in ("people", "sessions", "photos", "pose_sets"):
             if getattr(self, name) < 1:
                 raise BuildError(f"--{name} must be at least 1, not {getattr(self, name)}")
         if self.size < 16 or not 1 <= self.margin <= 4:
@@ -94,7 +94,7 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
     files = head_files(source, settings.exclude)
     for path in files.values():
         check_head(path)
-    each = settings.sittings * settings.photos
+    each = settings.sessions * settings.photos
     shards = [
         Shard("train", (list(files.values()), people, settings), len(people) * each)
         for people in (
@@ -120,12 +120,12 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
     )
 
 
-def deck(number: int, settings: AvatarSettings) -> list[Recipe]:
-    """The recipes of one deck, every expression in turn; in every fourth deck each expression once in full."""
+def pose_set(number: int, settings: AvatarSettings) -> list[BlendshapePose]:
+    """The poses of one pose_set, every expression in turn; in every fourth pose_set each expression once in full."""
     random = np.random.default_rng((settings.seed, 1, number))
-    names, draw = list(FULL), LOOKS[settings.look].draw_recipe
+    names, draw = list(FULL), REFINEMENT_VIEWS[settings.look].draw_pose
     return [
-        full_recipe(names[at]) if at < len(names) and number % 4 == 0 else draw(names[at % len(names)], random)
+        full_pose(names[at]) if at < len(names) and number % 4 == 0 else draw(names[at % len(names)], random)
         for at in range(settings.photos)
     ]
 
@@ -133,10 +133,10 @@ def deck(number: int, settings: AvatarSettings) -> list[Recipe]:
 def features() -> Features:
     """Columns of the set."""
     return Features({
-        "image": Image(), "identity": Value("string"), "sitting": Value("int32"), "recipe": Value("int32"),
+        "image": Image(), "identity": Value("string"), "session": Value("int32"), "expression_id": Value("int32"),
         "expression": Value("string"), "intensity": Value("float32"), "mixed_with": Value("string"),
-        "heads": Value("string"), "landmarks": Array2D((5, 2), "float32"), "motion": Image(),
-        "activations": List(Value("float32")),
+        "heads": Value("string"), "landmarks": Array2D((5, 2), "float32"), "flow": Image(),
+        "blendshapes": List(Value("float32")),
     })  # fmt: skip
 
 
@@ -160,8 +160,8 @@ class Heads:
 _heads = lru_cache(maxsize=1)(Heads)
 
 
-def activation_names(head: Head) -> list[str]:
-    """The morph targets in the order of the column `activations`."""
+def blendshape_names(head: Head) -> list[str]:
+    """The morph targets in the order of the column `blendshapes`."""
     return sorted(head.face.morphs)
 
 
@@ -190,39 +190,39 @@ def _draw_blend(heads: Heads, random: np.random.Generator) -> tuple[list[Head], 
     return chosen, weights + random.uniform(0, 0.35) * (weights - 1 / count)
 
 
-def sit(number: int, heads: Heads, settings: AvatarSettings) -> Iterator[tuple[Person, Camera, int]]:
-    """The sittings of one person of the set: the person as they came, the camera in front of them, and the number of
-    the deck of recipes that they show."""
+def draw_sessions(number: int, heads: Heads, settings: AvatarSettings) -> Iterator[tuple[Person, Camera, int]]:
+    """The sessions of one person of the set: the person as they came, the camera in front of them, and the number of
+    the pose_set of poses that they show."""
     random = np.random.default_rng((settings.seed, 0, number))
     somebody = draw_person(number, heads, random)
-    for _ in range(settings.sittings):
+    for _ in range(settings.sessions):
         person = somebody if random.random() < 0.8 else somebody.without_wig()
-        scene = LOOKS[settings.look].draw_sitting(random, settings.size)
+        scene = REFINEMENT_VIEWS[settings.look].draw_session(random, settings.size)
         camera = Camera(person, scene, settings.size, margin=settings.margin if settings.aligned else None)
-        yield person, camera, int(random.integers(settings.decks))
+        yield person, camera, int(random.integers(settings.pose_sets))
 
 
 def _photograph(number: int, heads: Heads, settings: AvatarSettings) -> list[dict]:
-    names = activation_names(heads[0])
-    rows, look = [], LOOKS[settings.look]
-    for sitting, (person, camera, number_of_deck) in enumerate(sit(number, heads, settings)):
-        for at, recipe in enumerate(deck(number_of_deck, settings)):
-            photo = camera.take(recipe)
+    names = blendshape_names(heads[0])
+    rows, look = [], REFINEMENT_VIEWS[settings.look]
+    for session, (person, camera, number_of_set) in enumerate(draw_sessions(number, heads, settings)):
+        for at, pose in enumerate(pose_set(number_of_set, settings)):
+            photo = camera.take(pose)
             rows.append({
                 "image": {"bytes": _encode(photo.pixels, "JPEG", quality=look.jpeg_quality), "path": None},
-                "identity": f"avatar_{number:04d}", "sitting": sitting,
-                "recipe": number_of_deck * settings.photos + at,
-                "expression": recipe.expression, "intensity": recipe.intensity, "mixed_with": recipe.mixed_with,
+                "identity": f"avatar_{number:04d}", "session": session,
+                "expression_id": number_of_set * settings.photos + at,
+                "expression": pose.expression, "intensity": pose.intensity, "mixed_with": pose.mixed_with,
                 "heads": "+".join(person.heads), "landmarks": photo.landmarks.astype(np.float32),
-                "motion": {"bytes": _encode(encode_motion(photo.motion), "PNG"), "path": None},
-                "activations": [recipe.activations.get(name, 0.0) for name in names],
+                "flow": {"bytes": _encode(encode_flow_map(photo.flow), "PNG"), "path": None},
+                "blendshapes": [pose.blendshapes.get(name, 0.0) for name in names],
             })  # fmt: skip
     return rows
 
 
-def encode_motion(motion: np.ndarray) -> np.ndarray:
+def encode_flow_map(motion: np.ndarray) -> np.ndarray:
     """(2, M, M) shares of the picture's side → (M, M, 3) uint8, red and green; blue is 0."""
-    levels = np.clip(np.rint(128 + motion * MOTION_STEPS_PER_SIDE), 0, 255).astype(np.uint8)
+    levels = np.clip(np.rint(128 + motion * FLOW_STEPS_PER_SIDE), 0, 255).astype(np.uint8)
     return np.stack([levels[0], levels[1], np.zeros_like(levels[0])], axis=-1)
 
 

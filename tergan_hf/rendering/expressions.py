@@ -1,4 +1,4 @@
-"""Expressions as recipes: how far each facial morph target is activated."""
+"""Expressions as poses: how far each facial morph target is activated."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ VARIANTS = {
     "surprise": [{"browUp": 1.0, "RbrowUp": 1.0, "eyeOpen": 0.8, "MouthOpen": 0.6, "UH_OO": 0.4}],
     "sadness": [{"mouthSad": 1.0, "sad": 0.7, "Chin": 0.6, "pityful": 0.7, "lowLid": 0.2}],
 }
-# What `draw_plain_recipe` makes of fear.
+# What `draw_plain_pose` makes of fear.
 PLAIN_FEAR = {"pityful": 1.0, "sad": 0.4, "eyeOpen": 1.0, "MouthOpen": 0.15, "H_EST": 0.7, "neckTension": 0.7}
 # Morph targets that come as a right and a left one. `RbrowDown` and `RbrowUp` are the outer brows: RR…, LL….
 SIDED = {
@@ -42,30 +42,30 @@ MOST = 1.15
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BlendshapePose:
     """
     One exactly repeatable expression.
 
     Args:
         expression: its label, of a mixture the stronger one. intensity: 0 to about 1.1; 0 for neutral.
-        activations: morph target → activation, 0 to `MOST`.
+        blendshapes: morph target → weight, 0 to `MOST`.
         gaze: where the eyes look, degrees to the viewer's right and up.
         mixed_with: the other expression of a mixture.
     """
 
     expression: str
     intensity: float
-    activations: dict[str, float]
+    blendshapes: dict[str, float]
     gaze: tuple[float, float] = (0.0, 0.0)
     mixed_with: str = ""
 
 
-def full_recipe(expression: str) -> Recipe:
+def full_pose(expression: str) -> BlendshapePose:
     """The expression at full intensity, both sides alike."""
-    return exact_recipe(expression, float(expression != "neutral"))
+    return exact_pose(expression, float(expression != "neutral"))
 
 
-def exact_recipe(expression: str, intensity: float, other: str = "", share: float = 0.0) -> Recipe:
+def exact_pose(expression: str, intensity: float, other: str = "", share: float = 0.0) -> BlendshapePose:
     """
     The expression, or a mixture with another, without jitter, both sides alike.
 
@@ -74,7 +74,7 @@ def exact_recipe(expression: str, intensity: float, other: str = "", share: floa
         other: the weaker expression of a mixture. share: of the other, 0 to 0.5.
     """
     amounts = {name: intensity * value for name, value in mixture(FULL[expression], other, share).items()}
-    return Recipe(expression, intensity, _both_sides(amounts), mixed_with=other)
+    return BlendshapePose(expression, intensity, _both_sides(amounts), mixed_with=other)
 
 
 def mixture(amounts: dict[str, float], other: str, share: float) -> dict[str, float]:
@@ -85,7 +85,7 @@ def mixture(amounts: dict[str, float], other: str, share: float) -> dict[str, fl
     return mixed
 
 
-def draw_recipe(expression: str, random: np.random.Generator) -> Recipe:
+def draw_pose(expression: str, random: np.random.Generator) -> BlendshapePose:
     """
     One way to show an expression: a variant, its intensity from 0.4 to 1.1, every muscle a little more or less, one
     side a little more than the other, sometimes a mixture with another expression, the eyes looking about.
@@ -108,10 +108,10 @@ def draw_recipe(expression: str, random: np.random.Generator) -> Recipe:
         amounts.pop("eyeOpen", None)
     skew = random.normal(0, 0.08)
     gaze = (float(random.normal(0, 6)), float(random.normal(0, 3)))
-    return Recipe(expression, float(intensity), _both_sides(amounts, skew, random), gaze, other)
+    return BlendshapePose(expression, float(intensity), _both_sides(amounts, skew, random), gaze, other)
 
 
-def draw_plain_recipe(expression: str, random: np.random.Generator) -> Recipe:
+def draw_plain_pose(expression: str, random: np.random.Generator) -> BlendshapePose:
     """The one way that plain sets show an expression, its intensity from 0.45 to 1.1, every muscle a little more or
     less, the eyes straight ahead."""
     intensity = random.uniform(0.45, 1.1)
@@ -120,18 +120,18 @@ def draw_plain_recipe(expression: str, random: np.random.Generator) -> Recipe:
     if expression == "neutral":
         intensity = 0.0
         amounts = {"lowLid": random.uniform(0, 0.3), "MouthOpen": random.uniform(0, 0.08)}
-    return Recipe(expression, float(intensity), _both_sides(amounts, 0.0, random))
+    return BlendshapePose(expression, float(intensity), _both_sides(amounts, 0.0, random))
 
 
 def _both_sides(amounts: dict[str, float], skew: float = 0.0, random: np.random.Generator | None = None) -> dict:
-    activations: dict[str, float] = {}
+    blendshapes: dict[str, float] = {}
     for name, value in amounts.items():
         if name in SIDED:
             for side, sign in (("R", 1), ("L", -1)):
                 wobble = 0.0 if random is None else random.normal(0, 0.04)
                 # The outer brows carry their side twice: RRbrowUp, LLbrowUp.
                 full_name = 2 * side + name[1:] if name.startswith("Rbrow") else side + name
-                activations[full_name] = float(np.clip(value * (1 + sign * skew + wobble), 0, MOST))
+                blendshapes[full_name] = float(np.clip(value * (1 + sign * skew + wobble), 0, MOST))
         else:
-            activations[name] = float(np.clip(value, 0, MOST))
-    return activations
+            blendshapes[name] = float(np.clip(value, 0, MOST))
+    return blendshapes

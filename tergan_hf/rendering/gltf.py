@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ..model.errors_tergan import InvalidInputError
+
 
 COMPONENTS = {
     5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32,
@@ -19,7 +21,7 @@ WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 MESHOPT = "EXT_meshopt_compression"
 
 
-class GltfError(ValueError):
+class GltfError(InvalidInputError):
     """A file that is no readable binary glTF, or lacks what a face needs. The message names the file."""
 
 
@@ -31,7 +33,7 @@ class Mesh:
     Args:
         positions: (V, 3) float32. uv: (V, 2) float32. triangles: (T, 3) int32.
         texture: (H, W, 4) uint8.
-        morphs: name → (V, 3) float32 displacements at full activation.
+        morphs: name → (V, 3) float32 displacements at full weight.
     """
 
     name: str

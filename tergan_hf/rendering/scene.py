@@ -1,12 +1,12 @@
-"""One sitting of a person before a camera, and photos of it: only the expression changes from photo to photo."""
+"""One session of a person before a camera, and photos of it: only the expression changes from photo to photo."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..face_alignment_tergan import similarity_framing, zoom_out
+from ..model.face_alignment_tergan import fit_crop_transform, zoom_out
 from .backgrounds import draw_background
-from .expressions import Recipe
+from .expressions import BlendshapePose
 from .gltf import Mesh
 from .people import Person, is_wig
 from .rasterizer import develop, draw_depth, shade, vertex_normals
@@ -27,9 +27,9 @@ PLAIN = np.array([0.25, 0.25, 0.25, 0, 1, 0, 1, 1, 1], np.float32)
 
 
 @dataclass(frozen=True)
-class Sitting:
+class Session:
     """
-    What stays the same within a sitting.
+    What stays the same within a session.
 
     Args:
         yaw, pitch, roll: of the head, in radians. zoom: of the camera; shift: (x, y) shares of the picture.
@@ -63,7 +63,7 @@ class Photo:
 
     Args:
         pixels: (S, S, 3) uint8.
-        motion: (2, M, M) float32: where the surface that each position shows is in the neutral photo of the sitting,
+        motion: (2, M, M) float32: where the surface that each position shows is in the neutral photo of the session,
             minus where it is here: (x, y) as shares of the picture's side. Zero where nothing moves.
         landmarks: (5, 2) pixels, in the order of `DetectedFace.landmarks`.
     """
@@ -73,9 +73,9 @@ class Photo:
     landmarks: np.ndarray
 
 
-def draw_sitting(random: np.random.Generator, size: int) -> Sitting:
+def draw_session(random: np.random.Generator, size: int) -> Session:
     """Pose within about ±20°, a main light from somewhere in front, a blurred background."""
-    return Sitting(
+    return Session(
         yaw=float(np.clip(random.normal(0, 0.13), -0.35, 0.35)),
         pitch=float(np.clip(random.normal(0, 0.07), -0.25, 0.25)),
         roll=float(random.normal(0, 0.04)),
@@ -92,10 +92,10 @@ def draw_sitting(random: np.random.Generator, size: int) -> Sitting:
     )
 
 
-def draw_plain_sitting(random: np.random.Generator, size: int) -> Sitting:
+def draw_plain_session(random: np.random.Generator, size: int) -> Session:
     """Pose within about ±10°, a main light from somewhere in front, one colour behind."""
     tone = random.uniform(30, 200) + random.normal(0, 12, 3)
-    return Sitting(
+    return Session(
         yaw=float(random.uniform(-0.16, 0.16)),
         pitch=float(random.uniform(-0.11, 0.11)),
         roll=float(random.normal(0, 0.02)),
@@ -115,37 +115,37 @@ def draw_plain_sitting(random: np.random.Generator, size: int) -> Sitting:
 
 class Camera:
     """
-    Takes the photos of one person in one sitting.
+    Takes the photos of one person in one session.
 
     Args:
-        size: side of the photos in pixels. motion_size: side of the motion maps.
+        size: side of the photos in pixels. flow_map_size: side of the flow maps.
         margin: take the aligned crop, so much larger than a network's; the neutral face decides it for the whole
-            sitting. Default: a photo with the surroundings.
+            session. Default: a photo with the surroundings.
     """
 
     def __init__(
-        self, person: Person, sitting: Sitting, size: int = 192, motion_size: int = 64, margin: float | None = None
+        self, person: Person, session: Session, size: int = 192, flow_map_size: int = 64, margin: float | None = None
     ):
-        self.person, self.sitting, self.size, self.motion_size = person, sitting, size, motion_size
+        self.person, self.session, self.size, self.flow_map_size = person, session, size, flow_map_size
         self.side = size * SUPERSAMPLING
-        self.rotation = _rotation(sitting).astype(np.float32)
-        self.framing = np.array([[1.0, 0, 0], [0, 1, 0]], np.float32)
+        self.rotation = _rotation(session).astype(np.float32)
+        self.crop_transform = np.array([[1.0, 0, 0], [0, 1, 0]], np.float32)
         if margin is not None:
             eyes, points = (
                 self._project(positions)[0]
                 for positions in (person.eyeball_centres(), person.face.positions[person.landmarks])
             )
-            framing = zoom_out(similarity_framing(np.concatenate([eyes, points])), margin)
-            self.framing = (framing * self.side).astype(np.float32)
+            crop_transform = zoom_out(fit_crop_transform(np.concatenate([eyes, points])), margin)
+            self.crop_transform = (crop_transform * self.side).astype(np.float32)
         self.parts = [_Part(self, index) for index in range(len(person.parts))]
-        self.background = (np.clip(sitting.background, 0, 255) / 255).astype(np.float32) ** 2
+        self.background = (np.clip(session.background, 0, 255) / 255).astype(np.float32) ** 2
         self._set_light()
         self.depth, self.mesh, self.triangle, self.weight = _buffers(self.side)
         self.colour = np.zeros((self.side, self.side, 3), np.float32)
         self.rest = np.zeros((self.side, self.side, 2), np.float32)
         self.shadow_buffers = _buffers(SHADOW_SIDE)
 
-    def take(self, recipe: Recipe) -> Photo:
+    def take(self, pose: BlendshapePose) -> Photo:
         """Render one expression."""
         self.depth.fill(-np.inf)
         self.mesh.fill(-1)
@@ -153,12 +153,12 @@ class Camera:
         shadow.fill(-np.inf)
         drawn = []
         for number, part in enumerate(self.parts):
-            screen, near, turned = self._project(part.posed(recipe))
+            screen, near, turned = self._project(part.posed(pose))
             draw_depth(
                 screen, near, part.triangles, part.uv, part.alpha, part.cut_out, number, self.depth, self.mesh,
                 self.triangle, self.weight,
             )  # fmt: skip
-            if part.casts_shadow and not self.sitting.plain:
+            if part.casts_shadow and not self.session.plain:
                 seen = turned @ self.shadow_axes.T
                 flat = seen[:, :2] * np.float32([1, -1]) * self.shadow_scale + self.shadow_origin
                 draw_depth(
@@ -174,46 +174,46 @@ class Camera:
                 number, part.triangles, turned, vertex_normals(turned, part.triangles, part.merged), part.uv,
                 part.texture, at_rest, self.lights, self.light_colours, self.ambient, part.material, shadow,
                 self.shadow_axes, self.shadow_origin, self.shadow_scale, self.mesh, self.triangle, self.weight,
-                self.colour, self.rest, self.sitting.plain,
+                self.colour, self.rest, self.session.plain,
             )  # fmt: skip
         pixels = np.empty((self.size, self.size, 3), np.uint8)
-        develop(self.colour, self.mesh, self.background, SUPERSAMPLING, pixels, not self.sitting.plain)
+        develop(self.colour, self.mesh, self.background, SUPERSAMPLING, pixels, not self.session.plain)
         eyes = self._project(self.person.eyeball_centres())[0]
         points = np.concatenate([eyes, drawn[0][0][self.parts[0].landmarks]]) / SUPERSAMPLING
-        return Photo(pixels, self._motion(), points)
+        return Photo(pixels, self._flow_map(), points)
 
-    def _motion(self) -> np.ndarray:
-        at = ((np.arange(self.motion_size) + 0.5) * self.side / self.motion_size).astype(int)
+    def _flow_map(self) -> np.ndarray:
+        at = ((np.arange(self.flow_map_size) + 0.5) * self.side / self.flow_map_size).astype(int)
         here = np.stack(np.meshgrid(at + 0.5, at + 0.5), axis=-1)
         moved = np.nan_to_num(self.rest[at][:, at] - here, nan=0.0) / self.side
         return moved.transpose(2, 0, 1).astype(np.float32)
 
     def _project(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """World → supersampled pixels (V, 2), nearness (V,), camera coordinates (V, 3)."""
-        sitting, side = self.sitting, self.side
+        session, side = self.session, self.side
         turned = (positions - (self.person.eyes + CENTRE)).astype(np.float32) @ self.rotation.T
-        scale = np.float32(side * sitting.zoom / FRAME * DISTANCE) / (np.float32(DISTANCE) - turned[:, 2])
+        scale = np.float32(side * session.zoom / FRAME * DISTANCE) / (np.float32(DISTANCE) - turned[:, 2])
         screen = turned[:, :2] * scale[:, None] * np.float32([1, -1])
-        screen += np.float32([side * (0.5 + sitting.shift[0]), side * (0.5 + sitting.shift[1])])
-        screen = screen @ self.framing[:, :2].T + self.framing[:, 2]
+        screen += np.float32([side * (0.5 + session.shift[0]), side * (0.5 + session.shift[1])])
+        screen = screen @ self.crop_transform[:, :2].T + self.crop_transform[:, 2]
         return screen, np.ascontiguousarray(turned[:, 2]), turned
 
     def _set_light(self):
-        sitting = self.sitting
-        angle = sitting.light_angle
+        session = self.session
+        angle = session.light_angle
         lights = np.array(
-            [[np.sin(angle), sitting.light_height, np.cos(angle)], [-np.sin(angle), 0.1, 0.6]], np.float32
+            [[np.sin(angle), session.light_height, np.cos(angle)], [-np.sin(angle), 0.1, 0.6]], np.float32
         )
         self.lights = lights / np.linalg.norm(lights, axis=1, keepdims=True)
-        tint = np.array([1 + sitting.warmth, 1, 1 - sitting.warmth])
-        self.light_colours = np.stack([sitting.key * tint, np.full(3, sitting.fill)]).astype(np.float32)
-        if sitting.plain:
-            around = sitting.ambient * (1 + tint) / 2
+        tint = np.array([1 + session.warmth, 1, 1 - session.warmth])
+        self.light_colours = np.stack([session.key * tint, np.full(3, session.fill)]).astype(np.float32)
+        if session.plain:
+            around = session.ambient * (1 + tint) / 2
             self.ambient = np.stack([0.5 * around, around]).astype(np.float32)
         else:
             # The room gives some of its colour to the face.
             room = self.background.reshape(-1, 3).mean(0) + 0.2
-            around = sitting.ambient * (0.7 + 0.3 * room / room.mean())
+            around = session.ambient * (0.7 + 0.3 * room / room.mean())
             self.ambient = np.stack([0.6 * around, 1.1 * around]).astype(np.float32)
         towards = self.lights[0]
         right = np.cross([0, 1, 0], towards)
@@ -224,7 +224,7 @@ class Camera:
 
 
 class _Part:
-    """A mesh of the person, cut down to what this sitting can show."""
+    """A mesh of the person, cut down to what this session can show."""
 
     def __init__(self, camera: Camera, index: int):
         mesh: Mesh = camera.person.parts[index]
@@ -232,8 +232,8 @@ class _Part:
         self.is_eyeball = index in camera.person.eyeballs
         self.cut_out = is_wig(mesh)
         self.casts_shadow = not self.is_eyeball and "teeth" not in name and "gland" not in name
-        gloss = camera.sitting.gloss
-        self.material = PLAIN if camera.sitting.plain else _material(name, self.is_eyeball, self.cut_out, gloss)
+        gloss = camera.session.gloss
+        self.material = PLAIN if camera.session.plain else _material(name, self.is_eyeball, self.cut_out, gloss)
         screen, _, turned = camera._project(mesh.positions)
         merged = _merged(mesh)
         normals = vertex_normals(turned, mesh.triangles, merged)
@@ -258,15 +258,15 @@ class _Part:
         self.texture = np.ascontiguousarray(mesh.texture[..., :3])
         self.alpha = np.ascontiguousarray(mesh.texture[..., 3]) if self.cut_out else np.zeros((1, 1), np.uint8)
 
-    def posed(self, recipe: Recipe) -> np.ndarray:
+    def posed(self, pose: BlendshapePose) -> np.ndarray:
         positions = self.positions
         if self.is_eyeball:
             centre = positions.mean(0) - np.array([0, 0, 0.004], np.float32)
-            x, y = np.deg2rad(recipe.gaze)
+            x, y = np.deg2rad(pose.gaze)
             return ((positions - centre) @ _turn(x, -y).T + centre).astype(np.float32)
-        for name, activation in recipe.activations.items():
-            if activation and name in self.morphs:
-                positions = positions + np.float32(activation) * self.morphs[name]
+        for name, weight in pose.blendshapes.items():
+            if weight and name in self.morphs:
+                positions = positions + np.float32(weight) * self.morphs[name]
         return positions
 
 
@@ -306,6 +306,6 @@ def _turn(yaw: float, pitch: float) -> np.ndarray:
     return around_x @ around_y
 
 
-def _rotation(sitting: Sitting) -> np.ndarray:
-    cos, sin = np.cos(sitting.roll), np.sin(sitting.roll)
-    return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ _turn(sitting.yaw, sitting.pitch)
+def _rotation(session: Session) -> np.ndarray:
+    cos, sin = np.cos(session.roll), np.sin(session.roll)
+    return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ _turn(session.yaw, session.pitch)

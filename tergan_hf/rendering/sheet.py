@@ -1,13 +1,13 @@
-"""A picture of rendered people with exact recipes, to see whether they look right."""
+"""A picture of rendered people with exact poses, to see whether they look right."""
 
 from pathlib import Path
 
 from PIL import Image
 
 from ..data.building import BuildError
-from ..evaluation.contact_sheet import save_contact_sheet
-from .avatars import AvatarSettings, Heads, sit
-from .expressions import exact_recipe
+from ..data.contact_sheet import save_contact_sheet
+from .avatars import AvatarSettings, Heads, draw_sessions
+from .expressions import exact_pose
 from .library import head_files
 
 
@@ -19,7 +19,7 @@ def draw_people(
     settings: AvatarSettings,
 ):  # fmt: skip
     """
-    Write a picture of people `start` to `start + people - 1` in their first sitting, as a set of these settings has
+    Write a picture of people `start` to `start + people - 1` in their first session, as a set of these settings has
     them: a column for each expression, a row for each intensity, several people side by side where there is room.
 
     Args:
@@ -32,13 +32,16 @@ def draw_people(
     if people < 1 or start < 0:
         raise BuildError(f"there are no {people} people from number {start} on")
     heads = Heads(tuple(head_files(source, settings.exclude).values()))
-    recipes = [[exact_recipe(name, share * (name != "neutral")) for name in expressions] for share in intensities]
+    poses = [[exact_pose(name, share * (name != "neutral")) for name in expressions] for share in intensities]
     beside = max(1, PHOTOS_PER_ROW // len(expressions))
     rows, captions = [], []
     for first in range(start, start + people, beside):
-        sitters = [next(sit(number, heads, settings)) for number in range(first, min(first + beside, start + people))]
-        for number, line in enumerate(recipes):
-            rows.append([Image.fromarray(camera.take(recipe).pixels) for _, camera, _ in sitters for recipe in line])
-            names = ["" if number else "+".join(person.heads) for person, _, _ in sitters]
+        sessions = [
+            next(draw_sessions(number, heads, settings))
+            for number in range(first, min(first + beside, start + people))
+        ]
+        for number, line in enumerate(poses):
+            rows.append([Image.fromarray(camera.take(pose).pixels) for _, camera, _ in sessions for pose in line])
+            names = ["" if number else "+".join(person.heads) for person, _, _ in sessions]
             captions.append([caption for name in names for caption in (name, *[""] * (len(line) - 1))])
     save_contact_sheet(rows, output, expressions * min(beside, people), captions, side=settings.size)

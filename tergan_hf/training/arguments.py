@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from transformers import PreTrainedConfig
 
-from ..configuration_tergan import TerGanConfig
 from ..data.augmentation import AugmentationConfig
 from ..data.loading import DataSource, source_path
+from ..model.configuration_tergan import TerGanConfig
+from ..model.errors_tergan import InvalidInputError
 
 
 PRESETS = ("paper", "compact", "photo")
@@ -15,27 +16,22 @@ PRESETS = ("paper", "compact", "photo")
 
 @dataclass
 class OptimizerArguments:
-    """Adam as in section 4.1 (batch 64, learning rate 2e-4).
+    """
+    One stage of training. The defaults are section 4.1's: Adam, batch 64, learning rate 2e-4.
 
     Args:
-        optimizer: `"adam"`, with weight decay the decoupled kind, or `"muon"`: Muon (Jordan et al. 2024) for the
-            convolutions, Adam for the rest.
-        matrix_learning_rate: of Muon; `learning_rate` is Adam's.
-        steps: optimiser steps; 0 leaves the stage out.
+        steps: optimiser steps; 0 skips the stage.
         batch_size: per process.
+        optimizer: `"adam"` (AdamW if there is weight decay), or `"muon"`: Muon (Jordan et al. 2024) for the convolutions
+            and Adam for the rest.
+        matrix_learning_rate: of Muon; `learning_rate` is Adam's.
         betas: decided: (0.5, 0.999), the usual choice for a GAN.
-        schedule: a name `transformers.get_scheduler` knows.
+        schedule: a name that `transformers.get_scheduler` knows.
+        max_grad_norm: gradients are clipped to this norm.
         ema_decay: of the averaged weights that are evaluated and saved; 0 saves the raw ones.
-        mixup: α of mixup (Zhang et al. 2018) in stage 1 of G_es; 0 mixes nothing.
-        distillation: share, in a photo's label in stage 1 of G_es, of what `teachers` answer for the same crop,
-            against labels that are wrong. 0 trusts the labels.
-        consensus: share, in the loss of stage 1 of G_es, of `consensus.Consensus`: f(e) of a rendered photo becomes
-            what `pretrained` reads on average in photos of several people with its recipe, other photos' stays. 1
-            leaves labels out. G_es keeps its batch statistics.
-        nuances: with `consensus`, how many numbers of f(e) are to tell what recipes change in a face beyond what f(e)
-            tells, see `nuances.Nuances`.
-        transfer: with `consensus`, weight of `transfer_term.TransferTerm`: how far results are from their truth that
-            the decoder of `pretrained`, which stays as it is, makes by this f(e).
+        label_smoothing: of the cross-entropy in stage 1.
+        mixup: α of mixup (Zhang et al. 2018) in stage 1 of G_es; 0 is no mixup.
+        distillation: share of the teachers' answers in the label of a photo in stage 1 of G_es; 0 trusts the labels.
     """
 
     steps: int = 10_000
@@ -52,43 +48,100 @@ class OptimizerArguments:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     distillation: float = 0.0
-    consensus: float = 0.0
-    nuances: int = 0
-    transfer: float = 0.0
 
     def __post_init__(self):
-        for name in ("distillation", "consensus"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
-        if self.nuances and not self.consensus:
-            raise ValueError(f"nuances ({self.nuances}) are part of consensus, which is 0")
-        if self.transfer and not self.consensus:
-            raise ValueError(f"transfer ({self.transfer}) comes beside consensus, which is 0")
+        if not 0 <= self.distillation <= 1:
+            raise InvalidInputError(f"distillation must be between 0 and 1, not {self.distillation}")
         if self.optimizer not in ("adam", "muon"):
-            raise ValueError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
+            raise InvalidInputError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
+
+
+@dataclass
+class LossArguments:
+    """
+    Weights of the objective. The defaults are the paper's equation 10; what is not in the paper starts at 0.
+
+    A term of weight 0 is not computed. The value here is the effective weight of a term, whatever
+    `pairs.costly_interval` says.
+
+    Args:
+        identity_feature, expression_feature: λ1 and λ2, equations 9 and 8.
+        identity_reconstruction, expression_reconstruction: λ3 and λ4, equations 6 and 7.
+        identity_consistency, expression_consistency: λ5 and λ6, equations 5 and 4.
+        adversarial: λ7, equation 3.
+        feature_layers: ω_1 = ω_2 of equations 8 and 9, one per encoder block.
+        ground_truth: L1 between x̄ and its truth, for pairs whose true result is known.
+        structure: the same L1 at 1/2, 1/4 and 1/8 of the resolution and between neighbouring pixels.
+        ground_truth_focus: a pixel counts 1 + focus · |truth − target| times, mean over colours.
+        uncovered_focus: how much more a pixel counts in which the truth shows what the target hides, such as teeth.
+        relative_truth: divide the miss of each pair by how much its truth differs from its target, in both terms, so
+            that a faint change counts as much as a broad one.
+        flow: L1 between the photo decoder's flow and the exact flow of rendered faces.
+        smoothness: total variation of the photo decoder's flow. (The paper suggests total variation.)
+        blendshapes: in stage 1 of G_es, mean squared error of the blendshapes read from f(e), over their variance.
+        recognition: in stage 2, cross-entropy of the expression read from f(e).
+        pause_reversal_at_chance: in equations 4 and 5, reverse no gradient while D_es or D_et does worse than chance.
+            The encoder should confuse it; without this bound it goes on with ever larger embeddings.
+    """
+
+    identity_feature: float = 1.0
+    expression_feature: float = 1.0
+    identity_reconstruction: float = 1.0
+    expression_reconstruction: float = 1.0
+    identity_consistency: float = 0.3
+    expression_consistency: float = 0.3
+    adversarial: float = 0.5
+    feature_layers: tuple[float, ...] = (0.5, 0.6, 0.7, 0.88, 0.99)
+    ground_truth: float = 0.0
+    structure: float = 0.0
+    ground_truth_focus: float = 0.0
+    uncovered_focus: float = 0.0
+    relative_truth: bool = False
+    flow: float = 0.0
+    smoothness: float = 0.0
+    blendshapes: float = 0.0
+    recognition: float = 0.0
+    pause_reversal_at_chance: bool = False
+
+
+@dataclass
+class DiscriminatorArguments:
+    """
+    Sizes of D, D_es and D_et, which exist only in training. The defaults are section 4.1's.
+
+    Args:
+        channels: of D's convolutions. hidden_size: of its shared FC layer. branch_sizes: of the FC layers of each branch.
+        embedding_sizes: of the hidden FC layers of D_es and D_et.
+    """
+
+    channels: tuple[int, ...] = (16, 32, 64, 128)
+    hidden_size: int = 1024
+    branch_sizes: tuple[int, ...] = (512, 256)
+    embedding_sizes: tuple[int, ...] = (32, 16)
 
 
 @dataclass
 class PairArguments:
-    """Stage 2's pairs.
+    """
+    The pairs of stage 2.
 
     Args:
-        ground_truth_share: how many pairs are drawn so that their true result is known. 0 is the paper.
+        ground_truth_share: share of the pairs that are drawn so that their true result is known. 0 is the paper.
         recognition_share: photos from all sets for the recognition term, as a share of the batch. 0 is the paper.
-        back_translation: a share of the batch whose truth is any photograph, and whose target is what the model, as it
-            was at the start of the stage, made of it (`training/back_translation.py`). 0 is the paper.
-        costly_interval: compute the terms that take further passes through encoders and D every so many steps, with
-            weights as many times larger. 1 is the paper.
+        pseudo_pairs: share of the batch whose truth is any photograph and whose target the model itself made of it, see
+            `training/pseudo_pairs.py`. 0 is the paper.
+        costly_interval: compute the terms that take further passes through encoders and D only every so many steps,
+            with weights as many times larger (lazy regularisation, Karras et al. 2020). 1 is the paper.
     """
 
     ground_truth_share: float = 0.0
     recognition_share: float = 0.0
-    back_translation: float = 0.0
+    pseudo_pairs: float = 0.0
     costly_interval: int = 1
 
     def __post_init__(self):
-        if not 0 <= self.back_translation < 1:
-            raise ValueError(f"back_translation must be at least 0 and below 1, not {self.back_translation}")
+        if not 0 <= self.pseudo_pairs < 1:
+            raise InvalidInputError(f"pseudo_pairs must be at least 0 and below 1, not {self.pseudo_pairs}")
 
 
 @dataclass
@@ -102,20 +155,23 @@ class TrainingArguments:
         sources: the photo sets.
         data_root: relative paths of `sources` start here.
         output_dir: checkpoints, logs, samples, and the result in `model/`.
-        pretrained: a saved model, a folder or an id on the Hub, whose weights to start from; a stage of 0 steps leaves
-            them as they are. Tensors of another shape than this run's are not taken over.
-        teachers: saved models, folders or ids on the Hub, whose mean answer `expression_stage.distillation` takes;
-            default: `pretrained`.
-        class_balance: how equally stage 1 and the final classifier weigh the expressions: 1 every one alike, 0 as
-            often as the sets have them; between, tempered (`tergan_hf.data.sampling.class_shares`).
-        push_to_hub: publish the result as `hub_model_id` (`owner/name`), tagged with the run's folder name.
+        pretrained: a saved model, a folder or an id on the Hub, whose weights to start from. A stage of 0 steps keeps
+            them. Tensors of another shape than this run's are not taken over; with other `expressions`, classifier and
+            prototypes are new.
+        teachers: saved models, folders or ids on the Hub, whose mean answer `expression_stage.distillation` takes.
+            Default: `pretrained`.
+        class_balance: how equally stage 1 and the final classifier weigh the expressions: 1 is every one alike, 0 as
+            often as the sets have them (`tergan_hf.data.sampling.class_shares`).
+        freeze_expression_encoder: stage 2 keeps G_es as stage 1 made it. It takes a third less work, and recognition
+            stays what it was. `false` is the paper.
+        freeze_batch_norm: stage 2 keeps the encoders' batch statistics of stage 1, so that photos without identities
+            (FER2013), which are absent there, are still read correctly. `false` is the paper.
+        push_to_hub: publish the result as `hub_model_id` (`owner/name`), tagged with the name of the run's folder.
             `hub_private_repo` makes a new repository private.
-        workers: processes that load data; -1 is none on a CPU, whose cores are busy, and up to 8 beside a GPU.
-        photos_on_device: keep all photos in the memory of the device that trains, so that a GPU does not wait for
-            workers: about 130 kB a photo at 128 pixels. On a CPU this is main memory, where otherwise a set keeps
-            1.5 GiB of decoded photos.
-        mixed_precision: `auto` is bf16 on a GPU that has it, fp32 elsewhere. On a CPU with AVX-512 BF16 (`lscpu`) a
-            step in `bf16` takes about 0.6 of the time; on a CPU without, many times as long.
+        workers: processes that load data; -1 is none on a CPU and up to 8 beside a GPU.
+        photos_on_device: keep all photos in the memory of the training device: about 130 kB a photo at 128 pixels.
+        mixed_precision: `auto` is bf16 on a GPU that has it, fp32 elsewhere. On a CPU with AVX-512 BF16 (`lscpu`) a step
+            in `bf16` takes about 0.6 of the time; on a CPU without, many times as long.
         resume_from_checkpoint: a checkpoint folder, or `latest`.
     """
 
@@ -130,6 +186,8 @@ class TrainingArguments:
     pretrained: str | None = None
     teachers: list[str] = field(default_factory=list)
     class_balance: float = 1.0
+    freeze_expression_encoder: bool = False
+    freeze_batch_norm: bool = False
     push_to_hub: bool = False
     hub_model_id: str | None = None
     hub_private_repo: bool | None = None
@@ -143,46 +201,57 @@ class TrainingArguments:
     expression_stage: OptimizerArguments = field(default_factory=OptimizerArguments)
     identity_stage: OptimizerArguments = field(default_factory=OptimizerArguments)
     generator_stage: OptimizerArguments = field(default_factory=OptimizerArguments)
+    losses: LossArguments = field(default_factory=LossArguments)
+    discriminators: DiscriminatorArguments = field(default_factory=DiscriminatorArguments)
     pairs: PairArguments = field(default_factory=PairArguments)
     classifier_augmentation: AugmentationConfig = field(default_factory=AugmentationConfig.paper)
     pair_augmentation: AugmentationConfig = field(default_factory=AugmentationConfig.paper)
 
     def __post_init__(self):
         if self.preset not in PRESETS:
-            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
+            raise InvalidInputError(f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
         if not self.sources:
-            raise ValueError("sources is empty: name at least one set of photos")
+            raise InvalidInputError("sources is empty: name at least one set of photos")
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
-            raise ValueError(f"two sources have the same name: {names}")
+            raise InvalidInputError(f"two sources have the same name: {names}")
         if self.expression_stage.distillation and not (self.teachers or self.pretrained):
-            raise ValueError(
+            raise InvalidInputError(
                 "expression_stage.distillation needs a model to learn from: name it in 'teachers' or 'pretrained'"
             )
-        if self.expression_stage.consensus and not self.pretrained:
-            raise ValueError("expression_stage.consensus needs a model that has learnt: name it in 'pretrained'")
-        if self.pairs.back_translation and not self.pretrained:
-            raise ValueError("pairs.back_translation needs a model that can make targets: name it in 'pretrained'")
+        if self.pairs.pseudo_pairs and not self.pretrained:
+            raise InvalidInputError("pairs.pseudo_pairs needs a model that can make targets: name it in 'pretrained'")
         for stage in ("identity_stage", "generator_stage"):
-            for name in ("mixup", "distillation", "consensus", "transfer"):
+            for name in ("mixup", "distillation"):
                 if getattr(getattr(self, stage), name):
-                    raise ValueError(f"{stage}.{name} is not known: only expression_stage has it")
+                    raise InvalidInputError(f"{stage}.{name} is not known: only expression_stage has it")
         if self.push_to_hub and not self.hub_model_id:
-            raise ValueError("push_to_hub needs hub_model_id, for example --hub_model_id me/ter-gan")
+            raise InvalidInputError("push_to_hub needs hub_model_id, for example --hub_model_id me/ter-gan")
 
     def model_config(self, **overrides) -> TerGanConfig:
-        """The preset with the changes of `model`, then `overrides`."""
+        """
+        The preset with the changes of `model`, then `overrides`.
+
+        Raises:
+            InvalidInputError: an unknown field, or sizes that contradict each other or `losses`.
+        """
         settings = dict(self.model)
         known = {item.name for item in dataclasses.fields(TerGanConfig)} - {
             item.name for item in dataclasses.fields(PreTrainedConfig)
         }
         unknown = sorted(set(settings) - known - {"expressions"})
         if unknown:
-            raise ValueError(f"unknown key 'model.{unknown[0]}'; known here: {', '.join(sorted(known))}, expressions")
+            raise InvalidInputError(
+                f"unknown key 'model.{unknown[0]}'; known here: {', '.join(sorted(known))}, expressions"
+            )
         if "expressions" in settings:
             settings["id2label"] = dict(enumerate(settings.pop("expressions")))
             settings["label2id"] = {label: index for index, label in settings["id2label"].items()}
-        return getattr(TerGanConfig, self.preset)(**{**settings, **overrides})
+        config = getattr(TerGanConfig, self.preset)(**{**settings, **overrides})
+        blocks = len(config.encoder_channels)
+        if len(self.losses.feature_layers) != blocks:
+            raise InvalidInputError(f"losses.feature_layers needs one weight per encoder block ({blocks})")
+        return config
 
     def resolve(self, path: str) -> str:
         """A source's path: below `data_root`, unless it is absolute or on the Hub."""

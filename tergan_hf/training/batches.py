@@ -6,9 +6,9 @@ import torch
 from torch.nn import functional as F
 
 from ..data.augmentation import AugmentationConfig
-from ..data.crops import cut_crops, draw_bends, draw_framings, to_range
+from ..data.crops import cut_crops, draw_crop_transforms, draw_elastic_deformations, to_range
 from ..data.ground_truth import confine_truth, true_flow
-from ..data.mixing import draw_blend_masks, draw_blends
+from ..data.mixing import draw_patch_masks, draw_patch_mixes
 from ..data.occlusion import draw_occluders, erase_rectangles
 from ..data.photometry import Photometry
 from ..data.registration import register_faces
@@ -22,7 +22,7 @@ class PairBatch:
     Args:
         true_flow, flow_known: of `ground_truth.true_flow`, at half the crops' size, or `None`.
         uncovered: (B, 1, S/2, S/2) bool, where a rendered target is known to hide what its truth shows, or `None`.
-        read_target: the target framed for G_es, or `None`: as it is in `target`.
+        encoder_target: the target cropped for G_es, or `None`: as it is in `target`.
         photos, photo_expression: further labelled photos for the recognition term, or `None`.
     """
 
@@ -35,7 +35,7 @@ class PairBatch:
     true_flow: torch.Tensor | None = None
     flow_known: torch.Tensor | None = None
     uncovered: torch.Tensor | None = None
-    read_target: torch.Tensor | None = None
+    encoder_target: torch.Tensor | None = None
     photos: torch.Tensor | None = None
     photo_expression: torch.Tensor | None = None
 
@@ -44,8 +44,8 @@ def augment_photos(
     chips: torch.Tensor, config: AugmentationConfig, image_size: int, generator: torch.Generator
 ) -> torch.Tensor:
     """(B, 3, H, H) uint8 chips → (B, 3, image_size, image_size) varied crops in [-1, 1]."""
-    framings = draw_framings(len(chips), config, generator, chips.device)
-    crops = cut_crops(to_range(chips), framings, image_size)
+    crop_transforms = draw_crop_transforms(len(chips), config, generator, chips.device)
+    crops = cut_crops(to_range(chips), crop_transforms, image_size)
     crops = Photometry.draw(len(chips), config, generator, chips.device).apply(crops)
     return erase_rectangles(crops, config.erase, generator) if config.erase else crops
 
@@ -55,42 +55,47 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     source on its own, but all three are mirrored together: an expression has a left and a right."""
     config, pairs = arguments.pair_augmentation, raw["pairs"]
     count, device = len(pairs["source"]), pairs["source"].device
-    target_framing = draw_framings(count, config, generator, device)
-    source_framing = draw_reading_framings(target_framing, config, generator)
+    target_transform = draw_crop_transforms(count, config, generator, device)
+    source_transform = draw_encoder_transforms(target_transform, config, generator)
     target_light = Photometry.draw(count, config, generator, device)
     source_light = Photometry.draw(count, config, generator, device)
     photographed = pairs["has_truth"] & ~pairs["is_rendered"]
-    bends, photograph_bend = None, config.bend if config.photograph_bend is None else config.photograph_bend
-    if config.bend or photograph_bend:
-        amounts = torch.where(photographed, photograph_bend, config.bend)
-        bends = draw_bends(amounts, size, generator, device)
+    deformations, photograph_elastic_deformation = (
+        None,
+        config.elastic_deformation
+        if config.photograph_elastic_deformation is None
+        else config.photograph_elastic_deformation,
+    )
+    if config.elastic_deformation or photograph_elastic_deformation:
+        amounts = torch.where(photographed, photograph_elastic_deformation, config.elastic_deformation)
+        deformations = draw_elastic_deformations(amounts, size, generator, device)
     source, target, whole_truth = (to_range(pairs[part]) for part in ("source", "target", "truth"))
     registration = registrations(pairs, size)
-    truth = cut_crops(whole_truth, target_framing, size, registration, bends)
-    if config.blend:
+    truth = cut_crops(whole_truth, target_transform, size, registration, deformations)
+    if config.patch_mix:
         shown = torch.stack([pairs["source_expression"], pairs["target_expression"]], dim=1)
-        partners, shares = draw_blends(shown, pairs["target_identity"], photographed, config.blend, generator)
-        masks = draw_blend_masks(shares, source.shape[-1], generator)
+        partners, shares = draw_patch_mixes(shown, pairs["target_identity"], photographed, config.patch_mix, generator)
+        masks = draw_patch_masks(shares, source.shape[-1], generator)
         source, target = (torch.lerp(image[partners], image, masks) for image in (source, target))
-        others = cut_crops(whole_truth[partners], target_framing, size, registration[partners], bends)
-        truth = torch.lerp(others, truth, cut_crops(masks, target_framing, size, bends=bends))
-    target = cut_crops(target, target_framing, size, bends=bends)
-    truth = torch.where(photographed[:, None, None, None], confine_truth(target, truth, target_framing), truth)
+        others = cut_crops(whole_truth[partners], target_transform, size, registration[partners], deformations)
+        truth = torch.lerp(others, truth, cut_crops(masks, target_transform, size, deformations=deformations))
+    target = cut_crops(target, target_transform, size, deformations=deformations)
+    truth = torch.where(photographed[:, None, None, None], confine_truth(target, truth, target_transform), truth)
     if config.occlusion:
         mask, colours = draw_occluders(count, config.occlusion, size, generator, device)
         target, truth = (image + mask * (colours - image) for image in (target, truth))
     target, truth = target_light.apply(target), target_light.apply(truth)
-    read_target = None
-    if config.reading is not None:
-        framing = draw_reading_framings(target_framing, config, generator)
-        read_target = _channels_last(reframe(target, target_framing, framing))
+    encoder_target = None
+    if config.encoder_jitter is not None:
+        crop_transform = draw_encoder_transforms(target_transform, config, generator)
+        encoder_target = _channels_last(recrop(target, target_transform, crop_transform))
     flow = known = uncovered = None
-    if pairs["has_motion"].any():
+    if pairs["has_flow"].any():
         flow, known = true_flow(
-            pairs["target_motion"], pairs["truth_motion"], target_framing, pairs["to_photo"], size // 2,
-            None if bends is None else F.avg_pool2d(bends, 2),
+            pairs["target_flow_map"], pairs["truth_flow_map"], target_transform, pairs["to_photo"], size // 2,
+            None if deformations is None else F.avg_pool2d(deformations, 2),
         )  # fmt: skip
-        seen = pairs["has_motion"][:, None, None, None].expand_as(known)
+        seen = pairs["has_flow"][:, None, None, None].expand_as(known)
         if config.occlusion:
             seen = seen & (F.avg_pool2d(mask, 2) == 0)
         known, uncovered = known & seen, ~known & seen
@@ -98,18 +103,18 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     if "photos" in raw:
         used = max(1, round(arguments.pairs.recognition_share * count))
         photos = _channels_last(
-            augment_photos(raw["photos"]["chip"][:used], arguments.classifier_augmentation, size, generator)
+            augment_photos(raw["photos"]["padded_crop"][:used], arguments.classifier_augmentation, size, generator)
         )
         photo_expression = raw["photos"]["expression"][:used]
     return PairBatch(
-        source=_channels_last(source_light.apply(cut_crops(source, source_framing, size))),
+        source=_channels_last(source_light.apply(cut_crops(source, source_transform, size))),
         target=_channels_last(target),
         truth=truth,
         has_truth=pairs["has_truth"],
         true_flow=flow,
         flow_known=known,
         uncovered=uncovered,
-        read_target=read_target,
+        encoder_target=encoder_target,
         source_expression=pairs["source_expression"],
         target_identity=pairs["target_identity"],
         photos=photos,
@@ -119,7 +124,7 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
 
 def registrations(pairs: dict, size: int) -> torch.Tensor:
     """Collated items of `ExpressionPairs` → (B, 2, 3), the `registration` to cut their truths with: another photograph
-    of a person is laid over the target, a rendering lies where its framing says."""
+    of a person is laid over the target, a rendering lies where its crop_transform says."""
     photographed = pairs["has_truth"] & ~pairs["is_rendered"]
     if not photographed.any():
         return pairs["registration"]
@@ -130,21 +135,21 @@ def registrations(pairs: dict, size: int) -> torch.Tensor:
     return registration
 
 
-def draw_reading_framings(
-    framings: torch.Tensor, config: AugmentationConfig, generator: torch.Generator
+def draw_encoder_transforms(
+    crop_transforms: torch.Tensor, config: AugmentationConfig, generator: torch.Generator
 ) -> torch.Tensor:
-    """Framings of crops that f(e) is read from, (B, 2, 3): they vary as `config.reading` says, and are mirrored where
+    """Framings of crops that f(e) is read from, (B, 2, 3): they vary as `config.encoder_jitter` says, and are mirrored where
     the given ones are, for an expression has a left and a right."""
-    share = 1.0 if config.reading is None else config.reading
+    share = 1.0 if config.encoder_jitter is None else config.encoder_jitter
     steady = replace(config, **{name: share * getattr(config, name) for name in ("scale", "shift", "angle")})
-    drawn = draw_framings(len(framings), steady, generator, framings.device)
-    opposite = torch.sign(torch.det(drawn[:, :, :2])) != torch.sign(torch.det(framings[:, :, :2]))
+    drawn = draw_crop_transforms(len(crop_transforms), steady, generator, crop_transforms.device)
+    opposite = torch.sign(torch.det(drawn[:, :, :2])) != torch.sign(torch.det(crop_transforms[:, :, :2]))
     mirror = torch.where(opposite, -1.0, 1.0)
     return drawn * torch.stack([mirror, torch.ones_like(mirror), torch.ones_like(mirror)], dim=1).unsqueeze(1)
 
 
-def reframe(crops: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """Crops (B, C, S, S) cut with the framings `before`, as (nearly) cut with `after`; past their borders the edge
+def recrop(crops: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Crops (B, C, S, S) cut with the crop_transforms `before`, as (nearly) cut with `after`; past their borders the edge
     repeats."""
     inverse = torch.linalg.inv(before[:, :, :2])
     theta = inverse @ torch.cat([after[:, :, :2], after[:, :, 2:] - before[:, :, 2:]], dim=2)

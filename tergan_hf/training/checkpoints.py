@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .arguments import TrainingArguments
 
 
@@ -13,14 +14,14 @@ def claim_output_dir(arguments: TrainingArguments):
     Write the run's arguments to `output_dir/arguments.yaml`.
 
     Raises:
-        FileExistsError: another run's checkpoints are there and this one was not told to resume.
-        ValueError: this run resumes one whose people or networks are not its own.
+        InvalidInputError: another run's checkpoints are there and this one was not told to resume.
+        InvalidInputError: this run resumes one whose people or networks are not its own.
     """
     folder = Path(arguments.output_dir)
     record, now = folder / "arguments.yaml", arguments.to_dict()
     if arguments.resume_from_checkpoint is None:
         if (folder / "checkpoints").exists() or (folder / "stages").exists():
-            raise FileExistsError(
+            raise InvalidInputError(
                 f"{folder} holds an earlier run: add --resume_from_checkpoint latest to go on with it, or choose "
                 "another --output_dir"
             )
@@ -28,7 +29,7 @@ def claim_output_dir(arguments: TrainingArguments):
         before = yaml.safe_load(record.read_text())
         for name in ("preset", "model", "sources", "split_seed", "pretrained"):
             if before.get(name) != now[name]:
-                raise ValueError(
+                raise InvalidInputError(
                     f"cannot resume: '{name}' is {now[name]}, but the run in {folder} has {before.get(name)}"
                 )
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +51,7 @@ def find_checkpoint(arguments: TrainingArguments, stage: str) -> Path | None:
     """The checkpoint to resume a stage from, if the run was asked to resume and there is one of this stage.
 
     Raises:
-        FileNotFoundError: a checkpoint named in so many words is not there.
+        MissingFileError: a checkpoint named in so many words is not there.
     """
     wanted = arguments.resume_from_checkpoint
     if wanted is None:
@@ -60,5 +61,5 @@ def find_checkpoint(arguments: TrainingArguments, stage: str) -> Path | None:
         return found[-1] if found else None
     folder = Path(wanted)
     if not (folder / "complete.json").is_file():
-        raise FileNotFoundError(f"no complete checkpoint at {folder}")
+        raise MissingFileError(f"no complete checkpoint at {folder}")
     return folder if folder.name.startswith(stage) else None

@@ -1,4 +1,4 @@
-"""How `train_accelerate.py` is told: a YAML file over a preset's defaults, and dotted overrides over the file."""
+"""The command line of `train_accelerate.py`: a YAML file, and dotted overrides of its values."""
 
 import argparse
 import copy
@@ -8,48 +8,43 @@ import yaml
 
 from ..data.augmentation import AugmentationConfig
 from ..data.loading import DataSource
-from .arguments import OptimizerArguments, PairArguments, TrainingArguments
+from ..model.errors_tergan import InvalidInputError
+from .arguments import (
+    DiscriminatorArguments,
+    LossArguments,
+    OptimizerArguments,
+    PairArguments,
+    TrainingArguments,
+)
 
 
 _NESTED = {
     "expression_stage": OptimizerArguments,
     "identity_stage": OptimizerArguments,
     "generator_stage": OptimizerArguments,
+    "losses": LossArguments,
+    "discriminators": DiscriminatorArguments,
     "pairs": PairArguments,
     "classifier_augmentation": AugmentationConfig,
     "pair_augmentation": AugmentationConfig,
 }
 
-# `--without`: a loss of the paper → its weights in `TerGanConfig`.
+# `--without`: a loss of the paper → its weights in `LossArguments`.
 ABLATIONS = {
-    "expression_consistency": ("expression_consistency_weight",),  # eq. 4
-    "identity_consistency": ("identity_consistency_weight",),  # eq. 5
-    "reconstruction": ("identity_reconstruction_weight", "expression_reconstruction_weight"),  # eq. 6 and 7
-    "expression_feature": ("expression_feature_weight",),  # eq. 8
-    "identity_feature": ("identity_feature_weight",),  # eq. 9
-    "adversarial": ("adversarial_weight",),  # eq. 3
+    "expression_consistency": ("expression_consistency",),  # eq. 4
+    "identity_consistency": ("identity_consistency",),  # eq. 5
+    "reconstruction": ("identity_reconstruction", "expression_reconstruction"),  # eq. 6 and 7
+    "expression_feature": ("expression_feature",),  # eq. 8
+    "identity_feature": ("identity_feature",),  # eq. 9
+    "adversarial": ("adversarial",),  # eq. 3
 }
-
-# What the preset means for a run, where the YAML file does not say otherwise.
-PRESET_DEFAULTS = {
-    "paper": {
-        "classifier_augmentation": dataclasses.asdict(AugmentationConfig.paper()),
-        "pair_augmentation": dataclasses.asdict(AugmentationConfig.paper()),
-    },
-    "compact": {
-        "pairs": {"ground_truth_share": 0.85, "recognition_share": 0.5, "costly_interval": 4},
-        "classifier_augmentation": {"erase": 0.3, "low_resolution": 0.3, "grey": 0.3},
-        "pair_augmentation": {"shift": 0.05, "grey": 0.1, "low_resolution": 0.1, "noise": 0.02, "occlusion": 0.1},
-    },
-}
-PRESET_DEFAULTS["photo"] = PRESET_DEFAULTS["compact"]
 
 
 def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
     """Read the command line.
 
     Raises:
-        SystemExit: an unknown option or key, or a value of the wrong kind; the message names it.
+        SystemExit: an unknown option or key, or a value of the wrong type; the message names it.
     """
     parser = argparse.ArgumentParser(
         description="Train TER-GAN: stage 1 (encoders as classifiers), then stage 2 (the whole network).",
@@ -75,14 +70,14 @@ def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
         with open(options.config, encoding="utf-8") as file:
             values = yaml.safe_load(file)
         if not isinstance(values, dict):
-            raise ValueError(f"{options.config} does not hold a mapping")
+            raise InvalidInputError(f"{options.config} does not hold a mapping")
         for name in ("data_root", "output_dir", "seed", "resume_from_checkpoint", "push_to_hub", "hub_model_id"):
             if getattr(options, name) is not None:
                 values[name] = getattr(options, name)
-        left_out = [f"model.{weight}=0" for loss in options.without for weight in ABLATIONS[loss]]
+        left_out = [f"losses.{weight}=0" for loss in options.without for weight in ABLATIONS[loss]]
         for override in options.overrides + left_out:
             _set(values, override)
-        arguments = _build(TrainingArguments, _over_preset(values), "")
+        arguments = _build(TrainingArguments, values, "")
         arguments.model_config()
         return arguments
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
@@ -92,7 +87,7 @@ def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
 def _set(values: dict, override: str):
     key, separator, value = override.partition("=")
     if not separator:
-        raise ValueError(f"--set needs KEY=VALUE, got {override!r}")
+        raise InvalidInputError(f"--set needs KEY=VALUE, got {override!r}")
     *parents, last = key.split(".")
     for parent in parents:
         place = _place(values, parent, key)
@@ -107,24 +102,16 @@ def _place(values: dict | list, name: str, key: str) -> str | int:
         return name
     if isinstance(values, list) and name.isdigit() and int(name) < len(values):
         return int(name)
-    raise ValueError(f"--set {key}: there is no {name!r} to change")
-
-
-def _over_preset(values: dict) -> dict:
-    merged = dict(values)
-    for name, defaults in PRESET_DEFAULTS.get(values.get("preset", "paper"), {}).items():
-        if isinstance(values.get(name, {}), dict):
-            merged[name] = {**defaults, **values.get(name, {})}
-    return merged
+    raise InvalidInputError(f"--set {key}: there is no {name!r} to change")
 
 
 def _build(kind: type, values: dict, where: str):
     if not isinstance(values, dict):
-        raise ValueError(f"{where or 'the configuration'} must be a mapping, not {values!r}")
+        raise InvalidInputError(f"{where or 'the configuration'} must be a mapping, not {values!r}")
     fields = {item.name: item for item in dataclasses.fields(kind)}
     unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise ValueError(f"unknown key {where + unknown[0]!r}; known here: {', '.join(sorted(fields))}")
+        raise InvalidInputError(f"unknown key {where + unknown[0]!r}; known here: {', '.join(sorted(fields))}")
     built = {}
     for name, value in values.items():
         if name == "sources":
@@ -135,8 +122,8 @@ def _build(kind: type, values: dict, where: str):
             try:
                 value = float(value)  # YAML reads 2e-4 as text
             except (TypeError, ValueError):
-                raise ValueError(f"{where}{name} must be a number, not {value!r}") from None
+                raise InvalidInputError(f"{where}{name} must be a number, not {value!r}") from None
         elif fields[name].type is int and not isinstance(value, int):
-            raise ValueError(f"{where}{name} must be a whole number, not {value!r}")
+            raise InvalidInputError(f"{where}{name} must be a whole number, not {value!r}")
         built[name] = value
     return kind(**built)

@@ -1,28 +1,35 @@
 """The networks that exist only in training: D, and D_es / D_et (section 4.1). Never part of the saved model."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
-from ..configuration_tergan import TerGanConfig
+from ..model.configuration_tergan import TerGanConfig
+from ..model.encoder_tergan import LEAKY_RELU_SLOPE
+from .arguments import DiscriminatorArguments
 from .gradient_reversal import reverse_gradient
 
 
 class Discriminator(nn.Module):
     """D: shared 3×3 stride-2 convolutions and FC, then the branches D^e (N_e + 1 logits, the last one "fake") and
-    D^i (N_i logits)."""
+    D^i (N_i logits).
 
-    def __init__(self, config: TerGanConfig):
+    Args:
+        num_identities: N_i.
+    """
+
+    def __init__(self, config: TerGanConfig, sizes: DiscriminatorArguments, num_identities: int):
         super().__init__()
         layers, before, side = [], config.num_channels, config.image_size
-        for channels in config.discriminator_channels:
-            layers += [nn.Conv2d(before, channels, 3, stride=2, padding=1), nn.LeakyReLU(config.leaky_relu_slope)]
+        for channels in sizes.channels:
+            layers += [nn.Conv2d(before, channels, 3, stride=2, padding=1), nn.LeakyReLU(LEAKY_RELU_SLOPE)]
             before, side = channels, (side + 1) // 2
-        hidden = config.discriminator_hidden_size
-        layers += [nn.Flatten(), nn.Linear(before * side * side, hidden), nn.LeakyReLU(config.leaky_relu_slope)]
+        layers += [nn.Flatten(), nn.Linear(before * side * side, sizes.hidden_size), nn.LeakyReLU(LEAKY_RELU_SLOPE)]
         self.shared = nn.Sequential(*layers)
-        sizes = [hidden, *config.discriminator_branch_sizes]
-        self.expression_branch = fully_connected([*sizes, config.num_labels + 1], config.leaky_relu_slope)
-        self.identity_branch = fully_connected([*sizes, config.num_identities], config.leaky_relu_slope)
+        branch = [sizes.hidden_size, *sizes.branch_sizes]
+        self.expression_branch = fully_connected([*branch, config.num_labels + 1])
+        self.identity_branch = fully_connected([*branch, num_identities])
 
     def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, C, S, S) → D^e's (B, N_e + 1) and D^i's (B, N_i) logits."""
@@ -33,19 +40,18 @@ class Discriminator(nn.Module):
 class EmbeddingDiscriminator(nn.Module):
     """D_es or D_et: FC 32-16-1 behind a gradient reversal layer; the logit says "from a real image"."""
 
-    def __init__(self, config: TerGanConfig, embedding_size: int):
+    def __init__(self, embedding_size: int, sizes: DiscriminatorArguments):
         super().__init__()
-        sizes = [embedding_size, *config.embedding_discriminator_sizes, 1]
-        self.layers = fully_connected(sizes, config.leaky_relu_slope)
+        self.layers = fully_connected([embedding_size, *sizes.embedding_sizes, 1])
 
     def forward(self, embedding: torch.Tensor, reversal: float = 1.0) -> torch.Tensor:
         """(B, embedding_size) → (B,) logits; the gradient reaches the encoder times `-reversal`."""
         return self.layers(reverse_gradient(embedding, reversal)).squeeze(1)
 
 
-def fully_connected(sizes: list[int], slope: float) -> nn.Sequential:
+def fully_connected(sizes: Sequence[int]) -> nn.Sequential:
     """Linear layers of these sizes, LeakyReLU between them."""
-    layers = []
+    layers: list[nn.Module] = []
     for before, after in zip(sizes[:-1], sizes[1:]):
-        layers += [nn.Linear(before, after), nn.LeakyReLU(slope)]
+        layers += [nn.Linear(before, after), nn.LeakyReLU(LEAKY_RELU_SLOPE)]
     return nn.Sequential(*layers[:-1])

@@ -1,49 +1,45 @@
-"""Stage 1's network: an encoder with the layers that name classes and read muscles."""
+"""The network of stage 1: an encoder with the layers that its pre-training needs."""
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..data.sampling import Chips
-from ..modeling_tergan import TerGanEncoder
+from ..data.photo_set import PhotoSet
+from ..model.encoder_tergan import TerGanEncoder
 
 
 class EncoderClassifier(nn.Module):
-    """An encoder with the layers of its pre-training, which are dropped afterwards: one names the class, one, where
-    `num_activations` is not 0, reads the muscles' activations. With `keeps_statistics` the encoder's batch norms stay
-    in evaluation mode."""
+    """
+    An encoder with the heads of its pre-training, which are dropped afterwards.
 
-    def __init__(
-        self, encoder: TerGanEncoder, num_classes: int, num_activations: int = 0, keeps_statistics: bool = False
-    ):
+    Args:
+        num_classes: of the classification head.
+        num_blendshapes: outputs of a head that reads blendshapes; 0 leaves it out.
+    """
+
+    def __init__(self, encoder: TerGanEncoder, num_classes: int, num_blendshapes: int = 0):
         super().__init__()
-        self.keeps_statistics = keeps_statistics
         self.encoder = encoder
-        self.head = nn.Linear(encoder.embedding.out_features, num_classes)
-        self.activation_head = nn.Linear(encoder.embedding.out_features, num_activations) if num_activations else None
+        size = encoder.embedding.out_features
+        self.head = nn.Linear(size, num_classes)
+        self.blendshape_head = nn.Linear(size, num_blendshapes) if num_blendshapes else None
 
-    def train(self, mode: bool = True):
-        super().train(mode)
-        if self.keeps_statistics:
-            self.encoder.eval()
-        return self
-
-    def forward(self, pixel_values: torch.Tensor, in_full: bool = False):
-        """(B, C, S, S) → (B, num_classes) logits; in full these, the activations (B, num_activations) or `None`, and
-        the embedding."""
+    def forward(self, pixel_values: torch.Tensor, with_blendshapes: bool = False):
+        """Crops (B, C, S, S) → logits (B, num_classes). With blendshapes also those, (B, num_blendshapes), or `None`
+        without that head."""
         embedding = self.encoder(pixel_values)
         logits = self.head(embedding)
-        if not in_full:
+        if not with_blendshapes:
             return logits
-        return logits, None if self.activation_head is None else self.activation_head(embedding), embedding
+        return logits, None if self.blendshape_head is None else self.blendshape_head(embedding)
 
 
-class ActivationTargets:
-    """The muscles' activations as numbers to predict: centred, divided by their deviation over the training sets.
-    Muscles that never move are left out."""
+class BlendshapeTargets:
+    """Blendshapes as regression targets: centred and divided by their standard deviation over the training sets.
+    Blendshapes that never move are left out."""
 
-    def __init__(self, sets: list[Chips]):
-        known = [chips.activations for chips in sets if chips.activations is not None]
+    def __init__(self, sets: list[PhotoSet]):
+        known = [photos.blendshapes for photos in sets if photos.blendshapes is not None]
         self.moving = np.zeros(0, dtype=int)
         if known:
             values = np.concatenate(known)
@@ -55,9 +51,9 @@ class ActivationTargets:
         return len(self.moving)
 
     def loss(self, predicted: torch.Tensor, batch: dict) -> torch.Tensor:
-        """Mean squared error over variance, over the photos whose activations are known."""
+        """Mean squared error over variance, for the photos whose blendshapes are known."""
         device = predicted.device
-        wanted = (batch["activations"][:, self.moving] - self.mean.to(device)) / self.std.to(device)
-        known = batch["has_activations"]
+        wanted = (batch["blendshapes"][:, self.moving] - self.mean.to(device)) / self.std.to(device)
+        known = batch["has_blendshapes"]
         per_photo = (predicted.float() - wanted).square().mean(1)
         return (per_photo * known).sum() / known.sum().clamp(min=1)

@@ -6,25 +6,25 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..configuration_tergan import TerGanConfig
-from ..modeling_tergan import TerGanModel
+from ..model.modeling_tergan import TerGanModel
 from . import losses
+from .arguments import LossArguments, TrainingArguments
 from .batches import PairBatch
 from .discriminators import EmbeddingDiscriminator
 from .encoder_classifier import EncoderClassifier
 
 
-def truth_terms(generated: torch.Tensor, batch: PairBatch, config: TerGanConfig) -> dict[str, torch.Tensor]:
-    """The terms that say how far x̄ (B, C, S, S) is from its known truth, but for those of weight 0."""
+def truth_terms(generated: torch.Tensor, batch: PairBatch, weights: LossArguments) -> dict[str, torch.Tensor]:
+    """Distances between x̄ (B, C, S, S) and its truth, by name. Terms of weight 0 are left out."""
     terms = {}
-    if config.ground_truth_weight:
+    if weights.ground_truth:
         terms["ground_truth"] = losses.ground_truth_loss(
-            generated, batch.truth, batch.target, batch.has_truth, config.ground_truth_focus,
-            config.relative_truth, batch.uncovered, config.uncovered_focus,
+            generated, batch.truth, batch.target, batch.has_truth, weights.ground_truth_focus,
+            weights.relative_truth, batch.uncovered, weights.uncovered_focus,
         )  # fmt: skip
-    if config.structure_weight:
+    if weights.structure:
         terms["structure"] = losses.structure_loss(
-            generated, batch.truth, batch.target, batch.has_truth, config.relative_truth
+            generated, batch.truth, batch.target, batch.has_truth, weights.relative_truth
         )
     return terms
 
@@ -36,17 +36,25 @@ class GeneratorObjective(nn.Module):
     needs D.
     """
 
-    def __init__(self, model: TerGanModel, expression: EncoderClassifier, identity: EncoderClassifier):
+    def __init__(
+        self,
+        model: TerGanModel,
+        expression: EncoderClassifier,
+        identity: EncoderClassifier,
+        arguments: TrainingArguments,
+    ):
         super().__init__()
-        config = model.config
-        self.config, self.model = config, model
+        config, weights = model.config, arguments.losses
+        self.model, self.weights, self.freeze_batch_norm = model, weights, arguments.freeze_batch_norm
         model.expression_encoder.load_state_dict(expression.encoder.state_dict())
         model.identity_encoder.load_state_dict(identity.encoder.state_dict())
-        self.expression_discriminator = EmbeddingDiscriminator(config, config.expression_embedding_size)
-        self.identity_discriminator = EmbeddingDiscriminator(config, config.identity_embedding_size)
+        self.expression_discriminator = EmbeddingDiscriminator(
+            config.expression_embedding_size, arguments.discriminators
+        )
+        self.identity_discriminator = EmbeddingDiscriminator(config.identity_embedding_size, arguments.discriminators)
         self.recognition_head = copy.deepcopy(expression.head)
-        self.trains_expression = not config.freeze_expression_encoder
-        self.recognition_head.requires_grad_(config.recognition_weight > 0 and self.trains_expression)
+        self.trains_expression = not arguments.freeze_expression_encoder
+        self.recognition_head.requires_grad_(weights.recognition > 0 and self.trains_expression)
         if not self.trains_expression:
             model.expression_encoder.requires_grad_(False)
             self.expression_discriminator.requires_grad_(False)
@@ -59,16 +67,16 @@ class GeneratorObjective(nn.Module):
         super().train(mode)
         self.frozen_expression.eval()
         self.frozen_identity.eval()
-        if self.config.freeze_batch_norm or not self.trains_expression:
+        if self.freeze_batch_norm or not self.trains_expression:
             self.model.expression_encoder.eval()
-        if self.config.freeze_batch_norm:
+        if self.freeze_batch_norm:
             self.model.identity_encoder.eval()
         return self
 
     def forward(self, batch: PairBatch, costly: bool = True) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """→ x̄ (B, C, S, S) and the terms by name. Terms of weight 0 are not computed, `losses.COSTLY_TERMS` only where
         asked for."""
-        model, config, terms = self.model, self.config, {}
+        model, weights, terms = self.model, self.weights, {}
         count = len(batch.source)
         if batch.photos is None:
             expression = model.encode_expression(batch.source)
@@ -76,36 +84,36 @@ class GeneratorObjective(nn.Module):
             both = model.encode_expression(torch.cat([batch.source, batch.photos]))
             expression = both[:count]
         target = batch.target
-        if batch.read_target is not None:
+        if batch.encoder_target is not None:
             target = model.encode_target(batch.target, with_expression=False)
-            target.expression_embedding = model.encode_expression(batch.read_target)
+            target.expression_embedding = model.encode_expression(batch.encoder_target)
         change = model.change(expression, target)
         generated, identity = change.pixel_values, change.identity_embedding
 
-        if costly and config.identity_feature_weight:
+        if costly and weights.identity_feature:
             terms["identity_feature"] = self._features(self.frozen_identity, generated, batch.target)
-        if costly and config.expression_feature_weight:
+        if costly and weights.expression_feature:
             terms["expression_feature"] = self._features(self.frozen_expression, generated, batch.source)
-        if config.identity_reconstruction_weight:
+        if weights.identity_reconstruction:
             terms["identity_reconstruction"] = losses.reconstruction_loss(generated, batch.target)
-        if config.expression_reconstruction_weight:
+        if weights.expression_reconstruction:
             terms["expression_reconstruction"] = losses.reconstruction_loss(generated, batch.source)
         # Eq. 4 and 5 minimise over the encoders alone, so x̄ is a constant there.
-        if costly and config.expression_consistency_weight and self.trains_expression:
+        if costly and weights.expression_consistency and self.trains_expression:
             terms["expression_consistency"] = self._consistency(
                 self.expression_discriminator, expression, model.encode_expression(generated.detach())
             )
-        if costly and config.identity_consistency_weight:
+        if costly and weights.identity_consistency:
             terms["identity_consistency"] = self._consistency(
                 self.identity_discriminator, identity, model.encode_identity(generated.detach())
             )
-        terms |= truth_terms(generated, batch, config)
-        if config.smoothness_weight and change.flow is not None:
+        terms |= truth_terms(generated, batch, weights)
+        if weights.smoothness and change.flow is not None:
             terms["smoothness"] = losses.smoothness_loss(change.flow)
-        if config.motion_weight and change.flow is not None and batch.true_flow is not None:
+        if weights.flow and change.flow is not None and batch.true_flow is not None:
             flow = F.avg_pool2d(change.flow, change.flow.shape[-1] // batch.true_flow.shape[-1])
-            terms["motion"] = losses.motion_loss(flow, batch.true_flow, batch.flow_known)
-        if config.recognition_weight and self.trains_expression:
+            terms["flow"] = losses.flow_loss(flow, batch.true_flow, batch.flow_known)
+        if weights.recognition and self.trains_expression:
             terms["recognition"] = F.cross_entropy(self.recognition_head(expression), batch.source_expression)
             if batch.photos is not None:
                 logits = self.recognition_head(both[count:])
@@ -114,7 +122,7 @@ class GeneratorObjective(nn.Module):
 
     def _consistency(self, discriminator: nn.Module, real: torch.Tensor, generated: torch.Tensor) -> torch.Tensor:
         reversal = 1.0
-        if self.config.pause_reversal_at_chance:
+        if self.weights.pause_reversal_at_chance:
             with torch.no_grad():
                 fooled = losses.consistency_loss(discriminator(real), discriminator(generated)) > losses.CHANCE
             reversal = 0.0 if fooled else 1.0
@@ -123,4 +131,4 @@ class GeneratorObjective(nn.Module):
     def _features(self, encoder: nn.Module, generated: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             real_features = encoder.feature_maps(real)
-        return losses.feature_loss(encoder.feature_maps(generated), real_features, self.config.feature_layer_weights)
+        return losses.feature_loss(encoder.feature_maps(generated), real_features, self.weights.feature_layers)

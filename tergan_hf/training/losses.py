@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
-from ..configuration_tergan import TerGanConfig
+from .arguments import LossArguments
 
 
 def discriminator_loss(
@@ -125,47 +125,32 @@ def smoothness_loss(flow: torch.Tensor) -> torch.Tensor:
     return flow.diff(dim=2).abs().mean() + flow.diff(dim=3).abs().mean()
 
 
-def motion_loss(flow: torch.Tensor, true_flow: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+def flow_loss(flow: torch.Tensor, true_flow: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     """Ours: L1 between the photo decoder's flow and the exact one (B, 2, H, W), [-1, 1] over the crop, where it is
     known (B, 1, H, W); 0 where it is known nowhere."""
     miss = (flow - true_flow).abs().mean(1, keepdim=True)
     return (miss * known).sum() / known.sum().clamp(min=1)
 
 
-def term_weights(config: TerGanConfig) -> dict[str, float]:
-    """Eq. 10's λ1 … λ7 under the names of their terms, and the weights of ours."""
-    return {
-        "identity_feature": config.identity_feature_weight,
-        "expression_feature": config.expression_feature_weight,
-        "identity_reconstruction": config.identity_reconstruction_weight,
-        "expression_reconstruction": config.expression_reconstruction_weight,
-        "identity_consistency": config.identity_consistency_weight,
-        "expression_consistency": config.expression_consistency_weight,
-        "adversarial": config.adversarial_weight,
-        "ground_truth": config.ground_truth_weight,
-        "structure": config.structure_weight,
-        "smoothness": config.smoothness_weight,
-        "motion": config.motion_weight,
-        "recognition": config.recognition_weight,
-    }
-
-
-# Terms that take further passes through the encoders or D. They may be computed every few steps only.
+# Terms that take further passes through the encoders or D.
 COSTLY_TERMS = (
     "identity_feature", "expression_feature", "identity_consistency", "expression_consistency", "adversarial",
 )  # fmt: skip
 
 
-def total_loss(terms: dict[str, torch.Tensor], config: TerGanConfig, costly_interval: int = 1) -> torch.Tensor:
+def total_loss(terms: dict[str, torch.Tensor], weights: LossArguments, costly_interval: int = 1) -> torch.Tensor:
     """
-    Eq. 10: the weighted sum of whatever terms are given.
+    Eq. 10: the weighted sum of the given terms.
 
     Args:
-        costly_interval: `COSTLY_TERMS` count this much more, for when they are given every so many steps only (lazy
-            regularisation, Karras et al. 2020).
+        terms: by the names of their weights in `LossArguments`.
+        costly_interval: `COSTLY_TERMS` count this many times more, because they are given every so many steps only
+            (lazy regularisation, Karras et al. 2020). On average each term counts by its weight.
 
     Raises:
-        KeyError: a term that eq. 10 does not have.
+        AttributeError: a term that `LossArguments` does not have.
     """
-    weights = term_weights(config)
-    return sum(weights[name] * (costly_interval if name in COSTLY_TERMS else 1) * term for name, term in terms.items())
+    return sum(
+        getattr(weights, name) * (costly_interval if name in COSTLY_TERMS else 1) * term
+        for name, term in terms.items()
+    )

@@ -8,22 +8,22 @@ from PIL import Image
 from torch import nn
 
 from ..data.crops import cut_crops, to_range
-from ..data.framing import chip_size
-from ..data.ground_truth import confine_truth
-from ..data.sampling import Chips, ExpressionPairs
-from ..evaluation.metrics import expression_gain
+from ..data.ground_truth import confine_truth, expression_gain
+from ..data.padded_crops import padded_crop_size
+from ..data.photo_set import PhotoSet
+from ..data.sampling import ExpressionPairs
 from .batches import registrations
 
 
-def aligned_crops(chips: Chips, rows: np.ndarray, image_size: int, device) -> torch.Tensor:
+def aligned_crops(chips: PhotoSet, rows: np.ndarray, image_size: int, device) -> torch.Tensor:
     """The crops of some rows as the network sees them at use, (B, 3, image_size, image_size) in [-1, 1]."""
-    side = chip_size(image_size)
+    side = padded_crop_size(image_size)
     pixels = torch.stack([chips.pixels(row, side) for row in rows]).to(device)
     return cut_crops(to_range(pixels), torch.eye(2, 3, device=device).expand(len(rows), 2, 3), image_size)
 
 
 @torch.no_grad()
-def classification_accuracy(classifier: nn.Module, chips: Chips, image_size: int, batch_size: int = 256) -> float:
+def classification_accuracy(classifier: nn.Module, chips: PhotoSet, image_size: int, batch_size: int = 256) -> float:
     """Share of the photos whose expression `classifier` (crops → logits) names."""
     was_training = classifier.training
     classifier.eval()
@@ -39,7 +39,7 @@ def classification_accuracy(classifier: nn.Module, chips: Chips, image_size: int
 
 class ValidationPairs:
     """
-    A fixed draw of pairs with a ground truth from held-out people. Where the set has recipes, x_s is anybody's photo;
+    A fixed draw of pairs with a ground truth from held-out people. Where the set has expression_ids, x_s is anybody's photo;
     where it has not, it is another photo of x_t's person, made comparable as in training. Without a set of identities
     nothing is measured.
 
@@ -48,12 +48,14 @@ class ValidationPairs:
         shown: pairs of each set on a sample sheet.
     """
 
-    def __init__(self, sets: list[Chips], image_size: int, per_set: int = 192, shown: int = 8, seed: int = 0):
+    def __init__(self, sets: list[PhotoSet], image_size: int, per_set: int = 192, shown: int = 8, seed: int = 0):
         self.image_size, self.shown, self.batches = image_size, shown, {}
         for chips in sets:
             if not chips.has_identities:
                 continue
-            drawn = ExpressionPairs([chips], per_set * 2, chip_size(image_size), seed=seed + 1, ground_truth_share=1.0)
+            drawn = ExpressionPairs(
+                [chips], per_set * 2, padded_crop_size(image_size), seed=seed + 1, ground_truth_share=1.0
+            )
             items = [item for item in map(drawn.__getitem__, range(len(drawn))) if self._changes(item)][:per_set]
             if items:
                 batch = torch.utils.data.default_collate(items)

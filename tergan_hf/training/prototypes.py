@@ -4,7 +4,7 @@ import logging
 
 import torch
 
-from ..modeling_tergan import TerGanModel
+from ..model.modeling_tergan import TerGanModel
 
 
 logger = logging.getLogger(__name__)

@@ -6,20 +6,20 @@ from accelerate import Accelerator
 from torch import nn
 from torch.utils.data import StackDataset
 
-from ..configuration_tergan import TerGanConfig
 from ..data.device_photos import DevicePhotos
-from ..data.framing import chip_size
-from ..data.sampling import BalancedPhotos, Chips, ExpressionPairs
-from ..modeling_tergan import TerGanModel
+from ..data.padded_crops import padded_crop_size
+from ..data.photo_set import PhotoSet
+from ..data.sampling import BalancedPhotos, ExpressionPairs
+from ..model.modeling_tergan import TerGanModel
 from . import losses
 from .arguments import TrainingArguments
-from .back_translation import BackTranslation, back_translated_photos
 from .batches import PairBatch, augment_pairs
 from .discriminators import Discriminator
 from .encoder_classifier import EncoderClassifier
 from .generator_objective import GeneratorObjective
 from .loop import TrainingLoop, dataset_length
 from .monitoring import ValidationPairs, classification_accuracy
+from .pseudo_pairs import PseudoPairs, pseudo_pair_photos
 
 
 class AdversarialSteps:
@@ -29,32 +29,30 @@ class AdversarialSteps:
         objective, discriminator: as the accelerator prepared them.
         plain_discriminator: D without the accelerator's wrapper. The generator's loss runs through it with its
             parameters switched off.
-        costly_interval: see `PairArguments`.
+        weights: `LossArguments`. costly_interval: see `PairArguments`.
     """
 
     def __init__(
-        self, accelerator, objective, discriminator, plain_discriminator, optimizers, max_grad_norm=5.0,
+        self, accelerator, objective, discriminator, plain_discriminator, optimizers, weights, max_grad_norm=5.0,
         costly_interval=1,
     ):  # fmt: skip
-        self.max_grad_norm, self.costly_interval = max_grad_norm, costly_interval
+        self.weights, self.max_grad_norm, self.costly_interval = weights, max_grad_norm, costly_interval
         self.accelerator = accelerator
         self.objective, self.discriminator = objective, discriminator
         self.plain_discriminator = plain_discriminator
         self.generator_optimizer, self.discriminator_optimizer = optimizers
 
-    def generator_step(
-        self, batch: PairBatch, config: TerGanConfig, costly: bool = True
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def generator_step(self, batch: PairBatch, costly: bool = True) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Minimise eq. 10 over G_es, G_et, G_de, with D_es and D_et behind gradient reversal. → x̄, terms."""
         self.plain_discriminator.requires_grad_(False)
         with self.accelerator.autocast():
             generated, terms = self.objective(batch, costly)
-            if costly and config.adversarial_weight:
+            if costly and self.weights.adversarial:
                 expression_logits, identity_logits = self.plain_discriminator(generated)
                 terms["adversarial"] = losses.generator_loss(
                     expression_logits.float(), identity_logits.float(), batch.source_expression, batch.target_identity
                 )
-            loss = losses.total_loss(terms, config, self.costly_interval)
+            loss = losses.total_loss(terms, self.weights, self.costly_interval)
         self.accelerator.backward(loss)
         self._update(self.objective, self.generator_optimizer)
         self.plain_discriminator.requires_grad_(True)
@@ -85,43 +83,46 @@ def train_generator(
     model: TerGanModel,
     expression: EncoderClassifier,
     identity: EncoderClassifier,
-    sets: list[Chips],
-    validation_sets: list[Chips],
+    sets: list[PhotoSet],
+    validation_sets: list[PhotoSet],
+    num_identities: int,
 ) -> TerGanModel:
     """Stage 2 on the sets with identities (and, for the recognition term, on all). Returns the model, with averaged
     weights where averaging is on."""
     config = model.config
-    objective = GeneratorObjective(model, expression, identity).to(memory_format=torch.channels_last)
-    discriminator = Discriminator(config).to(memory_format=torch.channels_last)
+    objective = GeneratorObjective(model, expression, identity, arguments).to(memory_format=torch.channels_last)
+    discriminator = Discriminator(config, arguments.discriminators, num_identities).to(
+        memory_format=torch.channels_last
+    )
     loop = TrainingLoop(accelerator, arguments, "generator_stage", [objective, discriminator], averaged=model)
     objective_module, discriminator_module = loop.modules
     objective_module.train()
     steps = AdversarialSteps(
         accelerator, objective_module, discriminator_module, discriminator, loop.optimizers,
-        loop.settings.max_grad_norm, arguments.pairs.costly_interval,
+        arguments.losses, loop.settings.max_grad_norm, arguments.pairs.costly_interval,
     )  # fmt: skip
     previews = ValidationPairs(validation_sets, config.image_size, seed=arguments.seed)
 
-    side, share = chip_size(config.image_size), arguments.pairs.ground_truth_share
-    reads_photos = config.recognition_weight and arguments.pairs.recognition_share and objective.trains_expression
-    back_translation = None
-    if arguments.pairs.back_translation and loop.settings.steps:
-        back_translation = BackTranslation(model, arguments, accelerator)
+    side, share = padded_crop_size(config.image_size), arguments.pairs.ground_truth_share
+    reads_photos = arguments.losses.recognition and arguments.pairs.recognition_share and objective.trains_expression
+    pseudo_pairs = None
+    if arguments.pairs.pseudo_pairs and loop.settings.steps:
+        pseudo_pairs = PseudoPairs(model, arguments, accelerator)
     stored = first_rows = None
     if arguments.photos_on_device and loop.settings.steps:
-        drawn = [chips for chips in sets if reads_photos or back_translation or chips.has_identities]
-        stored = DevicePhotos(drawn, side, accelerator.device, with_motion=True)
+        drawn = [chips for chips in sets if reads_photos or pseudo_pairs or chips.has_identities]
+        stored = DevicePhotos(drawn, side, accelerator.device, with_flow_maps=True)
         first_rows = stored.first_rows
 
     def train_step(raw, generator):
         if stored is not None:
             raw = {part: stored.look_up(items) for part, items in raw.items()}
         batch = augment_pairs(raw, arguments, config.image_size, generator)
-        if back_translation is not None:
-            batch = back_translation(batch, raw["photographs"], generator)
+        if pseudo_pairs is not None:
+            batch = pseudo_pairs(batch, raw["photographs"], generator)
         costly = loop.step % arguments.pairs.costly_interval == 0
-        generated, terms = steps.generator_step(batch, config, costly)
-        if costly and config.adversarial_weight:
+        generated, terms = steps.generator_step(batch, costly)
+        if costly and arguments.losses.adversarial:
             terms["discriminator"] = steps.discriminator_step(batch, generated)
         return terms
 
@@ -138,8 +139,8 @@ def train_generator(
     parts = {"pairs": ExpressionPairs(sets, length, side, arguments.seed, share, first_rows)}
     if reads_photos:
         parts["photos"] = BalancedPhotos(sets, length, side, arguments.seed + 1, first_rows=first_rows)
-    if back_translation is not None:
-        parts["photographs"] = back_translated_photos(sets, length, side, arguments.seed + 2, first_rows)
+    if pseudo_pairs is not None:
+        parts["photographs"] = pseudo_pair_photos(sets, length, side, arguments.seed + 2, first_rows)
     loop.run(StackDataset(**parts), train_step, evaluate)
     if loop.settings.ema_decay and loop.settings.steps:
         model.load_state_dict(loop.average.module.state_dict())

@@ -4,18 +4,19 @@ from collections.abc import Sequence
 
 import torch
 
-from ..configuration_tergan import TerGanConfig
-from ..modeling_tergan import TerGanForImageClassification
+from ..model.configuration_tergan import TerGanConfig
+from ..model.errors_tergan import InvalidInputError
+from ..model.modeling_tergan import TerGanForImageClassification
 
 
 def check_teachers(teachers: Sequence[TerGanForImageClassification], config: TerGanConfig):
     """
     Raises:
-        ValueError: a teacher knows other expressions than the model to train, or in another order.
+        InvalidInputError: a teacher knows other expressions than the model to train, or in another order.
     """
     for teacher in teachers:
         if teacher.config.expressions != config.expressions:
-            raise ValueError(
+            raise InvalidInputError(
                 f"{teacher.name_or_path} cannot teach {', '.join(config.expressions)}: it knows "
                 f"{', '.join(teacher.config.expressions)}"
             )

@@ -1,57 +1,80 @@
-"""Going on from a saved model."""
+"""Starting from a saved model."""
 
 import logging
 
 import torch
+from transformers import PreTrainedModel
 
-from ..modeling_tergan import TerGanModel
-from .widening import widened_tensors
+from ..model.errors_tergan import InvalidInputError
+from ..model.modeling_tergan import TerGanModel
 
 
 logger = logging.getLogger(__name__)
 
+# Tensors that mean something only for the labels they were made for.
+OF_LABELS = ("classifier.weight", "classifier.bias", "expression_prototypes")
+# Buffers that a new model fills itself.
+INITIAL_BUFFERS = ("scale", "activation_ranges")
 
-def reads_alike(model: TerGanModel, saved: TerGanModel) -> bool:
-    """Whether `warm_start` takes over all of a saved model's G_es."""
-    ours, theirs = (each.expression_encoder for each in (model, saved))
-    shapes = ({name: value.shape for name, value in encoder.named_parameters()} for encoder in (ours, theirs))
-    return ours.image_size == theirs.image_size and next(shapes) == next(shapes)
+
+def load_saved(kind: type[PreTrainedModel], name: str, argument: str):
+    """
+    Load a saved model that a training argument names.
+
+    Raises:
+        InvalidInputError: there is none, or it cannot be read; the message names the argument.
+    """
+    try:
+        return kind.from_pretrained(name, use_safetensors=True)
+    except OSError as error:
+        raise InvalidInputError(f"{argument}: {name} cannot be loaded ({str(error).splitlines()[0]})") from error
+
+
+def shares_expression_encoder(model: TerGanModel, saved: TerGanModel) -> bool:
+    """Whether `warm_start` takes over all of a saved model's G_es and the labels are the same, so that a classifier of
+    one fits the other."""
+    ours, theirs = model.expression_encoder, saved.expression_encoder
+    shapes, saved_shapes = (
+        {name: value.shape for name, value in encoder.named_parameters()} for encoder in (ours, theirs)
+    )
+    same_labels = model.config.expressions == saved.config.expressions
+    return same_labels and ours.image_size == theirs.image_size and shapes == saved_shapes
 
 
 def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
     """
-    Take over every tensor of a saved model that has the same name and shape; the others stay as they are. A G_es or
-    photo decoder with whole multiples of the saved one's channels begins as that one, see `widened_tensors`.
+    Take over every tensor of a saved model that has the same name and shape; the others stay as they are. If the labels
+    differ, classifier and prototypes stay new.
 
     Args:
         model: changed in place.
-        saved: as `from_pretrained` loads it.
+        saved: as `from_pretrained` loads it; it is dequantised in place.
 
     Returns:
         `model`.
 
     Raises:
-        ValueError: the labels differ, so that classifier and prototypes would mean something else; the photo decoders'
-            hidden layers differ in size, so that the modulations would; or nothing fits.
+        InvalidInputError: nothing fits, or the photo decoders' hidden layers differ in size, so that their modulations
+            would mean something else.
     """
     pretrained = saved.name_or_path
-    if saved.config.expressions != model.config.expressions:
-        raise ValueError(
-            f"pretrained: {pretrained} knows the expressions {', '.join(saved.config.expressions)}, this run has "
-            f"{', '.join(model.config.expressions)}"
-        )
     former, size = saved.config, model.config.decoder_mapping_size
     if former.decoder_type == model.config.decoder_type == "photo" and former.decoder_mapping_size not in (0, size):
-        raise ValueError(
+        raise InvalidInputError(
             f"pretrained: {pretrained} has decoder_mapping_size {former.decoder_mapping_size}, this run has {size}"
         )
-    saved.expression_encoder.leave_int8()  # this run's model may compute in floats
-    own, found = model.state_dict(), saved.state_dict() | widened_tensors(saved, model)
+    saved.dequantize()
+    own, found = model.state_dict(), saved.state_dict()
+    if former.expressions != model.config.expressions:
+        logger.info(
+            "%s knows the expressions %s, this run has %s: classifier and prototypes are new",
+            pretrained, ", ".join(former.expressions), ", ".join(model.config.expressions),
+        )  # fmt: skip
+        found = {name: value for name, value in found.items() if name not in OF_LABELS}
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     if not fitting:
-        raise ValueError(f"pretrained: no tensor of {pretrained} fits this run's model")
-    begins_alike = ("scale", "activation_ranges")
-    left = sorted(name for name in set(own) - set(fitting) if name.split(".")[-1] not in begins_alike)
+        raise InvalidInputError(f"pretrained: no tensor of {pretrained} fits this run's model")
+    left = sorted(name for name in set(own) - set(fitting) if name.split(".")[-1] not in INITIAL_BUFFERS)
     with torch.no_grad():
         model.load_state_dict(fitting, strict=False)
     parts = sorted({".".join(name.split(".")[:2]) for name in left})

@@ -4,7 +4,7 @@ import csv
 from argparse import ArgumentParser
 from pathlib import Path
 
-from ...configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
+from ...model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from ..building import BuildError, Plan
 from ..dataset_card import SetDescription
 from .photographs import (

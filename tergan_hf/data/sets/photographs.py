@@ -10,13 +10,13 @@ import numpy as np
 from datasets import Array2D, Features, Image, Value
 from PIL import Image as PILImage
 
-from ...configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
-from ...face_alignment_tergan import crop_face, similarity_framing, zoom_out
-from ...face_detection_tergan import FaceDetector
-from ...image_reading_tergan import ImageInputError, read_image
+from ...model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
+from ...model.face_alignment_tergan import crop_face, fit_crop_transform, zoom_out
+from ...model.face_detection_tergan import FaceDetector
+from ...model.image_loading_tergan import ImageInputError, read_image
 from ..building import BuildError, Plan, in_shards, list_source
 from ..dataset_card import SetDescription
-from ..framing import CHIP_MARGIN, chip_size
+from ..padded_crops import PADDED_CROP_MARGIN, padded_crop_size
 
 
 ROWS_PER_SHARD = 300
@@ -41,8 +41,8 @@ class Cropping:
         align: `False` keeps the photos whole, as their files are.
     """
 
-    size: int = chip_size(128)
-    margin: float = CHIP_MARGIN
+    size: int = padded_crop_size(128)
+    margin: float = PADDED_CROP_MARGIN
     align: bool = True
 
     def __post_init__(self):
@@ -156,9 +156,9 @@ def read_source(path: Path) -> PILImage.Image:
 
 def align_face(image: PILImage.Image, landmarks: np.ndarray, cropping: Cropping) -> dict:
     """`image` and `landmarks`, in pixels of the crop."""
-    framing = zoom_out(similarity_framing(landmarks), cropping.margin)
-    crop = crop_face(image, framing, cropping.size)
-    moved = (landmarks @ framing[:, :2].T + framing[:, 2]) * cropping.size
+    crop_transform = zoom_out(fit_crop_transform(landmarks), cropping.margin)
+    crop = crop_face(image, crop_transform, cropping.size)
+    moved = (landmarks @ crop_transform[:, :2].T + crop_transform[:, 2]) * cropping.size
     return {"image": {"bytes": encode(crop), "path": None}, "landmarks": moved.astype(np.float32)}
 
 

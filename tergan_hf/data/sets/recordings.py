@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 
-from ...configuration_tergan import BASIC_EXPRESSIONS
+from ...model.configuration_tergan import BASIC_EXPRESSIONS
 from ..building import BuildError, Plan
 from ..dataset_card import SetDescription
 from .photographs import (
@@ -75,7 +75,7 @@ def plan_recordings(
 
 
 def _people(description: SetDescription, root: Path, subjects: list[str]) -> tuple[dict, list[str]]:
-    """Subject → expression → folder, and what is missing."""
+    """EncodedPhoto → expression → folder, and what is missing."""
     there = {path.name.upper(): path for path in root.iterdir() if path.is_dir()}
     absent = [subject for subject in subjects if subject not in there]
     if len(absent) == len(subjects):

@@ -1,0 +1,100 @@
+"""Turn a public or licensed source into a training set.
+
+`python -m tergan_hf.data NAME --source DIR --output DIR` writes parquet files with a dataset card, which
+`datasets.load_dataset("DIR")` and `train_accelerate.py` read. A killed run goes on where it was when the command is
+given again; the same source, options and seed give the same bytes.
+"""
+
+import argparse
+import errno
+import os
+import sys
+import textwrap
+from pathlib import Path
+
+from ..data import sets
+from ..data.building import build_set
+from ..model.errors_tergan import InvalidInputError, TerGanError
+from ..rendering import avatar_set
+
+
+PROGRAM = "tergan_hf.data"
+SETS = {avatar_set.DESCRIPTION.name: avatar_set, **sets.SETS}
+
+
+def main():
+    options = vars(parse_arguments())
+    name, source, output, processes = (options.pop(key) for key in ("name", "source", "output", "processes"))
+    module = SETS[name]
+    try:
+        plan = module.plan(existing_source(source, module.DESCRIPTION.layout), options)
+        for sentence in plan.missing:
+            print(f"missing: {sentence}", file=sys.stderr)
+        counts = build_set(plan, output, processes)
+    except KeyboardInterrupt:
+        sys.exit(f"\nStopped. The same command goes on with {output}.")
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            sys.exit(f"{PROGRAM}: no space left for {output}: free some and give the same command, which goes on")
+        sys.exit(f"{PROGRAM}: {error}")
+    except TerGanError as error:
+        sys.exit(f"{PROGRAM}: {error}")
+    faceless = len(plan.expected or ()) - sum(counts.values())
+    if faceless > 0:
+        print(f"missing: no face was found in {faceless} photos, the card names them", file=sys.stderr)
+    parts = ", ".join(f"{rows} photos for {split}" for split, rows in counts.items())
+    print(f"{output}: {parts}. {Path(output) / 'README.md'} describes them.")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tergan_hf.data", description=__doc__, epilog=list_sets(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    sets = parser.add_subparsers(dest="name", required=True, metavar="NAME", help="one of the sets below")
+    for name, module in SETS.items():
+        about = module.DESCRIPTION
+        one = sets.add_parser(
+            name, prog=f"python -m tergan_hf.data {name}", formatter_class=argparse.RawDescriptionHelpFormatter,
+            description=describe(about), epilog=about.citation,
+        )  # fmt: skip
+        one.add_argument("--source", required=True, help="where the source is")
+        one.add_argument("--output", required=True, help="folder for the set; a killed run goes on there")
+        one.add_argument("--seed", type=int, default=0, help="of what is drawn, and of the order (%(default)s)")
+        one.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="at work (%(default)s)")
+        module.add_options(one)
+    return parser.parse_args()
+
+
+def existing_source(source: str, layout: str) -> Path:
+    """The source's path, or a sentence that says what is wrong with it."""
+    path = Path(source)
+    if not path.exists():
+        raise InvalidInputError(f"there is no {source}: expected {layout}")
+    if path.is_dir() and not any(path.iterdir()):
+        raise InvalidInputError(f"{source} is empty: expected {layout}")
+    if path.is_file() and path.suffix.lower() != ".csv":
+        raise InvalidInputError(
+            f"{source} is a file: expected a folder with {layout}; an archive has to be unpacked first"
+        )
+    return path
+
+
+def describe(about) -> str:
+    """A set in a few lines."""
+    parts = [f"{about.title}: {about.home}", f"Licence: {about.licence}", f"Source: {about.layout}"]
+    return "\n".join(textwrap.fill(part, 100, break_long_words=False, break_on_hyphens=False) for part in parts)
+
+
+def list_sets() -> str:
+    """Every set with its licence and citation, for `--help`."""
+    blocks = []
+    for name, module in SETS.items():
+        about = module.DESCRIPTION
+        lines = f"{describe(about)}\n{about.citation}".strip()
+        blocks.append(f"{name}\n{textwrap.indent(lines, '    ')}")
+    return "sets (python -m tergan_hf.data NAME --help says more):\n\n" + "\n\n".join(blocks)
+
+
+if __name__ == "__main__":
+    main()

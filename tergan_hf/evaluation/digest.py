@@ -1,0 +1,13 @@
+"""Which weights a report belongs to."""
+
+import hashlib
+from pathlib import Path
+
+
+def weights_digest(folder: str | Path) -> str:
+    """SHA-256 of a model folder's weights, so that a report can be told to belong to them."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).glob("model*.safetensors")):
+        if ".fp16." not in path.name:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,76 @@
+"""Fitting the expression map to the photos that a model was trained on."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+from tqdm.auto import tqdm
+
+from ..data.loading import load_photos, source_path
+from ..data.padded_crops import decode
+from ..model.errors_tergan import MissingFileError, NoFaceFoundError
+from ..model.pipeline_tergan import TerGanPipeline
+from .expression_map import ExpressionMap
+from .held_out import is_kept_out, read_record, recorded_sources
+
+
+logger = logging.getLogger(__name__)
+
+PHOTOS_PER_EXPRESSION = 60
+
+
+def map_of_photos(
+    pipe: TerGanPipeline, sources: list[tuple[Dataset, bool]], count: int = PHOTOS_PER_EXPRESSION, seed: int = 0
+) -> ExpressionMap:
+    """
+    Draw photos evenly over expressions and sets, and fit the map to their f(e).
+
+    Args:
+        sources: labelled photos as `load_photos` gives them, and whether their faces are to be found and aligned.
+        count: photos of each expression.
+    """
+    random = np.random.default_rng(seed)
+    embeddings, labels = [], []
+    with tqdm(total=count * len(pipe.labels), desc="f(e) of training photos", unit="photo") as bar:
+        for index, expression in enumerate(pipe.labels):
+            rows = [np.flatnonzero(np.array(photos["expression"]) == expression) for photos, _ in sources]
+            having = [at for at, found in enumerate(rows) if len(found)]
+            for at in having:
+                photos, detect = sources[at]
+                for row in random.permutation(rows[at])[: -(-count // len(having))]:
+                    try:
+                        found = pipe.embed(decode(photos[int(row)]["image"]), detect=detect)
+                    except NoFaceFoundError:
+                        continue
+                    embeddings.append(found["expression"])
+                    labels.append(index)
+                    bar.update()
+    return ExpressionMap.fit(np.array(embeddings), np.array(labels), pipe.labels)
+
+
+def training_photos(weights: str | Path, data_root: str | Path) -> dict[str, tuple[Dataset, bool]]:
+    """
+    The sets a model was trained on, without the people kept out, by the `training.yaml` saved beside its weights.
+
+    Returns:
+        name → (photos, whether they are aligned); a set that is not there is left out with a warning.
+
+    Raises:
+        MissingFileError: there is no record, or none of the sets.
+    """
+    record = read_record(weights)
+    found = {}
+    for name, source in recorded_sources(record).items():
+        try:
+            photos = load_photos(source_path(source.path, data_root), source.split, **source.extra)
+        except FileNotFoundError:
+            logger.warning("%s is not in %s; it is left out of the map", source.path, data_root)
+            continue
+        kept_out = record["kept_out"].get(name)
+        if kept_out:
+            photos = photos.select(np.flatnonzero(~is_kept_out(photos, source, kept_out)))
+        found[name] = photos, source.align
+    if not found:
+        raise MissingFileError(f"none of the sets named in {weights}/training.yaml is in {data_root}")
+    return found

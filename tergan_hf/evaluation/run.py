@@ -1,0 +1,131 @@
+"""One evaluation: a saved model, the sets it was not trained on, and everything measured on them."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+
+from ..model.errors_tergan import InvalidInputError
+from ..model.pipeline_tergan import TerGanPipeline
+from ..version import __version__
+from .digest import weights_digest
+from .held_out import RECORD, held_out_sets, read_record, thin_out
+from .judges import Judges
+from .memory import peak_memory_gib
+from .perceptual import PerceptualMetrics
+from .suite import Evaluation, Settings
+from .systems import baseline_system
+
+
+@dataclass
+class EvaluationOptions:
+    """
+    What to evaluate.
+
+    Args:
+        model: folder or Hub id, with `training.yaml`.
+        dataset: names of the run's sets, folders, parquet files or `hub://owner/name`; default: every set that kept
+            somebody out and is there.
+        data_root: relative paths of the run's sets start here.
+        report: folder for the figures.
+        settings: the protocol and its sizes.
+        photos: at most this many photos of each set; default: all.
+        baseline: stage 1's G_es to compare with, a file or a model.
+        judges: folder with the weights of independent judges.
+        perceptual: measure LPIPS and KID.
+        device: default: the best there is.
+    """
+
+    model: str = "weights/ter-gan"
+    dataset: list[str] | None = None
+    data_root: str = "data"
+    report: str = "runs/evaluation"
+    settings: Settings = field(default_factory=Settings)
+    photos: int | None = None
+    baseline: str | None = None
+    judges: str | None = None
+    perceptual: bool = True
+    device: str | None = None
+
+    def __post_init__(self):
+        if self.is_paper and not self.dataset:
+            raise InvalidInputError("--protocol oulu-casia needs --dataset, your copy of Oulu-CASIA")
+        if self.settings.folds < 2 or self.settings.pairs < 1:
+            raise InvalidInputError("--folds must be at least 2 and --pairs at least 1")
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether the paper's protocol is asked for."""
+        return self.settings.protocol == "oulu-casia"
+
+
+def evaluate(options: EvaluationOptions) -> dict:
+    """
+    Measure a model; the result is what `report.json` holds, less the command. Figures go to `options.report`.
+
+    Raises:
+        TerGanError, OSError: a model, data set or judge that was asked for is not there, or does not fit.
+    """
+    begun = time.monotonic()
+    torch.manual_seed(0)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    folder = Path(options.model)
+    if not folder.is_dir():
+        folder = Path(snapshot_download(options.model))
+    pipe = TerGanPipeline.from_pretrained(folder, device=options.device)
+    sets = held_out_sets(folder, options.data_root, options.dataset)
+    if options.photos:
+        sets = [thin_out(held_out, options.photos) for held_out in sets]
+    baseline = baseline_system(pipe, options.baseline) if options.baseline else None
+    judges = Judges() if options.is_paper else Judges.find(options.judges)
+    perceptual = PerceptualMetrics(options.perceptual and not options.is_paper, pipe.model.device)
+    output = Path(options.report)
+    output.mkdir(parents=True, exist_ok=True)
+    settings = options.settings
+    measured = Evaluation(pipe, output, settings, baseline, judges, perceptual).run(sets)
+    return {
+        "model": describe_model(pipe, options.model, folder),
+        "version": __version__,
+        "settings": {"protocol": settings.protocol, "folds": settings.folds, "pairs": settings.pairs},
+        "unavailable": {} if options.is_paper else {**judges.unavailable, **perceptual.unavailable},
+        "sets": _rounded(measured),
+        "cost": {
+            "minutes": round((time.monotonic() - begun) / 60, 1),
+            "processor_minutes": round(time.process_time() / 60, 1),
+            "peak_memory_gib": round(peak_memory_gib(), 2),
+            "device": _device_name(pipe.model.device),
+        },
+    }
+
+
+def describe_model(pipe: TerGanPipeline, name: str, folder: Path) -> dict:
+    """Which weights were measured."""
+    config = pipe.model.config
+    record = read_record(folder) if (folder / RECORD).is_file() else {}
+    return {
+        "name": Path(name).name,
+        "sha256": weights_digest(folder),
+        "parameters": sum(parameter.numel() for parameter in pipe.model.parameters()),
+        "image_size": config.image_size,
+        "labels": config.expressions,
+        "freeze_expression_encoder": bool(record.get("freeze_expression_encoder", False)),
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def _rounded(value, digits: int = 5):
+    """Plain values; what cannot be told (NaN) is null."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float):
+        return round(value, digits) if value == value else None
+    return value

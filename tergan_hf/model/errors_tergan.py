@@ -1,0 +1,40 @@
+"""The errors that a caller can do something about. Every message names the input and says what is wrong with it."""
+
+
+class TerGanError(Exception):
+    """Base class of all errors that this package foresees; a command prints the message and no traceback."""
+
+
+class InvalidInputError(TerGanError, ValueError):
+    """A setting, data set, model folder or argument that cannot be used."""
+
+
+class MissingFileError(TerGanError, FileNotFoundError):
+    """A file or folder that is not there."""
+
+
+class MissingPackageError(TerGanError, ImportError):
+    """An optional package that is not installed; the message says how to install it."""
+
+
+class ImageInputError(InvalidInputError):
+    """An input that is no readable image."""
+
+
+class VideoInputError(InvalidInputError):
+    """A file that is no readable video."""
+
+
+class NoFaceFoundError(InvalidInputError):
+    """An image or clip that should show a face and shows none."""
+
+
+__all__ = [
+    "ImageInputError",
+    "InvalidInputError",
+    "MissingFileError",
+    "MissingPackageError",
+    "NoFaceFoundError",
+    "TerGanError",
+    "VideoInputError",
+]

@@ -1,0 +1,266 @@
+"""TER-GAN model: two encoders, one decoder, a shallow expression classifier (Ali & Hughes 2020, arXiv:2002.07050)."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import ImageClassifierOutput
+
+from .configuration_tergan import TerGanConfig
+from .decoder_tergan import TerGanDecoder, TerGanPhotoDecoder
+from .encoder_tergan import LEAKY_RELU_SLOPE, TerGanEncoder
+from .outputs_tergan import TerGanChange, TerGanOutput, TerGanTarget
+from .quantization_tergan import ScaledConv2d
+
+
+@torch.no_grad()
+def initialize_layer(layer: nn.Module):
+    """
+    Set the initial weights of one layer: normal with the layer's own `initial_std`, else Kaiming for a convolution and
+    Xavier for a linear layer. Other modules are left alone.
+
+    `initial_std` is set on single layers because transformers skips modules without weights of their own.
+    """
+    if hasattr(layer, "initial_std"):
+        init.normal_(layer.weight, std=layer.initial_std)
+    elif isinstance(layer, nn.Conv2d):
+        init.kaiming_normal_(layer.weight, a=LEAKY_RELU_SLOPE)
+    elif isinstance(layer, nn.Linear):
+        init.xavier_uniform_(layer.weight)
+    else:
+        return
+    if layer.bias is not None:
+        init.zeros_(layer.bias)
+
+
+class TerGanPreTrainedModel(PreTrainedModel):
+    """Loading, saving and initial weights; what recognition needs."""
+
+    config_class = TerGanConfig
+    config: TerGanConfig
+    base_model_prefix = "tergan"
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    expression_encoder: TerGanEncoder
+    # Quantised weights may be loaded with `expression_int8=False`.
+    _keys_to_ignore_on_load_unexpected = [r"^expression_encoder\.activation_ranges$"]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        super()._init_weights(module)
+        initialize_layer(module)
+        if isinstance(module, TerGanModel):
+            init.zeros_(module.expression_prototypes)
+        if isinstance(module, TerGanEncoder) and module.activation_ranges is not None:
+            init.zeros_(module.activation_ranges)
+        if isinstance(module, ScaledConv2d):
+            init.ones_(module.scale)
+
+    def read_expression(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """The input of the classifier, `(batch, expression_embedding_size)`: f(e) of x or, with
+        `config.mirror_recognition`, its mean with f(e) of the mirror image of x."""
+        if not self.config.mirror_recognition:
+            return self.expression_encoder(pixel_values)
+        return (self.expression_encoder(pixel_values) + self.expression_encoder(pixel_values.flip(3))) / 2
+
+    def quantize(self, *kinds: Iterable[torch.Tensor]):
+        """
+        Quantise G_es to 8-bit integers, in place. On an x86 CPU it then takes a third of the time, and f(e) changes by
+        a few per cent (Jacob et al. 2018, arXiv:1712.05877). Everywhere else it computes in floats.
+
+        Args:
+            kinds: for each kind of photos that will be read, some batches of crops in [-1, 1] as at use. They set the
+                ranges of the activations.
+
+        Raises:
+            ValueError: no crops.
+        """
+        self.expression_encoder.quantize(*kinds)
+        self.config.expression_int8 = True
+
+    def dequantize(self, dtype: torch.dtype | None = None) -> "TerGanPreTrainedModel":
+        """
+        Restore float weights and clear the int8 ranges, so that the model can be trained. Returns the model itself.
+
+        Args:
+            dtype: cast the model to it, as in transformers.
+        """
+        self.expression_encoder.dequantize()
+        return self if dtype is None else self.to(dtype)
+
+
+class TerGanModel(TerGanPreTrainedModel):
+    """
+    The whole generator: `expression_encoder` (G_es), `identity_encoder` (G_et) and `decoder` (G_de). Beside them are the
+    shallow `classifier` on f(e) of section 4.4, and `expression_prototypes`, one f(e) per label, for editing by label.
+
+    All images are `(batch, channels, image_size, image_size)` tensors in [-1, 1].
+    """
+
+    def __init__(self, config: TerGanConfig):
+        super().__init__(config)
+        self.expression_encoder = TerGanEncoder.of_expression(config)
+        self.identity_encoder = TerGanEncoder.of_identity(config)
+        self.decoder = TerGanPhotoDecoder(config) if config.decoder_type == "photo" else TerGanDecoder(config)
+        self.classifier = nn.Linear(config.expression_embedding_size, config.num_labels)
+        self.register_buffer("expression_prototypes", torch.zeros(config.num_labels, config.expression_embedding_size))
+        self.post_init()
+
+    def encode_expression(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """f(e) = G_es(x): `(batch, expression_embedding_size)`."""
+        return self.expression_encoder(pixel_values)
+
+    def encode_identity(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """f(i) = G_et(x): `(batch, identity_embedding_size)`."""
+        return self.identity_encoder(pixel_values)
+
+    def decode(self, expression_embedding: torch.Tensor, identity_embedding: torch.Tensor) -> torch.Tensor:
+        """G_de([f(e), f(i)]) of the bottleneck decoder: `(batch, channels, image_size, image_size)` in [-1, 1]."""
+        return self.decoder(torch.cat([expression_embedding, identity_embedding], dim=1))
+
+    def encode_target(
+        self, pixel_values: torch.Tensor, with_expression: bool = True, for_many: bool = False
+    ) -> TerGanTarget:
+        """
+        Compute everything that `change` needs of a target.
+
+        Args:
+            pixel_values: x_t.
+            with_expression: `False` skips f(e) of the target, which the paper's transfer does not need.
+            for_many: also compute what is the same for every expression, to save time later.
+        """
+        feature_maps = self.identity_encoder.feature_maps(pixel_values)
+        ahead = for_many and self.config.decoder_type == "photo"
+        return TerGanTarget(
+            pixel_values=pixel_values,
+            expression_embedding=self.encode_expression(pixel_values) if with_expression else None,
+            identity_embedding=self.identity_encoder.embed(feature_maps),
+            feature_maps=tuple(feature_maps),
+            skip_maps=self.decoder.skip_maps(feature_maps) if ahead else None,
+        )
+
+    def change(
+        self,
+        expression_embedding: torch.Tensor,
+        target: torch.Tensor | TerGanTarget,
+        intensity: float | torch.Tensor = 1.0,
+    ) -> TerGanChange:
+        """
+        Give the target's face the expression f(e), whichever image or prototype f(e) comes from.
+
+        Args:
+            expression_embedding: f(e), `(batch, expression_embedding_size)`.
+            target: x_t, or the result of `encode_target`.
+            intensity: α, a number or `(batch, 1)`. The decoder is asked for f(e)_t + α · (f(e) − f(e)_t); see also
+                `config.intensity_exponent`. 0 gives x_t back, except where the decoder replaces the whole face.
+        """
+        replaces_target = self.config.replaces_target
+        unscaled = replaces_target and isinstance(intensity, (int, float)) and intensity == 1
+        if not isinstance(target, TerGanTarget):
+            target = self.encode_target(target, with_expression=not unscaled)
+        photo, identity, own = target.pixel_values, target.identity_embedding, target.expression_embedding
+        wanted = expression_embedding if unscaled else own + self._way(intensity) * (expression_embedding - own)
+        if self.config.decoder_type == "photo":
+            generated, flow, residual = self.decoder(
+                wanted, own, identity, target.feature_maps, photo, target.skip_maps
+            )
+            return TerGanChange(generated.clamp(-1, 1), flow, residual, identity)
+        if replaces_target:
+            return TerGanChange(self.decode(wanted, identity), identity_embedding=identity)
+        # One batch through the decoder: in training both halves must share their batch statistics.
+        both = self.decode(torch.cat([wanted, own]), torch.cat([identity, identity]))
+        count = identity.shape[0]
+        residual = both[:count] - both[count:]
+        return TerGanChange((photo + residual).clamp(-1, 1), None, residual, identity)
+
+    def _way(self, intensity: float | torch.Tensor) -> float | torch.Tensor:
+        """Share of the way from f(e)_t to f(e) that an intensity goes."""
+        exponent = self.config.intensity_exponent
+        if not isinstance(intensity, torch.Tensor):
+            return intensity**exponent if 0 < intensity < 1 else intensity
+        return torch.where((intensity > 0) & (intensity < 1), intensity.clamp(1e-6, 1.0) ** exponent, intensity)
+
+    def synthesize(
+        self,
+        expression_embedding: torch.Tensor,
+        target: torch.Tensor | TerGanTarget,
+        intensity: float | torch.Tensor = 1.0,
+    ) -> torch.Tensor:
+        """x̄ of `change`: `(batch, channels, image_size, image_size)` in [-1, 1]."""
+        return self.change(expression_embedding, target, intensity).pixel_values
+
+    def classify(self, expression_embedding: torch.Tensor) -> torch.Tensor:
+        """Expression logits `(batch, num_labels)` of the shallow classifier on f(e) (section 4.4)."""
+        return self.classifier(expression_embedding)
+
+    def forward(
+        self,
+        pixel_values: torch.FloatTensor,
+        target_pixel_values: torch.FloatTensor | None = None,
+        intensity: float | torch.Tensor = 1.0,
+        return_dict: bool | None = None,
+    ) -> TerGanOutput | tuple:
+        """
+        Transfer the expression of `pixel_values` (x_s) to `target_pixel_values` (x_t, default: x_s itself).
+
+        Example:
+        ```python
+        >>> output = model(pixel_values=source, target_pixel_values=target)
+        >>> output.pixel_values.shape
+        torch.Size([1, 3, 75, 75])
+        ```
+        """
+        if target_pixel_values is None:
+            target_pixel_values = pixel_values
+        expression = self.encode_expression(pixel_values)
+        change = self.change(expression, target_pixel_values, intensity)
+        output = TerGanOutput(change.pixel_values, expression, change.identity_embedding)
+        return output if return_dict is not False else output.to_tuple()
+
+
+class TerGanForImageClassification(TerGanPreTrainedModel):
+    """Facial expression recognition: the detached G_es and the shallow classifier on its f(e) (section 4.4).
+
+    It loads from the same weights as `TerGanModel` and skips what it does not need.
+    """
+
+    _keys_to_ignore_on_load_unexpected = [
+        *TerGanPreTrainedModel._keys_to_ignore_on_load_unexpected,
+        r"^identity_encoder\.", r"^decoder\.", r"^expression_prototypes$",
+    ]  # fmt: skip
+
+    def __init__(self, config: TerGanConfig):
+        super().__init__(config)
+        self.expression_encoder = TerGanEncoder.of_expression(config)
+        self.classifier = nn.Linear(config.expression_embedding_size, config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        pixel_values: torch.FloatTensor,
+        labels: torch.LongTensor | None = None,
+        return_dict: bool | None = None,
+    ) -> ImageClassifierOutput | tuple:
+        """
+        Args:
+            pixel_values: `(batch, channels, image_size, image_size)` in [-1, 1].
+            labels: `(batch,)` expression indices; given, the cross-entropy is returned as `loss`.
+
+        Returns:
+            `logits` `(batch, num_labels)`. `hidden_states` holds one tensor, the result of `read_expression`.
+        """
+        embedding = self.read_expression(pixel_values)
+        logits = self.classifier(embedding)
+        loss = F.cross_entropy(logits, labels) if labels is not None else None
+        output = ImageClassifierOutput(loss=loss, logits=logits, hidden_states=(embedding,))
+        return output if return_dict is not False else output.to_tuple()
+
+
+__all__ = [
+    "TerGanForImageClassification",
+    "TerGanModel",
+    "TerGanPreTrainedModel",
+]

@@ -1,0 +1,208 @@
+"""What all pipelines share: loading a model, finding and cropping faces, pasting results back."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+
+from .errors_tergan import InvalidInputError, NoFaceFoundError
+from .face_alignment_tergan import crop_face, whole_image_transform
+from .face_blending_tergan import paste_change, paste_crop
+from .face_detection_tergan import DetectedFace, Face, FaceDetector, select_face
+from .image_loading_tergan import ImageLike, full_name, is_file, read_image
+from .image_processing_tergan import TerGanImageProcessor
+from .modeling_tergan import TerGanModel
+from .outputs_tergan import TerGanChange
+
+
+BATCH_SIZE = 32  # crops per forward pass
+UNSURE = "unsure"
+
+
+@dataclass
+class CroppedFace:
+    """
+    A photo with the face to work on.
+
+    Args:
+        photo: RGB. crop_transform: (2, 3), photo pixels to the unit square of the crop. crop: at the network's size.
+        fades: whether a change fades out around the crop; not if the crop is the whole photo.
+    """
+
+    photo: Image.Image
+    crop_transform: np.ndarray
+    crop: Image.Image
+    fades: bool = True
+
+
+class FacePipeline:
+    """
+    A model with its image processor and a face detector.
+
+    Args:
+        detector: default `FaceDetector()`.
+    """
+
+    def __init__(
+        self, model: TerGanModel, image_processor: TerGanImageProcessor, detector: FaceDetector | None = None
+    ):
+        self.model = model.eval()
+        self.image_processor = image_processor
+        self.detector = detector or FaceDetector()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, device=None, **kwargs):
+        """
+        Load a pipeline.
+
+        Args:
+            pretrained_model_name_or_path: a folder or a model id on the Hub.
+            device: default: cuda, else mps, else cpu.
+            kwargs: passed on to both `from_pretrained` (`revision`, `token`, `cache_dir`, …).
+
+        Raises:
+            OSError: there is no such model, or its weights are not safetensors.
+            InvalidInputError: the weights are damaged, incomplete, or do not fit the configuration.
+        """
+        if device is None:
+            device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        # Never a pickle: opening one may run any code.
+        settings = {"use_safetensors": True, **kwargs, "output_loading_info": True}
+        try:
+            model, report = TerGanModel.from_pretrained(pretrained_model_name_or_path, **settings)
+        except (SafetensorError, RuntimeError) as error:
+            raise InvalidInputError(
+                f"{pretrained_model_name_or_path}: the weights are damaged or do not fit config.json ({error})"
+            ) from error
+        if missing := report["missing_keys"]:
+            raise InvalidInputError(
+                f"{pretrained_model_name_or_path}: the weights lack {len(missing)} tensors of this model (for example "
+                f"{min(missing)}): the file is damaged or of another version"
+            )
+        return cls(model.to(device), TerGanImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs))
+
+    @property
+    def labels(self) -> list[str]:
+        """The expressions that the model recognises and can be asked for by name."""
+        return self.model.config.expressions
+
+    def faces(self, image: ImageLike) -> list[DetectedFace]:
+        """The faces of a photo, the largest first: box, landmarks and confidence, in photo pixels."""
+        return self._detect(full_name("image", image), read_image(image, "image"))
+
+    def cut_out(self, photo: Image.Image, crop_transform: np.ndarray) -> CroppedFace:
+        """Crop a face of an RGB photo."""
+        return CroppedFace(photo, crop_transform, crop_face(photo, crop_transform, self.model.config.image_size))
+
+    def pixel_values(self, faces: list[CroppedFace]) -> torch.Tensor:
+        """The network's input for cropped faces, (B, C, image_size, image_size) in [-1, 1]."""
+        batch = self.image_processor([face.crop for face in faces], return_tensors="pt")
+        return batch["pixel_values"].to(self.model.device, self.model.dtype)
+
+    @staticmethod
+    def paste(face: CroppedFace, change: TerGanChange, row: int) -> Image.Image:
+        """The face's photo with one row of a batch of changes applied."""
+        if change.residual is None:
+            crop = (_channels_last(change.pixel_values[row]) + 1) * 127.5
+            return paste_crop(face.photo, face.crop_transform, crop, face.fades)
+        # The network's coordinates span [-1, 1]: two of them are the crop's side.
+        flow = None if change.flow is None else _channels_last(change.flow[row]) / 2
+        residual = _channels_last(change.residual[row]) * 127.5
+        return paste_change(face.photo, face.crop_transform, residual, flow, face.fades)
+
+    def _detect(self, name: str, photo: Image.Image) -> list[DetectedFace]:
+        found = self.detector.detect(photo)
+        if not found:
+            raise NoFaceFoundError(
+                f"{name}: no face was found. Use a photo that shows a whole face from the front, "
+                "upright and at least about 40 pixels wide, or pass detect=False if it is a face crop already"
+            )
+        return found
+
+    def _crop_all(self, images: list[tuple[str, ImageLike]], detect: bool, face: Face) -> list[CroppedFace]:
+        # A single image beside a list appears once per pair; it is cropped once.
+        cropped: dict[int, CroppedFace] = {}
+        for name, image in images:
+            if id(image) not in cropped:
+                cropped[id(image)] = self._crop_input(name, image, detect, face)
+        return [cropped[id(image)] for _, image in images]
+
+    def _crop_input(self, name: str, image: ImageLike, detect: bool, face: Face) -> CroppedFace:
+        photo = read_image(image, name)
+        if not detect:
+            size = self.model.config.image_size
+            whole = whole_image_transform(*photo.size)
+            return CroppedFace(photo, whole, photo.resize((size, size), Image.Resampling.BILINEAR), fades=False)
+        found = self._detect(full_name(name, image), photo)
+        return self.cut_out(photo, select_face(found, face, full_name(name, image)).crop_transform)
+
+    def _rank(self, embeddings: torch.Tensor, threshold: float = 0.0) -> list[list[dict]]:
+        """f(e) (B, D) → labels and scores of each, best first. Below the threshold `UNSURE` comes before them."""
+        answers = []
+        for scores in self.model.classify(embeddings).float().cpu().double().softmax(1).tolist():
+            ranked = sorted(zip(self.labels, scores), key=lambda pair: pair[1], reverse=True)
+            unsure = [(UNSURE, ranked[0][1])] if ranked[0][1] < threshold else []
+            answers.append([{"label": label, "score": score} for label, score in unsure + ranked])
+        return answers
+
+    def _read_expressions(self, wanted: list[tuple[str, object]], detect: bool, face: Face) -> torch.Tensor:
+        """Named labels and photos → f(e) (B, 2, D), as they are and mirrored. A label has the same for both."""
+        embeddings: list[torch.Tensor | None] = []
+        photos = []
+        for name, expression in wanted:
+            label = self._as_label(expression, name)
+            if label is None:
+                photos.append((name, expression))
+                embeddings.append(None)
+            else:
+                embeddings.append(self.model.expression_prototypes[self.labels.index(label)].expand(2, -1))
+        if photos:
+            found = iter(self._encode_both_ways(self.pixel_values(self._crop_all(photos, detect, face))))
+            embeddings = [next(found) if embedding is None else embedding for embedding in embeddings]
+        return torch.stack(embeddings)
+
+    def _encode_both_ways(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """f(e) of crops (B, C, S, S) and of their mirror images, (B, 2, D)."""
+        views = [in_batches(self.model.encode_expression, view) for view in (pixel_values, pixel_values.flip(3))]
+        return torch.stack(views, dim=1)
+
+    def _as_label(self, wanted, name: str) -> str | None:
+        if not isinstance(wanted, str):
+            return None
+        for label in self.labels:
+            if wanted.strip().lower() == label.lower():
+                return label
+        if is_file(wanted):
+            return None
+        raise InvalidInputError(
+            f"{name}: {wanted!r} is neither a known expression nor an existing file. "
+            f"Known expressions: {', '.join(self.labels)}"
+        )
+
+
+def in_batches(network, pixel_values: torch.Tensor) -> torch.Tensor:
+    """Apply a network to `BATCH_SIZE` crops at a time."""
+    return torch.cat([network(batch) for batch in pixel_values.split(BATCH_SIZE)])
+
+
+def check_intensity(intensity) -> float:
+    """
+    Raises:
+        InvalidInputError: it is not a finite number.
+    """
+    is_number = isinstance(intensity, (int, float, np.number)) and not isinstance(intensity, bool)
+    if not is_number or not math.isfinite(intensity):
+        raise InvalidInputError(f"intensity must be a finite number, for example 1.0, got {intensity!r}")
+    return float(intensity)
+
+
+def _channels_last(image: torch.Tensor) -> np.ndarray:
+    """(C, S, S) on any device → (S, S, C) float32 array."""
+    return image.float().permute(1, 2, 0).cpu().numpy()
+
+
+__all__ = ["BATCH_SIZE", "UNSURE", "CroppedFace", "FacePipeline", "check_intensity", "in_batches"]

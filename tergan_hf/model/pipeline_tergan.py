@@ -1,0 +1,253 @@
+"""TerGanPipeline: photos in, photos out."""
+
+import torch
+from PIL import Image
+
+from .errors_tergan import InvalidInputError
+from .face_alignment_tergan import zoom_out
+from .face_detection_tergan import Face
+from .image_loading_tergan import ImageLike, full_name, read_image
+from .outputs_tergan import TerGanChange
+from .pipeline_base_tergan import BATCH_SIZE, UNSURE, CroppedFace, check_intensity, in_batches
+from .pipeline_videos_tergan import VideoPipeline
+
+
+# The second view of a photo is a crop this much larger, in which a jaw has room to open.
+WIDER_MARGIN = 1.08
+
+
+class TerGanPipeline(VideoPipeline):
+    """
+    Facial expression transfer, editing and recognition on photos and clips.
+
+    An image is a PIL image, a path, or an H×W×3 uint8 array; its EXIF rotation is applied. A list of images gives a
+    list of results. A list beside a single image uses the single one for all. In each photo the largest face counts,
+    or the one that `face` names: 1 is the second largest (see `faces`), a point (x, y) in photo pixels is the face
+    there.
+
+    All methods raise `NoFaceFoundError` if `detect=True` finds no face, and `ImageInputError` or `MissingFileError` if
+    an image cannot be read. The message names the input.
+
+    Example:
+    ```python
+    >>> pipe = TerGanPipeline.from_pretrained("weights/ter-gan")
+    >>> pipe.transfer("smiling.jpg", "me.jpg").save("me_smiling.png")
+    >>> pipe.recognize("me.jpg")[0]["label"]
+    'neutral'
+    ```
+    """
+
+    @torch.inference_mode()
+    def transfer(
+        self,
+        source: ImageLike | list[ImageLike],
+        target: ImageLike | list[ImageLike],
+        intensity: float = 1.0,
+        detect: bool = True,
+        paste_back: bool = True,
+        face: Face = None,
+        source_face: Face = None,
+        test_time_augmentation: bool = True,
+    ) -> Image.Image | list[Image.Image]:
+        """
+        Give the target's face the source's expression.
+
+        Args:
+            source: shows the expression. target: the photo to change.
+            intensity: 0 keeps the target's expression, 1 is the source's, above 1 exaggerates.
+            detect: find and align the faces; `False` takes each image as an aligned face crop.
+            paste_back: the result has the size of the target photo; `False` gives the network's crop alone.
+            face: which face of the target. source_face: which face of the source.
+            test_time_augmentation: average the changes found in the face and in its mirror image and, with
+                `paste_back` and the photo decoder, in a wider crop of both. It is slower and nearer to the truth;
+                `False` takes one view, as clips do. A model that replaces the whole face always takes one view.
+
+        Returns:
+            RGB image or list of images.
+
+        Raises:
+            InvalidInputError: the intensity is not a finite number, the lists differ in length, or there is no such
+                face.
+        """
+        intensity = check_intensity(intensity)
+        (sources, targets), single = _pair_up(("source", source), ("target", target))
+        cropped_sources = self._crop_all(sources, detect, source_face)
+        cropped_targets = self._crop_all(targets, detect, face)
+        expressions = self._encode_both_ways(self.pixel_values(cropped_sources))
+        results = self._synthesize(expressions, cropped_targets, intensity, paste_back, test_time_augmentation)
+        return results[0] if single else results
+
+    @torch.inference_mode()
+    def edit(
+        self,
+        image: ImageLike | list[ImageLike],
+        expression: str | ImageLike | list,
+        intensity: float = 1.0,
+        detect: bool = True,
+        paste_back: bool = True,
+        face: Face = None,
+        source_face: Face = None,
+        test_time_augmentation: bool = True,
+    ) -> Image.Image | list[Image.Image]:
+        """
+        Change the expression of a photo.
+
+        Args:
+            image: the photo.
+            expression: one of `labels`, or a photo that shows the expression.
+            intensity, paste_back, test_time_augmentation: as for `transfer`.
+            detect: as for `transfer`; it holds for both photos.
+            face: which face of the photo. source_face: which face of a photo that shows the expression.
+
+        Raises:
+            InvalidInputError: `expression` is neither a label nor an image; the message lists the labels.
+        """
+        intensity = check_intensity(intensity)
+        (images, expressions), single = _pair_up(("image", image), ("expression", expression))
+        embeddings = self._read_expressions(expressions, detect, source_face)
+        targets = self._crop_all(images, detect, face)
+        results = self._synthesize(embeddings, targets, intensity, paste_back, test_time_augmentation)
+        return results[0] if single else results
+
+    @torch.inference_mode()
+    def recognize(
+        self, image: ImageLike | list[ImageLike], detect: bool = True, face: Face = None, threshold: float = 0.0
+    ) -> list:
+        """
+        Recognise the expression of a face.
+
+        Args:
+            image: the photo.
+            detect: find and align the face; `False` takes the image as an aligned face crop.
+            face: which face of the photo.
+            threshold: if the best score is below it, the answer begins with an entry `UNSURE` that has this score.
+
+        Returns:
+            for one image, `[{"label": "happiness", "score": 0.97}, …]`, best first, one entry per label, scores
+            summing to 1; for a list, a list of those.
+        """
+        (images,), single = _pair_up(("image", image))
+        pixel_values = self.pixel_values(self._crop_all(images, detect, face))
+        answers = self._rank(in_batches(self.model.read_expression, pixel_values), threshold)
+        return answers[0] if single else answers
+
+    @torch.inference_mode()
+    def recognize_faces(self, image: ImageLike, threshold: float = 0.0) -> list[dict]:
+        """
+        Recognise the expression of every face of a photo.
+
+        Args:
+            image: the photo. threshold: as for `recognize`.
+
+        Returns:
+            one entry per face, the largest first: `box` (left, top, right, bottom in photo pixels), `confidence` of
+            the detection, `scores` as `recognize` gives them, and `embedding`, the f(e) that was classified.
+        """
+        photo = read_image(image, "image")
+        found = self._detect(full_name("image", image), photo)
+        cropped = [self.cut_out(photo, face.crop_transform) for face in found]
+        embeddings = in_batches(self.model.read_expression, self.pixel_values(cropped))
+        return [
+            {"box": face.box.tolist(), "confidence": face.confidence, "scores": scores, "embedding": embedding}
+            for face, scores, embedding in zip(
+                found, self._rank(embeddings, threshold), embeddings.float().cpu().numpy()
+            )
+        ]
+
+    @torch.inference_mode()
+    def embed(self, image: ImageLike | list[ImageLike], detect: bool = True, face: Face = None) -> dict | list[dict]:
+        """
+        Compute the two embeddings of a face.
+
+        Returns:
+            `{"expression": f(e), "identity": f(i)}`, float32 arrays of the configuration's sizes (30 and 50); for a
+            list, a list of those.
+        """
+        (images,), single = _pair_up(("image", image))
+        pixel_values = self.pixel_values(self._crop_all(images, detect, face))
+        expression = in_batches(self.model.encode_expression, pixel_values).float().cpu().numpy()
+        identity = in_batches(self.model.encode_identity, pixel_values).float().cpu().numpy()
+        embedded = [{"expression": e, "identity": i} for e, i in zip(expression, identity)]
+        return embedded[0] if single else embedded
+
+    def _synthesize(
+        self, expressions: torch.Tensor, targets: list[CroppedFace], intensity: float, paste_back: bool, augment: bool
+    ) -> list[Image.Image]:
+        """Results for f(e) (B, 2, D); the second f(e) is for the mirrored target."""
+        augment = augment and not self.model.config.replaces_target
+        pixel_values = self.pixel_values(targets)
+        wider = None
+        if (
+            augment
+            and paste_back
+            and self.model.config.decoder_type == "photo"
+            and all(face.fades for face in targets)
+        ):
+            cut = {id(face): self.cut_out(face.photo, zoom_out(face.crop_transform, WIDER_MARGIN)) for face in targets}
+            targets = [cut[id(face)] for face in targets]
+            wider = self.pixel_values(targets)
+        results = []
+        for start in range(0, len(targets), BATCH_SIZE):
+            rows = slice(start, start + BATCH_SIZE)
+            if augment:
+                wider_rows = None if wider is None else wider[rows]
+                change = self._mean_change(expressions[rows], pixel_values[rows], wider_rows, intensity)
+            else:
+                change = self.model.change(expressions[rows, 0], pixel_values[rows], intensity)
+            if paste_back:
+                results += [self.paste(face, change, row) for row, face in enumerate(targets[rows])]
+            else:
+                results += self.image_processor.to_images(change.pixel_values)
+        return results
+
+    def _mean_change(
+        self, expressions: torch.Tensor, crops: torch.Tensor, wider: torch.Tensor | None, intensity: float
+    ) -> TerGanChange:
+        """
+        The mean change over several views: the crop, its mirror image and, if given, the wider crop and its mirror
+        image. The result then belongs to the wider crop.
+
+        Args:
+            expressions: (B, 2, D), the second for the mirror image. crops, wider: (B, C, S, S).
+        """
+        # The wider crop takes f(e) of the narrower one, since x_s is read that way too: a photo that is given its own
+        # expression stays as it is.
+        own = self._encode_both_ways(crops)
+        change = self._symmetric_change(expressions, own, crops, intensity)
+        if wider is None:
+            return change
+        second = self._symmetric_change(expressions, own, wider, intensity)
+        return change.zoom_out(WIDER_MARGIN).mean_with(second, wider)
+
+    def _symmetric_change(
+        self, expressions: torch.Tensor, own: torch.Tensor, crops: torch.Tensor, intensity: float
+    ) -> TerGanChange:
+        """The mean change over a target and its mirror image. `own` is f(e) of both, (B, 2, D)."""
+        changes = []
+        for view, wanted, shown in zip((crops, crops.flip(3)), expressions.unbind(1), own.unbind(1)):
+            target = self.model.encode_target(view, with_expression=False)
+            target.expression_embedding = shown
+            changes.append(self.model.change(wanted, target, intensity))
+        straight, mirrored = changes
+        return straight.mean_with(mirrored.mirror(), crops)
+
+
+def _pair_up(*inputs: tuple[str, object]) -> tuple[list[list[tuple[str, object]]], bool]:
+    """Named inputs, each a list or a single one → named lists of one length, and whether all were single."""
+    lengths = {len(value) for _, value in inputs if isinstance(value, (list, tuple))}
+    if len(lengths) > 1:
+        sizes = ", ".join(f"{name}: {len(value)}" for name, value in inputs if isinstance(value, (list, tuple)))
+        raise InvalidInputError(f"lists must have the same length, got {sizes}")
+    if lengths == {0}:
+        raise InvalidInputError("the list of images is empty")
+    length = lengths.pop() if lengths else 1
+    paired = [
+        [(f"{name}[{index}]", item) for index, item in enumerate(value)]
+        if isinstance(value, (list, tuple))
+        else [(name, value)] * length
+        for name, value in inputs
+    ]
+    return paired, not any(isinstance(value, (list, tuple)) for _, value in inputs)
+
+
+__all__ = ["UNSURE", "TerGanPipeline"]

@@ -1,0 +1,149 @@
+"""The pipeline's uses of clips."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from .errors_tergan import NoFaceFoundError
+from .face_animation_tergan import ClipEditor, ExpressionReader, PhotoAnimator
+from .face_detection_tergan import Face, select_face
+from .image_loading_tergan import ImageLike, full_name, read_image
+from .pipeline_base_tergan import FacePipeline, check_intensity
+from .video_tergan import VideoReport, map_video, read_frames
+
+
+class VideoPipeline(FacePipeline):
+    """Recognition, transfer and editing frame by frame, in memory that does not grow with the length of a clip."""
+
+    @torch.inference_mode()
+    def recognize_video(
+        self,
+        clip: str | Path,
+        face: Face = None,
+        progress: bool = True,
+        each: Callable[[dict], None] | None = None,
+    ) -> list[dict]:
+        """
+        Recognise the expression of a face of a clip over time.
+
+        Args:
+            clip: the video. face: which face of its first frame.
+            progress: show a bar.
+            each: called with every entry as it comes; an exception it raises ends the work.
+
+        Returns:
+            one entry per frame: `time` in seconds since the first, and `scores` as `recognize` gives them, `None` if the
+            face is not seen. f(e) is smoothed over time, and mirror images are not read.
+
+        Raises:
+            MissingPackageError, MissingFileError, VideoInputError, NoFaceFoundError: as for `transfer_video`.
+        """
+        reader, timeline = ExpressionReader(self, face), []
+        for time, interval, frame in read_frames(clip, progress, "recognize"):
+            found = reader.find_face(frame, interval)
+            scores = None
+            if found is not None:
+                expression = self.model.encode_expression(self.pixel_values([found]))
+                scores = self._rank(reader.smooth(expression, interval))[0]
+            timeline.append({"time": time, "scores": scores})
+            if each is not None:
+                each(timeline[-1])
+        _require_faces(clip, reader, len(timeline))
+        return timeline
+
+    def transfer_video(
+        self,
+        driving: str | Path,
+        target: ImageLike,
+        output: str | Path,
+        intensity: float = 1.0,
+        relative: bool = False,
+        face: Face = None,
+        driving_face: Face = None,
+        max_side: int = 1280,
+        progress: bool = True,
+        finish: Callable[[Image.Image], Image.Image] | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> VideoReport:
+        """
+        Animate a photo with a clip: frame by frame, its face takes on the expression of the driving face. The sound of
+        the clip is kept.
+
+        Args:
+            driving: the clip. target: the photo. output: the `.mp4` file to write.
+            intensity: as for `transfer`.
+            relative: transfer only what changes since the first frame of the clip. It suits a person who looks stern or
+                smiling by nature, in a clip that begins with a calm face.
+            face: which face of the photo. driving_face: which face of the clip's first frame.
+            max_side: larger photos are reduced to this many pixels.
+            progress: show a bar.
+            finish: called with every finished frame; it returns the frame to write. An exception it raises ends the
+                work.
+            metadata: of the file (`comment`, `description`, …).
+
+        Raises:
+            MissingPackageError: PyAV is not installed.
+            MissingFileError: there is no such clip or output folder.
+            VideoInputError: the clip cannot be read.
+            NoFaceFoundError: no face in the photo, or in none of the clip's frames; then nothing is written.
+        """
+        intensity = check_intensity(intensity)
+        photo = read_image(target, "target")
+        if isinstance(face, (tuple, list, np.ndarray)):
+            scale = min(1.0, max_side / max(photo.size))
+            face = (scale * face[0], scale * face[1])
+        photo.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+        found = select_face(self._detect(full_name("target", target), photo), face, full_name("target", target))
+        cropped = self.cut_out(photo, found.crop_transform)
+        with torch.inference_mode():
+            animator = PhotoAnimator(self, cropped, intensity, relative, driving_face)
+        return _map_video(driving, output, animator, progress, "transfer", finish, metadata)
+
+    def edit_video(
+        self,
+        clip: str | Path,
+        expression: str | ImageLike,
+        output: str | Path,
+        intensity: float = 1.0,
+        face: Face = None,
+        source_face: Face = None,
+        progress: bool = True,
+        finish: Callable[[Image.Image], Image.Image] | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> VideoReport:
+        """
+        Change the expression of a face in a clip. Frames in which it is not seen stay as they are. The sound is kept.
+
+        Args:
+            clip: the video. output: the `.mp4` file to write.
+            expression, intensity: as for `edit`.
+            face: which face of the clip's first frame. source_face: which face of a photo that shows the expression.
+            progress, finish, metadata: as for `transfer_video`.
+
+        Raises:
+            MissingPackageError, MissingFileError, VideoInputError, NoFaceFoundError: as for `transfer_video`.
+        """
+        intensity = check_intensity(intensity)
+        with torch.inference_mode():
+            wanted = self._read_expressions([("expression", expression)], True, source_face)[:, 0]
+        editor = ClipEditor(self, wanted, intensity, face)
+        return _map_video(clip, output, editor, progress, "edit", finish, metadata)
+
+
+def _map_video(clip, output, change, progress: bool, description: str, finish, metadata) -> VideoReport:
+    frames = map_video(
+        clip, output, change.read, change.change, change.paste, finish=finish, progress=progress,
+        description=description, check=lambda frames: _require_faces(clip, change.reader, frames), metadata=metadata,
+    )  # fmt: skip
+    return VideoReport(Path(output), frames, change.reader.frames_without_face)
+
+
+def _require_faces(clip, reader: ExpressionReader, frames: int):
+    if reader.frames_without_face == frames:
+        raise NoFaceFoundError(f"{clip}: no face was found in any of its {frames} frames")
+
+
+__all__ = ["VideoPipeline"]

@@ -1,0 +1,68 @@
+"""The `transformers` pipeline `facial-expression-transfer`: a photo and an expression in, a photo out."""
+
+from transformers import Pipeline
+
+from .errors_tergan import InvalidInputError
+from .image_loading_tergan import ImageLike
+from .pipeline_tergan import TerGanPipeline
+
+
+TASK = "facial-expression-transfer"
+PARAMETERS = ("expression", "intensity", "detect", "paste_back", "face", "source_face")
+
+
+class FacialExpressionTransferPipeline(Pipeline):
+    """
+    Example:
+    ```python
+    >>> from transformers import pipeline
+    >>> transfer = pipeline("facial-expression-transfer", model="org/ter-gan", trust_remote_code=True)
+    >>> transfer("me.jpg", expression="smiling.jpg")  # or a label: expression="happiness"
+    <PIL.Image.Image image mode=RGB size=640x640>
+    ```
+
+    A list of photos gives a list. The other parameters are those of `TerGanPipeline.edit`, which does the work.
+    """
+
+    _load_processor = False
+    _load_image_processor = True
+    _load_feature_extractor = False
+    _load_tokenizer = False
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.photos = TerGanPipeline(self.model, self.image_processor)
+
+    def __call__(self, image: ImageLike | list[ImageLike], expression: str | ImageLike | None = None, **kwargs):
+        """
+        Args:
+            image: the photo to change.
+            expression: a photo that shows the expression, or one of the model's labels.
+            intensity, detect, paste_back, face, source_face: as for `TerGanPipeline.edit`.
+
+        Raises:
+            InvalidInputError: no expression, no face, or whatever `TerGanPipeline.edit` finds wrong.
+        """
+        if expression is not None:
+            kwargs["expression"] = expression
+        return super().__call__(image, **kwargs)
+
+    def _sanitize_parameters(self, **given):
+        unknown = sorted(set(given) - set(PARAMETERS))
+        if unknown:
+            raise InvalidInputError(f"unknown parameter '{unknown[0]}'; known: {', '.join(PARAMETERS)}")
+        return {}, given, {}
+
+    def preprocess(self, image: ImageLike) -> dict:
+        """The photo as it is: finding the face needs the whole of it."""
+        return {"image": image}
+
+    def _forward(self, inputs: dict, expression=None, **how):
+        if expression is None:
+            labels = ", ".join(self.photos.labels)
+            raise InvalidInputError(f"expression is missing: give a photo that shows it, or one of {labels}")
+        return self.photos.edit(inputs["image"], expression, **how)
+
+    def postprocess(self, result):
+        """The photo."""
+        return result

@@ -1,0 +1,1 @@
+"""Publishing: model cards, repositories and Spaces on the Hub, ONNX."""

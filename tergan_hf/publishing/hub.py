@@ -1,0 +1,197 @@
+"""Publishing on the Hub: a model repository that loads without this package, and a Space.
+
+A model repository holds the weights and a copy of `tergan_hf/model/` as remote code, named in `auto_map` and
+`custom_pipelines`.
+"""
+
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import LocalTokenNotFoundError
+
+from ..model.errors_tergan import TerGanError
+from ..model.modeling_tergan import TerGanModel
+from ..model.transfer_pipeline_tergan import TASK, FacialExpressionTransferPipeline
+from .card import CARD, TEMPLATE, build_card
+
+
+ROOT = Path(__file__).resolve().parents[2]
+REMOTE_CODE = Path(__file__).resolve().parents[1] / "model"
+WEIGHT_FILES = (
+    "config.json", "preprocessor_config.json", "training.yaml", "report.json", "expression_map.safetensors",
+)  # fmt: skip
+AUTO_MAP = {
+    "AutoConfig": "configuration_tergan.TerGanConfig",
+    "AutoModel": "modeling_tergan.TerGanModel",
+    "AutoModelForImageClassification": "modeling_tergan.TerGanForImageClassification",
+}
+IMAGE_PROCESSOR = "image_processing_tergan.TerGanImageProcessor"
+CUSTOM_PIPELINES = {
+    TASK: {
+        "impl": f"{FacialExpressionTransferPipeline.__module__.split('.')[-1]}.FacialExpressionTransferPipeline",
+        "pt": ["AutoModel"],
+        "type": "image",
+    }
+}
+SPACE_PARTS = ("app.py", "requirements.txt", "README.md", "LICENSE", "assets", "tergan_hf", "weights")
+
+
+class PublishError(TerGanError):
+    """Something is missing that publishing needs. The message says what to do."""
+
+
+def write_model_repository(weights: str | Path, folder: str | Path, half: bool = False) -> Path:
+    """
+    Lay out a model repository.
+
+    Args:
+        weights: folder `save_pretrained` wrote.
+        folder: where to; made where needed.
+        half: add the weights as half-precision tensors, for `from_pretrained(..., variant="fp16")`, whatever precision
+            the main file has.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        PublishError: the weights are incomplete.
+        ReportMismatchError: `report.json` is of other weights.
+    """
+    weights, folder = Path(weights), Path(folder)
+    tensors = sorted(weights.glob("model*.safetensors*"))
+    missing = [name for name in WEIGHT_FILES[:2] if not (weights / name).is_file()]
+    if missing or not tensors:
+        lacking = ", ".join(missing + ([] if tensors else ["model.safetensors"]))
+        raise PublishError(f"{weights} is no saved model: it has no {lacking}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in [*tensors, *(weights / name for name in WEIGHT_FILES)]:
+        if path.is_file():
+            shutil.copy(path, folder / path.name)
+    if half:
+        TerGanModel.from_pretrained(weights, use_safetensors=True).half().save_pretrained(folder, variant="fp16")
+        shutil.copy(weights / "config.json", folder / "config.json")  # save_pretrained wrote the halves' dtype into it
+    for module in sorted(REMOTE_CODE.glob("*.py")):
+        if module.name != "__init__.py":
+            shutil.copy(module, folder / module.name)
+    _change_json(folder / "config.json", {"auto_map": AUTO_MAP, "custom_pipelines": CUSTOM_PIPELINES})
+    _change_json(folder / "preprocessor_config.json", {"auto_map": {"AutoImageProcessor": IMAGE_PROCESSOR}})
+    if (weights / CARD).is_file():
+        shutil.copy(weights / CARD, folder / CARD)
+    elif TEMPLATE.is_file():
+        (folder / CARD).write_text(build_card(weights), encoding="utf-8")
+    if (ROOT / "LICENSE").is_file():
+        shutil.copy(ROOT / "LICENSE", folder / "LICENSE")
+    if (ROOT / "assets").is_dir():
+        shutil.copytree(ROOT / "assets", folder / "assets", dirs_exist_ok=True)
+    return folder
+
+
+def push_model(
+    weights: str | Path,
+    repo_id: str,
+    private: bool | None = None,
+    revision: str | None = None,
+    tag: str | None = None,
+    token: str | None = None,
+    half: bool = False,
+) -> str:
+    """
+    Publish saved weights, with code, card, licence and example photos. Repeating an interrupted push completes it:
+    files that have arrived are not sent again, and nothing shows before all have.
+
+    Args:
+        weights: folder `save_pretrained` wrote.
+        repo_id: `owner/name`; the repository is made where there is none.
+        private: of a new repository.
+        revision: a branch to push to, made where there is none.
+        tag: a name for this state, for example of the training run.
+        half: add the weights in half precision.
+
+    Returns:
+        the address of the commit.
+
+    Raises:
+        PublishError: incomplete weights, or no token.
+        huggingface_hub.errors.HfHubHTTPError: what the Hub refuses.
+    """
+    api = check_login(token)
+    with tempfile.TemporaryDirectory() as folder:
+        write_model_repository(weights, folder, half)
+        return _upload(api, folder, repo_id, "model", private, revision, tag, "Weights, code and card")
+
+
+def push_space(
+    repo_id: str, model_id: str | None = None, private: bool | None = None, token: str | None = None
+) -> str:
+    """
+    Publish the app as a Gradio Space.
+
+    Args:
+        repo_id: `owner/name`.
+        model_id: the model on the Hub it opens (`TERGAN_MODEL`); default: the weights it brings.
+
+    Returns, raises:
+        as `push_model`.
+    """
+    api = check_login(token)
+    absent = [part for part in SPACE_PARTS if not (ROOT / part).exists()]
+    if absent:
+        raise PublishError(f"push-space needs a checkout of the repository; {ROOT} has no {', '.join(absent)}")
+    ignored = ["**/__pycache__/**", "*.pyc", "*.pyi", "*.egg-info/*"]
+    api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+    if model_id:
+        api.add_space_variable(repo_id, "TERGAN_MODEL", model_id)
+    parts = [part if (ROOT / part).is_file() else f"{part}/**" for part in SPACE_PARTS]
+    commit = api.upload_folder(
+        repo_id=repo_id, repo_type="space", folder_path=ROOT, allow_patterns=parts, ignore_patterns=ignored,
+        commit_message="App",
+    )  # fmt: skip
+    return str(commit.commit_url)
+
+
+def _upload(api: HfApi, folder: str, repo_id: str, kind: str, private, revision, tag, message: str) -> str:
+    api.create_repo(repo_id, repo_type=kind, private=private, exist_ok=True)
+    if revision:
+        api.create_branch(repo_id, branch=revision, repo_type=kind, exist_ok=True)
+    commit = api.upload_folder(
+        repo_id=repo_id, repo_type=kind, folder_path=folder, revision=revision, commit_message=message,
+        delete_patterns=["model*.safetensors*"],
+    )  # fmt: skip
+    if tag:
+        # A tag moves with the run it is named after.
+        if tag in {known.name for known in api.list_repo_refs(repo_id, repo_type=kind).tags}:
+            api.delete_tag(repo_id, tag=tag, repo_type=kind)
+        api.create_tag(repo_id, tag=tag, revision=commit.oid, repo_type=kind)
+    return str(commit.commit_url)
+
+
+def check_login(token: str | None = None) -> HfApi:
+    """
+    A client of the Hub that knows who we are.
+
+    Raises:
+        PublishError: there is no token.
+    """
+    api = HfApi(token=token)
+    try:
+        api.whoami()
+    except LocalTokenNotFoundError as error:
+        raise PublishError(
+            "publishing needs a token: run `hf auth login`, or set HF_TOKEN to one with write access "
+            "(https://huggingface.co/settings/tokens)"
+        ) from error
+    return api
+
+
+def _change_json(path: Path, changes: dict):
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**values, **changes}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def run_tag(output_dir: str | Path) -> str:
+    """A tag for a training run: its folder's name, in the letters a Git tag may have."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(output_dir).name).strip("-.") or "run"

@@ -1,0 +1,69 @@
+"""TER-GAN as ONNX graphs."""
+
+import json
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..model.modeling_tergan import TerGanModel
+
+
+OPSET = 20
+
+
+class Recognition(nn.Module):
+    """pixel_values (B, C, S, S) → scores (B, num_labels), summing to 1."""
+
+    def __init__(self, model: TerGanModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return self.model.classify(self.model.read_expression(pixel_values)).softmax(1)
+
+
+class Transfer(nn.Module):
+    """source and target (B, C, S, S), intensity (B, 1) → x̄ (B, C, S, S)."""
+
+    def __init__(self, model: TerGanModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, source: torch.Tensor, target: torch.Tensor, intensity: torch.Tensor) -> torch.Tensor:
+        return self.model(source, target, intensity).pixel_values
+
+
+def export_onnx(model: TerGanModel, folder: str | Path) -> dict[str, Path]:
+    """
+    Write both graphs and `labels.json`, the expressions in the order of the scores.
+
+    Returns:
+        `{"recognition": path, "transfer": path}`.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = model.eval()
+    channels, size = model.config.num_channels, model.config.image_size
+    crops = torch.zeros(2, channels, size, size)
+    graphs = {
+        "recognition": (Recognition(model), (crops,), ["pixel_values"], ["scores"]),
+        "transfer": (
+            Transfer(model), (crops, crops.clone(), torch.ones(2, 1)), ["source", "target", "intensity"],
+            ["pixel_values"],
+        ),
+    }  # fmt: skip
+    paths = {}
+    for name, (graph, inputs, input_names, output_names) in graphs.items():
+        paths[name] = folder / f"{name}.onnx"
+        batch = torch.export.Dim("batch")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                graph.eval(), inputs, str(paths[name]), input_names=input_names, output_names=output_names,
+                opset_version=OPSET, dynamo=True, dynamic_shapes=tuple({0: batch} for _ in inputs),
+                external_data=False, verbose=False,
+            )  # fmt: skip
+    (folder / "labels.json").write_text(json.dumps(model.config.expressions))
+    return paths

@@ -1,0 +1,69 @@
+"""The set `avatars`: people rendered from open 3D heads, with exactly known expressions."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from ..data.building import BuildError, Plan
+from ..data.dataset_card import SetDescription
+from ..data.padded_crops import PADDED_CROP_MARGIN
+from ..data.sets.photographs import PAPER_CROP, PAPER_MARGIN, PAPER_SIZE
+
+
+DESCRIPTION = SetDescription(
+    name="avatars",
+    title="VALID avatars, rendered",
+    home="https://github.com/c-frame/valid-avatars-glb",
+    licence="MIT, as the heads (LICENSE beside this file).",
+    licence_id="mit",
+    attribution=(
+        "Made from the VALID avatars (google/valid-avatar-library) by Tiffany Do and others, as glTF files from "
+        "c-frame/valid-avatars-glb. Nobody in the photos exists."
+    ),
+    citation=(
+        "@article{do2023valid,\n"
+        "  title = {VALID: a perceptually validated virtual avatar library for inclusion and diversity},\n"
+        "  author = {Do, Tiffany D. and Zelenty, Steve and Gonzalez-Franco, Mar and McMahan, Ryan P.},\n"
+        "  journal = {Frontiers in Virtual Reality},\n  volume = {4},\n  year = {2023}\n}"
+    ),
+    layout=(
+        "a clone (avatars/AIAN/AIAN_F_1_Casual.glb and so on, of which the 34 heads of the published weights are "
+        "taken), or a folder with one .glb file for each head; with facial morph targets"
+    ),
+)
+
+
+def add_options(parser: ArgumentParser):
+    """Who is rendered, how often and how large."""
+    parser.add_argument("--people", type=int, default=300, help="first each head, then blends (%(default)s)")
+    parser.add_argument("--sessions", type=int, default=2, help="per person (%(default)s)")
+    parser.add_argument("--photos", type=int, default=21, help="per session (%(default)s)")
+    parser.add_argument("--decks", type=int, default=20, help="different sets of expressions (%(default)s)")
+    parser.add_argument("--size", type=int, default=192, help="side of the photos in pixels (%(default)s)")
+    parser.add_argument(
+        "--look", default="natural",
+        help="natural: shadows, rooms, many ways to show an expression; plain: matt skin, one way (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="heads to keep out, for validation")
+    parser.add_argument(
+        "--aligned", action="store_true", help="aligned face crops instead of photos with surroundings"
+    )
+    parser.add_argument(
+        "--margin", type=float, default=PADDED_CROP_MARGIN,
+        help="with --aligned: how much larger the crops are than the aligned face itself (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--paper", action="store_true",
+        help=f"the paper's crops: --aligned with {PAPER_SIZE} pixels, of which training takes {PAPER_CROP}",
+    )  # fmt: skip
+
+
+def plan(source: Path, options: dict) -> Plan:
+    """The plan of a folder of heads."""
+    try:
+        from .avatars import AvatarSettings, plan_avatars
+    except ImportError as error:
+        raise BuildError(f'rendering needs the package {error.name}: pip install -e ".[render]"') from error
+    if options.pop("paper"):
+        options |= {"aligned": True, "size": PAPER_SIZE, "margin": PAPER_MARGIN}
+    options["exclude"] = tuple(options["exclude"])
+    return plan_avatars(source, AvatarSettings(**options), DESCRIPTION)
