@@ -48,7 +48,7 @@ def main():
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
     logging.getLogger("accelerate").setLevel(logging.WARNING)
     if accelerator.is_main_process:
-        claim_output_dir(arguments)
+        lock = claim_output_dir(arguments)  # noqa: F841  held until the process ends
         if arguments.push_to_hub:
             check_login()  # now, not after hours of training
     config = arguments.model_config()

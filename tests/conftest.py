@@ -13,7 +13,10 @@ import torch
 from PIL import Image
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
-from tergan_hf.model.modeling_tergan import TerGanEncoder, initialize_layer
+from tergan_hf.model.encoder_tergan import TerGanEncoder
+from tergan_hf.model.modeling_tergan import initialize_layer
+from tergan_hf.training.arguments import DiscriminatorArguments, TrainingArguments
+from tergan_hf.training.command_line import parse_arguments
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,11 +28,16 @@ TINY = {
     "identity_encoder_channels": (4, 4, 8, 8, 8),
     "patch_size": 1,
     "decoder_channels": (8, 8, 4, 4, 3),  # ends with 3, as the bottleneck decoder must
-    "discriminator_channels": (4, 4, 8, 8),
-    "discriminator_hidden_size": 16,
-    "discriminator_branch_sizes": (8, 8),
-    "num_identities": 5,
 }
+TINY_DISCRIMINATORS = DiscriminatorArguments(channels=(4, 4, 8, 8), hidden_size=16, branch_sizes=(8, 8))
+NUM_IDENTITIES = 5
+
+
+def shipped_arguments(preset: str) -> TrainingArguments:
+    """The arguments of a shipped YAML file, with tiny discriminators."""
+    arguments = parse_arguments(["--config", str(ROOT / "configs" / f"{preset}.yaml")])
+    arguments.discriminators = TINY_DISCRIMINATORS
+    return arguments
 
 
 @pytest.fixture
@@ -40,7 +48,7 @@ def tiny_config() -> TerGanConfig:
 
 @pytest.fixture
 def tiny_residual_config() -> TerGanConfig:
-    """The compact preset's objective, a few channels."""
+    """The compact preset, a few channels."""
     return TerGanConfig.compact(**TINY)
 
 
@@ -50,7 +58,7 @@ def tiny_expression_encoder() -> TerGanEncoder:
     torch.manual_seed(0)
     config = TerGanConfig.photo(**TINY)
     encoder = TerGanEncoder.of_expression(config)
-    encoder.apply(lambda layer: initialize_layer(layer, config))
+    encoder.apply(initialize_layer)
     return encoder.eval()
 
 

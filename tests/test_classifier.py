@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from tergan_hf import TerGanConfig, TerGanModel
 from tergan_hf.data.loading import NO_EXPRESSION_ID, DataSource
-from tergan_hf.training import fit_and_calibrate
+from tergan_hf.training import classifier
 from tergan_hf.training.arguments import TrainingArguments
 from tergan_hf.training.classifier import (
     EDITED_PHOTOS,
@@ -17,7 +17,6 @@ from tergan_hf.training.classifier import (
     fit_classifier,
     fit_temperature,
     neutral_crops,
-    save_model,
 )
 from tergan_hf.training.prototypes import (
     LEAST_CHANGE,
@@ -27,6 +26,7 @@ from tergan_hf.training.prototypes import (
     mean_prototypes,
     strengthen,
 )
+from tergan_hf.training.saving import save_model
 
 from .conftest import TINY
 
@@ -107,7 +107,7 @@ def test_a_prototype_gets_strong_enough_to_be_seen():
 
 
 def test_neutral_crops_are_of_photographs_where_there_are_any(monkeypatch):
-    monkeypatch.setattr(fit_and_calibrate, "aligned_crops", lambda chips, rows, size, device: torch.full(
+    monkeypatch.setattr(classifier, "aligned_crops", lambda chips, rows, size, device: torch.full(
         (len(rows), 3, size, size), float(chips.value), device=device))  # fmt: skip
     neutral = TerGanConfig.photo(**TINY).expressions.index("neutral")
 

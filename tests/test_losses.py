@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from tergan_hf import TerGanConfig
 from tergan_hf.training import losses
+from tergan_hf.training.arguments import LossArguments
 from tergan_hf.training.gradient_reversal import reverse_gradient
 
 
@@ -61,18 +61,17 @@ def test_equations_8_and_9_need_a_weight_per_layer():
 
 
 def test_equation_10_weighs_each_term_as_the_paper_does():
-    config = TerGanConfig()
+    weights = LossArguments()
     expected = {
         "identity_feature": 1, "expression_feature": 1, "identity_reconstruction": 1, "expression_reconstruction": 1,
         "identity_consistency": 0.3, "expression_consistency": 0.3, "adversarial": 0.5,
         "ground_truth": 0, "structure": 0, "smoothness": 0, "flow": 0, "recognition": 0,
     }  # fmt: skip
-    assert losses.term_weights(config) == expected
     for name, weight in expected.items():
-        assert losses.total_loss({name: torch.tensor(2.0)}, config).item() == pytest.approx(2 * weight)
+        assert losses.total_loss({name: torch.tensor(2.0)}, weights).item() == pytest.approx(2 * weight)
     everything = {name: torch.tensor(1.0) for name in expected}
-    assert losses.total_loss(everything, config).item() == pytest.approx(5.1)
-    assert config.feature_layer_weights == (0.5, 0.6, 0.7, 0.88, 0.99)
+    assert losses.total_loss(everything, weights).item() == pytest.approx(5.1)
+    assert weights.feature_layers == (0.5, 0.6, 0.7, 0.88, 0.99)
 
 
 def test_motion_loss_counts_the_places_whose_movement_is_known():
@@ -142,6 +141,5 @@ def test_smoothness_loss_is_total_variation():
 
 
 def test_costly_terms_weigh_as_much_more_as_they_are_rarer():
-    config = TerGanConfig()
     terms = {"adversarial": torch.tensor(1.0), "identity_reconstruction": torch.tensor(1.0)}
-    assert losses.total_loss(terms, config, costly_interval=4).item() == pytest.approx(4 * 0.5 + 1)
+    assert losses.total_loss(terms, LossArguments(), costly_interval=4).item() == pytest.approx(4 * 0.5 + 1)

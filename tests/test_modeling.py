@@ -1,16 +1,26 @@
 """The networks of SPEC's table and what they compute."""
 
+import dataclasses
+import json
+
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import PreTrainedConfig
 
 from tergan_hf import TerGanConfig, TerGanForImageClassification, TerGanModel
-from tergan_hf.model.modeling_tergan import ConvolutionBlock, TerGanEncoder, TerGanPhotoDecoder, warp
+from tergan_hf.model.decoder_tergan import MAX_FLOW
+from tergan_hf.model.encoder_tergan import ConvolutionBlock, TerGanEncoder
+from tergan_hf.model.outputs_tergan import warp
+from tergan_hf.training.arguments import DiscriminatorArguments
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
-from tergan_hf.training.warm_start import warm_start
+from tergan_hf.training.warm_start import shares_expression_encoder, warm_start
 
-from .conftest import TINY
+from .conftest import NUM_IDENTITIES, ROOT, TINY, TINY_DISCRIMINATORS
+
+
+REFINEMENTS = ("expression_refinements", "identity_refinements", "decoder_refinements")
 
 
 def channels(module, kind):
@@ -41,19 +51,19 @@ def test_networks_have_the_papers_layers():
 
 
 def test_discriminators_have_the_papers_layers():
-    config = TerGanConfig(num_identities=80)
-    discriminator = Discriminator(config)
+    config, sizes = TerGanConfig(), DiscriminatorArguments()
+    discriminator = Discriminator(config, sizes, 80)
     assert channels(discriminator, nn.Conv2d) == [(3, 16), (16, 32), (32, 64), (64, 128)]
     assert channels(discriminator.shared, nn.Linear)[0][1] == 1024
     assert channels(discriminator.expression_branch, nn.Linear) == [(1024, 512), (512, 256), (256, 7)]
     assert channels(discriminator.identity_branch, nn.Linear) == [(1024, 512), (512, 256), (256, 80)]
-    assert channels(EmbeddingDiscriminator(config, 30), nn.Linear) == [(30, 32), (32, 16), (16, 1)]
+    assert channels(EmbeddingDiscriminator(30, sizes), nn.Linear) == [(30, 32), (32, 16), (16, 1)]
 
 
 @pytest.mark.parametrize("size", [2, 16])  # fewer and more positions than weights
 def test_at_use_the_convolution_takes_batch_norm_along(size):
     torch.manual_seed(0)
-    block = ConvolutionBlock(TerGanConfig(), 8, 12).eval()
+    block = ConvolutionBlock(8, 12).eval()
     convolution, norm, activation = block
     for values in (norm.weight, norm.running_var):
         nn.init.uniform_(values, 0.5, 2)
@@ -79,12 +89,14 @@ def test_shapes_hold(size, preset):
     assert output.expression_embedding.shape == (2, 30)
     assert output.identity_embedding.shape == (2, 50)
     features = model.expression_encoder.feature_maps(torch.zeros(2, 3, size, size))
-    assert features[0].shape[-1] == config.expression_image_size // config.expression_patch_size
+    assert features[0].shape[-1] == config.expression_image_size
     features = model.identity_encoder.feature_maps(torch.zeros(2, 3, size, size))
     assert [feature.shape[-1] for feature in features] == list(config.feature_map_sizes[:-1])
-    expression_logits, identity_logits = Discriminator(config)(output.pixel_values)
+    expression_logits, identity_logits = Discriminator(config, TINY_DISCRIMINATORS, NUM_IDENTITIES)(
+        output.pixel_values
+    )
     assert expression_logits.shape == (2, config.num_labels + 1)
-    assert identity_logits.shape == (2, config.num_identities)
+    assert identity_logits.shape == (2, NUM_IDENTITIES)
 
 
 def test_paper_output_depends_on_the_target_through_its_identity_only(tiny_config):
@@ -147,7 +159,7 @@ def test_photo_decoder_moves_and_repaints_the_target():
     stir(model)
     target = torch.rand(2, 3, 32, 32) * 2 - 1
     change = model.change(torch.randn(2, 30), target)
-    assert change.flow.abs().max() <= TerGanPhotoDecoder.MAX_FLOW
+    assert change.flow.abs().max() <= MAX_FLOW
     assert change.flow.abs().max() > 0
     expected = (warp(target, change.flow) + change.residual).clamp(-1, 1)
     torch.testing.assert_close(change.pixel_values, expected)
@@ -254,32 +266,23 @@ def test_a_face_and_its_mirror_image_are_named_alike_where_asked(tmp_path):
     torch.testing.assert_close(once(pixels).logits, model.classify(both[0]))
 
 
-def test_further_layers_begin_as_nothing_and_learn(tmp_path):
+def test_refinements_start_as_nothing_and_learn():
     torch.manual_seed(0)
-    sizes = {**TINY, "image_size": 48}  # one map is larger than those that are refined
-    fewer = {"expression_refinements": 1, "decoder_refinements": 1, "decoder_refined_size": 32,
-             "decoder_mapping_size": 0, "identity_refinements": 0}  # fmt: skip
-    few = TerGanModel(TerGanConfig.photo(**sizes, **fewer)).eval()
-    stir(few)
-    few.save_pretrained(tmp_path)
-    more = {"expression_refinements": 3, "expression_refined_size": 48, "decoder_refinements": 2,
-            "decoder_refined_size": 48, "decoder_mapping_size": 24, "identity_refinements": 1}  # fmt: skip
-    many = TerGanModel(TerGanConfig.photo(**sizes, **more)).eval()
-    further = set(many.state_dict()) - set(few.state_dict())
-    assert {f"expression_encoder.refinements.{block}.1.0.weight" for block in range(5)} <= further
-    assert "expression_encoder.refinements.0.0.0.weight" in further
-    assert {f"decoder.refinements.{block}.1.convolution.weight" for block in range(5)} <= further
-    assert "decoder.refinements.4.0.convolution.weight" in further
-    assert "decoder.mapping.output.weight" in further
-    assert {f"identity_encoder.refinements.{block}.0.0.weight" for block in range(1, 5)} <= further
-    warm_start(many, TerGanModel.from_pretrained(tmp_path))
-    source, target = torch.rand(2, 4, 3, 48, 48) * 2 - 1
+    plain, refined = (
+        TerGanModel(TerGanConfig.photo(**TINY, **dict.fromkeys(REFINEMENTS, count))).eval() for count in (0, 2)
+    )
+    stir(plain)
+    further = set(refined.state_dict()) - set(plain.state_dict())
+    for part in ("expression_encoder", "identity_encoder", "decoder"):
+        assert any(name.startswith(f"{part}.refinements") for name in further), part
+    warm_start(refined, plain)
+    source, target = torch.rand(2, 4, 3, 32, 32) * 2 - 1
     with torch.no_grad():
-        ours, theirs = many(source, target), few(source, target)
+        ours, theirs = refined(source, target), plain(source, target)
     torch.testing.assert_close(ours.pixel_values, theirs.pixel_values)
     torch.testing.assert_close(ours.expression_embedding, theirs.expression_embedding)
-    many.train()(source, target).pixel_values.square().sum().backward()
-    scales = [p for name, p in many.named_parameters() if name in further and not p.any()]
+    refined.train()(source, target).pixel_values.square().sum().backward()
+    scales = [p for name, p in refined.named_parameters() if name in further and not p.any()]
     assert sum(bool(scale.grad.any()) for scale in scales) > len(scales) / 2
 
 
@@ -293,42 +296,31 @@ def test_a_decoder_with_a_hidden_layer_of_another_size_is_refused(tmp_path):
         TerGanConfig.photo(**TINY, decoder_mapping_size=-1)
 
 
-def test_wider_networks_begin_as_the_narrower_ones_and_their_copies_part(tmp_path):
-    torch.manual_seed(0)
-    narrow = TerGanModel(TerGanConfig.photo(**TINY)).eval()
-    stir(narrow)
-    for name, statistic in narrow.named_buffers():
-        if "running" in name:
-            statistic.uniform_(0.5, 1.5)
-    narrow.save_pretrained(tmp_path)
-    channels = {
-        name: [2 * count for count in getattr(narrow.config, name)]
-        for name in ("encoder_channels", "decoder_channels")
-    }
-    channels["encoder_channels"][0] = 3 * narrow.config.encoder_channels[0]
-    wide = TerGanModel(TerGanConfig.photo(**{**TINY, **channels})).eval()
-    warm_start(wide, TerGanModel.from_pretrained(tmp_path))
-    source, target = torch.rand(2, 4, 3, 32, 32) * 2 - 1
-    with torch.no_grad():
-        ours, theirs = wide(source, target), narrow(source, target)
-        assert (theirs.pixel_values - target).abs().max() > 0.01  # a decoder that does something
-    torch.testing.assert_close(ours.expression_embedding, theirs.expression_embedding, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(ours.pixel_values, theirs.pixel_values, atol=1e-4, rtol=1e-4)
-    wide.train()(source, target).pixel_values.square().sum().backward()
-    for part in (wide.decoder.blocks[-1].convolution, wide.expression_encoder.convolutions[1][0]):
-        gradient = part.weight.grad.flatten(1)
-        alike = torch.cdist(gradient, gradient) < 1e-6 * gradient.norm()
-        assert alike.sum() == len(gradient), "two channels that learn alike stay one channel"
-
-
-def test_networks_that_are_no_multiples_keep_their_own_beginning(tmp_path):
+def test_tensors_of_another_shape_keep_their_initial_values(tmp_path):
     narrow = TerGanModel(TerGanConfig.photo(**TINY))
-    narrow.save_pretrained(tmp_path)
     channels = [count + 8 for count in narrow.config.decoder_channels]
     other = TerGanModel(TerGanConfig.photo(**{**TINY, "decoder_channels": channels}))
     before = other.decoder.blocks[0].convolution.weight.clone()
-    warm_start(other, TerGanModel.from_pretrained(tmp_path))
+    warm_start(other, narrow)
     torch.testing.assert_close(other.decoder.blocks[0].convolution.weight, before)
+    torch.testing.assert_close(other.identity_encoder.embedding.weight, narrow.identity_encoder.embedding.weight)
+
+
+def test_other_labels_start_with_a_new_classifier_and_new_prototypes():
+    saved = TerGanModel(TerGanConfig.photo(**TINY))
+    torch.nn.init.normal_(saved.expression_prototypes)
+    labels = ["calm", "joy", "anger", "disgust", "fear", "sadness", "surprise"]
+    id2label = dict(enumerate(labels))
+    changes = {"id2label": id2label, "label2id": {label: index for index, label in id2label.items()}}
+    model = TerGanModel(TerGanConfig.photo(**TINY, **changes))
+    classifier = model.classifier.weight.clone()
+    warm_start(model, saved)
+    # As many labels as before, so that the shapes alone would fit.
+    assert torch.equal(model.classifier.weight, classifier) and not model.expression_prototypes.any()
+    torch.testing.assert_close(model.decoder.to_change.weight, saved.decoder.to_change.weight)
+    torch.testing.assert_close(model.expression_encoder.embedding.weight, saved.expression_encoder.embedding.weight)
+    assert not shares_expression_encoder(model, saved)
+    assert shares_expression_encoder(TerGanModel(saved.config), saved)
 
 
 def test_a_last_map_of_three_is_looked_at_as_a_whole():
@@ -345,7 +337,6 @@ def test_a_last_map_of_three_is_looked_at_as_a_whole():
     [
         ({"decoder_channels": (8, 8, 3)}, "decoder_channels"),
         ({"decoder_channels": (8, 8, 8, 8, 4)}, "num_channels"),
-        ({"feature_layer_weights": (1.0,)}, "feature_layer_weights"),
         ({"image_size": 16}, "image_size"),
     ],
 )
@@ -368,3 +359,30 @@ def test_compact_is_the_same_design_with_fewer_channels():
     assert set(compact.state_dict()) == set(paper.state_dict())
     assert compact.num_parameters() < paper.num_parameters() / 3
     assert compact.num_parameters() * 4 < 40e6
+
+
+def test_an_old_config_loads_silently_and_is_saved_without_its_old_keys(tmp_path, caplog, recwarn):
+    old = {
+        **TerGanConfig.photo(**TINY).to_dict(),
+        "activation_weight": 0.5, "adversarial_weight": 0.003, "num_identities": 1955, "freeze_batch_norm": True,
+        "discriminator_channels": [16, 32, 64, 128], "feature_layer_weights": [0.5, 0.6, 0.7, 0.88, 0.99],
+        "expression_gate": 0.5, "expression_patch_size": 1, "decoder_refined_size": 64, "leaky_relu_slope": 0.2,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    config = TerGanConfig.from_pretrained(tmp_path)
+    assert not caplog.records and not recwarn.list
+    assert config.to_diff_dict() == TerGanConfig.photo(**TINY).to_diff_dict()
+    config.save_pretrained(tmp_path / "new")
+    assert not set(json.loads((tmp_path / "new" / "config.json").read_text())) & {"num_identities", "expression_gate"}
+    (tmp_path / "config.json").write_text(json.dumps({**old, "expression_patch_size": 2}))
+    with pytest.raises(ValueError, match="expression_patch_size 2 is no longer supported"):
+        TerGanConfig.from_pretrained(tmp_path)
+
+
+def test_every_field_of_the_configuration_is_read_by_a_network():
+    own = {item.name for item in dataclasses.fields(TerGanConfig)}
+    own -= {item.name for item in dataclasses.fields(PreTrainedConfig)}
+    code = "".join(
+        path.read_text() for path in (ROOT / "tergan_hf" / "model").glob("*.py") if "configuration" not in path.name
+    )
+    assert {name for name in own if f"config.{name}" not in code} == set()

@@ -6,9 +6,8 @@ import torch
 from PIL import Image, ImageOps
 from transformers.image_processing_backends import PilBackend
 
-from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
+from tergan_hf import NoFaceFoundError, TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
 from tergan_hf.model.face_alignment_tergan import zoom_out
-from tergan_hf.model.face_detection_tergan import NoFaceFoundError
 from tergan_hf.model.pipeline_tergan import WIDER_MARGIN
 
 from .conftest import EXAMPLES, TINY
@@ -69,6 +68,19 @@ def test_a_found_face_is_looked_at_in_a_wider_crop_as_well(tiny_pipeline, smilin
     result = pipe.transfer(smiling, neutral)
     assert np.abs(differs(result, pipe.paste(wide, change, 0))).max() <= 1
     assert np.abs(differs(result, pipe.paste(wide, near, 0))).max() > 3
+
+
+@pytest.mark.parametrize("tiny_pipeline", ["photo"], indirect=True)
+def test_without_test_time_augmentation_one_view_is_pasted(tiny_pipeline, smiling, neutral):
+    pipe = tiny_pipeline
+    source, target = (pipe.cut_out(photo, pipe.faces(photo)[0].crop_transform) for photo in (smiling, neutral))
+    with torch.no_grad():
+        expression = pipe.model.encode_expression(pipe.pixel_values([source]))
+        change = pipe.model.change(expression, pipe.pixel_values([target]))
+    result = pipe.transfer(smiling, neutral, test_time_augmentation=False)
+    assert np.abs(differs(result, pipe.paste(target, change, 0))).max() <= 1
+    assert np.abs(differs(result, pipe.transfer(smiling, neutral))).max() > 3
+    assert not differs(pipe.edit(neutral, smiling, test_time_augmentation=False), result).any()
 
 
 def test_without_paste_back_the_crop_comes_back(tiny_pipeline, smiling, neutral):

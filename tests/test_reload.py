@@ -103,7 +103,7 @@ assert "tergan_hf" not in sys.modules
     # The stranger's own torchvision may be as broken as this machine's; only the repair is lent to them.
     shim = tmp_path / "shim"
     shim.mkdir()
-    (shim / "torchvision_compat.py").write_text((ROOT / "tergan_hf" / "torchvision_compat.py").read_text())
+    (shim / "torchvision_compat.py").write_text((ROOT / "tergan_hf" / "model" / "torchvision_compat.py").read_text())
     (shim / "tergan_shim.py").write_text("from torchvision_compat import ensure_torchvision\nensure_torchvision()\n")
     code = COMPARE.format(package="tergan_shim", load=load)
     # An editable install would make tergan_hf importable: hide it.

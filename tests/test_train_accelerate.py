@@ -1,5 +1,6 @@
 """The training script, from data to a folder that loads: a tiny run, stopped, resumed, on one and two processes."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from safetensors.torch import load_file
 
 from tergan_hf import TerGanModel, TerGanPipeline
 from tergan_hf.data.building import build_set
-from tergan_hf.data.sets.avatars import DESCRIPTION
+from tergan_hf.rendering.avatar_set import DESCRIPTION
 from tergan_hf.rendering.avatars import AvatarSettings, plan_avatars
+from tergan_hf.training.arguments import DiscriminatorArguments, LossArguments, PairArguments
+from tergan_hf.training.command_line import ABLATIONS, parse_arguments
 
 from .conftest import ROOT, TINY
 from .faces import loose_crops, photographed_people, repeatable_people
@@ -23,6 +26,12 @@ from .loopback_hub import TOKEN, LoopbackHub
 
 STAGE = {"steps": 2, "batch_size": 4, "ema_decay": 0.5, "learning_rate": 0.02}
 
+LOSSES = {
+    "identity_feature": 0.005, "expression_feature": 0.01, "identity_reconstruction": 0.01,
+    "expression_reconstruction": 0, "identity_consistency": 0.01, "expression_consistency": 0.01, "adversarial": 0.003,
+    "ground_truth": 1, "structure": 1, "flow": 3, "smoothness": 0.2, "blendshapes": 0.5, "relative_truth": True,
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
@@ -31,7 +40,7 @@ def run_folder(tmp_path_factory):
     photographed_people(folder / "people")
     for name in ("A", "B", "C"):
         make_head(folder / "heads" / f"{name}.glb")
-    settings = AvatarSettings(people=3, sessions=1, photos=7, decks=1, size=48)
+    settings = AvatarSettings(people=3, sessions=1, photos=7, pose_sets=1, size=48)
     build_set(plan_avatars(folder / "heads", settings, DESCRIPTION), folder / "rendered")
     loose_crops(folder / "fer.parquet")
     loose_crops(folder / "fer_validation.parquet", 6)
@@ -49,9 +58,11 @@ def run_folder(tmp_path_factory):
         ],
         "logging_steps": 1, "evaluation_steps": 2, "checkpointing_steps": 1,
         "expression_stage": {**STAGE, "mixup": 0.3}, "identity_stage": STAGE, "generator_stage": STAGE,
-        "pairs": {"costly_interval": 2}, "pair_augmentation": {"elastic_deformation": 0.02, "blend": 0.5},
+        "freeze_expression_encoder": True, "freeze_batch_norm": True, "losses": LOSSES,
+        "discriminators": {"channels": [4, 4, 8, 8], "hidden_size": 16, "branch_sizes": [8, 8]},
+        "pairs": {"costly_interval": 2, "ground_truth_share": 0.85},
+        "pair_augmentation": {"elastic_deformation": 0.02, "patch_mix": 0.5, "occlusion": 0.1},
     }  # fmt: skip
-    del config["model"]["num_identities"]
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 
@@ -79,7 +90,8 @@ def finished(run_folder):
 
 def test_the_result_loads_and_works(finished, smiling, neutral):
     pipe = TerGanPipeline.from_pretrained(finished / "model", device="cpu")
-    assert pipe.model.config.num_identities == 2 + 5 + 3  # heads and people kept out do not count
+    stage1 = load_file(finished / "stages" / "identity.safetensors")
+    assert len(stage1["head.weight"]) == 2 + 5 + 3  # heads and people kept out do not count
     assert pipe.model.expression_prototypes.abs().sum() > 0
     assert pipe.model.classifier.weight.abs().sum() > 0
     assert pipe.transfer(smiling, neutral).size == neutral.size
@@ -153,13 +165,32 @@ def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folde
     assert not [name for name in files if "discriminator" in name or "checkpoint" in name]
 
 
-def test_a_larger_network_goes_on_from_a_smaller_one_and_its_answers(run_folder, finished):
+def test_other_labels_start_from_saved_weights_with_a_new_classifier(run_folder, finished):
+    """The decoder stays, G_es learns on, classifier and prototypes are new."""
+    mine = photographed_people(run_folder / "mine")
+    lines = (mine / "metadata.jsonl").read_text().replace("happiness", "joy").replace("neutral", "calm")
+    (mine / "metadata.jsonl").write_text(lines)
+    settings = (
+        f"pretrained={finished / 'model'}", "model.expressions=[calm, joy]",
+        "sources=[{name: mine, path: mine, validation_fraction: 0.3}]",
+        "identity_stage.steps=0", "generator_stage.steps=0",
+    )  # fmt: skip
+    output = run_folder / "other labels"
+    done = train(run_folder, output, *(part for setting in settings for part in ("--set", setting)))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "classifier and prototypes are new" in done.stderr
+    pipe = TerGanPipeline.from_pretrained(output / "model", device="cpu")
+    assert pipe.labels == ["calm", "joy"] and pipe.model.expression_prototypes.any(1).all()
+    former, kept = (load_file(folder / "model" / "model.safetensors") for folder in (finished, output))
+    decoder = [name for name in former if name.startswith("decoder")]
+    assert decoder and all(torch.equal(former[name], kept[name]) for name in decoder)
+
+
+def test_teachers_soften_the_labels_of_a_larger_network(run_folder, finished):
     settings = (
         f"pretrained={finished / 'model'}", f"teachers=[{finished / 'model'}, {finished / 'model'}]",
-        "expression_stage.steps=2", "expression_stage.distillation=0.5", "expression_stage.consensus=0.5",
-        "expression_stage.transfer=2", "pairs.pseudo_pairs=0.3", "identity_stage.steps=0",
-        "generator_stage.steps=0",
-        "model.expression_refinements=2", "model.expression_image_size=24",
+        "expression_stage.steps=2", "expression_stage.distillation=0.5", "identity_stage.steps=0",
+        "generator_stage.steps=0", "model.expression_refinements=2", "model.expression_image_size=24",
     )  # fmt: skip
     output = run_folder / "larger"
     done = train(run_folder, output, *(part for setting in settings for part in ("--set", setting)))
@@ -167,9 +198,6 @@ def test_a_larger_network_goes_on_from_a_smaller_one_and_its_answers(run_folder,
     larger = TerGanModel.from_pretrained(output / "model")
     assert larger.config.expression_refinements == 2 and larger.config.expression_image_size == 24
     assert "expression_encoder.refinements.4.1.0.weight" in larger.state_dict()
-    former, kept = (load_file(folder / "model" / "model.safetensors") for folder in (finished, output))
-    decoder = [name for name in former if name.startswith("decoder")]
-    assert decoder and all(torch.equal(former[name], kept[name]) for name in decoder)  # f(e) was learnt for it
 
 
 def test_photographs_are_truths_of_what_saved_weights_make_of_them(run_folder, finished):
@@ -215,39 +243,40 @@ def test_two_processes_train_together(run_folder):
         ("generator_stage.learning_rate=fast", "fast"),
         ("seed", "KEY=VALUE"),
         ("identity_stage.mixup=0.3", "only expression_stage has it"),
-        ("generator_stage.consensus=1", "only expression_stage has it"),
+        ("losses.adversarial_weight=1", "unknown key 'losses.adversarial_weight'"),
+        ("losses.feature_layers=[1.0]", "feature_layers needs one weight per encoder block"),
+        ("model.adversarial_weight=1", "unknown key 'model.adversarial_weight'"),
     ],
 )
 def test_bad_settings_are_named(run_folder, capsys, override, message):
-    from tergan_hf.training.command_line import parse_arguments
-
     with pytest.raises(SystemExit):
         parse_arguments(["--config", str(run_folder / "config.yaml"), "--set", override])
     assert message in capsys.readouterr().err
 
 
-def test_presets_set_what_they_mean_and_the_file_has_the_last_word(run_folder):
-    from tergan_hf.training.command_line import parse_arguments
-
+def test_overrides_have_the_last_word(run_folder):
     config = ["--config", str(run_folder / "config.yaml")]
     arguments = parse_arguments([*config, "--set", "pair_augmentation.flip=0", "--set", "sources.1.weight=2"])
     assert (arguments.pairs.ground_truth_share, arguments.pairs.costly_interval) == (0.85, 2)
     assert (arguments.pair_augmentation.flip, arguments.pair_augmentation.mode) == (0, "jitter")
     assert arguments.sources[1].weight == 2
-    paper = parse_arguments([*config, "--set", "preset=paper", "model={}", "pair_augmentation.flip=0"])
-    assert (paper.pairs.ground_truth_share, paper.pairs.costly_interval) == (0, 2)
-    assert (paper.pair_augmentation.mode, paper.pair_augmentation.gain) == ("paper", 0)
+
+
+def test_what_the_file_leaves_out_is_the_papers(tmp_path):
+    (tmp_path / "short.yaml").write_text("sources: [{name: a, path: a}]")
+    arguments = parse_arguments(["--config", str(tmp_path / "short.yaml")])
+    assert arguments.losses == LossArguments() and arguments.discriminators == DiscriminatorArguments()
+    assert (arguments.pair_augmentation.mode, arguments.pair_augmentation.gain) == ("paper", 0)
+    assert arguments.pairs == PairArguments() and not arguments.freeze_expression_encoder
 
 
 def test_each_loss_of_the_paper_can_be_left_out(run_folder):
-    from tergan_hf.training.command_line import ABLATIONS, parse_arguments
-
     config = ["--config", str(run_folder / "config.yaml")]
-    whole = parse_arguments(config).model_config()
+    whole = parse_arguments(config).losses
     for loss, weights in ABLATIONS.items():
-        changed = parse_arguments([*config, "--without", loss]).model_config()
+        changed = parse_arguments([*config, "--without", loss]).losses
         assert any(getattr(whole, name) for name in weights)
-        assert {name for name in whole.to_dict() if getattr(whole, name) != getattr(changed, name)} <= set(weights)
+        assert whole == dataclasses.replace(changed, **{name: getattr(whole, name) for name in weights})
         assert not any(getattr(changed, name) for name in weights)
 
 
@@ -265,15 +294,11 @@ def test_missing_data_is_a_message(run_folder):
 
 
 def test_an_override_reaches_one_stage_only(run_folder):
-    from tergan_hf.training.command_line import parse_arguments
-
     arguments = parse_arguments(["--config", str(run_folder / "config.yaml"), "--set", "generator_stage.steps=7"])
     assert (arguments.generator_stage.steps, arguments.expression_stage.steps) == (7, 2)
 
 
-@pytest.mark.parametrize("name", ["photo", "compact", "paper"])
+@pytest.mark.parametrize("name", ["photo", "compact", "paper", "finetune"])
 def test_shipped_configurations_parse(name):
-    from tergan_hf.training.command_line import parse_arguments
-
     arguments = parse_arguments(["--config", str(ROOT / "configs" / f"{name}.yaml")])
     assert arguments.model_config().feature_map_sizes[-1] == 2

@@ -10,9 +10,9 @@ from tergan_hf.data.augmentation import AugmentationConfig
 from tergan_hf.data.loading import DataSource
 from tergan_hf.data.mixing import draw_patch_masks
 from tergan_hf.data.padded_crops import PADDED_CROP_MARGIN, padded_crop_size
+from tergan_hf.model.encoder_tergan import TerGanEncoder
 from tergan_hf.model.face_alignment_tergan import compose_transforms, crop_face, zoom_out
 from tergan_hf.model.face_detection_tergan import FaceDetector
-from tergan_hf.model.modeling_tergan import TerGanEncoder
 from tergan_hf.training import losses
 from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
 from tergan_hf.training.batches import PairBatch, augment_pairs
@@ -22,7 +22,14 @@ from tergan_hf.training.generator_objective import GeneratorObjective
 from tergan_hf.training.optimizers import build_optimizer
 from tergan_hf.training.stage2 import AdversarialSteps
 
-from .conftest import TINY
+from .conftest import NUM_IDENTITIES, TINY, TINY_DISCRIMINATORS, shipped_arguments
+
+
+TERMS = (
+    "identity_feature", "expression_feature", "identity_reconstruction", "expression_reconstruction",
+    "identity_consistency", "expression_consistency", "adversarial", "ground_truth", "structure", "smoothness", "flow",
+    "recognition",
+)  # fmt: skip
 
 
 def batch(config, photos=False):
@@ -41,23 +48,27 @@ def batch(config, photos=False):
     )
 
 
-def make_objective(config):
+def make_objective(config, arguments):
     expression = EncoderClassifier(TerGanEncoder.of_expression(config), config.num_labels)
-    identity = EncoderClassifier(TerGanEncoder.of_identity(config), config.num_identities)
-    return GeneratorObjective(TerGanModel(config), expression, identity)
+    identity = EncoderClassifier(TerGanEncoder.of_identity(config), NUM_IDENTITIES)
+    return GeneratorObjective(TerGanModel(config), expression, identity, arguments)
 
 
 @pytest.fixture(params=["paper", "compact", "photo", "photo with G_es"])
 def training(request):
     torch.manual_seed(0)
     preset = request.param.split()[0]
-    changes = {"freeze_expression_encoder": False} if "with" in request.param else {}
-    config = getattr(TerGanConfig, preset)(**TINY, **changes)
-    objective, discriminator = make_objective(config), Discriminator(config)
+    config, arguments = getattr(TerGanConfig, preset)(**TINY), shipped_arguments(preset)
+    if "with" in request.param:
+        arguments.freeze_expression_encoder, arguments.losses.recognition = False, 0.05
+    objective = make_objective(config, arguments)
+    discriminator = Discriminator(config, TINY_DISCRIMINATORS, NUM_IDENTITIES)
     objective.train()
     optimizers = [build_optimizer(module, OptimizerArguments()) for module in (objective, discriminator)]
-    steps = AdversarialSteps(Accelerator(cpu=True), objective, discriminator, discriminator, optimizers)
-    return config, objective, discriminator, steps
+    steps = AdversarialSteps(
+        Accelerator(cpu=True), objective, discriminator, discriminator, optimizers, arguments.losses
+    )
+    return arguments, objective, discriminator, steps
 
 
 def snapshot(module):
@@ -69,11 +80,12 @@ def changed(module, before):
 
 
 def test_generator_step_leaves_the_discriminator_alone(training):
-    config, objective, discriminator, steps = training
+    arguments, objective, discriminator, steps = training
+    config = objective.model.config
     generator_before, discriminator_before = snapshot(objective), snapshot(discriminator)
     # Two steps: the photo decoder's last layer starts at 0 and lets no gradient through before the second.
     for _ in range(2):
-        _, terms = steps.generator_step(batch(config, photos=config.recognition_weight > 0), config)
+        _, terms = steps.generator_step(batch(config, photos=arguments.losses.recognition > 0))
         assert torch.isfinite(terms["total"])
     assert not changed(discriminator, discriminator_before)
     # A gradient left behind would be taken for D's own in its next step.
@@ -83,14 +95,14 @@ def test_generator_step_leaves_the_discriminator_alone(training):
     for part in ("model.identity_encoder", "model.decoder", "identity_discriminator"):
         assert any(name.startswith(part) for name in moved), part
     for part in ("model.expression_encoder", "expression_discriminator"):
-        assert any(name.startswith(part) for name in moved) != config.freeze_expression_encoder, part
+        assert any(name.startswith(part) for name in moved) != arguments.freeze_expression_encoder, part
     assert not any(name.startswith(("frozen_", "model.classifier")) for name in moved)
 
 
 def test_discriminator_step_leaves_the_generator_alone(training):
-    config, objective, discriminator, steps = training
-    pairs = batch(config)
-    generated, _ = steps.generator_step(pairs, config)
+    _, objective, discriminator, steps = training
+    pairs = batch(objective.model.config)
+    generated, _ = steps.generator_step(pairs)
     generator_before, discriminator_before = snapshot(objective), snapshot(discriminator)
     steps.discriminator_step(pairs, generated)
     assert not changed(objective, generator_before)
@@ -99,17 +111,18 @@ def test_discriminator_step_leaves_the_generator_alone(training):
 
 
 def test_frozen_encoders_stay_as_stage_1_left_them_even_their_statistics(training):
-    config, objective, _, steps = training
+    _, objective, _, steps = training
     before = {name: value.clone() for name, value in objective.frozen_expression.state_dict().items()}
     for _ in range(2):
-        steps.generator_step(batch(config), config)
+        steps.generator_step(batch(objective.model.config))
     after = objective.frozen_expression.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
 def test_a_frozen_expression_encoder_keeps_even_its_statistics():
-    config = TerGanConfig.photo(**TINY, freeze_batch_norm=False)
-    objective = make_objective(config)
+    config, arguments = TerGanConfig.photo(**TINY), shipped_arguments("photo")
+    arguments.freeze_batch_norm = False
+    objective = make_objective(config, arguments)
     objective.train()
     before = {name: value.clone() for name, value in objective.model.expression_encoder.state_dict().items()}
     objective(batch(config))
@@ -118,10 +131,11 @@ def test_a_frozen_expression_encoder_keeps_even_its_statistics():
 
 
 def test_all_terms_of_equation_10_are_there(training):
-    config, _, _, steps = training
-    _, terms = steps.generator_step(batch(config), config)
-    expected = {name for name, weight in losses.term_weights(config).items() if weight}
-    if config.freeze_expression_encoder:
+    arguments, objective, _, steps = training
+    config = objective.model.config
+    _, terms = steps.generator_step(batch(config))
+    expected = {name for name in TERMS if getattr(arguments.losses, name)}
+    if arguments.freeze_expression_encoder:
         expected -= {"recognition", "expression_consistency"}
     if config.decoder_type == "bottleneck":
         expected -= {"flow", "smoothness"}
@@ -129,9 +143,8 @@ def test_all_terms_of_equation_10_are_there(training):
 
 
 def test_consistency_discriminator_learns_while_the_encoder_is_pushed_the_other_way():
-    config = TerGanConfig(**TINY)
     torch.manual_seed(0)
-    discriminator = EmbeddingDiscriminator(config, 30)
+    discriminator = EmbeddingDiscriminator(30, TINY_DISCRIMINATORS)
     real, generated = torch.randn(8, 30, requires_grad=True), torch.randn(8, 30, requires_grad=True)
     loss = losses.consistency_loss(discriminator(real), discriminator(generated))
     loss.backward()
@@ -148,7 +161,7 @@ def test_consistency_discriminator_learns_while_the_encoder_is_pushed_the_other_
 
 def test_batch_norm_statistics_of_stage_1_are_kept_where_asked():
     config = TerGanConfig.compact(**TINY)
-    objective = make_objective(config).train()
+    objective = make_objective(config, shipped_arguments("compact")).train()
     model = objective.model
     before = [buffer.clone() for buffer in model.expression_encoder.buffers()]
     objective(batch(config))
@@ -157,8 +170,7 @@ def test_batch_norm_statistics_of_stage_1_are_kept_where_asked():
 
 
 def test_reversal_pauses_where_the_discriminator_is_fooled():
-    config = TerGanConfig.compact(**TINY)
-    objective = make_objective(config)
+    objective = make_objective(TerGanConfig.compact(**TINY), shipped_arguments("compact"))
     discriminator = objective.identity_discriminator
     torch.manual_seed(0)
     first, second = torch.randn(8, 50), torch.randn(8, 50) + 3

@@ -1,1 +1,2 @@
-"""What travels to the Hub: networks, processor, face handling and pipelines. Flat modules that import only each other."""
+"""What travels to the Hub: networks, processor, face handling and pipelines. Flat modules that import only each
+other."""

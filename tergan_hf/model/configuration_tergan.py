@@ -32,8 +32,8 @@ class TerGanConfig(PreTrainedConfig):
     The networks of a TER-GAN. The defaults are the paper's (Ali & Hughes 2020, arXiv:2002.07050, section 4.1).
 
     `TerGanConfig.paper()` names these defaults. `TerGanConfig.compact()` is the same design with fewer channels.
-    `TerGanConfig.photo()` has the photo decoder, for photos of strangers. How a model is trained is not part of it; see
-    `tergan_hf.training.arguments.TrainingArguments`.
+    `TerGanConfig.photo()` has the photo decoder, for photos of strangers. How a model is trained is not part of it;
+    see `tergan_hf.training.arguments.TrainingArguments`.
 
     Args:
         image_size (`int`, defaults to 75): height and width of a face crop in pixels.
@@ -45,7 +45,8 @@ class TerGanConfig(PreTrainedConfig):
         expression_refinements (`int`, defaults to 0): number of residual convolutions on each feature map of `G_es`
             that is at most 16 positions wide. Not in the paper.
         expression_int8 (`bool`, defaults to `False`): reserve room for the activation ranges that `quantize` measures.
-            A quantised `G_es` multiplies 8-bit integers on x86 CPUs and computes in floats elsewhere. Not in the paper.
+            A quantised `G_es` multiplies 8-bit integers on x86 CPUs and computes in floats elsewhere. Not in the
+            paper.
         identity_refinements (`int`, defaults to 0): the same for feature maps of `G_et` of at most 32 positions.
         decoder_refinements (`int`, defaults to 1): the same for feature maps of the photo decoder of at most 64
             positions.

@@ -72,8 +72,8 @@ class ModulatedBlock(nn.Module):
         (B, before, h, w), (B, condition_size) → (B, after, h, w).
 
         Args:
-            precomputed: (B, after, h, w), the result of `convolve_last` on the last input channels. `hidden` then holds
-                only the channels before them.
+            precomputed: (B, after, h, w), the result of `convolve_last` on the last input channels. `hidden` then
+                holds only the channels before them.
         """
         scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, dim=1)
         if precomputed is None:
@@ -106,8 +106,8 @@ class TerGanPhotoDecoder(nn.Module):
     """
     G_de for strangers' photos.
 
-    It starts from the last feature map of G_et and receives the others as skip connections. Every block is modulated by
-    the wanted f(e), the target's own f(e) and f(i). The output is a flow, a mask m, colours and a coarse shading s.
+    It starts from the last feature map of G_et and receives the others as skip connections. Every block is modulated
+    by the wanted f(e), the target's own f(e) and f(i). The output is a flow, a mask m, colours and a coarse shading s.
     With w = warp(x_t, flow), x̄ = w + (1 − m) · (colour − w) + s · (w + 1).
     """
 

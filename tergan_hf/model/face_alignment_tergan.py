@@ -1,6 +1,7 @@
-"""Where a face is and how it is cut out: landmarks → similarity transform → aligned crop.
+"""Face alignment: landmarks → crop transform → aligned crop.
 
-A *crop_transform* is a 2×3 matrix that maps photo pixels (x, y) to crop coordinates, in which the crop is the unit square.
+A crop transform is a 2×3 matrix that maps photo pixels (x, y) to crop coordinates, in which the crop is the unit
+square.
 """
 
 import math
@@ -11,24 +12,24 @@ from PIL import Image
 from .errors_tergan import InvalidInputError
 
 
-# Eye centres, nose tip and mouth corners in the crop, in the order MTCNN gives them. The crop_transform lies between
-# FER2013's tight one and the looser one of rendered portraits.
+# Eye centres, nose tip and mouth corners in the crop, in MTCNN's order. The crop is wider than FER2013's and tighter
+# than a portrait.
 TEMPLATE = np.array([[0.32, 0.335], [0.68, 0.335], [0.50, 0.555], [0.35, 0.735], [0.65, 0.735]])
-# Mouth and nose move with the expression; they count little, so that the crop_transform does not, but the size of a face that
-# is turned to the side is not read from the distance of its eyes alone.
+# Mouth and nose move with the expression, so they count little. Without them the size of a face that is turned to the
+# side would be read from the distance of its eyes alone.
 TEMPLATE_WEIGHTS = np.array([1.0, 1.0, 0.1, 0.05, 0.05])
 
 
 def fit_crop_transform(landmarks: np.ndarray) -> np.ndarray:
     """
-    The weighted least-squares similarity (rotation, uniform scale, translation; no reflection) from five landmarks to
-    `TEMPLATE` (Umeyama 1991, in closed form for two dimensions).
+    Fit the weighted least-squares similarity (rotation, uniform scale, translation; no reflection) from five landmarks
+    to `TEMPLATE` (Umeyama 1991, in closed form for two dimensions).
 
     Args:
         landmarks: (5, 2) photo pixels: left eye, right eye, nose, left and right mouth corner.
 
     Returns:
-        (2, 3) crop_transform.
+        (2, 3) crop transform.
 
     Raises:
         InvalidInputError: the landmarks are not (5, 2) finite numbers, or coincide.
@@ -49,12 +50,12 @@ def fit_crop_transform(landmarks: np.ndarray) -> np.ndarray:
 
 
 def whole_image_transform(width: int, height: int) -> np.ndarray:
-    """The crop_transform that takes an image, as it is, for an aligned crop: its corners go to the unit square's."""
+    """The crop transform of an image that already is an aligned crop: its corners go to those of the unit square."""
     return np.array([[1 / width, 0.0, 0.0], [0.0, 1 / height, 0.0]])
 
 
 def invert_transform(crop_transform: np.ndarray) -> np.ndarray:
-    """The (2, 3) matrix from crop coordinates back to photo pixels."""
+    """Invert a crop transform: a (2, 3) matrix from crop coordinates to photo pixels."""
     return np.linalg.inv(np.vstack([crop_transform, [0.0, 0.0, 1.0]]))[:2]
 
 
@@ -65,17 +66,17 @@ def compose_transforms(second: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 
 def zoom_out(crop_transform: np.ndarray, margin: float) -> np.ndarray:
-    """The crop_transform of a square `margin` times as large about the same centre."""
+    """The crop transform of a square `margin` times as large about the same centre."""
     offset = (1 - 1 / margin) / 2
     return compose_transforms(np.array([[1 / margin, 0, offset], [0, 1 / margin, offset]]), crop_transform)
 
 
 def crop_face(image: Image.Image, crop_transform: np.ndarray, size: int) -> Image.Image:
     """
-    Cut the cropped square out of a photo.
+    Crop a face. Outside the photo its edge repeats.
 
-    What lies outside the photo repeats its edge. The photo is reduced first where the crop is coarser, so that nothing
-    aliases, and only the cropped part of it is touched: the work does not grow with the photo.
+    If the crop is coarser than the photo, the photo is reduced first, so that nothing aliases. Only the cropped part
+    is touched, so the work does not grow with the photo.
 
     Args:
         image: RGB photo.

@@ -1,4 +1,4 @@
-"""Putting a changed face back into its photo, at the photo's own resolution."""
+"""Paste a changed face back into its photo, at the photo's own resolution."""
 
 import math
 from typing import NamedTuple
@@ -12,35 +12,35 @@ from .face_alignment_tergan import invert_transform
 
 
 class Fade(NamedTuple):
-    """How a change ends at the border of its crop: from full inside to nothing outside, as shares of the side."""
+    """How a change fades at the border of its crop: full at `inside`, nothing at `outside`, as shares of the side."""
 
     inside: float
     outside: float
 
 
-PAINT = Fade(0.1, 0.0)  # what replaces or is added to the photo's pixels
-MOVEMENT = Fade(0.05, 0.15)  # a jaw that opens leaves the crop
-# Times the photo is larger than the network's crop: below, linear interpolation would blur what the network painted.
-FINE_BELOW = 1.5
-CREASED_ABOVE = 2.5  # times enlarged: beyond, linear interpolation shows, and a cubic one goes before it
-# Times the photo is larger than the network's crop: below, pixels are moved by linear interpolation, as they were when
-# the residual was learnt that goes with it; above, where that would be seen to blur, by a cubic one.
+PAINT = Fade(0.1, 0.0)  # of pixels that are replaced or added
+MOVEMENT = Fade(0.05, 0.15)  # of the flow: a jaw that opens leaves the crop
+# Magnifications of the network's crop in the photo.
+FINE_BELOW = 1.5  # below, painted pixels are enlarged by cubic interpolation: a linear one would blur them
+CREASED_ABOVE = 2.5  # above, they are enlarged by cubic interpolation first: a linear one shows its creases
+# Below, pixels are moved by linear interpolation, as in training, where the residual was learnt. Above, that blur
+# would show, and they are moved by cubic interpolation.
 SHARP_ABOVE = 2.0
-STILL = 1e-3  # pixels; what moves less keeps its value to the bit
+STILL = 1e-3  # pixels; a pixel that moves less keeps its value to the bit
 
 
 def paste_crop(photo: Image.Image, crop_transform: np.ndarray, crop: np.ndarray, fades: bool = True) -> Image.Image:
     """
-    The photo with its cropped face replaced by a crop.
+    Replace the face of a photo by a crop.
 
     Args:
         photo: RGB.
-        crop_transform: (2, 3) matrix, photo pixels to the unit square, that the crop belongs to.
+        crop_transform: (2, 3) matrix of the crop, photo pixels to the unit square.
         crop: (S, S, 3) in [0, 255].
-        fades: blend towards the crop's border; not where the crop is the whole photo.
+        fades: blend towards the border of the crop; `False` if the crop is the whole photo.
 
     Returns:
-        RGB photo of the same size; pixels outside the cropped square are the same to the bit.
+        RGB photo of the same size. Pixels outside the crop are unchanged to the bit.
     """
     region = PhotoRegion(photo, crop_transform, crop.shape[0])
     if region.empty:
@@ -58,17 +58,17 @@ def paste_change(
     fades: bool = True,
 ) -> Image.Image:
     """
-    The photo with a change applied to its cropped face: its own pixels moved along the enlarged flow, and the enlarged
-    residual added. The photo keeps its sharpness, and a change of nothing changes no pixel.
+    Apply a change to the face of a photo: move its own pixels along the enlarged flow and add the enlarged residual.
+    The photo keeps its sharpness, and an empty change changes no pixel.
 
     Args:
         photo, crop_transform, fades: as for `paste_crop`.
         residual: (S, S, 3), grey levels to add.
-        flow: (S, S, 2), (x, y) offsets as shares of the crop's side, from where each pixel is fetched.
+        flow: (S, S, 2), (x, y) offsets to where each pixel comes from, as shares of the crop's side.
 
     Returns:
-        RGB photo of the same size; pixels outside the cropped square are the same to the bit where there is no flow,
-        with one those outside the square with `MOVEMENT.outside` around it.
+        RGB photo of the same size. Pixels outside the crop are unchanged to the bit; with a flow, those outside the
+        crop widened by `MOVEMENT.outside`.
     """
     moves = flow is not None
     region = PhotoRegion(photo, crop_transform, residual.shape[0], MOVEMENT.outside if moves and fades else 0.0)
@@ -84,8 +84,15 @@ def paste_change(
 
 
 class PhotoRegion:
-    """The part of a photo that a cropped square touches, with `reach` (a share of its side) around it, as float pixels
-    (3, height, width), and the way between it and maps over the square's S×S crop."""
+    """
+    The part of a photo that a crop covers, and the mapping between it and maps over the S×S crop.
+
+    Args:
+        size: S. reach: how far the region extends around the crop, as a share of its side.
+
+    Attributes:
+        pixels: (3, height, width) float, 0 to 255.
+    """
 
     def __init__(self, photo: Image.Image, crop_transform: np.ndarray, size: int, reach: float = 0.0):
         low, high = -reach, 1 + reach
@@ -105,7 +112,7 @@ class PhotoRegion:
             self.pixels = _pixels(photo, (self.left, self.top, self.right, self.bottom))
 
     def _positions(self, to_crop: np.ndarray) -> torch.Tensor:
-        """Where the region's pixels are in the crop, (height, width, 2), [-1, 1] over it."""
+        """Positions of the region's pixels in the crop, (height, width, 2), [-1, 1] over it."""
         x = 2 * (torch.arange(self.width) + 0.5)
         y = 2 * (torch.arange(self.height) + 0.5)
         (a, b, c), (d, e, f) = to_crop.tolist()
@@ -115,7 +122,8 @@ class PhotoRegion:
         return grid
 
     def enlarge(self, maps: torch.Tensor) -> torch.Tensor:
-        """(C, S, S) maps over the crop → (C, height, width); around it they keep the values of its border."""
+        """Enlarge maps over the crop (C, S, S) → (C, height, width). Outside the crop they repeat the values at its
+        border."""
         planes = maps[None]
         if self.magnification < FINE_BELOW:
             return _sample(planes, self._grid, "bicubic")
@@ -124,8 +132,8 @@ class PhotoRegion:
         return _sample(planes, self._grid, "bilinear")
 
     def weight(self, fade: Fade | None) -> torch.Tensor:
-        """(1, height, width): 1 inside, falling smoothly to exactly 0 where the fade ends. Without one, 1 all over the
-        crop."""
+        """Weights (1, height, width): 1 inside, falling smoothly to exactly 0 at the end of the fade. Without a fade
+        they are 1 all over the crop."""
         if fade is None:
             return (self._from_middle <= 1).float()[None]
         # Shares of the side, which is 2 long here.
@@ -133,8 +141,8 @@ class PhotoRegion:
         return (ramp * ramp * (3 - 2 * ramp))[None]
 
     def fetch(self, offsets: torch.Tensor) -> torch.Tensor:
-        """The region's pixels looked up at (x, y) pixel offsets (2, height, width), from the whole photo around it."""
-        # In steps, so that the frames of a clip need memory of the same few sizes.
+        """Look up the region's pixels at (x, y) pixel offsets (2, height, width), also from the photo around it."""
+        # Rounded, so that the frames of a clip need memory of few different sizes.
         reach = 16 * math.ceil((float(offsets.abs().max()) + 2) / 16)
         left, top = max(0, self.left - reach), max(0, self.top - reach)
         right, bottom = min(self.photo.width, self.right + reach), min(self.photo.height, self.bottom + reach)
@@ -147,7 +155,7 @@ class PhotoRegion:
         return torch.where(still, self.pixels, _sample(around, grid, mode))
 
     def put_back(self, pixels: torch.Tensor) -> Image.Image:
-        """The photo with the region's pixels replaced by these (3, height, width), rounded to grey levels."""
+        """The photo with new pixels (3, height, width) in the region, rounded to grey levels."""
         result = self.photo.copy()
         levels = pixels.clamp(0, 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
         result.paste(Image.fromarray(levels.numpy()), (self.left, self.top))
@@ -165,8 +173,8 @@ def _to_planes(crop_map: np.ndarray) -> torch.Tensor:
 
 
 def _sample(planes: torch.Tensor, grid: torch.Tensor, mode: str) -> torch.Tensor:
-    """`grid_sample` of one image (1, C, h, w) at (H, W, 2) → (C, H, W). It works on the images of a batch in parallel,
-    so the grid's rows are dealt out as a batch."""
+    """`grid_sample` of one image (1, C, h, w) at (H, W, 2) → (C, H, W). The rows of the grid are split into a batch,
+    because only the images of a batch are sampled in parallel."""
     height, parts = len(grid), max(1, min(torch.get_num_threads(), len(grid)))
     rows = math.ceil(height / parts)
     dealt = F.pad(grid, (0, 0, 0, 0, 0, rows * parts - height)).unflatten(0, (parts, rows))

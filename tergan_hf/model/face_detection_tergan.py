@@ -1,4 +1,4 @@
-"""Finding faces: facenet-pytorch's MTCNN (its weights are inside the package, nothing is downloaded)."""
+"""Face detection by facenet-pytorch's MTCNN, whose weights are inside the package: nothing is downloaded."""
 
 import math
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from .face_alignment_tergan import compose_transforms, crop_face, fit_crop_trans
 from .torchvision_compat import ensure_torchvision
 
 
-SMALLEST_FACE = 20  # pixels, of the network's image pyramid
-ENLARGED_SIDE = 64  # pixels, so that a face that fills a small photo is well above the smallest
-ONET_SIDE = 48  # pixels O-Net sees
-# From the aligned crop to the square that O-Net is used to, as measured on MTCNN's own boxes: a little larger and
+SMALLEST_FACE = 20  # pixels, in the network's image pyramid
+ENLARGED_SIDE = 64  # pixels; smaller photos are enlarged, so that a face that fills one is found
+ONET_SIDE = 48  # pixels of O-Net's input
+# From the aligned crop to the square that O-Net was trained on, as measured on MTCNN's own boxes: a little larger and
 # higher.
 TO_ONET = np.array([[1 / 1.1, 0, 0.5 - 0.5 / 1.1], [0, 1 / 1.1, 0.5 - 0.46 / 1.1]])
-# Squares that O-Net sees: that one, then to the right of it and turned, and as its mirror image would be; (shift in
-# shares of the side, degrees).
+# Views for landmark refinement as (shift in shares of the side, degrees): upright, then shifted and turned to each
+# side.
 REFINEMENT_VIEWS = (0, 0), (0.04, 4), (-0.04, -4)
-MIRRORED = [1, 0, 2, 4, 3]  # landmarks of a mirror image in the order of the image's
-LOST_BELOW = 0.7  # O-Net's confidence
+MIRRORED = [1, 0, 2, 4, 3]  # order of the landmarks in a mirror image
+LOST_BELOW = 0.7  # confidence of O-Net below which a face counts as lost
 
 
 Face = int | tuple[float, float] | None  # which face of a photo, see `select_face`
@@ -36,7 +36,7 @@ class DetectedFace:
     Args:
         box: (4,) left, top, right, bottom.
         landmarks: (5, 2) left eye, right eye, nose, left and right mouth corner, as the viewer sees them.
-        confidence: 0 to 1.
+        confidence: of the detection, 0 to 1.
     """
 
     box: np.ndarray
@@ -50,18 +50,18 @@ class DetectedFace:
 
     @property
     def crop_transform(self) -> np.ndarray:
-        """The (2, 3) crop_transform of its aligned crop; see `fit_crop_transform`, also for its errors."""
+        """The (2, 3) crop transform of the aligned crop; see `fit_crop_transform`, also for its errors."""
         return fit_crop_transform(self.landmarks)
 
 
 def select_face(faces: list[DetectedFace], face: Face, name: str) -> DetectedFace:
     """
-    One of the faces of a photo.
+    Select one of the faces of a photo.
 
     Args:
         faces: as `FaceDetector.detect` gives them, the largest first.
-        face: `None` or 0 is the largest, 1 the next; a point (x, y) in photo pixels is the face around it, or else the
-            nearest one.
+        face: `None` or 0 is the largest, 1 the next. A point (x, y) in photo pixels is the face around it or, if there
+            is none, the nearest one.
         name: of the photo, for messages.
 
     Raises:
@@ -88,10 +88,10 @@ class FaceDetector:
     """MTCNN (Zhang et al. 2016) with settings that suit portraits.
 
     Args:
-        device: where the network runs; it is small, the CPU does.
-        min_confidence: detections below are dropped.
-        max_side: larger photos are searched at this many pixels on their longer side; landmarks come back in photo
-            pixels all the same.
+        device: where the network runs; it is small, so the CPU is enough.
+        min_confidence: detections below it are dropped.
+        max_side: larger photos are reduced to this many pixels on their longer side for the search. Landmarks are
+            given in photo pixels all the same.
     """
 
     def __init__(self, device: str = "cpu", min_confidence: float = 0.85, max_side: int = 640):
@@ -107,10 +107,10 @@ class FaceDetector:
         return MTCNN(keep_all=True, post_process=False, device=self.device)
 
     def detect(self, image: Image.Image) -> list[DetectedFace]:
-        """All faces of an RGB photo, the largest first; an empty list where there is none."""
+        """All faces of an RGB photo, the largest first; an empty list if there is none."""
         scale = min(1.0, self.max_side / max(image.size))
         if min(image.size) * scale < ENLARGED_SIDE:
-            # Small photos are enlarged, narrow strips only as far as their length allows.
+            # Narrow strips are enlarged only as far as their length allows.
             scale = min(ENLARGED_SIDE / min(image.size), 4 * self.max_side / max(image.size))
         width, height = (round(side * scale) for side in image.size)
         if min(width, height) < SMALLEST_FACE:
@@ -123,40 +123,42 @@ class FaceDetector:
         for box, confidence, first in zip(boxes, confidences, landmarks):
             if confidence is not None and confidence >= self.min_confidence:
                 box, first = np.asarray(box, float), np.asarray(first, float)
-                second, certainty = self.refine_landmarks(searched, first)
-                found = first if certainty < LOST_BELOW else second
+                refined, confidence_of_refined = self.refine_landmarks(searched, first)
+                found = first if confidence_of_refined < LOST_BELOW else refined
                 faces.append(DetectedFace(box / scale, found / scale, float(confidence)))
         return sorted(faces, key=lambda face: face.area, reverse=True)
 
     @torch.inference_mode()
     def refine_landmarks(
-        self, image: Image.Image, landmarks: np.ndarray, looks: int = len(REFINEMENT_VIEWS)
+        self, image: Image.Image, landmarks: np.ndarray, views: int = len(REFINEMENT_VIEWS)
     ) -> tuple[np.ndarray, float]:
         """
-        O-Net, MTCNN's last network, on the face held upright, then a little to each side and turned, and on the
-        mirror images. What it says varies with how the face lies in what it sees, which MTCNN's own boxes
-        leave to chance: between rendered photos in which only the expression differs, eyes and mouths of the crops
-        move by 1.9 of 128 pixels (root mean square) without a second look, by 0.8 with one look and by 0.7 with three.
+        Run O-Net, MTCNN's last network, again on several aligned views of the face and their mirror images, and
+        average.
+
+        O-Net's answer varies with the position of the face in its input, which MTCNN's own boxes leave to chance.
+        Between rendered photos that differ in the expression alone, eyes and mouths of the crops move by 1.9 of 128
+        pixels (root mean square) without refinement, by 0.8 with one view and by 0.7 with three.
 
         Args:
-            image: RGB. landmarks: (5, 2) where they are or were, in its pixels. looks: 1 to 3, each with its mirror
+            image: RGB. landmarks: (5, 2), present or recent ones, in its pixels. views: 1 to 3, each with its mirror
                 image.
 
         Returns:
-            (5, 2) landmarks, the mean of all, and how sure it is that this is a face, 0 to 1.
+            (5, 2) mean landmarks, and O-Net's confidence that this is a face, 0 to 1.
 
         Raises:
             ValueError: of `fit_crop_transform`.
         """
         upright = compose_transforms(TO_ONET, fit_crop_transform(landmarks))
-        crop_transforms = [compose_transforms(_look(*look), upright) for look in REFINEMENT_VIEWS[:looks]]
+        crop_transforms = [compose_transforms(_view(*view), upright) for view in REFINEMENT_VIEWS[:views]]
         crops = np.stack(
             [np.asarray(crop_face(image, crop_transform, ONET_SIDE), np.float32) for crop_transform in crop_transforms]
         )
         pixels = torch.from_numpy(crops).permute(0, 3, 1, 2)
         both = torch.cat([pixels, pixels.flip(3)]).to(self.device)
         _, points, probability = self.network.onet((both - 127.5) / 128)
-        straight, mirrored = points.cpu().double().numpy().reshape(2, looks, 2, 5).transpose(0, 1, 3, 2)
+        straight, mirrored = points.cpu().double().numpy().reshape(2, views, 2, 5).transpose(0, 1, 3, 2)
         mirrored = mirrored[:, MIRRORED] * [-1, 1] + [1, 0]
         found = [
             seen @ to_photo[:, :2].T + to_photo[:, 2]
@@ -165,8 +167,8 @@ class FaceDetector:
         return np.mean(found, axis=0), float(probability[:, 1].mean())
 
 
-def _look(right: float, degrees: float) -> np.ndarray:
-    """The (2, 3) matrix from a square to another one of its size, shifted by a share of the side and turned."""
+def _view(right: float, degrees: float) -> np.ndarray:
+    """The (2, 3) matrix from a square to one of the same size that is shifted by a share of its side and turned."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     linear = np.array([[cos, sin], [-sin, cos]])
     return np.hstack([linear, (0.5 - linear @ [0.5 + right, 0.5])[:, None]])

@@ -1,5 +1,4 @@
-"""Following one face through a video: MTCNN's last network on the place where the face was, and a filter that keeps
-the landmarks from trembling."""
+"""Face tracking: landmark refinement from frame to frame, smoothed over time."""
 
 import math
 
@@ -11,12 +10,12 @@ from .face_detection_tergan import LOST_BELOW, FaceDetector, select_face
 
 class OneEuroFilter:
     """
-    The 1€ filter (Casiez et al. 2012): smooths what is nearly still strongly and what moves fast hardly.
+    The 1€ filter (Casiez et al. 2012): it smooths slow movements strongly and fast ones hardly.
 
     Args:
-        min_cutoff: of the low-pass at rest, in Hz; lower is steadier.
+        min_cutoff: cutoff of the low-pass at rest, in Hz; lower is steadier.
         speed: how much the cutoff grows with speed; higher lags less.
-        derivative_cutoff: of the speed's own low-pass, in Hz.
+        derivative_cutoff: cutoff of the low-pass on the speed, in Hz.
     """
 
     def __init__(self, min_cutoff: float = 1.0, speed: float = 0.0, derivative_cutoff: float = 1.0):
@@ -25,7 +24,7 @@ class OneEuroFilter:
         self._derivative: np.ndarray | None = None
 
     def __call__(self, value: np.ndarray, interval: float) -> np.ndarray:
-        """The smoothed value; `interval` is the time since the last one in seconds."""
+        """Smooth the next value; `interval` is the time since the last one in seconds."""
         if self._value is None:
             self._value, self._derivative = np.array(value, float), np.zeros_like(value, float)
             return self._value
@@ -43,15 +42,15 @@ def _share(cutoff, interval: float):
 
 class FaceTracker:
     """
-    One face from frame to frame.
+    Track one face from frame to frame.
 
-    Between full detections only O-Net runs, on the square around the last landmarks. Where it is not sure, or every
-    `redetect_after` frames, the whole frame is searched again and the face nearest to the last place is taken, also
-    after the face was gone.
+    Between full detections only landmark refinement runs, around the last landmarks. If its confidence is low, and
+    every `redetect_after` frames, the whole frame is searched again and the face nearest to the last position is
+    taken, also after the face was gone.
 
     Args:
         detector: for full detections.
-        face: the face to begin with, as in `select_face`.
+        face: the face to track, as in `select_face`.
         redetect_after: frames between full detections.
     """
 
@@ -68,7 +67,7 @@ class FaceTracker:
             frame: RGB. interval: seconds since the last frame.
 
         Returns:
-            (5, 2) smoothed landmarks in frame pixels, `None` where the face is not seen.
+            (5, 2) smoothed landmarks in frame pixels, `None` if the face is not seen.
         """
         landmarks = None
         if self._landmarks is not None and self._since < self.redetect_after:
@@ -97,10 +96,10 @@ class FaceTracker:
         reach = _face_height(self._landmarks)
         if (self._landmarks.max(0) < -reach).any() or (self._landmarks.min(0) > np.add(frame.size, reach)).any():
             return None
-        landmarks, certainty = self.detector.refine_landmarks(frame, self._landmarks, looks=1)
-        return landmarks if certainty >= LOST_BELOW else None
+        landmarks, confidence = self.detector.refine_landmarks(frame, self._landmarks, views=1)
+        return landmarks if confidence >= LOST_BELOW else None
 
 
 def _face_height(landmarks: np.ndarray) -> float:
-    """Distance from the eyes' middle to the mouth's, in pixels."""
+    """Distance between the midpoints of eyes and mouth, in pixels."""
     return float(np.linalg.norm(landmarks[:2].mean(0) - landmarks[3:].mean(0)))

@@ -1,4 +1,4 @@
-"""What people hand in as an image, to an upright RGB image, or an error that names the input."""
+"""Load a user's image as upright RGB, or raise an error that names the input."""
 
 import io
 from pathlib import Path
@@ -14,16 +14,18 @@ ImageLike = Image.Image | str | Path | np.ndarray | io.BytesIO
 
 def read_image(image: ImageLike, name: str) -> Image.Image:
     """
+    Load an image.
+
     Args:
         image: a PIL image of any mode, a path, an open binary buffer, or an (H, W, 3) uint8 array.
-        name: what the caller calls this input, for the message.
+        name: of the input, for messages.
 
     Returns:
-        RGB image with its EXIF rotation applied. Transparency is shown on white; of an animation, the first frame.
+        RGB image with its EXIF rotation applied. Transparency becomes white. An animation gives its first frame.
 
     Raises:
-        MissingFileError: the path leads nowhere.
-        ImageInputError: anything else that cannot be read.
+        MissingFileError: there is no such file.
+        ImageInputError: it cannot be read for another reason.
     """
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
@@ -51,12 +53,13 @@ def read_image(image: ImageLike, name: str) -> Image.Image:
 
 
 def full_name(name: str, image: ImageLike) -> str:
-    """What messages call an input: the caller's name for it, and the path where it is one."""
+    """The name of an input for messages, with its path if it has one."""
     return f"{name} ({image})" if isinstance(image, (str, Path)) else name
 
 
 def is_file(path: str | Path) -> bool:
-    """Whether a path leads to a file; `False` too where the system refuses to look (a name too long, say)."""
+    """Whether a path leads to a file. `False` also if the system refuses to look, for example at a name that is too
+    long."""
     try:
         return Path(path).is_file()
     except (OSError, ValueError):
@@ -68,7 +71,7 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
         values = np.asarray(upright, dtype=np.float64)
-        # 16-bit files come as I;16 or I; converting them directly would clip at 255.
+        # 16-bit files open as I;16 or I, and a direct conversion would clip at 255.
         brightest = 65535 if values.max() > 255 else 255
         return Image.fromarray(np.uint8(np.clip(values / brightest, 0, 1) * 255)).convert("RGB")
     if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:

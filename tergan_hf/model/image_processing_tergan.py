@@ -1,4 +1,4 @@
-"""TER-GAN image processor: aligned face crops to `pixel_values` and back."""
+"""TER-GAN image processor: aligned face crops → `pixel_values`, and back."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from transformers.image_utils import PILImageResampling
 class TerGanImageProcessor(PilBackend):
     """Resizes an aligned face crop to `size` and maps [0, 255] to [-1, 1], the decoder's tanh range.
 
-    Finding and aligning the face in a photo is `TerGanPipeline`'s work.
+    `TerGanPipeline` finds and aligns the face in a photo.
     """
 
     model_input_names = ["pixel_values"]
@@ -26,7 +26,7 @@ class TerGanImageProcessor(PilBackend):
     do_normalize = True
 
     def resize(self, image: np.ndarray, size, resample=None, **kwargs) -> np.ndarray:
-        # Enlarging takes longer than seeing that a photo is grey, and of a grey one a third is enough.
+        # A grey photo needs only one of its channels enlarged, and checking for grey is faster than enlarging.
         enlarges = size.height and image[0].size <= size.height * size.width and image.dtype == np.uint8
         if enlarges and len(image) == 3 and (image[:2] == image[1:]).all():
             grey = Image.fromarray(image[0]).resize((size.width, size.height), resample)
@@ -36,8 +36,8 @@ class TerGanImageProcessor(PilBackend):
     def _preprocess(
         self, images, do_rescale, rescale_factor, do_normalize, image_mean, image_std, return_tensors=None, **kwargs
     ) -> BatchFeature:  # fmt: skip
-        # Rescaling and normalising as one multiplication and one addition: the library's own two go through float64
-        # and across the memory's order, and take longer than the resize.
+        # Rescale and normalise in one multiplication and one addition. The library's own two steps go through float64
+        # and take longer than the resize.
         images = super()._preprocess(
             images, do_rescale=False, rescale_factor=None, do_normalize=False, image_mean=None, image_std=None,
             return_tensors=None, **kwargs,
@@ -50,18 +50,18 @@ class TerGanImageProcessor(PilBackend):
             gain, bias = gain[:1], bias[:1]
         images = [_shift(image, gain, bias) for image in images]
         if return_tensors is None:
-            images = [np.array(image) for image in images]  # what one may write into
+            images = [np.array(image) for image in images]  # writable copies
         return BatchFeature(data={"pixel_values": images}, tensor_type=return_tensors)
 
     def to_images(self, pixel_values: torch.Tensor) -> list[Image.Image]:
-        """The inverse of the preprocessing: (B, 3, H, W) in [-1, 1] → B RGB images of H×W."""
+        """Invert the preprocessing: (B, 3, H, W) in [-1, 1] → B RGB images of H×W."""
         mean, std = np.asarray(self.image_mean), np.asarray(self.image_std)
         arrays = pixel_values.detach().float().cpu().permute(0, 2, 3, 1).numpy() * std + mean
         return [Image.fromarray(np.uint8(np.rint(np.clip(array, 0, 1) * 255))) for array in arrays]
 
 
 def _shift(image: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    # One colour seen three times, see `resize`, is worked out once.
+    # A grey image from `resize` is one channel broadcast three times; compute it once.
     values = image[:1] if image.strides[0] == 0 and len(gain) == 1 else image
     values = np.add(np.multiply(values, gain, dtype=np.float32, order="C"), bias)
     return np.broadcast_to(values, image.shape) if len(values) < len(image) else values

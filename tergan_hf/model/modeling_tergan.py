@@ -94,8 +94,9 @@ class TerGanPreTrainedModel(PreTrainedModel):
 
 class TerGanModel(TerGanPreTrainedModel):
     """
-    The whole generator: `expression_encoder` (G_es), `identity_encoder` (G_et) and `decoder` (G_de). Beside them are the
-    shallow `classifier` on f(e) of section 4.4, and `expression_prototypes`, one f(e) per label, for editing by label.
+    The whole generator: `expression_encoder` (G_es), `identity_encoder` (G_et) and `decoder` (G_de). Beside them are
+    the shallow `classifier` on f(e) of section 4.4, and `expression_prototypes`, one f(e) per label, for editing by
+    label.
 
     All images are `(batch, channels, image_size, image_size)` tensors in [-1, 1].
     """

@@ -1,4 +1,4 @@
-"""Saying that a picture or clip is synthetic: in the file's metadata, and as a visible mark."""
+"""Marks a picture or clip as synthetic: in its metadata and, on request, visibly."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,7 @@ from .errors_tergan import InvalidInputError
 
 
 NOTICE = "Synthetic, made with TER-GAN"
-# What IPTC calls a photo of which a part was made by a trained model; verification tools look for it.
+# IPTC's term for a photo with parts made by a trained model; verification tools look for it.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -27,7 +27,7 @@ MARK_HEIGHT = 0.026  # of the picture's shorter side
 
 def save_synthetic(image: Image.Image, path: str | Path) -> Path:
     """
-    Save a picture with the notice in its metadata: EXIF and XMP, in PNG also as text.
+    Save a picture with the notice in its EXIF and XMP metadata, in PNG also as text.
 
     Args:
         image: RGB.
@@ -45,7 +45,7 @@ def save_synthetic(image: Image.Image, path: str | Path) -> Path:
 
 
 def encode_synthetic(image: Image.Image, kind: str = "PNG", quality: int = 95) -> bytes:
-    """The same to bytes; `kind` is PNG, JPEG or WEBP, `quality` counts for the last two."""
+    """Encode a picture with the notice. `kind` is PNG, JPEG or WEBP; `quality` counts for the last two."""
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = NOTICE
     exif[ExifTags.Base.Software] = "TER-GAN"
@@ -55,20 +55,20 @@ def encode_synthetic(image: Image.Image, kind: str = "PNG", quality: int = 95) -
         texts.add_text("Description", NOTICE)
         texts.add_text("Software", "TER-GAN")
         texts.add_itxt("XML:com.adobe.xmp", XMP)
-        settings = {"pnginfo": texts, "compress_level": 3}  # larger photos would take seconds otherwise
+        settings = {"pnginfo": texts, "compress_level": 3}  # the default level takes seconds for large photos
     buffer = io.BytesIO()
     image.save(buffer, kind, exif=exif, **settings)
     return buffer.getvalue()
 
 
 def is_marked_synthetic(path: str | Path) -> bool:
-    """Whether a picture's metadata carry the notice."""
+    """Whether the metadata of a picture hold the notice."""
     with Image.open(path) as image:
         return image.getexif().get(ExifTags.Base.ImageDescription) == NOTICE
 
 
 def draw_mark(image: Image.Image) -> Image.Image:
-    """A copy with a small, half transparent note in the lower right corner."""
+    """Copy a picture with a small, half transparent note in the lower right corner."""
     height = max(9, round(MARK_HEIGHT * min(image.size)))
     font = ImageFont.load_default(size=height)
     left, top, right, bottom = font.getbbox(MARK)

@@ -1,4 +1,4 @@
-"""G_es in 8-bit integers: what recognition on a CPU takes a third of the time with."""
+"""8-bit integer quantisation of G_es. On an x86 CPU it takes a third of the time of floats."""
 
 import functools
 import warnings
@@ -9,19 +9,19 @@ from torch import nn
 from torch.nn import functional as F
 
 
-# A range gets 7 of the 8 bits: two products of such values with 8-bit weights still fit into the 16 bits in which
-# processors without VNNI add them up. What lies outside it has the other levels, up to twice the range.
+# A range gets 7 of the 8 bits: the sum of two products with 8-bit weights then fits into the 16 bits in which
+# processors without VNNI add. Values outside the range use the remaining levels, up to twice the range.
 LEVELS = 127
-INTEGERS = 127  # the largest weight
-TAIL = 1e-4  # of the activations, on either side, lies outside the range
-MOST_VALUES = 200_000  # of a map that its quantiles are taken from
+INTEGERS = 127  # largest absolute weight
+TAIL = 1e-4  # share of the activations that lies outside the range, on each side
+MOST_VALUES = 200_000  # of a feature map, to estimate its quantiles
 
 Grid = tuple[float, int]  # scale and zero point of unsigned 8-bit values
 
 
 @functools.cache
 def is_supported() -> bool:
-    """Whether this PyTorch on this processor convolves 8-bit integers faster than floats: on x86."""
+    """Whether this PyTorch has fast convolutions of 8-bit integers for this processor: on x86."""
     names = ("conv2d", "conv2d_prepack", "leaky_relu", "add")
     return "x86" in torch.backends.quantized.supported_engines and all(
         hasattr(torch.ops.quantized, name) for name in names
@@ -29,23 +29,23 @@ def is_supported() -> bool:
 
 
 def count_ranges(refinements: Sequence[int]) -> int:
-    """How many ranges an encoder has whose blocks have so many refinements: one per convolution, and one per sum of a
-    map and its refinement."""
+    """The number of ranges of an encoder, by the number of refinements of each block: one range per convolution, and
+    one per sum of a feature map and its refinement."""
     return sum(1 + 2 * count for count in refinements)
 
 
 @torch.no_grad()
 def measure_ranges(encoder: nn.Module, batches: Iterable[torch.Tensor]) -> torch.Tensor:
     """
-    Between which values an encoder's activations lie, all but `TAIL` of them on either side, mean over batches.
+    Measure the ranges of an encoder's activations without `TAIL` of the values on each side, averaged over batches.
 
     Args:
         encoder: a `TerGanEncoder`, in evaluation mode.
-        batches: crops (B, C, S, S) in [-1, 1] of one kind, as at use.
+        batches: crops (B, C, S, S) in [-1, 1] of one kind of photos, as at inference.
 
     Returns:
-        (`count_ranges`, 2) lowest and highest value: of every convolution before its LeakyReLU, of every sum, in the
-        order they are computed in.
+        (`count_ranges`, 2) lowest and highest value of every convolution before its LeakyReLU and of every sum, in the
+        order of computation.
     """
     measured = []
     for crops in batches:
@@ -77,15 +77,15 @@ def _trace(encoder: nn.Module, hidden: torch.Tensor, found: list[torch.Tensor]):
 
 
 def pool(hidden: torch.Tensor) -> torch.Tensor:
-    """2×2 max-pool, of a map of floats or of 8-bit values. A map of 3×3 is looked at as a whole: max-pooling would
-    leave out a row and a column."""
+    """2×2 max-pool of a map of floats or 8-bit values. A map of 3×3 is pooled as a whole, because a 2×2 pool would
+    ignore a row and a column."""
     side = hidden.shape[-1]
     return F.max_pool2d(hidden, 2 if side > 3 else side)
 
 
 class ScaledConv2d(nn.Conv2d):
-    """A convolution whose weight counts times `scale`, one number per output channel: 1 while it is trained.
-    Afterwards the weight can be whole numbers, for which 8 bits each are enough in a file."""
+    """A convolution whose weight is multiplied by `scale`, one factor per output channel. The scale is 1 in training.
+    Afterwards the weight can be integers, which take 8 bits each in a file."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -96,27 +96,27 @@ class ScaledConv2d(nn.Conv2d):
 
     @torch.no_grad()
     def round_weight(self):
-        """Make the weight whole numbers from -127 to 127, and `scale` what half precision can hold."""
+        """Round the weight to integers from -127 to 127, with a `scale` that half precision can hold."""
         weight = effective_weight(self)
         self.scale.copy_((weight.abs().amax((1, 2, 3), keepdim=True) / INTEGERS).clamp(min=2**-14).half())
         self.weight.copy_((weight / self.scale).round().clamp(-INTEGERS, INTEGERS))
 
     @torch.no_grad()
     def absorb_scale(self):
-        """The same convolution, its scale 1 again."""
+        """Multiply the scale into the weight, so that the scale is 1 again."""
         self.weight.mul_(self.scale)
         self.scale.fill_(1)
 
 
 def effective_weight(convolution: nn.Conv2d) -> torch.Tensor:
-    """The weight that a convolution convolves with."""
+    """The weight of a convolution with its scale applied."""
     scaled = isinstance(convolution, ScaledConv2d)
     return convolution.weight * convolution.scale if scaled else convolution.weight
 
 
 def fold_batch_norm(block: Sequence[nn.Module]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight and bias of the convolution that does what a `ConvolutionBlock`'s convolution and its batch norm do at
-    use."""
+    """Weight and bias of the convolution that equals a `ConvolutionBlock`'s convolution and batch norm in evaluation
+    mode."""
     convolution, norm, _ = block
     factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     return effective_weight(convolution) * factor[:, None, None, None], norm.bias - norm.running_mean * factor
@@ -124,8 +124,8 @@ def fold_batch_norm(block: Sequence[nn.Module]) -> tuple[torch.Tensor, torch.Ten
 
 class Int8Encoder:
     """
-    A `TerGanEncoder` whose convolutions, but for the first, multiply 8-bit integers (Jacob et al. 2018,
-    arXiv:1712.05877): weights by a scale of each output channel, activations by the range measured for them.
+    A `TerGanEncoder` whose convolutions after the first multiply 8-bit integers (Jacob et al. 2018, arXiv:1712.05877).
+    Weights have a scale per output channel, activations the range that was measured for them.
 
     Args:
         encoder: on the CPU, in float32, with `activation_ranges`. Its weights are copied.
@@ -135,7 +135,7 @@ class Int8Encoder:
         ranges = iter(encoder.activation_ranges.tolist())
         self.encoder = encoder
         with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that PyTorch means to replace these operators; see `is_supported`
+            warnings.simplefilter("ignore")  # PyTorch plans to replace these operators; see `is_supported`
             self.first = fold_batch_norm(encoder.convolutions[0])
             self.blocks = [
                 (_Convolution(convolution, next(ranges)), [
@@ -149,7 +149,7 @@ class Int8Encoder:
         hidden = self.encoder.prepare(pixel_values)
         for number, (convolution, refinements) in enumerate(self.blocks):
             if number == 0:
-                # Of three channels there is little to multiply, and 7 bits are few for a photo.
+                # Three channels are little work, and 7 bits would be coarse for a photo.
                 hidden = F.leaky_relu_(F.conv2d(hidden, *self.first, padding=1), convolution.slope)
                 hidden = torch.quantize_per_tensor(hidden, *convolution.activated, torch.quint8)
             else:
@@ -188,8 +188,8 @@ def _state(tensor: torch.Tensor) -> tuple[int, int]:
 
 
 class Int8Cache:
-    """The `Int8Encoder` of an encoder, made when it is first asked for and again after the encoder has changed, unless
-    behind autograd's back (`weight.data`). A copy of the encoder makes its own."""
+    """The `Int8Encoder` of an encoder, built on first use and again after the encoder has changed. Changes through
+    `weight.data` are not noticed. A copy of the encoder builds its own."""
 
     def __init__(self):
         self._state, self._made = None, None
@@ -201,7 +201,7 @@ class Int8Cache:
         return Int8Cache, ()
 
     def of(self, encoder: nn.Module) -> Int8Encoder:
-        """See the class."""
+        """The up-to-date `Int8Encoder` of this encoder."""
         state = tuple(map(_state, (*encoder.parameters(), *encoder.buffers())))
         if state != self._state:
             self._made = Int8Encoder(encoder)

@@ -1,4 +1,4 @@
-"""Keeps `import torchvision` alive beside a torch build its compiled operators were not made for.
+"""Makes `import torchvision` work beside a torch build that its compiled operators do not fit.
 
 A torchvision wheel built for CUDA dies at import beside a CPU-only torch with «operator torchvision::nms does not
 exist», and takes `transformers` and `facenet_pytorch` with it. Call `ensure_torchvision()` before importing either.

@@ -1,4 +1,4 @@
-"""The `transformers` pipeline `facial-expression-transfer`: a photo and an expression in, a photo out."""
+"""The transformers pipeline `facial-expression-transfer`: a photo and an expression in, a photo out."""
 
 from transformers import Pipeline
 
@@ -13,6 +13,8 @@ PARAMETERS = ("expression", "intensity", "detect", "paste_back", "face", "source
 
 class FacialExpressionTransferPipeline(Pipeline):
     """
+    Facial expression transfer and editing as a transformers pipeline.
+
     Example:
     ```python
     >>> from transformers import pipeline
@@ -21,7 +23,7 @@ class FacialExpressionTransferPipeline(Pipeline):
     <PIL.Image.Image image mode=RGB size=640x640>
     ```
 
-    A list of photos gives a list. The other parameters are those of `TerGanPipeline.edit`, which does the work.
+    A list of photos gives a list. The other parameters are those of `TerGanPipeline.edit`.
     """
 
     _load_processor = False
@@ -41,7 +43,7 @@ class FacialExpressionTransferPipeline(Pipeline):
             intensity, detect, paste_back, face, source_face: as for `TerGanPipeline.edit`.
 
         Raises:
-            InvalidInputError: no expression, no face, or whatever `TerGanPipeline.edit` finds wrong.
+            InvalidInputError: no expression, no face, or another error of `TerGanPipeline.edit`.
         """
         if expression is not None:
             kwargs["expression"] = expression
@@ -54,7 +56,7 @@ class FacialExpressionTransferPipeline(Pipeline):
         return {}, given, {}
 
     def preprocess(self, image: ImageLike) -> dict:
-        """The photo as it is: finding the face needs the whole of it."""
+        """Pass the whole photo on: face detection needs it."""
         return {"image": image}
 
     def _forward(self, inputs: dict, expression=None, **how):
@@ -64,5 +66,5 @@ class FacialExpressionTransferPipeline(Pipeline):
         return self.photos.edit(inputs["image"], expression, **how)
 
     def postprocess(self, result):
-        """The photo."""
+        """Return the photo."""
         return result

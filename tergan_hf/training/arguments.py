@@ -22,8 +22,8 @@ class OptimizerArguments:
     Args:
         steps: optimiser steps; 0 skips the stage.
         batch_size: per process.
-        optimizer: `"adam"` (AdamW if there is weight decay), or `"muon"`: Muon (Jordan et al. 2024) for the convolutions
-            and Adam for the rest.
+        optimizer: `"adam"` (AdamW if there is weight decay), or `"muon"`: Muon (Jordan et al. 2024) for the
+            convolutions and Adam for the rest.
         matrix_learning_rate: of Muon; `learning_rate` is Adam's.
         betas: decided: (0.5, 0.999), the usual choice for a GAN.
         schedule: a name that `transformers.get_scheduler` knows.
@@ -110,7 +110,9 @@ class DiscriminatorArguments:
     Sizes of D, D_es and D_et, which exist only in training. The defaults are section 4.1's.
 
     Args:
-        channels: of D's convolutions. hidden_size: of its shared FC layer. branch_sizes: of the FC layers of each branch.
+        channels: of D's convolutions.
+        hidden_size: of D's shared FC layer.
+        branch_sizes: of the FC layers of each branch of D.
         embedding_sizes: of the hidden FC layers of D_es and D_et.
     """
 
@@ -128,8 +130,8 @@ class PairArguments:
     Args:
         ground_truth_share: share of the pairs that are drawn so that their true result is known. 0 is the paper.
         recognition_share: photos from all sets for the recognition term, as a share of the batch. 0 is the paper.
-        pseudo_pairs: share of the batch whose truth is any photograph and whose target the model itself made of it, see
-            `training/pseudo_pairs.py`. 0 is the paper.
+        pseudo_pairs: share of the batch whose truth is any photograph and whose target the model itself made of it,
+            see `training/pseudo_pairs.py`. 0 is the paper.
         costly_interval: compute the terms that take further passes through encoders and D only every so many steps,
             with weights as many times larger (lazy regularisation, Karras et al. 2020). 1 is the paper.
     """
@@ -170,8 +172,8 @@ class TrainingArguments:
             `hub_private_repo` makes a new repository private.
         workers: processes that load data; -1 is none on a CPU and up to 8 beside a GPU.
         photos_on_device: keep all photos in the memory of the training device: about 130 kB a photo at 128 pixels.
-        mixed_precision: `auto` is bf16 on a GPU that has it, fp32 elsewhere. On a CPU with AVX-512 BF16 (`lscpu`) a step
-            in `bf16` takes about 0.6 of the time; on a CPU without, many times as long.
+        mixed_precision: `auto` is bf16 on a GPU that has it, fp32 elsewhere. On a CPU with AVX-512 BF16 (`lscpu`) a
+            step in `bf16` takes about 0.6 of the time; on a CPU without, many times as long.
         resume_from_checkpoint: a checkpoint folder, or `latest`.
     """
 

@@ -1,4 +1,4 @@
-"""What a step learns from: chips as they are stored → crops that vary, with their labels."""
+"""Turn collated padded crops into augmented batches."""
 
 from dataclasses import dataclass, replace
 
@@ -17,12 +17,16 @@ from .arguments import TrainingArguments
 
 @dataclass
 class PairBatch:
-    """Crops in [-1, 1], (B, C, S, S), with their labels.
+    """
+    Pairs of crops with their labels.
 
     Args:
-        true_flow, flow_known: of `ground_truth.true_flow`, at half the crops' size, or `None`.
-        uncovered: (B, 1, S/2, S/2) bool, where a rendered target is known to hide what its truth shows, or `None`.
-        encoder_target: the target cropped for G_es, or `None`: as it is in `target`.
+        source, target, truth: (B, C, S, S) in [-1, 1].
+        has_truth: (B,) bool; where it is false, `truth` means nothing.
+        source_expression, target_identity: (B,) class indices.
+        true_flow, flow_known: result of `ground_truth.true_flow` at half the crops' size, or `None`.
+        uncovered: (B, 1, S/2, S/2) bool, true where the truth shows what a rendered target hides, or `None`.
+        encoder_target: the target as G_es sees it, (B, C, S, S); `None` if it sees `target` itself.
         photos, photo_expression: further labelled photos for the recognition term, or `None`.
     """
 
@@ -41,18 +45,26 @@ class PairBatch:
 
 
 def augment_photos(
-    chips: torch.Tensor, config: AugmentationConfig, image_size: int, generator: torch.Generator
+    padded_crops: torch.Tensor, config: AugmentationConfig, image_size: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """(B, 3, H, H) uint8 chips → (B, 3, image_size, image_size) varied crops in [-1, 1]."""
-    crop_transforms = draw_crop_transforms(len(chips), config, generator, chips.device)
-    crops = cut_crops(to_range(chips), crop_transforms, image_size)
-    crops = Photometry.draw(len(chips), config, generator, chips.device).apply(crops)
+    """Augment single photos: padded crops (B, 3, H, H) uint8 → crops (B, 3, image_size, image_size) in [-1, 1]."""
+    count, device = len(padded_crops), padded_crops.device
+    crop_transforms = draw_crop_transforms(count, config, generator, device)
+    crops = cut_crops(to_range(padded_crops), crop_transforms, image_size)
+    crops = Photometry.draw(count, config, generator, device).apply(crops)
     return erase_rectangles(crops, config.erase, generator) if config.erase else crops
 
 
 def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator: torch.Generator) -> PairBatch:
-    """Collated items of `ExpressionPairs` (and `BalancedPhotos`) → varied crops. Target and truth vary alike, the
-    source on its own, but all three are mirrored together: an expression has a left and a right."""
+    """
+    Augment pairs. Target and truth get the same augmentation and the source its own, but all three are mirrored
+    together, because an expression has a left and a right.
+
+    Args:
+        raw: `pairs`, collated items of `ExpressionPairs`, and for the recognition term `photos`, those of
+            `BalancedPhotos`.
+        size: side of the crops in pixels.
+    """
     config, pairs = arguments.pair_augmentation, raw["pairs"]
     count, device = len(pairs["source"]), pairs["source"].device
     target_transform = draw_crop_transforms(count, config, generator, device)
@@ -60,14 +72,11 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     target_light = Photometry.draw(count, config, generator, device)
     source_light = Photometry.draw(count, config, generator, device)
     photographed = pairs["has_truth"] & ~pairs["is_rendered"]
-    deformations, photograph_elastic_deformation = (
-        None,
-        config.elastic_deformation
-        if config.photograph_elastic_deformation is None
-        else config.photograph_elastic_deformation,
-    )
-    if config.elastic_deformation or photograph_elastic_deformation:
-        amounts = torch.where(photographed, photograph_elastic_deformation, config.elastic_deformation)
+    deformations, of_photographs = None, config.photograph_elastic_deformation
+    if of_photographs is None:
+        of_photographs = config.elastic_deformation
+    if config.elastic_deformation or of_photographs:
+        amounts = torch.where(photographed, of_photographs, config.elastic_deformation)
         deformations = draw_elastic_deformations(amounts, size, generator, device)
     source, target, whole_truth = (to_range(pairs[part]) for part in ("source", "target", "truth"))
     registration = registrations(pairs, size)
@@ -87,8 +96,8 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     target, truth = target_light.apply(target), target_light.apply(truth)
     encoder_target = None
     if config.encoder_jitter is not None:
-        crop_transform = draw_encoder_transforms(target_transform, config, generator)
-        encoder_target = _channels_last(recrop(target, target_transform, crop_transform))
+        encoder_transform = draw_encoder_transforms(target_transform, config, generator)
+        encoder_target = _channels_last(recrop(target, target_transform, encoder_transform))
     flow = known = uncovered = None
     if pairs["has_flow"].any():
         flow, known = true_flow(
@@ -123,8 +132,13 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
 
 
 def registrations(pairs: dict, size: int) -> torch.Tensor:
-    """Collated items of `ExpressionPairs` → (B, 2, 3), the `registration` to cut their truths with: another photograph
-    of a person is laid over the target, a rendering lies where its crop_transform says."""
+    """
+    The `registration` (B, 2, 3) that `cut_crops` needs for the truths. A second photograph of a person is registered
+    to the target; a rendering is already aligned with it.
+
+    Args:
+        pairs: collated items of `ExpressionPairs`.
+    """
     photographed = pairs["has_truth"] & ~pairs["is_rendered"]
     if not photographed.any():
         return pairs["registration"]
@@ -138,8 +152,8 @@ def registrations(pairs: dict, size: int) -> torch.Tensor:
 def draw_encoder_transforms(
     crop_transforms: torch.Tensor, config: AugmentationConfig, generator: torch.Generator
 ) -> torch.Tensor:
-    """Framings of crops that f(e) is read from, (B, 2, 3): they vary as `config.encoder_jitter` says, and are mirrored where
-    the given ones are, for an expression has a left and a right."""
+    """Crop transforms (B, 2, 3) for what G_es sees. They vary by `config.encoder_jitter` times the usual range and are
+    mirrored where the given ones are."""
     share = 1.0 if config.encoder_jitter is None else config.encoder_jitter
     steady = replace(config, **{name: share * getattr(config, name) for name in ("scale", "shift", "angle")})
     drawn = draw_crop_transforms(len(crop_transforms), steady, generator, crop_transforms.device)
@@ -149,8 +163,8 @@ def draw_encoder_transforms(
 
 
 def recrop(crops: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """Crops (B, C, S, S) cut with the crop_transforms `before`, as (nearly) cut with `after`; past their borders the edge
-    repeats."""
+    """Resample crops (B, C, S, S) that were cut with the transforms `before` as if cut with `after`. Outside the crops
+    the edge repeats."""
     inverse = torch.linalg.inv(before[:, :, :2])
     theta = inverse @ torch.cat([after[:, :, :2], after[:, :, 2:] - before[:, :, 2:]], dim=2)
     grid = F.affine_grid(theta, list(crops.shape), align_corners=False)

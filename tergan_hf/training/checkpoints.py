@@ -1,23 +1,46 @@
-"""Where a run keeps its state, and whose state it may go on with."""
+"""The folder of a run: its lock, its arguments and its checkpoints."""
 
+import errno
 import re
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
+from filelock import FileLock, Timeout
 
-from ..model.errors_tergan import InvalidInputError, MissingFileError
+from ..model.errors_tergan import InvalidInputError, MissingFileError, TerGanError
 from .arguments import TrainingArguments
 
 
-def claim_output_dir(arguments: TrainingArguments):
+# What two parts of one run must have in common.
+FIXED = ("preset", "model", "sources", "split_seed", "pretrained")
+
+
+class DiskFullError(TerGanError):
+    """Nothing more can be written."""
+
+
+def claim_output_dir(arguments: TrainingArguments) -> FileLock:
     """
-    Write the run's arguments to `output_dir/arguments.yaml`.
+    Lock `output_dir` for this process and write the arguments of the run to `arguments.yaml` in it.
+
+    Returns:
+        the lock; it lasts as long as the process or until it is released.
 
     Raises:
-        InvalidInputError: another run's checkpoints are there and this one was not told to resume.
-        InvalidInputError: this run resumes one whose people or networks are not its own.
+        InvalidInputError: another process trains in this folder; another run's checkpoints are there and this one was
+            not told to resume; or this run resumes one with other people or networks.
     """
     folder = Path(arguments.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InvalidInputError(
+            f"another run is training in {folder}: wait for it, or choose another --output_dir"
+        ) from error
     record, now = folder / "arguments.yaml", arguments.to_dict()
     if arguments.resume_from_checkpoint is None:
         if (folder / "checkpoints").exists() or (folder / "stages").exists():
@@ -26,14 +49,29 @@ def claim_output_dir(arguments: TrainingArguments):
                 "another --output_dir"
             )
     elif record.is_file():
-        before = yaml.safe_load(record.read_text())
-        for name in ("preset", "model", "sources", "split_seed", "pretrained"):
+        before = _read_arguments(record)
+        for name in FIXED:
             if before.get(name) != now[name]:
                 raise InvalidInputError(
                     f"cannot resume: '{name}' is {now[name]}, but the run in {folder} has {before.get(name)}"
                 )
-    folder.mkdir(parents=True, exist_ok=True)
-    record.write_text(yaml.safe_dump(now, sort_keys=False))
+    unfinished = record.with_suffix(".unfinished")
+    unfinished.write_text(yaml.safe_dump(now, sort_keys=False))
+    unfinished.replace(record)
+    return lock
+
+
+def _read_arguments(record: Path) -> dict:
+    try:
+        before = yaml.safe_load(record.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        before = None
+    if not isinstance(before, dict) or any(name not in before for name in FIXED):
+        raise InvalidInputError(
+            f"cannot resume: {record} is empty or damaged. Restore it from the command's YAML file, or choose another "
+            "--output_dir"
+        )
+    return before
 
 
 def checkpoint_root(arguments: TrainingArguments) -> Path:
@@ -42,24 +80,47 @@ def checkpoint_root(arguments: TrainingArguments) -> Path:
 
 
 def list_checkpoints(arguments: TrainingArguments, stage: str) -> list[Path]:
-    """Complete checkpoints of a stage, oldest first; one that was cut off while being written does not count."""
+    """Complete checkpoints of a stage, oldest first. A checkpoint whose writing was cut off is not complete."""
     found = checkpoint_root(arguments).glob(f"{stage}-*/complete.json")
     return sorted(path.parent for path in found if re.fullmatch(rf"{stage}-\d+", path.parent.name))
 
 
-def find_checkpoint(arguments: TrainingArguments, stage: str) -> Path | None:
-    """The checkpoint to resume a stage from, if the run was asked to resume and there is one of this stage.
+def find_checkpoints(arguments: TrainingArguments, stage: str) -> list[Path]:
+    """
+    The checkpoints to try to resume a stage from, best first. Empty if the run was not asked to resume or there is
+    none of this stage.
 
     Raises:
-        MissingFileError: a checkpoint named in so many words is not there.
+        MissingFileError: a checkpoint that was named is not there.
     """
     wanted = arguments.resume_from_checkpoint
     if wanted is None:
-        return None
+        return []
     if wanted == "latest":
-        found = list_checkpoints(arguments, stage)
-        return found[-1] if found else None
+        return list_checkpoints(arguments, stage)[::-1]
     folder = Path(wanted)
     if not (folder / "complete.json").is_file():
         raise MissingFileError(f"no complete checkpoint at {folder}")
-    return folder if folder.name.startswith(stage) else None
+    return [folder] if folder.name.startswith(stage) else []
+
+
+@contextmanager
+def removed_on_error(folder: Path):
+    """
+    Remove a folder if writing it fails.
+
+    Raises:
+        DiskFullError: the disk is full.
+    """
+    try:
+        yield
+    except Exception as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        # safetensors and torch wrap the system's error in their own.
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or "No space left" in str(error) or "unexpected pos" in str(error):
+            raise DiskFullError(
+                f"no space left for {folder}: free some, then add --resume_from_checkpoint latest to go on from the "
+                "checkpoint before"
+            ) from error
+        raise

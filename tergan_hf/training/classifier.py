@@ -1,5 +1,4 @@
-"""The end of a run: the shallow classifier on frozen f(e) (section 4.4), the class prototypes, the ranges of 8-bit
-blendshapes, the saved model."""
+"""Fit and calibrate the shallow classifier on frozen f(e) (section 4.4), and compute the prototypes of the labels."""
 
 import logging
 from collections.abc import Sequence
@@ -20,43 +19,43 @@ from .saving import round_to_file_precision
 
 logger = logging.getLogger(__name__)
 
-MOST_PHOTOS = 6000  # of a set; the fit has a few hundred numbers to find
-EDITED_PHOTOS = 64  # to see how strong a label's prototype has to be
-MEASURED_PHOTOS = 256  # of a set, in batches of 64, for the ranges of blendshapes
+MOST_PHOTOS = 6000  # of a set; the classifier has a few hundred parameters
+EDITED_PHOTOS = 64  # to find how strong a prototype has to be
+MEASURED_PHOTOS = 256  # of a set, in batches of 64, for the ranges of activations
 
 
-def choose_rows(chips: PhotoSet, most: int = MOST_PHOTOS) -> np.ndarray:
-    """All rows of a set, or as many as it takes, at random but always the same."""
-    if len(chips) <= most:
-        return np.arange(len(chips))
-    return np.sort(np.random.default_rng(0).choice(len(chips), most, replace=False))
+def choose_rows(photos: PhotoSet, most: int = MOST_PHOTOS) -> np.ndarray:
+    """All rows of a set, or a fixed random choice of `most` rows."""
+    if len(photos) <= most:
+        return np.arange(len(photos))
+    return np.sort(np.random.default_rng(0).choice(len(photos), most, replace=False))
 
 
 def spread_rows(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of some rows, at equal distances."""
+    """At most `most` of the rows, evenly spaced."""
     return rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
 
 
 @torch.no_grad()
 def embed_expressions(
-    encoder: TerGanEncoder, chips: PhotoSet, rows: np.ndarray, mirrored: bool = False, batch_size: int = 256
+    encoder: TerGanEncoder, photos: PhotoSet, rows: np.ndarray, mirrored: bool = False, batch_size: int = 256
 ) -> torch.Tensor:
-    """f(e) of some photos of a set, (rows, expression_embedding_size); with `mirrored` each photo's is followed by its
-    mirror image's. The encoder is put into evaluation mode."""
+    """Compute f(e) of some photos of a set, (rows, expression_embedding_size). With `mirrored`, each photo is followed
+    by its mirror image. Puts the encoder into evaluation mode."""
     encoder.eval()
     device = encoder.embedding.weight.device
     embeddings = []
     for start in tqdm(
-        range(0, len(rows), batch_size), desc=f"f(e) of {chips.name}", dynamic_ncols=True, mininterval=5
+        range(0, len(rows), batch_size), desc=f"f(e) of {photos.name}", dynamic_ncols=True, mininterval=5
     ):
-        crops = aligned_crops(chips, rows[start : start + batch_size], encoder.image_size, device)
+        crops = aligned_crops(photos, rows[start : start + batch_size], encoder.image_size, device)
         views = [crops, crops.flip(3)] if mirrored else [crops]
         embeddings.append(torch.stack([encoder(view) for view in views], dim=1))
     return torch.cat(embeddings).flatten(0, 1).float()
 
 
 def quantize(model: TerGanModel, sets: Sequence[PhotoSet]):
-    """Quantise G_es if the configuration asks for it; photos of every set give the ranges of its activations."""
+    """Quantise G_es if the configuration asks for it. Photos of every set give the ranges of its activations."""
     if not model.config.expression_int8:
         return
     encoder = model.expression_encoder
@@ -99,17 +98,19 @@ def fit_classifier(embeddings: torch.Tensor, labels: torch.Tensor, weights: torc
 
 
 def balanced_weights(labels: list[np.ndarray], set_weights: list[float], balance: float) -> list[np.ndarray]:
-    """(N,) per set: how often stage 1 draws each photo, `class_shares` with `balance`; all summing to 1."""
+    """The probability (N,) with which stage 1 draws each photo of each set, by `class_shares`. All sets together sum
+    to 1."""
     shares = class_shares(labels, set_weights, balance)
     return [(row / np.bincount(own, minlength=len(row)).clip(1))[own] for row, own in zip(shares, labels)]
 
 
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
     """
-    The temperature T for which softmax(logits / T) is most likely (Guo et al. 2017), between 1/8 and 8.
+    The temperature T between 1/8 and 8 that maximises the likelihood of softmax(logits / T) (Guo et al. 2017).
 
     Args:
-        logits: (N, classes) of photos the classifier was not fitted on. labels: (N,). weights: (N,), summing to 1.
+        logits: (N, classes), of photos that the classifier was not fitted on. labels: (N,). weights: (N,), summing to
+        1.
     """
     candidates = torch.logspace(-3, 3, 241, base=2.0)
     losses = [(weights * F.cross_entropy(logits / t, labels, reduction="none")).sum() for t in candidates]
@@ -118,17 +119,17 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, weights: torch.T
 
 @torch.no_grad()
 def calibrate(model: TerGanModel, sets: list[PhotoSet]):
-    """Divide the classifier by the temperature that fits kept-out photos, every set by its weight."""
-    rows = [choose_rows(chips) for chips in sets]
+    """Divide the classifier by the temperature that fits the validation photos, each set by its weight."""
+    rows = [choose_rows(photos) for photos in sets]
     views = 2 if model.config.mirror_recognition else 1
     read = [
-        embed_expressions(model.expression_encoder, chips, chosen, mirrored=views == 2)
-        for chips, chosen in zip(sets, rows)
+        embed_expressions(model.expression_encoder, photos, chosen, mirrored=views == 2)
+        for photos, chosen in zip(sets, rows)
     ]
     logits = [model.classify(own.unflatten(0, (-1, views)).mean(1)) for own in read]
-    labels = [torch.from_numpy(chips.expressions[chosen]) for chips, chosen in zip(sets, rows)]
-    # A set that stage 1 never draws from counts only where there is no other.
-    shares = [chips.weight for chips in sets] if any(chips.weight for chips in sets) else [1.0] * len(sets)
+    labels = [torch.from_numpy(photos.expressions[chosen]) for photos, chosen in zip(sets, rows)]
+    # A set that stage 1 never draws from counts only if there is no other.
+    shares = [photos.weight for photos in sets] if any(photos.weight for photos in sets) else [1.0] * len(sets)
     weights = [torch.full((len(own),), share / len(own)) for share, own in zip(shares, labels)]
     weights = torch.cat(weights) / sum(shares)
     temperature = fit_temperature(torch.cat(logits).cpu(), torch.cat(labels), weights)
@@ -138,18 +139,20 @@ def calibrate(model: TerGanModel, sets: list[PhotoSet]):
 
 
 def neutral_crops(model: TerGanModel, sets: Sequence[PhotoSet]) -> torch.Tensor:
-    """Neutral faces of the sets with identities, of photographs if there are any, (N, C, S, S), N at most about
-    `EDITED_PHOTOS`, evenly from every set."""
+    """About `EDITED_PHOTOS` crops (N, C, S, S) of neutral faces, evenly from the sets with identities. Sets of
+    photographs are preferred to sets of renderings."""
     config = model.config
     neutral = [index for index, label in enumerate(config.expressions) if label == "neutral"]
-    found = [(chips, np.flatnonzero(np.isin(chips.expressions, neutral))) for chips in sets if chips.has_identities]
-    found = [(chips, rows) for chips, rows in found if len(rows)]
-    found = [(chips, rows) for chips, rows in found if chips.are_photographs] or found
+    found = [
+        (photos, np.flatnonzero(np.isin(photos.expressions, neutral))) for photos in sets if photos.has_identities
+    ]
+    found = [(photos, rows) for photos, rows in found if len(rows)]
+    found = [(photos, rows) for photos, rows in found if photos.are_photographs] or found
     most = EDITED_PHOTOS // max(1, len(found))
     crops = [torch.zeros(0, config.num_channels, config.image_size, config.image_size, device=model.device)]
-    for chips, rows in found:
+    for photos, rows in found:
         chosen = spread_rows(rows, most)
-        crops.append(aligned_crops(chips, chosen, config.image_size, model.device))
+        crops.append(aligned_crops(photos, chosen, config.image_size, model.device))
     return torch.cat(crops)
 
 
@@ -161,34 +164,36 @@ def fit_and_calibrate(
     classifier: torch.nn.Linear | None = None,
 ) -> TerGanModel:
     """
-    Fit classifier and prototypes on the training photos, then the classifier's temperature on the validation photos,
-    if there are any. A class's prototype comes from the sets with identities, the ones the decoder has learnt from;
-    only where they have no photo of the class, from the others; `prototypes.limit_strength` and then
-    `prototypes.strengthen` say how strong it is. The weights are rounded first to what `save_model`
-    writes, so that all this is fitted to the network that is loaded later.
+    Fit classifier and prototypes on the training photos, and the temperature of the classifier on the validation
+    photos.
+
+    The prototype of a class comes from the sets with identities, which the decoder has learnt from, or from the others
+    if those have no photo of the class. `prototypes.limit_strength` and `prototypes.strengthen` set its strength. All
+    weights are first rounded to what `save_model` writes, so that everything fits the network that is loaded later.
 
     Args:
-        classifier: on the f(e) of this very G_es, to be kept in place of one fitted anew: the one that stage 1 trained
-            with it has met varied photos, where a fit to photos as they are repeats the labels learnt by heart.
+        classifier: a classifier on the f(e) of this G_es to keep instead of fitting one. Stage 1's has seen augmented
+            photos; a fit to photos without augmentation repeats the labels that were learnt by heart.
     """
     model.eval()
     round_to_file_precision(model)
     quantize(model, sets)
     num_labels = model.config.num_labels
-    rows = [choose_rows(chips) for chips in sets]
+    rows = [choose_rows(photos) for photos in sets]
     embeddings = [
-        embed_expressions(model.expression_encoder, chips, chosen, mirrored=True) for chips, chosen in zip(sets, rows)
+        embed_expressions(model.expression_encoder, photos, chosen, mirrored=True)
+        for photos, chosen in zip(sets, rows)
     ]
     labels = [
-        torch.from_numpy(chips.expressions[chosen]).repeat_interleave(2).to(model.device)
-        for chips, chosen in zip(sets, rows)
+        torch.from_numpy(photos.expressions[chosen]).repeat_interleave(2).to(model.device)
+        for photos, chosen in zip(sets, rows)
     ]
     if classifier is None:
         weights = [
             torch.from_numpy(column).float().repeat_interleave(2).to(model.device) / 2
             for column in balanced_weights(
-                [chips.expressions[chosen] for chips, chosen in zip(sets, rows)],
-                [chips.weight for chips in sets],
+                [photos.expressions[chosen] for photos, chosen in zip(sets, rows)],
+                [photos.weight for photos in sets],
                 class_balance,
             )
         ]
@@ -200,7 +205,7 @@ def fit_and_calibrate(
         model.classifier.bias.copy_(bias)
         found = model.expression_prototypes.clone()
         for decoded in (False, True):
-            parts = [number for number, chips in enumerate(sets) if chips.has_identities == decoded]
+            parts = [number for number, photos in enumerate(sets) if photos.has_identities == decoded]
             if parts:
                 known = torch.cat([embeddings[number] for number in parts])
                 known_labels = torch.cat([labels[number] for number in parts])
@@ -215,7 +220,7 @@ def fit_and_calibrate(
     return model
 
 
-def _clear_rows(chips: PhotoSet, rows: np.ndarray) -> torch.Tensor:
-    """(2 · rows,) bool, for photos and their mirror images."""
-    clear = np.zeros(len(rows), bool) if chips.clear is None else chips.clear[rows]
+def _clear_rows(photos: PhotoSet, rows: np.ndarray) -> torch.Tensor:
+    """Which photos show their expression clearly, (2 · rows,) bool, for photos and their mirror images."""
+    clear = np.zeros(len(rows), bool) if photos.clear is None else photos.clear[rows]
     return torch.from_numpy(clear).repeat_interleave(2)

@@ -1,4 +1,4 @@
-"""The generator's side of stage 2: all its networks, and eq. 10 but for the adversarial term."""
+"""The generator's side of stage 2: its networks, and eq. 10 without the adversarial term."""
 
 import copy
 
@@ -31,9 +31,9 @@ def truth_terms(generated: torch.Tensor, batch: PairBatch, weights: LossArgument
 
 class GeneratorObjective(nn.Module):
     """
-    Everything the generator's optimiser owns, G_es, G_et, G_de and, behind gradient reversal, D_es and D_et, with the
-    frozen stage-1 encoders of eq. 8 and 9. `forward` gives x̄ and all terms of eq. 10 but the adversarial one, which
-    needs D.
+    Everything that the generator's optimiser owns: G_es, G_et, G_de and, behind gradient reversal, D_es and D_et. It
+    also holds the frozen stage-1 encoders of eq. 8 and 9. `forward` gives x̄ and the terms of eq. 10, except the
+    adversarial one, which needs D.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class GeneratorObjective(nn.Module):
             self.expression_discriminator.requires_grad_(False)
         self.frozen_expression = copy.deepcopy(expression.encoder).requires_grad_(False)
         self.frozen_identity = copy.deepcopy(identity.encoder).requires_grad_(False)
-        # No term of eq. 10 trains section 4.4's classifier: it is stage 1's, or fitted at the end on frozen features.
+        # No term of eq. 10 trains section 4.4's classifier. It comes from stage 1 or is fitted at the end.
         model.classifier.requires_grad_(False)
 
     def train(self, mode: bool = True):
@@ -74,8 +74,8 @@ class GeneratorObjective(nn.Module):
         return self
 
     def forward(self, batch: PairBatch, costly: bool = True) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """→ x̄ (B, C, S, S) and the terms by name. Terms of weight 0 are not computed, `losses.COSTLY_TERMS` only where
-        asked for."""
+        """Compute x̄ (B, C, S, S) and the terms by name. Terms of weight 0 are left out, and `losses.COSTLY_TERMS`
+        unless `costly`."""
         model, weights, terms = self.model, self.weights, {}
         count = len(batch.source)
         if batch.photos is None:
@@ -98,7 +98,7 @@ class GeneratorObjective(nn.Module):
             terms["identity_reconstruction"] = losses.reconstruction_loss(generated, batch.target)
         if weights.expression_reconstruction:
             terms["expression_reconstruction"] = losses.reconstruction_loss(generated, batch.source)
-        # Eq. 4 and 5 minimise over the encoders alone, so x̄ is a constant there.
+        # Eq. 4 and 5 minimise over the encoders alone, so x̄ is a constant there (decided).
         if costly and weights.expression_consistency and self.trains_expression:
             terms["expression_consistency"] = self._consistency(
                 self.expression_discriminator, expression, model.encode_expression(generated.detach())

@@ -1,4 +1,4 @@
-"""The loop every stage shares: batches, progress, averaging of weights, logs, checkpoints, resuming."""
+"""The loop that every stage shares: batches, progress, averaged weights, logs, checkpoints, resuming."""
 
 import json
 import logging
@@ -14,8 +14,11 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 from transformers import get_scheduler
 
+from ..model.errors_tergan import InvalidInputError
 from .arguments import OptimizerArguments, TrainingArguments
-from .checkpoints import checkpoint_root, find_checkpoint, list_checkpoints
+from .checkpoints import checkpoint_root, find_checkpoints, list_checkpoints, removed_on_error
+from .interruption import StopRequest, TrainingInterrupted
+from .losses import NonFiniteLossError
 from .optimizers import build_optimizer
 
 
@@ -29,10 +32,10 @@ class TrainingLoop:
     Args:
         accelerator: with trackers started.
         arguments: the whole run.
-        name: which of `TrainingArguments`' stages this is; names the checkpoints and scalars.
-        modules: what is trained, with an optimiser each; prepared for the accelerator in `self.modules` and
-            `self.optimizers`, in this order.
-        averaged: an unwrapped module of which an exponential moving average is kept in `self.average`.
+        name: of the stage in `TrainingArguments`; it also names checkpoints and scalars.
+        modules: the modules to train, each with an optimiser of its own. `self.modules` and `self.optimizers` hold
+            them as the accelerator prepared them.
+        averaged: an unwrapped module; `self.average` keeps an exponential moving average of it.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class TrainingLoop:
         accelerator.register_for_checkpointing(self, *self.schedulers)
 
     def state_dict(self) -> dict:
-        """What a checkpoint needs beside modules and optimisers."""
+        """The state that a checkpoint needs beside modules and optimisers."""
         return {"step": self.step}
 
     def load_state_dict(self, state: dict):
@@ -80,91 +83,126 @@ class TrainingLoop:
         evaluate: Callable[[int], dict[str, float]] | None = None,
     ):
         """
-        Train for `settings.steps`, from the checkpoint asked for where it belongs to this stage.
+        Train for `settings.steps`, from a checkpoint of this stage if the run is resumed.
 
         Args:
             dataset: long enough for all steps of all processes, see `dataset_length`.
             train_step: does one step of every optimiser and returns what to log. Its generator is seeded by the step,
-                so that a resumed run draws what an unbroken one would have drawn.
+                so that a resumed run draws the same numbers as an unbroken one.
             evaluate: called with the step every `evaluation_steps` and at the end, on the main process; returns what
                 to log.
+
+        Raises:
+            TrainingInterrupted: Ctrl-C or SIGTERM; a checkpoint was written.
+            NonFiniteLossError: the message names the step and the terms; the weights are those before the step.
         """
         accelerator, arguments = self.accelerator, self.arguments
-        checkpoint = find_checkpoint(arguments, self.name)
-        if checkpoint is not None:
-            accelerator.load_state(str(checkpoint))
-            logger.info("Resumed %s at step %d from %s", self.name, self.step, checkpoint)
-        workers = arguments.workers
-        if workers < 0:
-            workers = 0 if accelerator.device.type == "cpu" else min(8, os.cpu_count() or 1)
-        loader = accelerator.prepare(
-            DataLoader(dataset, self.settings.batch_size, num_workers=workers, drop_last=True)
-        )
-        if self.step:
-            loader = accelerator.skip_first_batches(loader, self.step)
+        self._resume()
         progress = tqdm(
             total=self.settings.steps, initial=self.step, desc=self.name.replace("_", " "),
             disable=not accelerator.is_main_process, dynamic_ncols=True, mininterval=5,
         )  # fmt: skip
         generator = torch.Generator()
         running: dict[str, list[torch.Tensor]] = {}
-        for batch in loader:
-            if self.step >= self.settings.steps:
-                break
-            generator.manual_seed(
-                (arguments.seed * 1_000_003 + self.step) * accelerator.num_processes + accelerator.process_index
-            )
-            for key, value in train_step(batch, generator).items():
-                running.setdefault(key, []).append(value.detach().float())
-            for scheduler in self.schedulers:
-                scheduler.step()
-            if self.average is not None:
-                self.average.update_parameters(self.source_of_average)
-            self.step += 1
-            progress.update()
-            if self.step % arguments.logging_steps == 0:
-                means = {key: float(torch.stack(values).mean()) for key, values in running.items()}
-                means["learning_rate"] = self.schedulers[0].get_last_lr()[0]
-                self.log(means)
-                progress.set_postfix({key: f"{value:.3g}" for key, value in list(means.items())[:4]})
-                running = {}
-            finished = self.step >= self.settings.steps
-            if evaluate is not None and (finished or self.step % arguments.evaluation_steps == 0):
-                if accelerator.is_main_process:
-                    measured = evaluate(self.step)
-                    self.log(measured)
-                    tqdm.write(
-                        f"{self.name} step {self.step}: " + ", ".join(f"{k} {v:.4f}" for k, v in measured.items())
+        with StopRequest(accelerator) as stop, progress:
+            for batch in self._batches(dataset):
+                if self.step >= self.settings.steps:
+                    break
+                generator.manual_seed(
+                    (arguments.seed * 1_000_003 + self.step) * accelerator.num_processes + accelerator.process_index
+                )
+                try:
+                    terms = train_step(batch, generator)
+                except NonFiniteLossError as error:
+                    raise NonFiniteLossError(f"{self.name}, step {self.step + 1}: {error}") from error
+                for key, value in terms.items():
+                    running.setdefault(key, []).append(value.detach().float())
+                for scheduler in self.schedulers:
+                    scheduler.step()
+                if self.average is not None:
+                    self.average.update_parameters(self.source_of_average)
+                self.step += 1
+                progress.update()
+                if self.step % arguments.logging_steps == 0:
+                    means = {key: float(torch.stack(values).mean()) for key, values in running.items()}
+                    means["learning_rate"] = self.schedulers[0].get_last_lr()[0]
+                    self.log(means)
+                    progress.set_postfix({key: f"{value:.3g}" for key, value in list(means.items())[:4]})
+                    running = {}
+                finished = self.step >= self.settings.steps
+                if evaluate is not None and (finished or self.step % arguments.evaluation_steps == 0):
+                    self._evaluate(evaluate)
+                stopping = bool(stop) and not finished
+                if finished or stopping or self.step % arguments.checkpointing_steps == 0:
+                    self.save()
+                if stopping:
+                    raise TrainingInterrupted(
+                        f"stopped in {self.name} after step {self.step}; add --resume_from_checkpoint latest to go on"
                     )
-                accelerator.wait_for_everyone()
-            if finished or self.step % arguments.checkpointing_steps == 0:
-                self.save()
-        progress.close()
+
+    def _resume(self):
+        """Load the newest checkpoint that can be read."""
+        checkpoints = find_checkpoints(self.arguments, self.name)
+        for checkpoint in checkpoints:
+            try:
+                self.accelerator.load_state(str(checkpoint))
+            except Exception as error:  # torch, pickle and safetensors each have their own
+                if checkpoint is checkpoints[-1]:
+                    raise InvalidInputError(
+                        f"{checkpoint} is damaged ({error}), and there is none before it"
+                    ) from error
+                logger.warning("%s is damaged (%s); trying the checkpoint before", checkpoint, error)
+                continue
+            logger.info("Resumed %s at step %d from %s", self.name, self.step, checkpoint)
+            return
+
+    def _batches(self, dataset: Dataset):
+        workers = self.arguments.workers
+        if workers < 0:
+            workers = 0 if self.accelerator.device.type == "cpu" else min(8, os.cpu_count() or 1)
+        loader = self.accelerator.prepare(
+            DataLoader(dataset, self.settings.batch_size, num_workers=workers, drop_last=True)
+        )
+        return self.accelerator.skip_first_batches(loader, self.step) if self.step else loader
+
+    def _evaluate(self, evaluate: Callable[[int], dict[str, float]]):
+        if self.accelerator.is_main_process:
+            measured = evaluate(self.step)
+            self.log(measured)
+            tqdm.write(f"{self.name} step {self.step}: " + ", ".join(f"{k} {v:.4f}" for k, v in measured.items()))
+        self.accelerator.wait_for_everyone()
 
     def log(self, values: dict[str, float]):
-        """Scalars to every tracker, under this stage's name."""
+        """Send scalars to every tracker, under this stage's name."""
         self.accelerator.log({f"{self.name}/{key}": value for key, value in values.items()}, step=self.step)
 
     def save(self):
-        """Write a checkpoint and drop the oldest ones of this stage beyond `checkpoints_kept`."""
+        """
+        Write a checkpoint and delete the oldest ones of this stage beyond `checkpoints_kept`.
+
+        Raises:
+            DiskFullError: there is no space left for it.
+        """
         folder = checkpoint_root(self.arguments) / f"{self.name}-{self.step:07d}"
         if self.accelerator.is_main_process:
-            # Cut off while being written again, it must not pass for complete.
+            # A checkpoint that is cut off while it is written again must not pass for complete.
             (folder / "complete.json").unlink(missing_ok=True)
         self.accelerator.wait_for_everyone()
-        self.accelerator.save_state(str(folder))
+        with removed_on_error(folder):
+            self.accelerator.save_state(str(folder))
+            if self.accelerator.is_main_process:
+                (folder / "complete.json").write_text(json.dumps({"stage": self.name, "step": self.step}))
         if self.accelerator.is_main_process:
-            (folder / "complete.json").write_text(json.dumps({"stage": self.name, "step": self.step}))
             for old in list_checkpoints(self.arguments, self.name)[: -self.arguments.checkpoints_kept]:
                 shutil.rmtree(old)
         self.accelerator.wait_for_everyone()
 
     def close(self):
-        """Let go of this stage's modules and optimisers, so that the next stage's checkpoints do not hold them."""
+        """Release this stage's modules and optimisers, so that the next stage's checkpoints do not hold them."""
         self.accelerator._custom_objects.clear()
         self.accelerator.free_memory()
 
 
 def dataset_length(accelerator: Accelerator, settings: OptimizerArguments) -> int:
-    """Items that `settings.steps` steps take on all processes together."""
+    """The number of items that `settings.steps` steps take on all processes together."""
     return settings.steps * settings.batch_size * accelerator.num_processes

@@ -1,4 +1,4 @@
-"""The terms of the objective, equations 1 to 10 of the paper, and the two terms that are ours.
+"""The terms of the objective: equations 1 to 10 of the paper, and terms that are not in the paper.
 
 L1 is the mean absolute difference; cross-entropies are means over the batch.
 """
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
+from ..model.errors_tergan import TerGanError
 from .arguments import LossArguments
 
 
@@ -78,13 +79,13 @@ def ground_truth_loss(
     uncovered_focus: float = 0.0,
 ) -> torch.Tensor:
     """
-    Ours: L1(x̄, truth) over the pairs that have a truth, pixels weighted by 1 + focus · mean_colours |truth − x_t|, and
-    `uncovered_focus` more where the truth shows what the target hides.
+    Not in the paper: L1(x̄, truth) over the pairs that have a truth. A pixel weighs 1 + focus · mean_colours |truth −
+    x_t|, and `uncovered_focus` more where the truth shows what the target hides.
 
     Args:
-        has_truth: (B,) bool. Without a single truth the loss is 0.
+        has_truth: (B,) bool. Without any truth the loss is 0.
         relative: weigh each pair by `pair_scale`.
-        uncovered: (B, 1, h, w) bool over the whole crop; `None` where nobody knows.
+        uncovered: (B, 1, h, w) bool over the whole crop, or `None` if it is not known.
     """
     weight = 1 + focus * (truth - target).abs().mean(1, keepdim=True)
     if uncovered is not None and uncovered_focus:
@@ -96,21 +97,22 @@ def ground_truth_loss(
 
 
 USUAL_CHANGE = 0.03  # mean |truth − x_t| of a rendered pair, on [-1, 1]
-LEAST_CHANGE = 0.012  # below, the two hardly differ in more than noise
+LEAST_CHANGE = 0.012  # below, truth and target differ by little more than noise
 
 
 def pair_scale(truth: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """(B,) what makes a pair's miss one of expression gain, 1 − Σ|x̄ − truth| / Σ|x_t − truth|, which counts a faint
-    change as much as a broad one: `USUAL_CHANGE` over the mean |truth − x_t|, at most 2.5."""
+    """Weights (B,) that count a faint change as much as a broad one, as expression gain does: `USUAL_CHANGE` over the
+    mean
+    |truth − x_t|, at most 2.5."""
     return USUAL_CHANGE / (truth - target).abs().flatten(1).mean(1).clamp(min=LEAST_CHANGE)
 
 
 def structure_loss(
     generated: torch.Tensor, truth: torch.Tensor, target: torch.Tensor, has_truth: torch.Tensor, relative: bool = False
 ) -> torch.Tensor:
-    """Ours: over the pairs that have a truth, the sum of the L1 at 1/2, 1/4 and 1/8 of the resolution, where shading
-    is not lost in the photo's grain, plus the L1 of the differences between neighbouring pixels, across and down;
-    `relative` weighs each pair by `pair_scale`."""
+    """Not in the paper: the L1 at 1/2, 1/4 and 1/8 of the resolution, where shading is not lost in grain, plus the L1
+    of the differences between neighbouring pixels, summed, over the pairs that have a truth. `relative` weighs each
+    pair by `pair_scale`."""
     miss = generated - truth
     coarse = sum(F.avg_pool2d(miss, size).abs().flatten(1).mean(1) for size in (2, 4, 8))
     edges = sum(miss.diff(dim=axis).abs().flatten(1).mean(1) for axis in (2, 3))
@@ -126,8 +128,8 @@ def smoothness_loss(flow: torch.Tensor) -> torch.Tensor:
 
 
 def flow_loss(flow: torch.Tensor, true_flow: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Ours: L1 between the photo decoder's flow and the exact one (B, 2, H, W), [-1, 1] over the crop, where it is
-    known (B, 1, H, W); 0 where it is known nowhere."""
+    """Not in the paper: L1 between the photo decoder's flow and the exact one (B, 2, H, W), [-1, 1] over the crop,
+    where it is known (B, 1, H, W). 0 if it is known nowhere."""
     miss = (flow - true_flow).abs().mean(1, keepdim=True)
     return (miss * known).sum() / known.sum().clamp(min=1)
 
@@ -154,3 +156,19 @@ def total_loss(terms: dict[str, torch.Tensor], weights: LossArguments, costly_in
         getattr(weights, name) * (costly_interval if name in COSTLY_TERMS else 1) * term
         for name, term in terms.items()
     )
+
+
+def require_finite(terms: dict[str, torch.Tensor]):
+    """
+    Stop before a loss that is not finite reaches the weights.
+
+    Raises:
+        NonFiniteLossError: it names the terms.
+    """
+    broken = [name for name, term in terms.items() if not bool(term.detach().isfinite().all())]
+    if broken:
+        raise NonFiniteLossError(f"the loss is not finite ({', '.join(broken)})")
+
+
+class NonFiniteLossError(TerGanError):
+    """A term of the loss is infinite or not a number."""

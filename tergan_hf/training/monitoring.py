@@ -1,4 +1,4 @@
-"""What a run is watched by: accuracy on held-out photos, expression gain and sample sheets on held-out pairs."""
+"""Metrics and sample sheets of a run: accuracy on held-out photos, expression gain on held-out pairs."""
 
 from pathlib import Path
 
@@ -15,33 +15,33 @@ from ..data.sampling import ExpressionPairs
 from .batches import registrations
 
 
-def aligned_crops(chips: PhotoSet, rows: np.ndarray, image_size: int, device) -> torch.Tensor:
-    """The crops of some rows as the network sees them at use, (B, 3, image_size, image_size) in [-1, 1]."""
+def aligned_crops(photos: PhotoSet, rows: np.ndarray, image_size: int, device) -> torch.Tensor:
+    """Crops of some rows without augmentation, (B, 3, image_size, image_size) in [-1, 1]."""
     side = padded_crop_size(image_size)
-    pixels = torch.stack([chips.pixels(row, side) for row in rows]).to(device)
+    pixels = torch.stack([photos.pixels(row, side) for row in rows]).to(device)
     return cut_crops(to_range(pixels), torch.eye(2, 3, device=device).expand(len(rows), 2, 3), image_size)
 
 
 @torch.no_grad()
-def classification_accuracy(classifier: nn.Module, chips: PhotoSet, image_size: int, batch_size: int = 256) -> float:
-    """Share of the photos whose expression `classifier` (crops → logits) names."""
+def classification_accuracy(classifier: nn.Module, photos: PhotoSet, image_size: int, batch_size: int = 256) -> float:
+    """Share of the photos whose expression `classifier` (crops → logits) gets right."""
     was_training = classifier.training
     classifier.eval()
     device = next(classifier.parameters()).device
     right = 0
-    for start in range(0, len(chips), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(chips)))
-        answers = classifier(aligned_crops(chips, rows, image_size, device)).argmax(1).cpu().numpy()
-        right += int((answers == chips.expressions[rows]).sum())
+    for start in range(0, len(photos), batch_size):
+        rows = np.arange(start, min(start + batch_size, len(photos)))
+        answers = classifier(aligned_crops(photos, rows, image_size, device)).argmax(1).cpu().numpy()
+        right += int((answers == photos.expressions[rows]).sum())
     classifier.train(was_training)
-    return right / len(chips)
+    return right / len(photos)
 
 
 class ValidationPairs:
     """
-    A fixed draw of pairs with a ground truth from held-out people. Where the set has expression_ids, x_s is anybody's photo;
-    where it has not, it is another photo of x_t's person, made comparable as in training. Without a set of identities
-    nothing is measured.
+    A fixed draw of pairs with a ground truth, from held-out people. In sets with expression ids, x_s is anybody's
+    photo with the wanted id. In other sets it is another photo of x_t's person, made comparable as in training. Sets
+    without identities are skipped.
 
     Args:
         per_set: pairs drawn from each set.
@@ -50,16 +50,16 @@ class ValidationPairs:
 
     def __init__(self, sets: list[PhotoSet], image_size: int, per_set: int = 192, shown: int = 8, seed: int = 0):
         self.image_size, self.shown, self.batches = image_size, shown, {}
-        for chips in sets:
-            if not chips.has_identities:
+        for photos in sets:
+            if not photos.has_identities:
                 continue
             drawn = ExpressionPairs(
-                [chips], per_set * 2, padded_crop_size(image_size), seed=seed + 1, ground_truth_share=1.0
+                [photos], per_set * 2, padded_crop_size(image_size), seed=seed + 1, ground_truth_share=1.0
             )
             items = [item for item in map(drawn.__getitem__, range(len(drawn))) if self._changes(item)][:per_set]
             if items:
                 batch = torch.utils.data.default_collate(items)
-                self.batches[chips.name] = {**batch, "registration": registrations(batch, image_size)}
+                self.batches[photos.name] = {**batch, "registration": registrations(batch, image_size)}
 
     @staticmethod
     def _changes(item: dict) -> bool:
@@ -76,7 +76,7 @@ class ValidationPairs:
 
     @torch.no_grad()
     def expression_gain(self, model: nn.Module) -> dict[str, float]:
-        """Mean gain per set, under `expression_gain_<set>`."""
+        """Mean expression gain of each set, by the name `expression_gain_<set>`."""
         device = next(model.parameters()).device
         measured = {}
         for name in self.batches:
@@ -87,7 +87,7 @@ class ValidationPairs:
 
     @torch.no_grad()
     def save_sheet(self, model: nn.Module, path: str | Path):
-        """A PNG with a column per pair: source, target, result, truth from top to bottom."""
+        """Write a PNG with a column per pair: source, target, result and truth from top to bottom."""
         device = next(model.parameters()).device
         columns = []
         for name in self.batches:

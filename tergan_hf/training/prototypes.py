@@ -1,4 +1,4 @@
-"""One f(e) for each label, for editing by name: which photos it is the mean of, and how strong it is."""
+"""The prototype of each label: one f(e) for editing by name."""
 
 import logging
 
@@ -9,18 +9,18 @@ from ..model.modeling_tergan import TerGanModel
 
 logger = logging.getLogger(__name__)
 
-MOST_STRENGTH = 1.1  # of a label's prototype, in mean distances from neutral's
-STRENGTHS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7)  # in a prototype's own distance from neutral's
-READABLE = 0.95  # of the edits; strangers', read by another network, are some ten points behind
-LEAST_CHANGE = 0.017  # mean |x̄ − x| on [-1, 1] of an edit: less is hardly seen
+MOST_STRENGTH = 1.1  # largest distance of a prototype from neutral, in mean distances of all prototypes
+STRENGTHS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7)  # tried as factors on a prototype's distance from neutral
+READABLE = 0.95  # share of the edits that the model must read as the label
+LEAST_CHANGE = 0.017  # mean |x̄ − x| on [-1, 1] of an edit; a smaller change is hardly visible
 
 
 def mean_prototypes(
     embeddings: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, clear: torch.Tensor, num_labels: int
 ) -> torch.Tensor:
     """
-    One f(e) per class that stands for a clear expression, not for a faint or mislabelled one: the mean over the photos
-    known to be clear; where none is, over the quarter that the classifier is surest about.
+    One f(e) per class that stands for a clear expression, not for a faint or mislabelled one. It is the mean over the
+    photos marked as clear or, if there are none, over the quarter with the highest confidence.
 
     Args:
         embeddings: (N, D). labels: (N,). logits: (N, num_labels). clear: (N,) bool.
@@ -41,15 +41,15 @@ def mean_prototypes(
 
 def limit_strength(prototypes: torch.Tensor, expressions: list[str]) -> torch.Tensor:
     """
-    Bring those prototypes nearer that are much further from neutral's than the others: they would change a face more,
-    and whose face it is with it.
+    Move prototypes that are much further from neutral than the others nearer to it. They would change a face more than
+    the others, and its identity with it.
 
     Args:
-        prototypes: (num_labels, D), zeros where a class has no photos. expressions: their labels.
+        prototypes: (num_labels, D), zeros for a class without photos. expressions: their labels.
 
     Returns:
-        (num_labels, D), none further from neutral's than `MOST_STRENGTH` times the mean distance. Without a prototype
-        for `neutral` they stay as they are.
+        (num_labels, D), none further from neutral than `MOST_STRENGTH` times the mean distance. Without a prototype
+        for `neutral` they are unchanged.
     """
     known = prototypes.abs().sum(1) > 0
     if "neutral" not in expressions or not known[expressions.index("neutral")] or known.sum() < 2:
@@ -64,14 +64,16 @@ def limit_strength(prototypes: torch.Tensor, expressions: list[str]) -> torch.Te
 @torch.no_grad()
 def strengthen(model: TerGanModel, crops: torch.Tensor):
     """
-    Give each label's prototype the least of `STRENGTHS` with which edits of some neutral faces change them by
-    `LEAST_CHANGE` and `READABLE` of them are read as the label by the model itself, also beyond `limit_strength`'s
-    limit. Of a label that none of them makes readable, the change alone counts: more would change whose face it is,
-    and bring nothing.
+    Scale each prototype to the least of `STRENGTHS` that is strong enough, in place. It may exceed `limit_strength`.
+
+    Strong enough means that edits of neutral faces change them by `LEAST_CHANGE` and that the model reads `READABLE`
+    of
+    the edits as the label. If no strength makes them readable, only the change counts: more strength would change the
+    identity and gain nothing.
 
     Args:
-        model: with classifier and prototypes; the prototypes are changed.
-        crops: (N, C, S, S) neutral faces; without any nothing is changed.
+        model: with classifier and prototypes.
+        crops: neutral faces (N, C, S, S); without any, nothing is changed.
     """
     expressions, prototypes = model.config.expressions, model.expression_prototypes
     if not len(crops) or "neutral" not in expressions:
@@ -95,5 +97,5 @@ def strengthen(model: TerGanModel, crops: torch.Tensor):
                 break
         else:
             strength = visible or STRENGTHS[-1]
-        logger.info("Prototype of %s: %.1f times as far from neutral's", expression, strength)
+        logger.info("Prototype of %s: %.1f times as far from neutral", expression, strength)
         prototypes[label] = neutral + strength * away

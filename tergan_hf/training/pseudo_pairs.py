@@ -1,4 +1,4 @@
-"""Pairs of which any photograph is the truth: the target is made of it (ours, not in the paper)."""
+"""Pseudo pairs: the truth is a photograph, the target is what the model made of it. Not in the paper."""
 
 import copy
 from dataclasses import replace
@@ -17,18 +17,20 @@ from .arguments import TrainingArguments
 from .batches import PairBatch, draw_encoder_transforms, recrop
 
 
-NEUTRAL_SHARE = 0.5  # of the targets; the others get the expression of another photo
-NOBODY = -100  # the target that cross-entropies pass over
+NEUTRAL_SHARE = 0.5  # of the targets become neutral; the others get the expression of another photo
+NOBODY = -100  # the class that cross-entropy ignores
 
 
 class PseudoPairs:
     """
-    Of most people there is one photograph, and nobody knows how they look with another expression. The model as it is
-    gives them another one, and the decoder learns to give them back the one they had: what it starts from is made, but
-    what it has to make is real (back-translation, Sennrich et al. 2016, for images).
+    Make training pairs of single photographs.
+
+    Most people appear in one photograph, so no true pair exists. A copy of the model gives the face another
+    expression, and the decoder learns to give back the original one. The input is synthetic, the truth is real
+    (back-translation, Sennrich et al. 2016, for images).
 
     Args:
-        model: that makes the targets; it is copied and stays as it is.
+        model: makes the targets; it is copied and not trained.
     """
 
     def __init__(self, model: TerGanModel, arguments: TrainingArguments, accelerator: Accelerator):
@@ -38,7 +40,7 @@ class PseudoPairs:
 
     def __call__(self, batch: PairBatch, photos: dict, generator: torch.Generator) -> PairBatch:
         """
-        Put such pairs in the place of the first ones of a batch.
+        Replace the first pairs of a batch by pseudo pairs.
 
         Args:
             photos: collated items of `BalancedPhotos`, as many as the batch has pairs.
@@ -50,15 +52,15 @@ class PseudoPairs:
         augmentation, size, device = self.arguments.pair_augmentation, self.config.image_size, batch.target.device
         crop_transforms = draw_crop_transforms(count, augmentation, generator, device)
         encoder_transforms = [draw_encoder_transforms(crop_transforms, augmentation, generator) for _ in range(2)]
-        chips = to_range(photos["padded_crop"])
+        padded_crops = to_range(photos["padded_crop"])
         amounts = torch.full((count,), augmentation.elastic_deformation, device=device)
         deformations = (
             draw_elastic_deformations(amounts, size, generator, device) if augmentation.elastic_deformation else None
         )
-        truth = cut_crops(chips, crop_transforms, size, deformations=deformations)
-        source = cut_crops(chips, encoder_transforms[0], size)
+        truth = cut_crops(padded_crops, crop_transforms, size, deformations=deformations)
+        source = cut_crops(padded_crops, encoder_transforms[0], size)
         target = self._make_targets(truth, source, generator)
-        # A photo enlarged is blurred, what is painted into it is not, and would give away where it was.
+        # An enlarged photo is blurred and painted pixels are not: their sharpness would give away what was changed.
         target, truth = (_as_coarse_as(images, photos["resolution"]) for images in (target, truth))
         light, source_light = (Photometry.draw(count, augmentation, generator, device) for _ in range(2))
         target, truth = light.apply(target), light.apply(truth)
@@ -76,7 +78,7 @@ class PseudoPairs:
 
     @torch.no_grad()
     def _make_targets(self, crops: torch.Tensor, read: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """The crops with another expression, neutral or that of another one of them."""
+        """Give the crops another expression: neutral, or that of another crop of the batch."""
         with self.accelerator.autocast():
             own = self.model.encode_expression(read)
             given = own.roll(int(torch.randint(1, max(2, len(own)), (), generator=generator)), dims=0)
@@ -93,20 +95,20 @@ def pseudo_pair_photos(
     sets: list[PhotoSet], length: int, side: int, seed: int, first_rows: dict[str, int] | None = None
 ) -> BalancedPhotos:
     """
-    The photographs to make pairs of, every expression as often, of each set as often as its `pair_weight` says;
-    renderings have exact truths.
+    The photographs to make pseudo pairs of. Every expression is drawn equally often, each set by its `pair_weight`.
+    Renderings are left out, since they have exact truths.
 
     Raises:
         InvalidInputError: all sets are renderings.
     """
-    photographs = [replace(chips, weight=chips.pair_weight) for chips in sets if chips.are_photographs]
+    photographs = [replace(photos, weight=photos.pair_weight) for photos in sets if photos.are_photographs]
     if not photographs:
         raise InvalidInputError("pairs.pseudo_pairs needs a set of photographs: all sets are renderings")
     return BalancedPhotos(photographs, length, side, seed, first_rows=first_rows)
 
 
 def _as_coarse_as(images: torch.Tensor, resolutions: torch.Tensor) -> torch.Tensor:
-    """(B, C, S, S) with no more detail than so many pixels across (B,) show."""
+    """Remove detail from images (B, C, S, S) beyond a resolution in pixels (B,)."""
     size = images.shape[-1]
     sides = resolutions.tolist()
     if min(sides) >= size:

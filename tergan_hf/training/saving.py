@@ -1,5 +1,6 @@
 """Writing a trained model in the precision that its file has."""
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -20,13 +21,16 @@ def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[
     """
     Write what `from_pretrained` reads, and `training.yaml` with the arguments of the run and who was kept out.
 
-    The file holds half-precision numbers, and 8-bit integers for quantised weights. `config.json` says float32, the type
-    they are loaded as.
+    The file holds half-precision numbers, and 8-bit integers for quantised weights. `config.json` says float32, the
+    type they are loaded as.
 
     Args:
         kept_out: for each set the names of the groups that were kept out of training.
     """
-    folder = Path(folder)
+    finished = Path(folder)
+    # Written aside, so that `folder` never holds half a model.
+    folder = finished.with_name(f"{finished.name}.unfinished")
+    shutil.rmtree(folder, ignore_errors=True)
     model.to(memory_format=torch.contiguous_format)
     stored = {name: _halve(value) for name, value in model.state_dict().items()}
     for name, layer in model.named_modules():
@@ -45,6 +49,9 @@ def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[
     for of_one_machine in ("data_root", "output_dir", "resume_from_checkpoint", *publishing):
         del record[of_one_machine]
     (folder / "training.yaml").write_text(yaml.safe_dump(record, sort_keys=False))
+    if finished.exists():
+        shutil.rmtree(finished)
+    folder.rename(finished)
 
 
 def _without_folders(saved: str | None) -> str | None:

@@ -19,9 +19,10 @@ from ..model.encoder_tergan import TerGanEncoder
 from ..model.modeling_tergan import TerGanForImageClassification, TerGanModel, initialize_layer
 from .arguments import TrainingArguments
 from .batches import augment_photos
-from .checkpoints import find_checkpoint
+from .checkpoints import find_checkpoints
 from .encoder_classifier import BlendshapeTargets, EncoderClassifier
 from .loop import TrainingLoop, dataset_length
+from .losses import require_finite
 from .monitoring import classification_accuracy
 from .teachers import check_teachers, soften_labels
 
@@ -77,6 +78,7 @@ class ClassificationSteps:
         if blendshapes is not None:
             terms["blendshapes"] = self.targets.loss(blendshapes, batch)
             loss = loss + self.blendshape_weight * terms["blendshapes"]
+        require_finite({"loss": loss, **terms})
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self.optimizer.step()
@@ -116,7 +118,7 @@ def pretrain_encoder(
     targets = BlendshapeTargets(sets if names_expressions and arguments.losses.blendshapes else [])
     classifier = _build(config, label, num_classes, len(targets), start)
     finished = Path(arguments.output_dir) / "stages" / f"{label}.safetensors"
-    named = arguments.resume_from_checkpoint not in (None, "latest") and find_checkpoint(arguments, stage)
+    named = arguments.resume_from_checkpoint not in (None, "latest") and find_checkpoints(arguments, stage)
     if arguments.resume_from_checkpoint and finished.is_file() and not named:
         classifier.load_state_dict(load_file(finished))
         return classifier
@@ -158,7 +160,9 @@ def pretrain_encoder(
     loop.close()
     if accelerator.is_main_process:
         finished.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.contiguous() for name, value in classifier.state_dict().items()}, finished)
+        unfinished = finished.with_suffix(".unfinished")
+        save_file({name: value.contiguous() for name, value in classifier.state_dict().items()}, unfinished)
+        unfinished.replace(finished)
     return classifier
 
 

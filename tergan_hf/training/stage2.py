@@ -1,5 +1,5 @@
-"""Stage 2 (section 3.1.4): the whole network. Each step (a) makes x̄ from f(e)(x_s) and f(i)(x_t), (b) sends x̄ back
-through both encoders; then D learns to tell x̄ from photos."""
+"""Stage 2 (section 3.1.4): the whole network. Each step (a) decodes x̄ from f(e)(x_s) and f(i)(x_t) and (b) sends x̄
+back through both encoders; then D learns to tell x̄ from photos."""
 
 import torch
 from accelerate import Accelerator
@@ -23,12 +23,12 @@ from .pseudo_pairs import PseudoPairs, pseudo_pair_photos
 
 
 class AdversarialSteps:
-    """One update of the generator's side, then one of D; neither touches the other's parameters.
+    """One update of the generator's side, then one of D. Neither touches the other's parameters.
 
     Args:
         objective, discriminator: as the accelerator prepared them.
-        plain_discriminator: D without the accelerator's wrapper. The generator's loss runs through it with its
-            parameters switched off.
+        plain_discriminator: D without the accelerator's wrapper, through which the generator's loss runs with frozen
+            parameters.
         weights: `LossArguments`. costly_interval: see `PairArguments`.
     """
 
@@ -43,7 +43,8 @@ class AdversarialSteps:
         self.generator_optimizer, self.discriminator_optimizer = optimizers
 
     def generator_step(self, batch: PairBatch, costly: bool = True) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Minimise eq. 10 over G_es, G_et, G_de, with D_es and D_et behind gradient reversal. → x̄, terms."""
+        """Minimise eq. 10 over G_es, G_et and G_de, with D_es and D_et behind gradient reversal. Returns x̄ and the
+        terms."""
         self.plain_discriminator.requires_grad_(False)
         with self.accelerator.autocast():
             generated, terms = self.objective(batch, costly)
@@ -53,6 +54,7 @@ class AdversarialSteps:
                     expression_logits.float(), identity_logits.float(), batch.source_expression, batch.target_identity
                 )
             loss = losses.total_loss(terms, self.weights, self.costly_interval)
+        losses.require_finite({**terms, "total": loss})
         self.accelerator.backward(loss)
         self._update(self.objective, self.generator_optimizer)
         self.plain_discriminator.requires_grad_(True)
@@ -67,6 +69,7 @@ class AdversarialSteps:
             expression[:count].float(), identity[count : 2 * count].float(), expression[2 * count :].float(),
             batch.source_expression, batch.target_identity,
         )  # fmt: skip
+        losses.require_finite({"discriminator": loss})
         self.accelerator.backward(loss)
         self._update(self.discriminator, self.discriminator_optimizer)
         return loss
@@ -87,8 +90,15 @@ def train_generator(
     validation_sets: list[PhotoSet],
     num_identities: int,
 ) -> TerGanModel:
-    """Stage 2 on the sets with identities (and, for the recognition term, on all). Returns the model, with averaged
-    weights where averaging is on."""
+    """
+    Run stage 2 on the sets with identities and, for the recognition term, on all sets.
+
+    Args:
+        expression, identity: stage 1's results. num_identities: N_i.
+
+    Returns:
+        the model, with averaged weights if averaging is on.
+    """
     config = model.config
     objective = GeneratorObjective(model, expression, identity, arguments).to(memory_format=torch.channels_last)
     discriminator = Discriminator(config, arguments.discriminators, num_identities).to(
@@ -110,7 +120,7 @@ def train_generator(
         pseudo_pairs = PseudoPairs(model, arguments, accelerator)
     stored = first_rows = None
     if arguments.photos_on_device and loop.settings.steps:
-        drawn = [chips for chips in sets if reads_photos or pseudo_pairs or chips.has_identities]
+        drawn = [photos for photos in sets if reads_photos or pseudo_pairs or photos.has_identities]
         stored = DevicePhotos(drawn, side, accelerator.device, with_flow_maps=True)
         first_rows = stored.first_rows
 
@@ -131,8 +141,8 @@ def train_generator(
         measured = previews.expression_gain(average)
         previews.save_sheet(average, f"{arguments.output_dir}/samples/{loop.name}-{step:07d}.png")
         reader = nn.Sequential(average.expression_encoder, objective.recognition_head)
-        for chips in validation_sets if objective.trains_expression else []:
-            measured[f"accuracy_{chips.name}"] = classification_accuracy(reader, chips, config.image_size)
+        for photos in validation_sets if objective.trains_expression else []:
+            measured[f"accuracy_{photos.name}"] = classification_accuracy(reader, photos, config.image_size)
         return measured
 
     length = dataset_length(accelerator, loop.settings)

@@ -1,4 +1,4 @@
-"""Labels softened by models that have learnt before."""
+"""Distillation: mixing labels with the answers of trained models."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,10 @@ from ..model.modeling_tergan import TerGanForImageClassification
 
 def check_teachers(teachers: Sequence[TerGanForImageClassification], config: TerGanConfig):
     """
+    Check that teachers and student know the same expressions.
+
     Raises:
-        InvalidInputError: a teacher knows other expressions than the model to train, or in another order.
+        InvalidInputError: a teacher knows other expressions, or in another order.
     """
     for teacher in teachers:
         if teacher.config.expressions != config.expressions:
@@ -31,20 +33,20 @@ def soften_labels(
     share: float,
 ) -> torch.Tensor:
     """
-    Mix labels given by hand with what models answer for the very crops the student sees (Beyer et al. 2022, Knowledge
-    distillation: A good teacher is patient and consistent). For photos as they are, they would mostly repeat the
-    labels they have learnt.
+    Mix labels that were given by hand with the teachers' answers for the same augmented crops (Beyer et al. 2022,
+    Knowledge distillation: A good teacher is patient and consistent). Without augmentation teachers mostly repeat the
+    labels they were trained on.
 
     Args:
         labels: (B, num_labels), rows summing to 1. crops: (B, C, S, S) in [-1, 1].
-        teachers: the mean of their answers for a crop and its mirror image counts.
-        by_hand: (B,) bool; the others were rendered from their label, which stays.
-        share: of the answers.
+        teachers: their answers for a crop and its mirror image are averaged.
+        by_hand: (B,) bool. The other crops were rendered from their label, which is kept.
+        share: of the answers in the mixture.
 
     Returns:
         (B, num_labels), rows summing to 1.
     """
-    # All crops, so that every step has the same shapes: a GPU chooses its convolutions anew for each new one.
+    # All crops, so that every step has the same shapes: a GPU selects its convolutions anew for each new shape.
     views = crops, crops.flip(3)
     answers = [
         teacher.classifier(teacher.expression_encoder(view)).float().softmax(1)

@@ -43,8 +43,8 @@ def shares_expression_encoder(model: TerGanModel, saved: TerGanModel) -> bool:
 
 def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
     """
-    Take over every tensor of a saved model that has the same name and shape; the others stay as they are. If the labels
-    differ, classifier and prototypes stay new.
+    Take over every tensor of a saved model that has the same name and shape; the others stay as they are. If the
+    labels differ, classifier and prototypes stay new.
 
     Args:
         model: changed in place.

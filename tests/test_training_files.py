@@ -1,0 +1,174 @@
+"""The files of a run: what happens to a loss that is not finite, damaged files, a second run, signals, a full disk."""
+
+import errno
+import os
+import signal
+import threading
+
+import pytest
+import torch
+import yaml
+from accelerate import Accelerator
+from torch import nn
+from torch.utils.data import Dataset
+
+from tergan_hf import InvalidInputError, TerGanConfig, TerGanModel
+from tergan_hf.data.loading import DataSource
+from tergan_hf.training import saving
+from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
+from tergan_hf.training.checkpoints import DiskFullError, claim_output_dir, list_checkpoints
+from tergan_hf.training.interruption import TrainingInterrupted
+from tergan_hf.training.loop import TrainingLoop
+from tergan_hf.training.losses import NonFiniteLossError, require_finite
+from tergan_hf.training.saving import save_model
+
+from .conftest import TINY
+
+
+STAGE = "generator_stage"
+
+
+class Numbers(Dataset):
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        return {"x": torch.tensor([float(index)])}
+
+
+def arguments_for(folder, **changes) -> TrainingArguments:
+    settings = {
+        "checkpointing_steps": 1, "evaluation_steps": 100, STAGE: OptimizerArguments(steps=5, batch_size=2), **changes,
+    }  # fmt: skip
+    return TrainingArguments(sources=[DataSource("set", "folder")], output_dir=str(folder), **settings)
+
+
+def run_loop(arguments, each_step=lambda step: None) -> TrainingLoop:
+    """A stage that fits one weight; `each_step` is called with the number of steps done before each."""
+    module = nn.Linear(1, 1)
+    loop = TrainingLoop(Accelerator(cpu=True), arguments, STAGE, [module], averaged=module)
+
+    def train_step(batch, generator):
+        each_step(loop.step)
+        loss = module(batch["x"]).square().mean()
+        require_finite({"fit": loss})
+        loop.accelerator.backward(loss)
+        loop.optimizers[0].step()
+        loop.optimizers[0].zero_grad()
+        return {"fit": loss}
+
+    loop.run(Numbers(), train_step)
+    return loop
+
+
+def steps_on_disk(arguments) -> list[int]:
+    return [int(path.name.split("-")[-1]) for path in list_checkpoints(arguments, STAGE)]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_term(tmp_path):
+    arguments = arguments_for(tmp_path)
+    with pytest.raises(NonFiniteLossError, match=r"generator_stage, step 4: the loss is not finite \(fit\)"):
+
+        def poison(step):
+            if step == 3:
+                for module in (own for own in loops[0].modules if isinstance(own, nn.Linear)):
+                    with torch.no_grad():
+                        module.weight.fill_(float("nan"))
+
+        loops = []
+        original = TrainingLoop.__init__
+
+        def remember(self, *args, **kwargs):
+            original(self, *args, **kwargs)
+            loops.append(self)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TrainingLoop, "__init__", remember)
+            run_loop(arguments, poison)
+    assert steps_on_disk(arguments)[-1] == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_before_it_ends_the_run(tmp_path, number):
+    arguments = arguments_for(tmp_path, checkpointing_steps=100)
+    before = signal.getsignal(number)
+    with pytest.raises(TrainingInterrupted, match="after step 3; add --resume_from_checkpoint latest"):
+        run_loop(arguments, lambda step: os.kill(os.getpid(), number) if step == 2 else None)
+    assert signal.getsignal(number) is before
+    assert steps_on_disk(arguments) == [3]
+    arguments.resume_from_checkpoint = "latest"
+    assert run_loop(arguments).step == 5
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
+    arguments = arguments_for(tmp_path)
+    run_loop(arguments)
+    newest, _ = list_checkpoints(arguments, STAGE)[::-1]
+    weights = next(newest.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:40])
+    arguments.resume_from_checkpoint, began = "latest", []
+    run_loop(arguments, began.append)
+    assert began == [4] and "is damaged" in caplog.text and newest.name in caplog.text
+    for folder in list_checkpoints(arguments, STAGE):
+        next(folder.glob("*.safetensors")).write_bytes(b"")
+    with pytest.raises(InvalidInputError, match=r"is damaged .* none before it"):
+        run_loop(arguments)
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    arguments = arguments_for(tmp_path)
+    original = Accelerator.save_state
+
+    def save_state(self, folder):
+        original(self, folder)
+        if folder.endswith("3"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Accelerator, "save_state", save_state)
+    with pytest.raises(DiskFullError, match=r"no space left for .*: free some"):
+        run_loop(arguments)
+    assert steps_on_disk(arguments) == [1, 2]
+    assert not (tmp_path / "checkpoints" / f"{STAGE}-0000003").exists()
+
+
+def test_two_runs_cannot_share_a_folder(tmp_path):
+    lock = claim_output_dir(arguments_for(tmp_path))
+    refused = []
+
+    def second():
+        try:
+            claim_output_dir(arguments_for(tmp_path))
+        except InvalidInputError as error:
+            refused.append(str(error))
+
+    other = threading.Thread(target=second)
+    other.start()
+    other.join()
+    assert "another run is training in" in refused[0]
+    lock.release()
+    claim_output_dir(arguments_for(tmp_path)).release()
+
+
+@pytest.mark.parametrize("content", ["", "preset: photo\nmod", "[1, 2", "\x00\x01"])
+def test_damaged_arguments_are_named(tmp_path, content):
+    claim_output_dir(arguments_for(tmp_path)).release()
+    (tmp_path / "arguments.yaml").write_text(content)
+    with pytest.raises(InvalidInputError, match=r"arguments\.yaml is empty or damaged"):
+        claim_output_dir(arguments_for(tmp_path, resume_from_checkpoint="latest"))
+
+
+def test_a_model_is_written_aside_and_replaces_the_one_before(tmp_path, monkeypatch):
+    model, arguments = TerGanModel(TerGanConfig(**TINY)), arguments_for(tmp_path)
+    save_model(model, arguments, {}, tmp_path / "model")
+    before = (tmp_path / "model" / "model.safetensors").read_bytes()
+    with torch.no_grad():
+        model.classifier.bias.fill_(1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(saving.yaml, "safe_dump", lambda *_, **__: pytest.fail("cut off here"))
+        with pytest.raises(pytest.fail.Exception):
+            save_model(model, arguments, {}, tmp_path / "model")
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
+    save_model(model, arguments, {}, tmp_path / "model")
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() != before
+    assert yaml.safe_load((tmp_path / "model" / "training.yaml").read_text())["preset"] == "paper"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
