@@ -14,6 +14,7 @@ test: $(VENV)/.installed-test browser lint
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # The tests of the app need a Chromium: the system's, Debian's package, or Playwright's own.
 browser: $(VENV)/.installed-test
@@ -22,11 +23,11 @@ browser: $(VENV)/.installed-test
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --editable ".[app]"
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --editable ".[test]"
 	touch $@
 
 clean:
