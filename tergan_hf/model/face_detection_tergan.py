@@ -24,6 +24,12 @@ TO_ONET = np.array([[1 / 1.1, 0, 0.5 - 0.5 / 1.1], [0, 1 / 1.1, 0.5 - 0.46 / 1.1
 REFINEMENT_VIEWS = (0, 0), (0.04, 4), (-0.04, -4)
 MIRRORED = [1, 0, 2, 4, 3]  # order of the landmarks in a mirror image
 LOST_BELOW = 0.7  # confidence of O-Net below which a face counts as lost
+# Certainty is MTCNN's confidence times that of landmark refinement. MTCNN is sure of blurred patches (up to 1.0), while
+# refinement gives them .2 to .9 and 99 % of small and slightly blurred faces more than .97.
+LEAST_CERTAINTY = 0.4
+SMALL_SIDE, LEAST_CERTAINTY_OF_SMALL = 32, 0.8  # pixels, in the searched image
+SURELY_UPRIGHT = 0.99  # certainty times the cosine of the roll; turned faces reach .98
+QUARTER_TURNS = (Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270)
 
 
 Face = int | tuple[float, float] | None  # which face of a photo, see `select_face`
@@ -52,6 +58,34 @@ class DetectedFace:
     def crop_transform(self) -> np.ndarray:
         """The (2, 3) crop transform of the aligned crop; see `fit_crop_transform`, also for its errors."""
         return fit_crop_transform(self.landmarks)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A detection in the searched image. `upright` are its landmarks in the image as it was searched."""
+
+    face: DetectedFace
+    certainty: float
+    upright: np.ndarray
+
+    @property
+    def uprightness(self) -> float:
+        """Certainty times the cosine of the roll angle."""
+        down = self.upright[3:].mean(0) - self.upright[:2].mean(0)
+        return self.certainty * float(down[1] / max(np.linalg.norm(down), 1e-9))
+
+    def turned_back(self, turn: Image.Transpose, size: tuple[int, int]) -> "_Candidate":
+        """The same detection in an image of this size, from the coordinates of its quarter turn."""
+        width, height = size
+        linear, shift = {
+            Image.Transpose.ROTATE_90: ([[0, -1], [1, 0]], (width, 0)),
+            Image.Transpose.ROTATE_180: ([[-1, 0], [0, -1]], (width, height)),
+            Image.Transpose.ROTATE_270: ([[0, 1], [-1, 0]], (0, height)),
+        }[turn]
+        corners = self.face.box.reshape(2, 2) @ np.transpose(linear) + shift
+        box = np.concatenate([corners.min(0), corners.max(0)])
+        landmarks = self.face.landmarks @ np.transpose(linear) + shift
+        return _Candidate(DetectedFace(box, landmarks, self.face.confidence), self.certainty, self.upright)
 
 
 def select_face(faces: list[DetectedFace], face: Face, name: str) -> DetectedFace:
@@ -104,10 +138,21 @@ class FaceDetector:
         ensure_torchvision()
         from facenet_pytorch import MTCNN
 
-        return MTCNN(keep_all=True, post_process=False, device=self.device)
+        # Single precision, whatever the default dtype is.
+        return MTCNN(keep_all=True, post_process=False, device=self.device).float()
 
-    def detect(self, image: Image.Image) -> list[DetectedFace]:
-        """All faces of an RGB photo, the largest first; an empty list if there is none."""
+    def detect(self, image: Image.Image, turns: bool = True) -> list[DetectedFace]:
+        """
+        Find all faces of an RGB photo.
+
+        Args:
+            turns: if no face is surely upright, also search the photo turned by quarters and keep the surest turn, so
+                that lying and upside down photos are read correctly.
+
+        Returns:
+            faces in the order of their area, weighted by confidence, so that a face comes before a larger patch that
+            is hardly one. Empty if there is none.
+        """
         scale = min(1.0, self.max_side / max(image.size))
         if min(image.size) * scale < ENLARGED_SIDE:
             # Narrow strips are enlarged only as far as their length allows.
@@ -116,17 +161,40 @@ class FaceDetector:
         if min(width, height) < SMALLEST_FACE:
             return []
         searched = image if scale == 1 else image.resize((width, height), Image.Resampling.BILINEAR)
-        boxes, confidences, landmarks = self.network.detect(searched, landmarks=True)
+        candidates = self._search(searched)
+        if turns and max((found.uprightness for found in candidates), default=0) < SURELY_UPRIGHT:
+            turned = [
+                [found.turned_back(turn, searched.size) for found in self._search(searched.transpose(turn))]
+                for turn in QUARTER_TURNS
+            ]
+            candidates = max([candidates, *turned], key=lambda faces: max((f.uprightness for f in faces), default=0))
+        candidates.sort(key=lambda found: found.face.area * found.certainty**4, reverse=True)
+        return [
+            DetectedFace(found.face.box / scale, found.face.landmarks / scale, found.face.confidence)
+            for found in candidates
+        ]
+
+    @torch.inference_mode()
+    def _search(self, image: Image.Image) -> "list[_Candidate]":
+        """The faces of an image at the size of the search."""
+        with torch.autocast(torch.device(self.device).type, enabled=False):
+            boxes, confidences, landmarks = self.network.detect(image, landmarks=True)
         if boxes is None:
             return []
-        faces = []
+        candidates = []
         for box, confidence, first in zip(boxes, confidences, landmarks):
-            if confidence is not None and confidence >= self.min_confidence:
-                box, first = np.asarray(box, float), np.asarray(first, float)
-                refined, confidence_of_refined = self.refine_landmarks(searched, first)
-                found = first if confidence_of_refined < LOST_BELOW else refined
-                faces.append(DetectedFace(box / scale, found / scale, float(confidence)))
-        return sorted(faces, key=lambda face: face.area, reverse=True)
+            if confidence is None or confidence < self.min_confidence:
+                continue
+            box, first = np.asarray(box, float), np.asarray(first, float)
+            refined, refined_confidence = self.refine_landmarks(image, first)
+            found = first if refined_confidence < LOST_BELOW else refined
+            candidate = _Candidate(
+                DetectedFace(box, found, float(confidence)), float(confidence) * refined_confidence, found
+            )
+            side = np.sqrt(candidate.face.area)
+            if candidate.certainty >= (LEAST_CERTAINTY if side >= SMALL_SIDE else LEAST_CERTAINTY_OF_SMALL):
+                candidates.append(candidate)
+        return candidates
 
     @torch.inference_mode()
     def refine_landmarks(
@@ -157,7 +225,8 @@ class FaceDetector:
         )
         pixels = torch.from_numpy(crops).permute(0, 3, 1, 2)
         both = torch.cat([pixels, pixels.flip(3)]).to(self.device)
-        _, points, probability = self.network.onet((both - 127.5) / 128)
+        with torch.autocast(both.device.type, enabled=False):
+            _, points, probability = self.network.onet((both - 127.5) / 128)
         straight, mirrored = points.cpu().double().numpy().reshape(2, views, 2, 5).transpose(0, 1, 3, 2)
         mirrored = mirrored[:, MIRRORED] * [-1, 1] + [1, 0]
         found = [

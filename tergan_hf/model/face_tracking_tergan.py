@@ -84,7 +84,8 @@ class FaceTracker:
         return self._filter(landmarks, interval)
 
     def _search(self, frame: Image.Image) -> np.ndarray | None:
-        faces = self.detector.detect(frame)
+        # Frames of a clip lie alike: turned faces are looked for until the first face is seen.
+        faces = self.detector.detect(frame, turns=self._last_seen is None)
         if not faces:
             return None
         if self._last_seen is not None:
