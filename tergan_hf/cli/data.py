@@ -1,8 +1,8 @@
 """Turn a public or licensed source into a training set.
 
 `python -m tergan_hf.data NAME --source DIR --output DIR` writes parquet files with a dataset card.
-`datasets.load_dataset("DIR")` and `train_accelerate.py` read them. Repeat the command to continue a killed run. The same
-source, options and seed give the same bytes.
+`datasets.load_dataset("DIR")` and `train_accelerate.py` read them. Repeat the command to continue a killed run. The
+same source, options and seed give the same bytes.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def parse_arguments() -> argparse.Namespace:
             name, prog=f"python -m tergan_hf.data {name}", formatter_class=argparse.RawDescriptionHelpFormatter,
             description=describe(about), epilog=about.citation,
         )  # fmt: skip
-        one.add_argument("--source", required=True, help="folder of the source")
+        one.add_argument("--source", required=True, help="folder or table of the source")
         one.add_argument("--output", required=True, help="folder for the set; a killed run continues there")
         one.add_argument("--seed", type=int, default=0, help="seed of random choices and of the order (%(default)s)")
         one.add_argument(
@@ -74,7 +74,7 @@ def existing_source(source: str, layout: str) -> Path:
     """Check the path of a source.
 
     Raises:
-        InvalidInputError: nothing is there, or a file that is not a table.
+        InvalidInputError: it does not exist, is an empty folder, or is a file but not a table.
     """
     path = Path(source)
     if not path.exists():

@@ -64,7 +64,7 @@ def prepare_sets(
                 raise MissingFileError(f"source '{source.name}': {error}") from error
             except InvalidInputError as error:
                 raise InvalidInputError(f"source '{source.name}': {error}") from error
-            logger.info("%s: kept out of training: %s", source.name, ", ".join(kept_out[source.name]) or "nobody")
+            logger.info("%s: kept out of training: %s", source.name, ", ".join(kept_out[source.name]) or "none")
     weights = {source.name: (source.weight, source.pair_weight) for source in sources}
     training_sets, identities = label_photo_sets(training, expressions, weights)
     validation_sets, _ = label_photo_sets(validation, expressions, weights) if validation else ([], [])

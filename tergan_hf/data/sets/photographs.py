@@ -71,7 +71,7 @@ def add_cropping_options(parser: ArgumentParser):
     )  # fmt: skip
     parser.add_argument(
         "--paper", action="store_true",
-        help=f"the paper's crops: {PAPER_SIZE} pixels, of which training cuts {PAPER_CROP} (overrides --size, --margin)",
+        help=f"the paper's crops: {PAPER_SIZE} pixels, {PAPER_CROP} in training; overrides --size and --margin",
     )  # fmt: skip
     parser.add_argument("--whole", action="store_true", help="keep the photos whole; training finds the faces")
 
