@@ -73,8 +73,8 @@ def test_photos_without_a_face_are_left_out(tmp_path, photographed, caplog):
 def test_balanced_photos_draw_every_expression_equally_often():
     labels = np.array([3] * 90 + [4] * 9 + [0])
     pixels = torch.zeros(3, 4, 4, dtype=torch.uint8)
-    nobody = np.full(100, -1)
-    photos = PhotoSet("set", list(range(100)), labels, nobody, nobody, nobody, np.tile(np.eye(2, 3), (100, 1, 1)))
+    unknown = np.full(100, -1)
+    photos = PhotoSet("set", list(range(100)), labels, unknown, unknown, unknown, np.tile(np.eye(2, 3), (100, 1, 1)))
     photos.pixels = lambda row, side: pixels
     drawn = BalancedPhotos([photos], 600, 4, seed=1)
     counts = np.bincount([drawn[n]["expression"] for n in range(600)], minlength=5)[[0, 3, 4]]

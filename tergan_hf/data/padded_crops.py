@@ -71,7 +71,7 @@ def make_padded_crops(
         )
     found = np.flatnonzero(padded.with_format("numpy")["has_face"][:]) if len(padded) else []
     if len(found) == 0:
-        raise InvalidInputError("no face was found in any photo")
+        raise InvalidInputError("no face was found in any photo; set `align` to false if the photos are face crops")
     if len(found) < len(padded):
         logger.warning(
             "%s: no face found in %d of %d photos; they are left out", name, len(padded) - len(found), len(padded)

@@ -160,7 +160,9 @@ class ExpressionPairs(_DrawnDataset):
     ):  # fmt: skip
         super().__init__([photos for photos in sets if photos.has_identities], length, side, seed, first_rows)
         if not self.sets:
-            raise InvalidInputError("stage 2 needs a set of photos with identities")
+            raise InvalidInputError(
+                "stage 2 needs a set of photos with identities: add a source with the column `identity`"
+            )
         self.sampler = PairSampler(self.sets)
         self.ground_truth_share = ground_truth_share
 

@@ -23,6 +23,13 @@ def split_by_group(
     any of them is kept out, so nothing of a kept-out group is trained on. A photo of an unknown person is a group of
     its own.
 
+    Args:
+        photos: a data set.
+        column: column of the groups.
+        fraction: share of the groups to keep out.
+        separator: separator of several groups in one row. Default: each row has one group.
+        seed: seed of the choice.
+
     Returns:
         training photos, validation photos, the sorted names of the groups kept out.
 
@@ -44,7 +51,10 @@ def split_by_fold(
     Every group is kept out in exactly one fold. A row of several groups is validation data in the fold of each.
 
     Args:
-        fold: number of the part, 0 to `folds` - 1.
+        photos: a data set.
+        folds: number of parts, 2 or more.
+        fold: number of the part to keep out, 0 to `folds` - 1.
+        column, separator, seed: as for `split_by_group`.
 
     Returns:
         as `split_by_group`.
@@ -73,7 +83,7 @@ def _keep_out(
     if not training or not validation:
         raise InvalidInputError(
             f"splitting {len(set().union(*groups_of_row))} groups of '{manner} leaves {len(training)} photos for "
-            f"training and {len(validation)} for validation"
+            f"training and {len(validation)} for validation; choose another fraction or number of folds"
         )
     return photos.select(training), photos.select(validation), sorted(kept_out)
 

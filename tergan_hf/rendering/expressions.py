@@ -134,10 +134,10 @@ def _both_sides(amounts: dict[str, float], skew: float = 0.0, random: np.random.
     for name, value in amounts.items():
         if name in SIDED:
             for side, sign in (("R", 1), ("L", -1)):
-                wobble = 0.0 if random is None else random.normal(0, 0.04)
+                jitter = 0.0 if random is None else random.normal(0, 0.04)
                 # The outer brows carry their side twice: RRbrowUp, LLbrowUp.
                 full_name = 2 * side + name[1:] if name.startswith("Rbrow") else side + name
-                blendshapes[full_name] = float(np.clip(value * (1 + sign * skew + wobble), 0, MAX_WEIGHT))
+                blendshapes[full_name] = float(np.clip(value * (1 + sign * skew + jitter), 0, MAX_WEIGHT))
         else:
             blendshapes[name] = float(np.clip(value, 0, MAX_WEIGHT))
     return blendshapes
