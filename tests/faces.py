@@ -1,4 +1,4 @@
-"""Small labelled sets made from the example photos, in the shapes the trainer reads."""
+"""Small labelled data sets in the formats that the trainer reads."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from .conftest import EXAMPLES
 
 
 def repeatable_people(path: Path, people: int = 4, expression_ids: int = 4, side: int = 64) -> Path:
-    """A parquet file like `avatars_rendered`: drawn faces, each person with the same expression_ids."""
+    """Write a parquet file like a rendered set: drawn faces, the same `expression_id`s for each person."""
     rows = []
     expressions = ["happiness", "sadness", "anger", "surprise"]
     for person in range(people):
@@ -47,7 +47,7 @@ def repeatable_people(path: Path, people: int = 4, expression_ids: int = 4, side
 
 
 def photographed_people(folder: Path) -> Path:
-    """A folder in imagefolder layout: the example photos, two of each person (the second one shifted)."""
+    """Write a folder in imagefolder layout: the example photos, two of each person, the second one rotated by 4°."""
     folder.mkdir(parents=True)
     lines = []
     for path in sorted(EXAMPLES.glob("*.jpg")):
@@ -61,7 +61,7 @@ def photographed_people(folder: Path) -> Path:
 
 
 def loose_crops(path: Path, count: int = 24) -> Path:
-    """A parquet file like FER2013: grey 48-pixel crops with a label and no identity."""
+    """Write a parquet file like FER2013: grey 48-pixel crops with a label and no identity."""
     random = np.random.default_rng(0)
     rows = []
     for number in range(count):
@@ -75,7 +75,7 @@ def loose_crops(path: Path, count: int = 24) -> Path:
 
 
 def label_files(paths: dict[str, Path], image_size: int) -> list[PhotoSet]:
-    """Sets by name → cropped as they are, with all seven labels."""
+    """Label sets (name → file) whose photos are aligned crops, with all seven labels."""
     cropped = {
         name: make_padded_crops(load_photos(str(path)), image_size, align=False) for name, path in paths.items()
     }

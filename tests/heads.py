@@ -1,4 +1,4 @@
-"""Tiny 3D heads in binary glTF, made here."""
+"""Tiny 3D heads in binary glTF."""
 
 import io
 import json
@@ -16,7 +16,7 @@ MORPHS = (
 
 
 def make_head(path: Path, colour=(200, 150, 120), width: float = 0.07, morphs=MORPHS, steps: int = 16) -> Path:
-    """A bowl-shaped face 0.2 m high, its eyes 1.65 m above the floor, with two eyeballs, as a `.glb` file."""
+    """Write a `.glb` file: a bowl-shaped face 0.2 m high, eyes 1.65 m above the floor, two eyeballs."""
     u, v = np.meshgrid(np.linspace(0, 1, steps), np.linspace(0, 1, steps))
     u, v = u.ravel(), v.ravel()
     x, y = (2 * u - 1) * width, 1.72 - 0.2 * v
@@ -55,7 +55,7 @@ def make_head(path: Path, colour=(200, 150, 120), width: float = 0.07, morphs=MO
 
 
 def _texture(colour) -> np.ndarray:
-    """Blotches, so that a movement shows."""
+    """Blotches, which make movement visible."""
     random = np.random.default_rng(0)
     coarse = Image.fromarray(random.integers(-60, 60, (12, 12)).astype(np.float32))
     blotches = np.asarray(coarse.resize((64, 64), Image.Resampling.BICUBIC))[:, :, None]
@@ -63,6 +63,8 @@ def _texture(colour) -> np.ndarray:
 
 
 class _Writer:
+    """Collects buffers and writes them as one file."""
+
     def __init__(self):
         self.data, self.views, self.accessors = b"", [], []
 
@@ -90,9 +92,7 @@ class _Writer:
             "material": material,
         }
         if morphs:
-            primitive["targets"] = [
-                {"POSITION": self.array(m.astype(np.float32), "VEC3")} for m in morphs.values()
-            ]  # fmt: skip
+            primitive["targets"] = [{"POSITION": self.array(m.astype(np.float32), "VEC3")} for m in morphs.values()]
             return {"primitives": [primitive], "extras": {"targetNames": [f"h_expressions.{n}_h" for n in morphs]}}
         return {"primitives": [primitive]}
 

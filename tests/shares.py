@@ -1,7 +1,7 @@
-"""What one process of a run gets to see: `torchrun --nproc_per_node 2 -m tests.shares SET.parquet FOLDER 4`.
+"""The items that one process of a run draws: `torchrun --nproc_per_node 2 -m tests.shares SET.parquet FOLDER 4`.
 
-Each process goes through the photos and pairs as the training loop does, with `batch_size` items at a time, and
-writes `FOLDER/rank.json`: for each step the numbers of its items and a hash of all that is in each.
+Each process iterates over photos and pairs as the training loop does, with `batch_size` items at a time. It writes
+`FOLDER/rank.json`: for each step the numbers of its items and a hash of their contents.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ KINDS = {"photos": BalancedPhotos, "pairs": ExpressionPairs}
 
 
 class Numbered(Dataset):
-    """The number of each item, and a hash of its contents."""
+    """The number of each item and a hash of its contents."""
 
     def __init__(self, items):
         self.items = items
@@ -41,7 +41,7 @@ class Numbered(Dataset):
 
 
 def steps_seen(parquet: str, accelerator: Accelerator, batch_size: int, workers: int = 0) -> dict[str, list]:
-    """For photos and pairs, the list of steps; a step is a list of (number, hash)."""
+    """List the steps for photos and pairs. A step is a list of (number, hash)."""
     photos = make_padded_crops(load_photos(parquet), 32, align=False)
     sets, _ = label_photo_sets({"set": photos}, list(EXPRESSIONS_WITH_NEUTRAL))
     seen = {}

@@ -16,14 +16,14 @@ EMOTIONS = {
 
 
 def write_photo(path: Path, number: int = 0, side: int = 16) -> Path:
-    """A grey picture of one tone."""
+    """Write a picture of one grey tone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (side, side), (number % 256,) * 3).save(path)
     return path
 
 
 def write_face(path: Path, number: int = 0) -> Path:
-    """A photo with a face."""
+    """Write a photo of a face."""
     path.parent.mkdir(parents=True, exist_ok=True)
     faces = sorted(EXAMPLES.glob("*.jpg"))
     Image.open(faces[number % len(faces)]).convert("RGB").resize((160, 160)).save(path)
@@ -31,7 +31,7 @@ def write_face(path: Path, number: int = 0) -> Path:
 
 
 def write_recordings(root: Path, subjects, emotions, frames: int = 6, suffix: str = "jpeg", write=write_photo) -> Path:
-    """`root/subject/emotion/000.jpeg …`; the tone of a frame is its number."""
+    """Write `root/subject/emotion/000.jpeg …`. The tone of a frame is its number."""
     for subject in subjects:
         for emotion in emotions:
             for frame in range(frames):
@@ -40,7 +40,7 @@ def write_recordings(root: Path, subjects, emotions, frames: int = 6, suffix: st
 
 
 def write_fer2013(path: Path, usages=("Training",) * 7 + ("PublicTest", "PrivateTest"), spaces: bool = False) -> Path:
-    """The Kaggle table; with `spaces`, as icml_face_data.csv has them in its header."""
+    """Write the Kaggle table. With `spaces`, its header has spaces like that of icml_face_data.csv."""
     path.parent.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     with open(path, "w", newline="") as file:

@@ -1,4 +1,4 @@
-"""From public sources to data sets: layouts, what is reported and refused, killed and repeated runs, the card."""
+"""Building data sets from public sources: layouts, reports, errors, continued runs, the card."""
 
 import os
 import signal
@@ -48,7 +48,7 @@ def test_help_lists_every_set_with_licence_and_citation(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("above", ["VL/Strong", "OriginalImg/VL/Strong"])
-def test_oulu_casia_is_the_papers_selection(monkeypatch, tmp_path, capsys, above):
+def test_oulu_casia_has_the_papers_selection_by_default(monkeypatch, tmp_path, capsys, above):
     root = write_recordings(tmp_path / "oulu" / above, ["P001", "P002"], EMOTIONS["oulu"])
     for path in (root / "P002" / "Fear").iterdir():
         path.unlink()
@@ -98,12 +98,12 @@ def test_fer2013_folders(monkeypatch, tmp_path, capsys):
     assert len(load_photos(str(tmp_path / "out"), "test")) == 3
     reported = capsys.readouterr().err
     assert "missing: train: 28706 of 28709 photos" in reported
-    # A split that is not there at all is missing too.
+    # A split without any photo is missing too.
     assert "missing: validation: 3589 of 3589 photos" in reported and "missing: test: 3586 of 3589" in reported
 
 
-def test_the_folders_test_photos_of_fer2013_are_both_tests():
-    """As Kaggle hands them out, 7,178 photos in test/, nothing is missing."""
+def test_the_test_folder_of_fer2013_holds_both_test_splits():
+    """With the 7,178 photos in test/ of Kaggle's folders, nothing is missing."""
     whole = {"train": [None] * 28_709, "test": [None] * 7_178}
     assert fer2013._missing(whole) == []
     assert fer2013._missing({**whole, "test": [None] * 7_000}) == ["test: 178 of 7178 photos"]
@@ -124,7 +124,7 @@ def test_london_in_the_published_layout(monkeypatch, tmp_path, capsys):
     assert "missing: 100 of 102 people" in reported and "1 people without a photo of happiness: 002" in reported
 
 
-def test_faces_are_cut_as_the_paper_cuts_them_and_those_without_one_are_named(monkeypatch, tmp_path, capsys):
+def test_the_papers_crops_and_photos_without_a_face(monkeypatch, tmp_path, capsys):
     for number, expression in enumerate(("happy", "neutral")):
         write_face(tmp_path / "own" / "ann" / expression / "a.jpg", number)
     write_photo(tmp_path / "own" / "bob" / "sad" / "blank.jpg", side=80)
@@ -132,25 +132,38 @@ def test_faces_are_cut_as_the_paper_cuts_them_and_those_without_one_are_named(mo
     assert photos["identity"][:] == ["ann", "ann"] and set(photos["expression"]) == {"happiness", "neutral"}
     shown = load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
     assert shown[0]["image"].size == (85, 85)
-    # Aligned again in training, the crop of 75 pixels is the middle of the 85.
+    # Aligned again in training, the crop of 75 pixels is the middle of the 85 pixels.
     crop_transforms = np.array(make_padded_crops(photos, 75)["crop_transform"])
     np.testing.assert_allclose(crop_transforms[0], [[1 / 75, 0, -5 / 75], [0, 1 / 75, -5 / 75]], atol=1e-4)
     assert "no face was found in 1 photos: bob/sad/blank.jpg" in (tmp_path / "out" / "README.md").read_text()
-    assert "missing: no face was found in 1 photos, the card names them" in capsys.readouterr().err
+    assert "missing: no face was found in 1 photos; the card names them" in capsys.readouterr().err
 
 
-def test_a_table_of_own_photos(monkeypatch, tmp_path):
-    write_photo(tmp_path / "a.png")
+def test_a_table_of_own_photos_has_any_labels(monkeypatch, tmp_path):
+    for name in ("a", "b", "c"):
+        write_photo(tmp_path / f"{name}.png")
     table = tmp_path / "labels.csv"
-    table.write_text("file_name,expression,identity\na.png,Contempt,ann\n")
-    assert "'Contempt' is no expression" in refusal(monkeypatch, "folder", table, tmp_path / "out", "--whole")
-    photos = run(monkeypatch, "folder", table, tmp_path / "out", "--whole", "--labels", "contempt")
-    assert photos["expression"][:] == ["contempt"]
-    table.write_text("file_name,expression\nb.png,fear\n")
-    assert "the first is b.png" in refusal(monkeypatch, "folder", table, tmp_path / "other", "--whole")
+    table.write_text("file_name,expression,identity\na.png, Contempt,ann\nb.png,Happy,ann\nc.png,smiling,bob\n")
+    photos = run(monkeypatch, "folder", table, tmp_path / "out", "--whole")
+    found = dict(zip(photos["file_name"], photos["expression"]))
+    assert found == {"a.png": "contempt", "b.png": "happiness", "c.png": "happiness"}
+    table.write_text("file_name,expression\nd.png,fear\n")
+    assert "the first is d.png" in refusal(monkeypatch, "folder", table, tmp_path / "other", "--whole")
+    table.write_text("file_name,expression\na.png, \n")
+    assert "line 2: the file name or the expression is empty" in refusal(monkeypatch, "folder", table, tmp_path / "no")
 
 
-def test_wrong_and_broken_sources_are_refused_in_one_sentence(monkeypatch, tmp_path):
+def test_folders_of_own_photos_have_any_labels_and_the_card_counts_them(monkeypatch, tmp_path):
+    for folder in ("ann/Calm", "ann/joy", "bob/calm", "bob/SAD", ".cache/calm", "bob/.thumbnails"):
+        write_photo(tmp_path / "own" / folder / "1.png")
+    photos = run(monkeypatch, "folder", tmp_path / "own", tmp_path / "out", "--whole")
+    assert Counter(photos["expression"]) == {"calm": 2, "joy": 1, "sadness": 1}
+    assert set(photos["identity"]) == {"ann", "bob"}
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| calm | 2 |" in card and "| joy | 1 |" in card and "| sadness | 1 |" in card and "| all | 4 |" in card
+
+
+def test_wrong_and_broken_sources_are_refused_with_one_line(monkeypatch, tmp_path):
     out, empty = tmp_path / "out", tmp_path / "empty"
     empty.mkdir()
     assert "is empty: expected [OriginalImg/]VL" in refusal(monkeypatch, "oulu-casia", empty, out)
@@ -168,15 +181,13 @@ def test_wrong_and_broken_sources_are_refused_in_one_sentence(monkeypatch, tmp_p
     assert "holds something else" in refusal(monkeypatch, "bu-4dfe", root, root, "--whole")
 
 
-def test_the_order_is_the_seeds_and_people_stay_together(monkeypatch, tmp_path):
+def test_the_seed_decides_the_order_and_people_stay_together(monkeypatch, tmp_path):
     root = write_recordings(
         tmp_path / "oulu" / "VL" / "Strong", [f"P00{n}" for n in range(1, 7)], EMOTIONS["oulu"][:2]
     )
     orders = []
     for run_number, seed in enumerate("001"):
-        photos = run(
-            monkeypatch, "oulu-casia", root, tmp_path / f"out{run_number}", "--whole", "--seed", seed
-        )  # fmt: skip
+        photos = run(monkeypatch, "oulu-casia", root, tmp_path / f"out{run_number}", "--whole", "--seed", seed)
         orders.append(photos["identity"][:])
     assert orders[0] == orders[1] != orders[2]
     for order in orders:
@@ -206,8 +217,8 @@ def contents(folder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_killed_run_goes_on_and_equals_an_unbroken_one(tmp_path):
-    build_set(number_plan(), tmp_path / "unbroken")
+def test_a_continued_run_writes_the_bytes_of_an_uninterrupted_one(tmp_path):
+    build_set(number_plan(), tmp_path / "uninterrupted")
     script = (
         "from tests.test_building import *\n"
         f"if __name__ == '__main__': build_set(number_plan(), {str(tmp_path / 'killed')!r})"
@@ -225,19 +236,19 @@ def test_a_killed_run_goes_on_and_equals_an_unbroken_one(tmp_path):
     written = first.stat().st_mtime_ns
     build_set(number_plan(), tmp_path / "killed")
     assert first.stat().st_mtime_ns == written
-    assert contents(tmp_path / "killed") == contents(tmp_path / "unbroken")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "uninterrupted")
 
 
-def test_a_full_disk_leaves_what_can_be_gone_on_with(monkeypatch, tmp_path):
+def test_a_run_continues_after_a_full_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(SETS["folder"], "plan", lambda source, options: number_plan(failing_rows))
     write_photo(tmp_path / "source" / "a.png")
     message = refusal(monkeypatch, "folder", tmp_path / "source", tmp_path / "out")
-    assert "no space left" in message and "goes on" in message
+    assert "no space left" in message and "repeat the command to continue" in message
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".json", ".parquet", ".parquet"]
     assert build_set(number_plan(), tmp_path / "out") == {"train": 16}
 
 
-def test_other_settings_and_other_files_do_not_mix(tmp_path):
+def test_sets_with_other_settings_or_files_do_not_mix(tmp_path):
     build_set(number_plan(size=1), tmp_path / "out")
     with pytest.raises(BuildError, match="size 1 there, 2 now"):
         build_set(number_plan(size=2), tmp_path / "out")
@@ -247,7 +258,7 @@ def test_other_settings_and_other_files_do_not_mix(tmp_path):
         build_set(changed, tmp_path / "out")
 
 
-def test_the_card_says_what_the_set_is(monkeypatch, tmp_path):
+def test_the_card_describes_the_set(monkeypatch, tmp_path):
     write_fer2013(tmp_path / "fer" / "fer2013.csv")
     run(monkeypatch, "fer2013", tmp_path / "fer", tmp_path / "out", "--size", "32")
     card = DatasetCard.load(tmp_path / "out" / "README.md")

@@ -1,4 +1,4 @@
-"""Splits, crop_transform, pairing and augmentation."""
+"""Padded crops, balanced photos, pairs and augmentation."""
 
 import json
 import os
@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from datasets import Dataset, Features, Value
-from datasets import Image as HubImage
+from datasets import Dataset
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -20,14 +19,15 @@ from tergan_hf.data import decoded
 from tergan_hf.data.augmentation import AugmentationConfig
 from tergan_hf.data.crops import cut_crops, draw_crop_transforms, to_range
 from tergan_hf.data.decoded import DecodedColumn
-from tergan_hf.data.loading import NO_EXPRESSION_ID, DataSource, load_photos
+from tergan_hf.data.loading import DataSource, load_photos
 from tergan_hf.data.padded_crops import PADDED_CROP_MARGIN, make_padded_crops, padded_crop_size
 from tergan_hf.data.pairs import PairSampler
 from tergan_hf.data.photo_set import PhotoSet, label_photo_sets
 from tergan_hf.data.photometry import Photometry
 from tergan_hf.data.preparation import load_split
 from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs
-from tergan_hf.data.splits import split_by_fold, split_by_group
+from tergan_hf.model.errors_tergan import InvalidInputError
+from tergan_hf.model.face_alignment_tergan import crop_face, zoom_out
 
 from . import shares
 from .conftest import ROOT
@@ -35,8 +35,6 @@ from .faces import loose_crops, photographed_people, repeatable_people
 
 
 EXPRESSIONS = ["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
-
-
 SIDE = padded_crop_size(32)
 
 
@@ -51,104 +49,14 @@ def repeatable(tmp_path):
     return label_photo_sets({"avatars": make_padded_crops(photos, 32, align=False)}, EXPRESSIONS)
 
 
-def test_a_folder_of_splits_in_one_piece_or_in_shards_is_validated_on_its_own_split(tmp_path):
-    folder = tmp_path / "fer2013"
-    folder.mkdir()
-    loose_crops(folder / "train-00000-of-00002.parquet", 5)
-    loose_crops(folder / "train-00001-of-00002.parquet", 4)
-    loose_crops(folder / "validation.parquet", 3)
-    source = DataSource("fer2013", "fer2013", align=False, validation_path="fer2013")
-    photos, held_out, _ = load_split(source, lambda path: str(tmp_path / path), 32, seed=0)
-    assert (len(photos), len(held_out)) == (9, 3)
-
-
-def test_folders_and_parquet_files_come_in_one_shape(tmp_path, photographed):
-    folder = load_photos(str(photographed))
-    parquet = load_photos(str(loose_crops(tmp_path / "fer.parquet")))
-    for photos in (folder, parquet):
-        assert {"image", "expression", "identity", "expression_id"} <= set(photos.column_names)
-    assert set(folder["expression_id"]) == {NO_EXPRESSION_ID}
-    assert set(parquet["identity"]) == {""}
-
-
-def test_missing_data_and_columns_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"gone\.parquet"):
-        load_photos(str(tmp_path / "gone.parquet"))
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        load_photos(str(tmp_path / "nowhere"))
-    with pytest.raises(FileNotFoundError, match="hub://owner/name"):
-        load_photos("fer2013")
-    Dataset.from_dict({"image": ["x"]}).to_parquet(tmp_path / "bare.parquet")
-    with pytest.raises(ValueError, match="'expression'"):
-        load_photos(str(tmp_path / "bare.parquet"))
-
-
-def test_empty_cells_are_nobody_and_no_recipe(tmp_path):
-    table = {"image": [None] * 2, "expression": ["anger", "fear"], "identity": [None, "a"], "expression_id": [None, 3]}
-    features = Features(
-        image=HubImage(), expression=Value("string"), identity=Value("string"), expression_id=Value("int64")
-    )  # fmt: skip
-    Dataset.from_dict(table, features=features).to_parquet(tmp_path / "gaps.parquet")
-    photos = load_photos(str(tmp_path / "gaps.parquet"))
-    assert photos["identity"][:] == ["", "a"] and photos["expression_id"][:] == [NO_EXPRESSION_ID, 3]
-
-
-def test_photos_of_nobody_are_split_one_by_one():
-    rows = Dataset.from_dict({"identity": [""] * 10, "row": list(range(10))})
-    training, validation, _ = split_by_group(rows, fraction=0.3)
-    assert len(validation) == 3 and len(training) == 7
-
-
-def test_split_keeps_people_apart_and_does_not_depend_on_the_order():
-    rows = Dataset.from_dict({"identity": [f"p{n % 20}" for n in range(200)], "row": list(range(200))})
-    training, validation, kept_out = split_by_group(rows, fraction=0.25, seed=3)
-    assert not set(training["identity"]) & set(validation["identity"])
-    assert set(validation["identity"]) == set(kept_out) and len(kept_out) == 5
-    assert split_by_group(rows.shuffle(seed=1), fraction=0.25, seed=3)[2] == kept_out
-    assert split_by_group(rows, fraction=0.25, seed=4)[2] != kept_out
-
-
-def test_folds_keep_everybody_out_once_and_nobody_twice():
-    rows = Dataset.from_dict({"identity": [f"p{n % 21}" for n in range(210)], "row": list(range(210))})
-    splits = [split_by_fold(rows, 8, fold, seed=1) for fold in range(8)]
-    for training, validation, kept_out in splits:
-        assert not set(training["identity"]) & set(validation["identity"])
-        assert set(validation["identity"]) == set(kept_out) and len(kept_out) in (2, 3)
-        assert len(training) + len(validation) == 210
-    everybody = [name for _, _, kept_out in splits for name in kept_out]
-    assert sorted(everybody) == sorted(set(rows["identity"]))
-    with pytest.raises(ValueError, match="no fold 8 of 8"):
-        split_by_fold(rows, 8, 8)
-    heads = Dataset.from_dict({"heads": ["a", "b", "c", "a+b", "b+c"]})
-    for fold in range(3):
-        training, _, kept_out = split_by_fold(heads, 3, fold, "heads", "+")
-        assert not any(set(names.split("+")) & set(kept_out) for names in training["heads"])
-
-
-def test_split_keeps_out_every_blend_of_a_head():
-    rows = Dataset.from_dict({"heads": ["a", "b", "c", "d", "a+b", "c+d", "a+c", "b+d"]})
-    training, validation, kept_out = split_by_group(rows, "heads", 0.25, "+", seed=0)
-    for heads in training["heads"]:
-        assert not set(heads.split("+")) & set(kept_out)
-    for heads in validation["heads"]:
-        assert set(heads.split("+")) & set(kept_out)
-
-
-def test_a_split_with_an_empty_side_is_refused():
-    with pytest.raises(ValueError, match="leaves"):
-        split_by_group(Dataset.from_dict({"identity": ["a", "a"]}), fraction=0.2)
-
-
-def test_chips_show_the_aligned_face_with_a_margin(photographed):
+def test_padded_crops_show_the_aligned_face_with_a_margin(photographed):
     cropped = make_padded_crops(load_photos(str(photographed)), 32)
-    sets, _ = label_photo_sets({"people": cropped}, EXPRESSIONS)
-    assert len(sets[0]) == 14
-    assert sets[0].pixels(0, padded_crop_size(32)).shape == (3, padded_crop_size(32), padded_crop_size(32))
-    # The same person, turned by 4°: aligned, both chips must look alike.
-    first, second = (
-        sets[0].pixels(row, padded_crop_size(32)).float() for row in np.flatnonzero(sets[0].identities == 0)
-    )
-    middle = slice(padded_crop_size(32) // 4, -(padded_crop_size(32) // 4))
+    people = label_photo_sets({"people": cropped}, EXPRESSIONS)[0][0]
+    assert len(people) == 14
+    assert people.pixels(0, SIDE).shape == (3, SIDE, SIDE)
+    # The same person, rotated by 4°: after alignment both photos look alike.
+    first, second = (people.pixels(row, SIDE).float() for row in np.flatnonzero(people.identities == 0))
+    middle = slice(SIDE // 4, -(SIDE // 4))
     assert (first - second)[:, middle, middle].abs().mean() < 12
 
 
@@ -165,66 +73,65 @@ def test_photos_without_a_face_are_left_out(tmp_path, photographed, caplog):
 def test_balanced_photos_draw_every_expression_equally_often():
     labels = np.array([3] * 90 + [4] * 9 + [0])
     pixels = torch.zeros(3, 4, 4, dtype=torch.uint8)
-    nobody = np.full(100, -1)
-    chips = PhotoSet("set", list(range(100)), labels, nobody, nobody, nobody, np.tile(np.eye(2, 3), (100, 1, 1)))
-    chips.pixels = lambda row, side: pixels
-    drawn = BalancedPhotos([chips], 600, 4, seed=1)
+    unknown = np.full(100, -1)
+    photos = PhotoSet("set", list(range(100)), labels, unknown, unknown, unknown, np.tile(np.eye(2, 3), (100, 1, 1)))
+    photos.pixels = lambda row, side: pixels
+    drawn = BalancedPhotos([photos], 600, 4, seed=1)
     counts = np.bincount([drawn[n]["expression"] for n in range(600)], minlength=5)[[0, 3, 4]]
     assert counts.min() > 150
-    natural = BalancedPhotos([chips], 600, 4, seed=1, class_balance=0.0)
+    natural = BalancedPhotos([photos], 600, 4, seed=1, class_balance=0.0)
     counts = np.bincount([natural[n]["expression"] for n in range(600)], minlength=5)[[0, 3, 4]]
     assert counts[0] < 20 and 500 < counts[1] < 570
-    again = BalancedPhotos([chips], 600, 4, seed=1)
-    assert [drawn[n]["expression"] for n in range(20)] == [again[n]["expression"] for n in range(20)]
-    assert [drawn[n]["expression"] for n in range(20)] != [
-        BalancedPhotos([chips], 600, 4, seed=2)[n]["expression"] for n in range(20)
-    ]
+    again, other = (BalancedPhotos([photos], 600, 4, seed=seed) for seed in (1, 2))
+    first = [drawn[n]["expression"] for n in range(20)]
+    assert first == [again[n]["expression"] for n in range(20)]
+    assert first != [other[n]["expression"] for n in range(20)]
 
 
-def test_a_set_may_say_which_photos_are_clear(tmp_path):
+def test_intensities_and_mixtures_decide_which_photos_are_clear(tmp_path):
     photos = load_photos(str(repeatable_people(tmp_path / "avatars.parquet", people=1)))
     photos = photos.add_column("intensity", [1.0, 0.5, 0.9, 1.0]).add_column("mixed_with", ["", "", "fear", ""])
     sets, _ = label_photo_sets({"avatars": make_padded_crops(photos, 32, align=False)}, EXPRESSIONS)
     assert sets[0].clear.tolist() == [True, False, False, True]
 
 
-def test_ground_truth_is_the_targets_person_with_the_sources_recipe(repeatable):
+def test_the_ground_truth_shows_the_targets_person_with_the_sources_expression(repeatable):
     sets, identities = repeatable
-    chips = sets[0]
+    photos = sets[0]
     assert len(identities) == 4
     pairs = ExpressionPairs(sets, 60, SIDE, seed=0, ground_truth_share=1.0)
     across = 0
     for number in range(60):
         item = pairs[number]
         assert item["has_truth"] and item["is_rendered"]
-        row = next(r for r in range(len(chips)) if torch.equal(chips.pixels(r, SIDE), item["truth"]))
-        assert chips.identities[row] == item["target_identity"]
-        assert chips.expressions[row] == item["source_expression"]
-        source = next(r for r in range(len(chips)) if torch.equal(chips.pixels(r, SIDE), item["source"]))
-        across += chips.identities[source] != item["target_identity"]
+        row = next(r for r in range(len(photos)) if torch.equal(photos.pixels(r, SIDE), item["truth"]))
+        assert photos.identities[row] == item["target_identity"]
+        assert photos.expressions[row] == item["source_expression"]
+        source = next(r for r in range(len(photos)) if torch.equal(photos.pixels(r, SIDE), item["source"]))
+        across += photos.identities[source] != item["target_identity"]
     assert across > 30
 
 
-def test_two_photos_of_a_person_are_a_truth_with_its_own_framing(photographed):
+def test_the_truth_of_two_photographs_keeps_its_own_crop_transform(photographed):
     sets, _ = label_photo_sets({"people": make_padded_crops(load_photos(str(photographed)), 32)}, EXPRESSIONS)
     item = ExpressionPairs(sets, 4, SIDE, ground_truth_share=1.0)[0]
     assert item["has_truth"] and not item["is_rendered"] and torch.equal(item["source"], item["truth"])
     assert torch.equal(item["registration"], torch.eye(2, 3))
 
 
-def test_each_pair_sampler_keeps_its_promise(repeatable):
+def test_pairs_have_the_promised_sources_and_truths(repeatable):
     sampler, random = PairSampler(repeatable[0]), np.random.default_rng(0)
-    chips = repeatable[0][0]
+    photos = repeatable[0][0]
     sources = set()
     for _ in range(40):
         pair = sampler.draw_random(random, 0, 3)
         sources.add(pair.source)
         assert (pair.target, pair.truth) == (3, None)
         pair = sampler.draw_same_identity(random, 0, 3)
-        assert pair.truth == pair.source != 3 and chips.identities[pair.source] == chips.identities[3]
+        assert pair.truth == pair.source != 3 and photos.identities[pair.source] == photos.identities[3]
         pair = sampler.draw_exact(random, 0, 3)
-        assert chips.scenes[pair.truth] == chips.scenes[3]
-        assert chips.expression_ids[pair.source] == chips.expression_ids[pair.truth]
+        assert photos.scenes[pair.truth] == photos.scenes[3]
+        assert photos.expression_ids[pair.source] == photos.expression_ids[pair.truth]
     assert len(sources) > 8
 
 
@@ -233,15 +140,15 @@ def test_sets_are_mixed_by_weight(repeatable):
     drawn = [PairSampler([heavy, light]).draw(np.random.default_rng(n), 0.5).target_set for n in range(300)]
     assert 0.12 < np.mean(drawn) < 0.28
     shown = []
-    for number, chips in enumerate((heavy, light)):
-        chips.pixels = lambda row, side, number=number: torch.tensor(number)
-        shown.append(chips)
-    photos = BalancedPhotos(shown, 300, SIDE, seed=2)
-    assert 0.12 < np.mean([int(photos[n]["padded_crop"]) for n in range(300)]) < 0.28
+    for number, photos in enumerate((heavy, light)):
+        photos.pixels = lambda row, side, number=number: torch.tensor(number)
+        shown.append(photos)
+    drawn = BalancedPhotos(shown, 300, SIDE, seed=2)
+    assert 0.12 < np.mean([int(drawn[n]["padded_crop"]) for n in range(300)]) < 0.28
 
 
-def test_workers_and_processes_change_nothing_and_share_the_work(tmp_path):
-    """Steps of two real processes with four items each are the steps of one process with eight, none seen twice."""
+def test_items_do_not_depend_on_workers_and_processes(tmp_path):
+    """Two processes with four items per step see the steps of one process with eight, and no item twice."""
     parquet = str(repeatable_people(tmp_path / "avatars.parquet"))
     alone, helped = (shares.steps_seen(parquet, Accelerator(cpu=True), 8, workers) for workers in (0, 2))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29617", "-m",
@@ -258,25 +165,25 @@ def test_workers_and_processes_change_nothing_and_share_the_work(tmp_path):
         assert len({digest for step in alone[kind] for _, digest in step}) > 8  # of 16 photos
 
 
-def test_chips_are_decoded_once_for_all_workers(repeatable, monkeypatch):
-    chips = repeatable[0][0]
-    before = [chips.pixels(row, SIDE) for row in range(4)]
+def test_workers_share_decoded_padded_crops(repeatable, monkeypatch):
+    photos = repeatable[0][0]
+    before = [photos.pixels(row, SIDE) for row in range(4)]
     for _ in DataLoader(BalancedPhotos(repeatable[0], 200, SIDE), 50, num_workers=1):
         pass  # a worker decodes every photo
     monkeypatch.setattr(decoded, "decode", lambda *arguments: pytest.fail("decoded a second time"))
-    assert all(torch.equal(chips.pixels(row, SIDE), seen) for row, seen in enumerate(before))
-    assert [chips.pixels(row, SIDE).shape for row in range(len(chips))]
+    assert all(torch.equal(photos.pixels(row, SIDE), seen) for row, seen in enumerate(before))
+    assert all(photos.pixels(row, SIDE).shape == (3, SIDE, SIDE) for row in range(len(photos)))
 
 
-def test_chips_of_another_side_are_the_same_chips_resized(repeatable):
-    chips = repeatable[0][0]
-    before = chips.pixels(1, SIDE)
+def test_padded_crops_of_another_side_are_resized(repeatable):
+    photos = repeatable[0][0]
+    before = photos.pixels(1, SIDE)
     small = Image.fromarray(before.permute(1, 2, 0).numpy()).resize((17, 17), Image.Resampling.BILINEAR)
-    assert np.array_equal(chips.pixels(1, 17).permute(1, 2, 0), small)
-    assert torch.equal(chips.pixels(1, SIDE), before)
+    assert np.array_equal(photos.pixels(1, 17).permute(1, 2, 0), small)
+    assert torch.equal(photos.pixels(1, SIDE), before)
 
 
-def test_what_does_not_fit_into_memory_is_decoded_again(repeatable):
+def test_images_beyond_the_memory_limit_are_decoded_at_each_access(repeatable):
     photos = repeatable[0][0].photos
     whole = DecodedColumn(photos, "image", 10**9)
     half, none = (DecodedColumn(photos, "image", rows * whole[0].nbytes) for rows in (8, 0))
@@ -286,7 +193,7 @@ def test_what_does_not_fit_into_memory_is_decoded_again(repeatable):
     assert np.array_equal(pickle.loads(pickle.dumps(half))[12], whole[12])
 
 
-def test_a_stream_gives_the_same_chips_and_split(tmp_path, photographed):
+def test_a_stream_gives_the_same_padded_crops_and_split(tmp_path, photographed):
     source = DataSource("people", str(photographed), validation_fraction=0.3)
     at_once, streamed = (
         load_split(replace(source, streaming=streaming), str, 32, seed=0) for streaming in (False, True)
@@ -298,7 +205,7 @@ def test_a_stream_gives_the_same_chips_and_split(tmp_path, photographed):
         assert [row["image"]["bytes"] for row in whole] == [row["image"]["bytes"] for row in stream]
 
 
-def test_the_papers_pairs_have_no_truth(repeatable):
+def test_pairs_of_the_paper_have_no_truth(repeatable):
     pairs = ExpressionPairs(repeatable[0], 20, SIDE, ground_truth_share=0.0)
     assert not any(pairs[number]["has_truth"] for number in range(20))
 
@@ -311,18 +218,16 @@ def test_sets_without_identities_cannot_make_pairs(tmp_path):
         ExpressionPairs(sets, 4, SIDE)
 
 
-def test_unknown_expressions_are_named(repeatable):
-    with pytest.raises(ValueError, match=r"avatars.*happiness"):
+def test_unknown_expressions_are_named_with_the_way_to_add_them(repeatable):
+    with pytest.raises(InvalidInputError, match=r"avatars: .*\['happiness'\].*model\.expressions"):
         label_photo_sets({"avatars": repeatable[0][0].photos}, ["anger", "sadness", "surprise"])
 
 
-def test_truth_is_cut_with_the_targets_framing():
-    """Two shots of one scene, aligned differently: the registered truth must coincide with the target's crop."""
+def test_the_truth_is_cut_with_the_targets_crop_transform():
+    """With two alignments of one scene, the registered truth must coincide with the target's crop."""
     side = 200
     y, x = np.mgrid[0:side, 0:side]
     scene = Image.fromarray(np.uint8(np.stack([x, y, 127 + 100 * np.sin(x / 9)], -1)))
-    from tergan_hf.model.face_alignment_tergan import crop_face, zoom_out
-
     size = padded_crop_size(64)
     crop_transforms = [
         np.array([[0.01, 0.0, -0.5], [0.0, 0.01, -0.5]]),
@@ -332,8 +237,8 @@ def test_truth_is_cut_with_the_targets_framing():
         torch.from_numpy(np.array(crop_face(scene, zoom_out(f, PADDED_CROP_MARGIN), size))).permute(2, 0, 1)
         for f in crop_transforms
     ]
-    chips = PhotoSet("scene", [0, 1], *[np.array([0, 0])] * 3, np.array([0, 1]), np.stack(crop_transforms))
-    registration = ExpressionPairs._registration(chips, target=0, truth=1)
+    photos = PhotoSet("scene", [0, 1], *[np.array([0, 0])] * 3, np.array([0, 1]), np.stack(crop_transforms))
+    registration = ExpressionPairs._registration(photos, target=0, truth=1)
     jitter = draw_crop_transforms(1, AugmentationConfig(flip=1.0), torch.Generator().manual_seed(0), "cpu")
     target = cut_crops(to_range(pixels[0][None]), jitter, 64)
     truth = cut_crops(to_range(pixels[1][None]), jitter, 64, registration=registration[None])
@@ -354,7 +259,7 @@ def test_paper_augmentation_draws_the_papers_samples():
     assert torch.allclose(torch.det(crop_transforms[:, :, :2]).abs(), torch.ones(2000))
 
 
-def test_photometry_treats_target_and_truth_alike_and_paper_leaves_light_alone():
+def test_photometry_repeats_and_the_paper_has_none():
     images = torch.rand(4, 3, 16, 16) * 2 - 1
     generator = torch.Generator().manual_seed(0)
     drawn = Photometry.draw(4, AugmentationConfig(grey=0.5), generator, "cpu")

@@ -1,3 +1,5 @@
+"""Registration of photographs of one face."""
+
 import numpy as np
 import pytest
 import torch
@@ -14,8 +16,8 @@ from .conftest import EXAMPLES
 
 
 @pytest.fixture(scope="module")
-def chips() -> torch.Tensor:
-    """Seven people, (7, 3, 208, 208)."""
+def padded_crops() -> torch.Tensor:
+    """Padded crops of seven people, (7, 3, 208, 208)."""
     detector, side = FaceDetector(), 208
     shown = []
     for path in sorted(EXAMPLES.glob("*.jpg")):
@@ -27,7 +29,7 @@ def chips() -> torch.Tensor:
 
 
 def similarities(count: int, pixels: float, degrees: float, scale: float, seed: int = 0) -> torch.Tensor:
-    """(count, 2, 3), of crops of 128 pixels."""
+    """Random similarity transforms (count, 2, 3) of crops of 128 pixels, up to the given limits."""
     x, y, angle, size = torch.rand(4, count, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     angle, size = torch.deg2rad(degrees * angle), 1 + scale * size
     cos, sin, shift = size * angle.cos(), size * angle.sin(), 2 * pixels / 128
@@ -35,48 +37,49 @@ def similarities(count: int, pixels: float, degrees: float, scale: float, seed: 
 
 
 def pixels_apart(some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """(B,), the farthest of both eyes and the mouth, in crops of 128 pixels."""
+    """(B,) largest distance at the eyes and the mouth, in pixels of 128-pixel crops."""
     places = torch.tensor([[-0.36, -0.33, 1], [0.36, -0.33, 1], [0, 0.47, 1]])
     return 64 * ((some - others) @ places.T).norm(dim=1).amax(1)
 
 
-def crops(chips: torch.Tensor, crop_transform: torch.Tensor | None = None) -> torch.Tensor:
-    return cut_crops(
-        chips, torch.eye(2, 3).expand(len(chips), 2, 3) if crop_transform is None else crop_transform, 128
-    )
+def crops(padded_crops: torch.Tensor, crop_transforms: torch.Tensor | None = None) -> torch.Tensor:
+    """Crops of 128 pixels, by default the aligned ones."""
+    if crop_transforms is None:
+        crop_transforms = torch.eye(2, 3).expand(len(padded_crops), 2, 3)
+    return cut_crops(padded_crops, crop_transforms, 128)
 
 
-def test_a_shift_turn_and_enlargement_are_found_in_another_light_and_beside_another_mouth(chips):
-    onto, moved = crops(chips), similarities(len(chips), pixels=4, degrees=4, scale=0.04)
-    onto = onto.clone()
-    onto[:, :, 84:104, 40:88] = -0.9  # a mouth wide open
-    onto = (onto * 0.8 + torch.linspace(-0.3, 0.3, 128)).clamp(-1, 1)  # light from one side
-    images = crops(chips, moved)
-    # `moved` leads from the images to the photo, and so from there to the images by its inverse.
+def test_shift_rotation_and_scale_are_found_despite_another_light_and_another_mouth(padded_crops):
+    reference, moved = crops(padded_crops), similarities(len(padded_crops), pixels=4, degrees=4, scale=0.04)
+    reference = reference.clone()
+    reference[:, :, 84:104, 40:88] = -0.9  # a mouth wide open
+    reference = (reference * 0.8 + torch.linspace(-0.3, 0.3, 128)).clamp(-1, 1)  # light from one side
+    images = crops(padded_crops, moved)
+    # `moved` maps the images to the reference, so the registration is its inverse.
     truth = torch.linalg.inv(torch.cat([moved, torch.tensor([[0.0, 0, 1]]).expand(len(moved), 1, 3)], dim=1))[:, :2]
-    still = torch.eye(2, 3).expand(len(chips), 2, 3)
+    still = torch.eye(2, 3).expand(len(padded_crops), 2, 3)
     assert pixels_apart(still, truth).mean() > 3
-    left = pixels_apart(register_faces(images, onto), truth)
+    left = pixels_apart(register_faces(images, reference), truth)
     assert left.median() < 0.3 and left.max() < 1
 
 
-def test_what_cannot_be_laid_over_stays(chips):
-    still = torch.eye(2, 3).expand(len(chips), 2, 3)
-    onto = crops(chips)
-    noise = torch.randn(onto.shape, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
-    empty = torch.zeros_like(onto)
-    for images, target in ((empty, onto), (onto, empty), (empty, empty)):
+def test_registration_of_unrelated_images_stays_small(padded_crops):
+    still = torch.eye(2, 3).expand(len(padded_crops), 2, 3)
+    reference = crops(padded_crops)
+    noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    empty = torch.zeros_like(reference)
+    for images, target in ((empty, reference), (reference, empty), (empty, empty)):
         assert torch.equal(register_faces(images, target), still)
-    far = crops(chips, similarities(len(chips), 0, 0, 0) + torch.tensor([[0.0, 0, 0.5], [0, 0, 0.4]]))
+    far = crops(padded_crops, similarities(len(padded_crops), 0, 0, 0) + torch.tensor([[0.0, 0, 0.5], [0, 0, 0.4]]))
     for images in (noise, far):
-        found = register_faces(images, onto)
+        found = register_faces(images, reference)
         assert pixels_apart(found, still).max() < 20 and found.isfinite().all()
-    assert pixels_apart(register_faces(onto, onto), still).max() < 0.05
+    assert pixels_apart(register_faces(reference, reference), still).max() < 0.05
 
 
-def test_chips_are_laid_over_by_the_registration(chips):
-    moved = similarities(len(chips), pixels=5, degrees=5, scale=0.05, seed=1)
-    still = torch.eye(2, 3).expand(len(chips), 2, 3)
-    at_once = crops(chips, moved)
-    twice = cut_crops(chips, still, 128, registration=register_faces(crops(chips), at_once))
-    assert F.l1_loss(twice, at_once) < 0.01 < F.l1_loss(crops(chips), at_once)
+def test_cutting_with_the_registration_aligns_the_crops(padded_crops):
+    moved = similarities(len(padded_crops), pixels=5, degrees=5, scale=0.05, seed=1)
+    still = torch.eye(2, 3).expand(len(padded_crops), 2, 3)
+    at_once = crops(padded_crops, moved)
+    twice = cut_crops(padded_crops, still, 128, registration=register_faces(crops(padded_crops), at_once))
+    assert F.l1_loss(twice, at_once) < 0.01 < F.l1_loss(crops(padded_crops), at_once)

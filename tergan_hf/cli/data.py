@@ -1,8 +1,8 @@
 """Turn a public or licensed source into a training set.
 
-`python -m tergan_hf.data NAME --source DIR --output DIR` writes parquet files with a dataset card, which
-`datasets.load_dataset("DIR")` and `train_accelerate.py` read. A killed run goes on where it was when the command is
-given again; the same source, options and seed give the same bytes.
+`python -m tergan_hf.data NAME --source DIR --output DIR` writes parquet files with a dataset card.
+`datasets.load_dataset("DIR")` and `train_accelerate.py` read them. Repeat the command to continue a killed run. The
+same source, options and seed give the same bytes.
 """
 
 import argparse
@@ -23,6 +23,7 @@ SETS = {avatar_set.DESCRIPTION.name: avatar_set, **sets.SETS}
 
 
 def main():
+    """Run the command."""
     options = vars(parse_arguments())
     name, source, output, processes = (options.pop(key) for key in ("name", "source", "output", "processes"))
     module = SETS[name]
@@ -32,21 +33,22 @@ def main():
             print(f"missing: {sentence}", file=sys.stderr)
         counts = build_set(plan, output, processes)
     except KeyboardInterrupt:
-        sys.exit(f"\nStopped. The same command goes on with {output}.")
+        sys.exit(f"\nStopped. Repeat the command to continue {output}.")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
-            sys.exit(f"{PROGRAM}: no space left for {output}: free some and give the same command, which goes on")
+            sys.exit(f"{PROGRAM}: no space left for {output}: free some, then repeat the command to continue")
         sys.exit(f"{PROGRAM}: {error}")
     except TerGanError as error:
         sys.exit(f"{PROGRAM}: {error}")
     faceless = len(plan.expected or ()) - sum(counts.values())
     if faceless > 0:
-        print(f"missing: no face was found in {faceless} photos, the card names them", file=sys.stderr)
+        print(f"missing: no face was found in {faceless} photos; the card names them", file=sys.stderr)
     parts = ", ".join(f"{rows} photos for {split}" for split, rows in counts.items())
     print(f"{output}: {parts}. {Path(output) / 'README.md'} describes them.")
 
 
 def parse_arguments() -> argparse.Namespace:
+    """Parse the command line. Every set has its own options."""
     parser = argparse.ArgumentParser(
         prog="python -m tergan_hf.data", description=__doc__, epilog=list_sets(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -58,42 +60,46 @@ def parse_arguments() -> argparse.Namespace:
             name, prog=f"python -m tergan_hf.data {name}", formatter_class=argparse.RawDescriptionHelpFormatter,
             description=describe(about), epilog=about.citation,
         )  # fmt: skip
-        one.add_argument("--source", required=True, help="where the source is")
-        one.add_argument("--output", required=True, help="folder for the set; a killed run goes on there")
-        one.add_argument("--seed", type=int, default=0, help="of what is drawn, and of the order (%(default)s)")
-        one.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="at work (%(default)s)")
+        one.add_argument("--source", required=True, help="folder or table of the source")
+        one.add_argument("--output", required=True, help="folder for the set; a killed run continues there")
+        one.add_argument("--seed", type=int, default=0, help="seed of random choices and of the order (%(default)s)")
+        one.add_argument(
+            "--processes", type=int, default=os.cpu_count() or 1, help="number of processes (%(default)s)"
+        )
         module.add_options(one)
     return parser.parse_args()
 
 
 def existing_source(source: str, layout: str) -> Path:
-    """The source's path, or a sentence that says what is wrong with it."""
+    """Check the path of a source.
+
+    Raises:
+        InvalidInputError: it does not exist, is an empty folder, or is a file but not a table.
+    """
     path = Path(source)
     if not path.exists():
         raise InvalidInputError(f"there is no {source}: expected {layout}")
     if path.is_dir() and not any(path.iterdir()):
         raise InvalidInputError(f"{source} is empty: expected {layout}")
     if path.is_file() and path.suffix.lower() != ".csv":
-        raise InvalidInputError(
-            f"{source} is a file: expected a folder with {layout}; an archive has to be unpacked first"
-        )
+        raise InvalidInputError(f"{source} is a file: expected a folder with {layout}; unpack an archive first")
     return path
 
 
 def describe(about) -> str:
-    """A set in a few lines."""
+    """Title, licence and layout of a set in a few lines."""
     parts = [f"{about.title}: {about.home}", f"Licence: {about.licence}", f"Source: {about.layout}"]
     return "\n".join(textwrap.fill(part, 100, break_long_words=False, break_on_hyphens=False) for part in parts)
 
 
 def list_sets() -> str:
-    """Every set with its licence and citation, for `--help`."""
+    """All sets with licence and citation, for `--help`."""
     blocks = []
     for name, module in SETS.items():
         about = module.DESCRIPTION
         lines = f"{describe(about)}\n{about.citation}".strip()
         blocks.append(f"{name}\n{textwrap.indent(lines, '    ')}")
-    return "sets (python -m tergan_hf.data NAME --help says more):\n\n" + "\n\n".join(blocks)
+    return "sets (python -m tergan_hf.data NAME --help shows the options):\n\n" + "\n\n".join(blocks)
 
 
 if __name__ == "__main__":

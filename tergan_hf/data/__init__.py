@@ -1,1 +1,1 @@
-"""Data sets: loading, splits, crop_transform, pairing, augmentation."""
+"""Data sets: building, loading, splits, padded crops, pairs and augmentation."""

@@ -1,4 +1,4 @@
-"""`python -m tergan_hf.data`: build a data set, see `tergan_hf/cli/data.py`."""
+"""`python -m tergan_hf.data`: build a data set (see `tergan_hf/cli/data.py`)."""
 
 from ..cli.data import main
 

@@ -1,4 +1,4 @@
-"""Writing a data set: parquet shards in a fixed order, so that a killed run goes on where it was, then its card."""
+"""Write a data set: first parquet shards in a fixed order, then the card. A killed run continues where it stopped."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ import shutil
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -28,12 +29,12 @@ UNFINISHED = ".unfinished"
 
 
 class BuildError(InvalidInputError):
-    """A set cannot be built from this source, or into this folder; the message is for the person who asked."""
+    """A set that cannot be built from this source or into this folder. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One parquet file to write: its split, what `Plan.make_rows` takes, and how many rows that gives at most."""
+    """One parquet file to write: its split, the argument of `Plan.make_rows`, and its largest number of rows."""
 
     split: str
     job: object
@@ -43,18 +44,18 @@ class Shard:
 @dataclass
 class Plan:
     """
-    All that decides what a set will hold.
+    Everything that decides the content of a set.
 
     Args:
         description: of the set, for the card.
         features: the columns.
         shards: in the order of the rows.
-        make_rows: a module's function from a shard's job to its rows, in any process.
-        settings: what was asked for, plain values.
-        source: one line for each file that is read (`list_source`).
-        missing: what the source should hold and does not, one sentence each.
-        expected: names in the column `file_name` that a finished set has, as far as a face is found in each.
-        licence_file: copied beside the set.
+        make_rows: makes the rows of a shard's job. It must be a function of a module, because other processes call it.
+        settings: the user's options, as plain values.
+        source: one line for each file to read (`list_source`).
+        missing: one sentence for each part that the source lacks.
+        expected: the values of the column `file_name` if a face is found in every photo.
+        licence_file: a file to copy beside the set.
     """
 
     description: SetDescription
@@ -68,45 +69,45 @@ class Plan:
     licence_file: Path | None = None
 
     def record(self) -> dict:
-        """What two runs must share to go on with each other's work."""
+        """The values that two runs must share if one continues the other."""
         digest = hashlib.sha256("\n".join(self.source).encode()).hexdigest()
         settings = json.loads(json.dumps(self.settings))
         return {"set": self.description.name, "settings": settings, "source": digest}
 
 
 def list_source(root: Path, files: list[Path]) -> list[str]:
-    """Name and size of each file, the source's part of a plan's record."""
+    """Name and size of each file, for `Plan.source`."""
     return [f"{path.relative_to(root).as_posix()} {path.stat().st_size}" for path in files]
 
 
 def in_shards(split: str, entries: list, size: int, shared: object) -> list[Shard]:
-    """Entries, a row each, in shards of `size`; a shard's job is its entries and what they share."""
+    """Split entries, one per row, into shards of `size` rows. A shard's job is the pair (its entries, `shared`)."""
     parts = [entries[start : start + size] for start in range(0, len(entries), size)]
     return [Shard(split, (part, shared), len(part)) for part in parts]
 
 
 def build_set(plan: Plan, output: str | Path, processes: int = 1) -> dict[str, int]:
     """
-    Write the set into a folder that `datasets.load_dataset` opens. Shards that are there are kept, so that a killed
-    run goes on; the card is written last and says that the set is whole.
+    Write the set into a folder that `datasets.load_dataset` opens.
+
+    Shards that exist are kept, so a killed run continues. The card is written last: a set with a card is complete.
 
     Args:
-        processes: work on so many shards at a time. What is written does not depend on it.
+        plan: the set to write.
+        output: a new or empty folder, or one in which the same plan was begun.
+        processes: number of shards to work on at a time. It does not change the bytes written.
 
     Returns:
         split → number of rows.
 
     Raises:
-        BuildError: `output` holds something else, or the source turns out to be broken.
-        OSError: nothing can be written there.
+        BuildError: `output` holds something else, or a file of the source is broken.
+        OSError: `output` cannot be written.
     """
     output = Path(output)
     _claim(plan, output)
-    totals: dict[str, int] = {}
-    for shard in plan.shards:
-        totals[shard.split] = totals.get(shard.split, 0) + 1
-    numbers = dict.fromkeys(totals, 0)
-    jobs, done = [], 0
+    totals = Counter(shard.split for shard in plan.shards)
+    numbers, jobs, done = Counter(), [], 0
     for shard in plan.shards:
         path = output / f"{shard.split}-{numbers[shard.split]:05d}-of-{totals[shard.split]:05d}.parquet"
         numbers[shard.split] += 1
@@ -115,38 +116,40 @@ def build_set(plan: Plan, output: str | Path, processes: int = 1) -> dict[str, i
         else:
             jobs.append((plan.make_rows, plan.features, shard.job, path, shard.rows))
     with tqdm(total=sum(shard.rows for shard in plan.shards), initial=done, unit="photo", dynamic_ncols=True) as bar:
-        for rows in _work(jobs, processes):
+        for rows in _run_jobs(jobs, processes):
             bar.update(rows)
     if plan.licence_file is not None:
         shutil.copyfile(plan.licence_file, output / "LICENSE")
     counts = count_rows(output, list(totals))
-    absent = []
-    if plan.expected is not None:
-        found = {name for split in counts.values() for name in split.file_names}
-        absent = [name for name in plan.expected if name not in found]
-    write_card(output, plan.description, plan.features, plan.settings, counts, plan.missing, absent)
+    written = {name for split in counts.values() for name in split.file_names}
+    without_face = [name for name in plan.expected or () if name not in written]
+    write_card(output, plan.description, plan.features, plan.settings, counts, plan.missing, without_face)
     return {split: count.rows for split, count in counts.items()}
 
 
 def is_unfinished(folder: str | Path) -> bool:
-    """Whether a set was begun here and not yet written to its end."""
+    """Whether the folder holds a set that was begun and not completed."""
     return (Path(folder) / RECORD).is_file() and not (Path(folder) / CARD).is_file()
 
 
 def _claim(plan: Plan, output: Path):
-    """Make the folder this plan's, or say whose it is."""
+    """Reserve the folder for this plan.
+
+    Raises:
+        BuildError: the folder holds something else.
+    """
     record, path = plan.record(), output / RECORD
     if path.exists():
         try:
             found = json.loads(path.read_text())
         except json.JSONDecodeError:
-            raise BuildError(f"{path} is damaged: remove {output} or give another --output") from None
+            raise BuildError(f"{path} is damaged: remove {output} or choose another --output") from None
         if found != record:
             raise BuildError(
-                f"{output} holds another set ({_difference(found, record)}): remove it or give another --output"
+                f"{output} holds another set ({_difference(found, record)}): remove it or choose another --output"
             )
     elif output.exists() and any(output.iterdir()):
-        raise BuildError(f"{output} holds something else: give an --output that is empty or not there yet")
+        raise BuildError(f"{output} holds something else: choose an --output that is empty or does not exist yet")
     output.mkdir(parents=True, exist_ok=True)
     for left_over in output.glob(f"*{UNFINISHED}"):
         left_over.unlink(missing_ok=True)
@@ -164,21 +167,21 @@ def _difference(found: dict, wanted: dict) -> str:
         for key, value in wanted["settings"].items()
         if before.get(key) != value
     ]
-    return "; ".join(changed) if changed else "made from other source files"
+    return "; ".join(changed) if changed else "made from other source files or with other options"
 
 
-def _work(jobs: list[tuple], processes: int):
-    """Do the jobs, here or in other processes, and yield how many rows each was about."""
+def _run_jobs(jobs: list[tuple], processes: int):
+    """Run the jobs, in this process or in others, and yield the number of rows of each finished one."""
     if processes <= 1 or len(jobs) <= 1:
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # the last bits of a face detector's answer depend on it
+        torch.set_num_threads(1)  # the last bits of a face detector's output depend on it
         try:
             for job in jobs:
                 yield _write_shard(job)
         finally:
             torch.set_num_threads(threads)
         return
-    # Not forked: numba, torch and Arrow have threads.
+    # Not forked, because numba, torch and Arrow have threads.
     context = multiprocessing.get_context("spawn")
     workers = min(processes, len(jobs))
     others = set(multiprocessing.active_children())
@@ -188,7 +191,7 @@ def _work(jobs: list[tuple], processes: int):
             for future in as_completed(running):
                 yield future.result()
         except BrokenProcessPool:
-            raise BuildError("a process died, perhaps for want of memory: go on with fewer --processes") from None
+            raise BuildError("a process died, perhaps for lack of memory: try again with fewer --processes") from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in set(multiprocessing.active_children()) - others:
@@ -197,16 +200,16 @@ def _work(jobs: list[tuple], processes: int):
 
 
 def _begin_worker(parent: int):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
-    tqdm.set_lock(threading.RLock())  # its own would be a semaphore that is left behind when this process is ended
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles Ctrl-C
+    tqdm.set_lock(threading.RLock())  # the default is a semaphore, which would leak when this process is terminated
     torch.set_num_threads(1)
 
-    def leave_with_parent():
+    def exit_with_parent():
         while os.getppid() == parent:
             time.sleep(0.5)
-        os._exit(1)  # the run was killed; a new one may be at work on the same shard
+        os._exit(1)  # the run was killed, and a new one may be writing the same shard
 
-    threading.Thread(target=leave_with_parent, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
 
 
 def _write_shard(job: tuple) -> int:
@@ -214,7 +217,7 @@ def _write_shard(job: tuple) -> int:
     rows = make_rows(task)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
     try:
-        with _no_further_bars():
+        with _no_progress_bars():
             Dataset.from_list(rows, features=features).to_parquet(unfinished)
         unfinished.rename(path)
     finally:
@@ -223,8 +226,8 @@ def _write_shard(job: tuple) -> int:
 
 
 @contextmanager
-def _no_further_bars():
-    """Without a progress bar of `datasets` for each shard, between the lines of the whole set's."""
+def _no_progress_bars():
+    """Hide the progress bars that `datasets` shows for each shard; the whole set has one."""
     were_shown = not are_progress_bars_disabled()
     disable_progress_bars()
     try:

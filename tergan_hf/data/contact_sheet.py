@@ -1,4 +1,4 @@
-"""Pictures in rows, with captions, for a person to look at."""
+"""Contact sheets: pictures in rows, with captions."""
 
 from pathlib import Path
 
@@ -16,12 +16,13 @@ def save_contact_sheet(
     side: int = 128,
 ):
     """
-    Write a PNG.
+    Write a contact sheet as an image file, a PNG for instance.
 
     Args:
-        rows: images, each shown at side×side; `None` leaves a gap.
-        column_titles: above the first row.
-        captions: under each image.
+        rows: images, each shown at side×side pixels; `None` leaves a gap.
+        path: the file to write. Missing folders are made.
+        column_titles: text above the columns.
+        captions: text below each image.
     """
     columns = max(len(row) for row in rows)
     header = CAPTION_HEIGHT if column_titles else 0

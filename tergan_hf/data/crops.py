@@ -1,4 +1,4 @@
-"""Crops from chips: one affine resampling, with a crop_transform that varies and a shape that deformations."""
+"""Network inputs from padded crops: one affine resampling with random crop transforms and elastic deformations."""
 
 import torch
 from torch.nn import functional as F
@@ -14,17 +14,17 @@ ELASTIC_KNOTS = 4
 
 
 def to_range(images: torch.Tensor) -> torch.Tensor:
-    """uint8 [0, 255] → float [-1, 1]."""
+    """Convert uint8 [0, 255] to float [-1, 1]."""
     return images.float() / 127.5 - 1
 
 
 def draw_crop_transforms(count: int, config: AugmentationConfig, generator: torch.Generator, device) -> torch.Tensor:
     """
-    Draw `count` crop_transform changes.
+    Draw `count` random changes of the crop.
 
     Returns:
-        (count, 2, 3) affine matrices from output to input coordinates, both [-1, 1] over the aligned crop, as
-        `torch.nn.functional.affine_grid` takes them.
+        (count, 2, 3) affine matrices from output to input coordinates, both [-1, 1] over the aligned crop, as for
+        `torch.nn.functional.affine_grid`.
     """
 
     def uniform(shape, limit):
@@ -45,40 +45,40 @@ def draw_crop_transforms(count: int, config: AugmentationConfig, generator: torc
 
 
 def cut_crops(
-    chips: torch.Tensor,
+    padded_crops: torch.Tensor,
     crop_transforms: torch.Tensor,
     size: int,
     registration: torch.Tensor | None = None,
     deformations: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """
-    Cut the network's crops out of chips.
+    Cut the network's inputs out of padded crops.
 
     Args:
-        chips: (B, 3, H, H) in [-1, 1], each with `PADDED_CROP_MARGIN` around its aligned crop.
+        padded_crops: (B, C, H, H) in [-1, 1], with a margin of `PADDED_CROP_MARGIN` around the aligned crop.
         crop_transforms: (B, 2, 3) from `draw_crop_transforms`.
-        size: side of the crops in pixels.
-        registration: (B, 2, 3) from the coordinates the crop_transform is meant in to those of the chip's own crop, for a
-            ground truth that is cut with its target's crop_transform; default: the same coordinates.
-        deformations: (B, 2, size, size) from `draw_elastic_deformations`; default: none.
+        size: side of the result in pixels.
+        registration: (B, 2, 3) from the coordinates of `crop_transforms` to those of the padded crop's own aligned
+            crop, for a ground truth that is cut with its target's crop transform. Default: the identity.
+        deformations: (B, 2, size, size) from `draw_elastic_deformations`. Default: none.
 
     Returns:
-        (B, 3, size, size).
+        (B, C, size, size) in [-1, 1].
     """
     if registration is not None:
         crop_transforms = compose_affine(registration, crop_transforms)
     crop_transforms = crop_transforms / PADDED_CROP_MARGIN
-    grid = F.affine_grid(crop_transforms, (len(chips), 3, size, size), align_corners=False)
+    grid = F.affine_grid(crop_transforms, (len(padded_crops), 3, size, size), align_corners=False)
     if deformations is not None:
         grid = grid + torch.einsum("bij,bjhw->bhwi", crop_transforms[:, :, :2], deformations)
-    return F.grid_sample(chips, grid, padding_mode="border", align_corners=False)
+    return F.grid_sample(padded_crops, grid, padding_mode="border", align_corners=False)
 
 
 def draw_elastic_deformations(
     amounts: torch.Tensor, size: int, generator: torch.Generator, device: torch.device | str
 ) -> torch.Tensor:
     """
-    Draw smooth distortions.
+    Draw smooth elastic deformations.
 
     Args:
         amounts: (count,) standard deviations as shares of the crop.
@@ -92,6 +92,6 @@ def draw_elastic_deformations(
 
 
 def compose_affine(second: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
-    """The (B, 2, 3) matrices that apply `first`, then `second`."""
+    """(B, 2, 3) matrices that apply `first`, then `second`."""
     linear = second[:, :, :2] @ first
     return torch.cat([linear[:, :, :2], linear[:, :, 2:] + second[:, :, 2:]], dim=2)

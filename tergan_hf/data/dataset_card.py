@@ -1,4 +1,4 @@
-"""Dataset cards: the README.md that the Hub and `datasets` read."""
+"""Dataset cards: the `README.md` that the Hub and `datasets` read."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,35 +13,39 @@ CARD = "README.md"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 COLUMNS = {
     "image": "the photo",
-    "file_name": "where it was in the source",
-    "identity": "who it is",
-    "session": "tells the sessions of a person apart; within one, only the expression changes",
-    "expression_id": "photos with one expression_id show exactly the same expression",
+    "file_name": "path of the photo in the source",
+    "identity": "the person",
+    "session": "number of the person's session; within a session only the expression changes",
+    "expression_id": "photos with the same number show exactly the same expression",
     "expression": "the label",
-    "intensity": "of the expression; 0 is neutral",
-    "mixed_with": "the weaker expression of a mixture, empty where there is none",
-    "heads": "what the face is made of, joined by `+`",
-    "landmarks": "(5, 2) pixels: left and right eye as the viewer sees them, nose tip, mouth corners",
+    "intensity": "intensity of the expression; 0 is neutral",
+    "mixed_with": "the weaker expression of a mixture, or empty",
+    "heads": "the heads that the face is blended from, joined by `+`",
+    "landmarks": "(5, 2) pixels: the left and right eye as the viewer sees them, nose tip, mouth corners",
     "flow": (
-        "where each visible point is in the session's neutral photo: red and green are x and y, 128 is standing "
-        "still, one level is 1/640 of the picture's side"
+        "position of each visible point in the neutral photo of the session, relative to its position here: red is x, "
+        "green is y, 128 is no movement and one level is 1/640 of the photo's side"
     ),
-    "blendshapes": "how far each morph target of the face is activated, in alphabetical order of their names",
-    "sequence": "the recording",
-    "frame": "number of the frame in it",
+    "blendshapes": "weight of each morph target of the face, in alphabetical order of their names",
+    "sequence": "the recorded sequence",
+    "frame": "number of the frame in the sequence",
 }
 
 
 @dataclass(frozen=True)
 class SetDescription:
     """
-    A public data set.
+    Description of a public data set.
 
     Args:
-        name: on the command line. title: for people. home: where it is described or handed out.
-        licence: in words; licence_id: as the Hub writes it.
-        attribution: who made it, in a sentence. citation: BibTeX, or "" where there is no publication.
-        layout: what the source folder must look like.
+        name: name on the command line.
+        title: name for readers.
+        home: address of its page.
+        licence: the licence in words.
+        licence_id: the licence as the Hub writes it.
+        attribution: a sentence about its makers.
+        citation: BibTeX, or "" without a publication.
+        layout: the expected layout of the source folder.
     """
 
     name: str
@@ -56,7 +60,7 @@ class SetDescription:
 
 @dataclass(frozen=True)
 class Counts:
-    """Of one split."""
+    """Counts of one split: rows, rows per expression and per identity, and the file names."""
 
     rows: int
     expressions: Counter
@@ -65,7 +69,7 @@ class Counts:
 
 
 def count_rows(folder: Path, splits: list[str]) -> dict[str, Counts]:
-    """Read the labels of what was written."""
+    """Count the rows and labels of the shards in a folder. Returns split → counts."""
     counts = {}
     for split in splits:
         expressions, identities, names, rows = Counter(), Counter(), [], 0
@@ -89,7 +93,18 @@ def write_card(
     missing: list[str],
     without_face: list[str],
 ):
-    """Write `README.md`; nothing in it depends on when or where it was written."""
+    """
+    Write `README.md`. It does not depend on the time or the place of writing.
+
+    Args:
+        folder: the folder of the set.
+        description: of the set.
+        features: the columns.
+        settings: the options on the command line.
+        counts: split → counts.
+        missing: one sentence for each part that the source lacks.
+        without_face: names of the photos in which no face was found.
+    """
     total = sum(count.rows for count in counts.values())
     data = DatasetCardData(
         pretty_name=f"{description.title}, prepared for TER-GAN",
@@ -126,7 +141,7 @@ def write_card(
 def _command(name: str, settings: dict) -> str:
     words = [f"python -m tergan_hf.data {name} --source SOURCE --output FOLDER"]
     for key, value in settings.items():
-        option = f"--{key}"
+        option = f"--{key.replace('_', '-')}"
         if value is True:
             words.append(option)
         elif isinstance(value, (list, tuple)):

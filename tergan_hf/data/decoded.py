@@ -1,4 +1,4 @@
-"""Pixels that are decoded once, not once per epoch, and shared by all workers of a process."""
+"""Decoded pixels in memory that all workers of a process share: each image is decoded once, not once per epoch."""
 
 import mmap
 
@@ -10,29 +10,30 @@ from .padded_crops import decode
 
 class DecodedColumn:
     """
-    The pixels of one image column by row number, kept in memory that workers share once they are forked off.
+    The decoded images of one column, kept by row number in memory that forked workers share.
 
     Args:
-        photos: a data set whose only column of interest is `column`.
-        most_bytes: of memory; what does not fit is decoded each time.
-        side: the pixels are kept as squares of this side; default: as they are.
+        photos: a data set.
+        column: its column of images.
+        max_bytes: memory to use. Images that do not fit are decoded at each access.
+        side: resize the images to squares of this side. Default: keep their size.
     """
 
-    def __init__(self, photos, column: str, most_bytes: int, side: int | None = None):
-        self.photos, self.column, self.most_bytes = photos.select_columns([column]), column, most_bytes
+    def __init__(self, photos, column: str, max_bytes: int, side: int | None = None):
+        self.photos, self.column, self.max_bytes = photos.select_columns([column]), column, max_bytes
         self.side = side
         self.shape = self._decode(0).shape
         self._allocate()
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """(H, W, 3) uint8; not to be written to."""
+        """(H, W, 3) uint8. Do not write to it: it may be the shared memory."""
         row = int(row)
         if row < len(self._known) and self._known[row]:
             return self._pixels[row]
         pixels = self._decode(row)
         if row < len(self._known) and pixels.shape == self.shape:
             self._pixels[row] = pixels
-            self._known[row] = 1  # after the pixels: another worker may look in between
+            self._known[row] = 1  # after the pixels: another worker may read in between
         return pixels
 
     def _decode(self, row: int) -> np.ndarray:
@@ -43,14 +44,14 @@ class DecodedColumn:
 
     def _allocate(self):
         size = int(np.prod(self.shape))
-        rows = min(len(self.photos), self.most_bytes // size)
-        # Anonymous shared pages: no file, nothing left behind, and taken only when they are written.
+        rows = min(len(self.photos), self.max_bytes // size)
+        # Anonymous shared pages need no file, leave nothing behind and take memory only when written.
         self._pixels = np.frombuffer(mmap.mmap(-1, max(1, rows * size)), np.uint8)[: rows * size]
         self._pixels = self._pixels.reshape(rows, *self.shape)
         self._known = np.frombuffer(mmap.mmap(-1, max(1, rows)), np.uint8)[:rows]
 
     def __getstate__(self) -> dict:
-        # A worker that is started afresh instead of forked decodes for itself.
+        # A spawned worker shares no memory with this process and decodes for itself.
         return {key: value for key, value in self.__dict__.items() if key not in ("_pixels", "_known")}
 
     def __setstate__(self, state: dict):

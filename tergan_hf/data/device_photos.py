@@ -1,4 +1,4 @@
-"""All photos of a run in the memory of the device that trains: workers draw row numbers, the device looks them up."""
+"""All photos of a run in the memory of the training device: workers draw row numbers and the device looks them up."""
 
 import torch
 from tqdm.auto import tqdm
@@ -8,44 +8,54 @@ from .photo_set import PhotoSet
 
 class DevicePhotos:
     """
-    The chips, and flow maps where any set has them, of several sets in one tensor.
+    The padded crops of several sets in one tensor on a device, and their flow maps if any set has them.
 
     Args:
-        side: of the chips in pixels; a photo takes 3 · side² bytes.
-        with_flow_maps: keep flow maps as well.
+        side: side of the padded crops in pixels. A photo takes 3 · side² bytes.
+        with_flow_maps: keep flow maps too.
 
     Attributes:
-        first_rows: name of a set → the number its photos begin with.
+        first_rows: name of a set → row number of its first photo.
     """
 
     def __init__(self, sets: list[PhotoSet], side: int, device: torch.device, with_flow_maps: bool = False):
         self.first_rows: dict[str, int] = {}
-        total = sum(len(chips) for chips in sets)
-        self._chips = torch.empty(total, 3, side, side, dtype=torch.uint8, device=device)
-        moving = [chips for chips in sets if with_flow_maps and chips.has_flow]
-        self._flow_map = None
-        if moving:
-            self._flow_map = torch.empty(total, *moving[0].flow_map(0).shape, dtype=torch.uint8, device=device)
+        total = sum(len(photos) for photos in sets)
+        self._padded_crops = torch.empty(total, 3, side, side, dtype=torch.uint8, device=device)
+        with_flow = [photos for photos in sets if with_flow_maps and photos.has_flow]
+        self._flow_maps = None
+        if with_flow:
+            self._flow_maps = torch.empty(total, *with_flow[0].flow_map(0).shape, dtype=torch.uint8, device=device)
         first = 0
-        for chips in sets:
-            self.first_rows[chips.name] = first
-            for row in tqdm(
-                range(len(chips)), desc=f"{chips.name} to {device}", unit="photo", dynamic_ncols=True, mininterval=5
-            ):
-                self._chips[first + row] = chips.pixels(row, side).to(device)
-                if moving:
-                    self._flow_map[first + row] = chips.flow_map(row).to(device)
-            first += len(chips)
+        for photos in sets:
+            self.first_rows[photos.name] = first
+            progress = tqdm(
+                range(len(photos)), desc=f"Copying {photos.name} to {device}", unit="photo", dynamic_ncols=True,
+                mininterval=5,
+            )  # fmt: skip
+            for row in progress:
+                self._padded_crops[first + row] = photos.pixels(row, side).to(device)
+                if with_flow:
+                    self._flow_maps[first + row] = photos.flow_map(row).to(device)
+            first += len(photos)
 
     def look_up(self, batch: dict) -> dict:
-        """A collated batch in which `chip`, `source`, `target` and `truth` are (B,) row numbers → the same with
-        (B, 3, side, side) uint8 chips and, for pairs, `target_flow_map` and `truth_flow_map`."""
+        """
+        Replace row numbers by pixels.
+
+        Args:
+            batch: collated items whose `padded_crop`, `source`, `target` and `truth` are (B,) row numbers.
+
+        Returns:
+            The batch with (B, 3, side, side) uint8 padded crops in these places and, for pairs, with `target_flow_map`
+            and `truth_flow_map`.
+        """
         found = dict(batch)
         for name in ("padded_crop", "source", "target", "truth"):
             if name in batch:
-                found[name] = self._chips[batch[name]]
-        if self._flow_map is not None:
+                found[name] = self._padded_crops[batch[name]]
+        if self._flow_maps is not None:
             for name in ("target", "truth"):
                 if name in batch:
-                    found[f"{name}_flow_map"] = self._flow_map[batch[name]]
+                    found[f"{name}_flow_map"] = self._flow_maps[batch[name]]
         return found

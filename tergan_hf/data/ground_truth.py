@@ -1,4 +1,4 @@
-"""Ground truths: exact movements between rendered faces, and photographs made comparable."""
+"""Ground truth: the exact flow between rendered faces, photographs made comparable, and the expression gain."""
 
 import numpy as np
 import torch
@@ -7,14 +7,14 @@ from torch.nn import functional as F
 from .crops import compose_affine
 
 
-FLOW_STEPS_PER_SIDE = 640  # a flow map's grey level is 1/640 of the picture's side; 128 is standing still
-FLOW_SCALE = 2 / FLOW_STEPS_PER_SIDE  # one grey level, on the photo's [-1, 1]
+FLOW_STEPS_PER_SIDE = 640  # one grey level of a flow map is 1/640 of the photo's side; 128 is no movement
+FLOW_SCALE = 2 / FLOW_STEPS_PER_SIDE  # one grey level, with the photo spanning [-1, 1]
 FLOW_ITERATIONS = 6
 FLOW_TOLERANCE = 0.01  # of [-1, 1]
 INVERSION_ITERATIONS = 3
-# An ellipse around the face in the aligned crop, [-1, 1], and the share of it over which it fades.
+# An ellipse around the face in the aligned crop, [-1, 1], and the share of its radius over which it fades.
 FACE_CENTRE, FACE_RADII, FACE_EDGE = (0.0, 0.1), (0.86, 1.0), 0.15
-MOST_RELIT = 1.3  # times brighter or darker, per colour: more is no difference of light
+MAX_RELIGHTING = 1.3  # factor per colour; a larger difference is not one of light
 
 
 def true_flow(
@@ -26,40 +26,41 @@ def true_flow(
     deformations: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    The movement from a rendered target to its ground truth, exactly.
+    Compute the exact flow from a rendered target to its ground truth.
 
-    A flow map says for each place of a photo where the surface seen there is in the neutral photo. From the place in
-    the truth it leads to the neutral place n, and the place y in the target is the one that the target's map leads to
-    n as well; it is found by repeating y ← n − motion(y).
+    A flow map m gives, for each position of a photo, the offset to the same surface point in the neutral photo. From a
+    position in the truth it leads to the neutral position n. The position y in the target is the one with
+    y + m(y) = n for the target's map; the fixed-point iteration y ← n − m(y) finds it.
 
     Args:
         target_flow_map, truth_flow_map: (B, 2, M, M) uint8 maps over the whole photo.
-        crop_transforms: (B, 2, 3) the crops' crop_transform, as for `cut_crops`.
-        to_photo: (B, 2, 3) from the target's own crop_transform to its photo, [-1, 1] over each.
+        crop_transforms: (B, 2, 3) crop transforms of both crops, as for `cut_crops`.
+        to_photo: (B, 2, 3) from the target's aligned crop to its photo, both [-1, 1].
         size: side of the flow in pixels.
-        deformations: (B, 2, size, size) from `draw_elastic_deformations`, of both crops; default: none.
+        deformations: (B, 2, size, size) elastic deformations of both crops, from `draw_elastic_deformations`. Default:
+            none.
 
     Returns:
-        flow (B, 2, size, size) as in `TerGanChange`, and whether it is known (B, 1, size, size): not where the target
-        does not show the surface, as teeth behind closed lips.
+        the flow (B, 2, size, size) as in `TerGanChange`, and a mask (B, 1, size, size) of the positions with a known
+        flow. It is unknown where the target hides the surface, as closed lips hide the teeth.
     """
-    target_flow_map, truth_flow_map = (
-        FLOW_SCALE * (motion.float() - 128) for motion in (target_flow_map, truth_flow_map)
+    target_offsets, truth_offsets = (
+        FLOW_SCALE * (flow_map.float() - 128) for flow_map in (target_flow_map, truth_flow_map)
     )
     to_photo = compose_affine(to_photo, crop_transforms)
     grid = F.affine_grid(crop_transforms.new_tensor([[1.0, 0, 0], [0, 1, 0]]).expand(len(crop_transforms), 2, 3),
                          (len(crop_transforms), 2, size, size), align_corners=False)  # fmt: skip
 
-    def look_up(motion, places):
-        return F.grid_sample(motion, places, padding_mode="border", align_corners=False).permute(0, 2, 3, 1)
+    def look_up(offsets, places):
+        return F.grid_sample(offsets, places, padding_mode="border", align_corners=False).permute(0, 2, 3, 1)
 
     deformed = grid if deformations is None else grid + deformations.permute(0, 2, 3, 1)
     places = _transform(to_photo, deformed)
-    neutral = places + look_up(truth_flow_map, places)
+    neutral = places + look_up(truth_offsets, places)
     found = neutral
     for _ in range(FLOW_ITERATIONS):
-        found = neutral - look_up(target_flow_map, found)
-    miss = (found + look_up(target_flow_map, found) - neutral).abs().amax(3)
+        found = neutral - look_up(target_offsets, found)
+    miss = (found + look_up(target_offsets, found) - neutral).abs().amax(3)
     found = deformed + torch.einsum("bij,bhwj->bhwi", torch.linalg.inv(to_photo[:, :, :2]), found - places)
     end = found
     if deformations is not None:
@@ -69,19 +70,24 @@ def true_flow(
 
 
 def _transform(matrices: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """(B, 2, 3) affine matrices on (B, H, W, 2) points."""
+    """Apply (B, 2, 3) affine matrices to (B, H, W, 2) points."""
     return torch.einsum("bij,bhwj->bhwi", matrices[:, :, :2], points) + matrices[:, None, None, :, 2]
 
 
 def confine_truth(target: torch.Tensor, truth: torch.Tensor, crop_transforms: torch.Tensor) -> torch.Tensor:
     """
-    Make another photograph of the same person a ground truth: its light becomes the target's, and outside the face,
-    where hair, clothes and the way the head is held differ for other reasons than the expression, it shows the target.
-    The face is an ellipse about the template's; a elastic_deformation moves it little.
+    Turn another photograph of the target's person into a ground truth.
+
+    It gets the light of the target. Outside the face it shows the target, because hair, clothes and head pose differ
+    for other reasons than the expression. The face is an ellipse around the alignment template's face; an elastic
+    deformation moves it little.
 
     Args:
-        target, truth: (B, 3, S, S) in [-1, 1], cut alike.
-        crop_transforms: (B, 2, 3) from `draw_crop_transforms`, that they were cut with.
+        target, truth: (B, 3, S, S) in [-1, 1], cut with the same crop transforms.
+        crop_transforms: (B, 2, 3) from `draw_crop_transforms`, with which both were cut.
+
+    Returns:
+        (B, 3, S, S), the new truth.
     """
     places = F.affine_grid(crop_transforms, list(target.shape), align_corners=False)
     distance = ((places - places.new_tensor(FACE_CENTRE)) / places.new_tensor(FACE_RADII)).square().sum(3).sqrt()
@@ -89,7 +95,7 @@ def confine_truth(target: torch.Tensor, truth: torch.Tensor, crop_transforms: to
     light = ((target + 1) * face).sum((2, 3), keepdim=True) / ((truth + 1) * face).sum((2, 3), keepdim=True).clamp(
         1e-6
     )
-    relit = (truth + 1) * light.clamp(1 / MOST_RELIT, MOST_RELIT) - 1
+    relit = (truth + 1) * light.clamp(1 / MAX_RELIGHTING, MAX_RELIGHTING) - 1
     return target + face * (relit - target)
 
 
@@ -97,16 +103,16 @@ def expression_gain(
     generated: torch.Tensor | np.ndarray, target: torch.Tensor | np.ndarray, truth: torch.Tensor | np.ndarray
 ) -> torch.Tensor:
     """
-    1 − Σ|x̄ − truth| / Σ|x_t − truth| for each pair: 1 is perfect, 0 is what handing x_t back gets, negative is worse
-    than doing nothing.
+    Compute 1 − Σ|x̄ − truth| / Σ|x_t − truth| for each pair. 1 is perfect, 0 is the score of an unchanged x_t, and a
+    negative value is worse than that.
 
     Args:
-        generated, target, truth: (B, …) images on any one scale.
+        generated, target, truth: (B, …) images, all on the same scale.
 
     Returns:
-        (B,); NaN where target and truth are the same image.
+        (B,), NaN where target and truth are the same image.
     """
     generated, target, truth = (torch.as_tensor(images).float() for images in (generated, target, truth))
     miss = (generated - truth).abs().flatten(1).sum(1)
-    nothing = (target - truth).abs().flatten(1).sum(1)
-    return torch.where(nothing > 0, 1 - miss / nothing, torch.nan)
+    unchanged = (target - truth).abs().flatten(1).sum(1)
+    return torch.where(unchanged > 0, 1 - miss / unchanged, torch.nan)

@@ -1,4 +1,4 @@
-"""What the data sets behind our weights are, where they come from, and under which licence."""
+"""The data sets behind the published weights: content, origin and licence."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,14 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class KnownSet:
     """
+    One data set behind the published weights.
+
     Args:
-        title: as its makers call it.
-        about: what is in it.
-        licence, address: of the set.
-        hub_name: what `model-index` calls it.
+        title: the name its makers use.
+        about: its content.
+        licence: its licence.
+        address: its page.
+        hub_name: its name in `model-index`.
     """
 
     title: str
@@ -21,14 +24,14 @@ class KnownSet:
 
 
 _AVATARS = "https://github.com/google/valid-avatar-library"
-# By the first folder of a source's path.
+# By the first folder in the path of a source.
 KNOWN_SETS = {
     "rendered": KnownSet(
-        "Rendered faces", "people blended from open 3D heads, 21 expressions in each of two sessions, with exact "
-        "ground truth (`python -m tergan_hf.data avatars`)", "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
+        "Rendered faces", "people blended from open 3D heads, two sessions of 21 expressions each, with exact ground "
+        "truth (`python -m tergan_hf.data avatars`)", "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
     ),
     "rendered_plain": KnownSet(
-        "Rendered faces, plain", "people blended from the same heads, without shadows, before one colour "
+        "Rendered faces, plain", "people blended from the same heads, without shadows, in front of one colour "
         "(`--look plain`)", "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
     ),
     "avatars_rendered": KnownSet(
@@ -48,5 +51,5 @@ KNOWN_SETS = {
 
 
 def known_set(path: str) -> KnownSet | None:
-    """The entry for a source's path, if there is one."""
+    """The entry for the path of a source, or `None`."""
     return KNOWN_SETS.get(path.split("/")[0].removesuffix(".parquet"))

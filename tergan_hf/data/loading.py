@@ -1,10 +1,11 @@
-"""Labelled photos from folders and parquet files, one or several sets at a time, in one shape."""
+"""Load labelled photos from folders, parquet files and the Hub, all with the same columns."""
 
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
 from datasets import Dataset, Image, IterableDataset, Value, load_dataset
+from datasets.exceptions import DatasetsError
 from datasets.fingerprint import Hasher
 
 from ..model.errors_tergan import InvalidInputError, MissingFileError
@@ -12,9 +13,9 @@ from .building import is_unfinished
 
 
 HUB_PREFIX = "hub://"
-NO_IDENTITY = ""  # of photos nobody is named in
-NO_EXPRESSION_ID = -1  # of photos whose expression is not an exactly repeatable blendshape pose
-# Columns of sets that were built before their names changed.
+NO_IDENTITY = ""  # of a photo of an unknown person
+NO_EXPRESSION_ID = -1  # of a photo that does not show an exactly repeatable blendshape pose
+# Older data sets have these columns under other names.
 OLD_COLUMNS = {"sitting": "session", "recipe": "expression_id", "activations": "blendshapes", "motion": "flow"}
 
 
@@ -24,21 +25,20 @@ class DataSource:
     One set of labelled photos.
 
     Args:
-        name: tells the sets apart in logs; identities of different sets never mix.
-        path: a folder (of parquet files, or `imagefolder` with `metadata.csv`), a parquet file, or `hub://owner/name`
-            on the Hub.
-        split: which split to read.
-        align: find and align the face; `False` takes each image as an aligned face crop.
-        group_column: rows that share a value here stay on one side of the split: `identity`, or a column that names
+        name: distinguishes the sets in logs. Identities of different sets are different people.
+        path: a folder (of parquet files, or in `imagefolder` layout with `metadata.csv`), a parquet file, or
+            `hub://owner/name` on the Hub.
+        split: the split to read.
+        align: find and align the face. `False` takes each image as an aligned face crop.
+        group_column: rows with the same value here stay on one side of the split. It is `identity`, or a column with
             several groups joined by `group_separator`.
-        group_separator: how `group_column` joins its groups.
-        validation_fraction: share of the groups kept out of training.
-        validation_path: a set of its own to validate on, instead of a fraction; the same as `path`: its split
-            `validation`.
+        group_separator: separator of the groups in `group_column`.
+        validation_fraction: share of the groups to keep out of training.
+        validation_path: a set to validate on, instead of a fraction. If it equals `path`, its split `validation`.
         weight: how often stage 1 draws from this set, relative to the others.
         pair_weight: how often stage 2 draws its target from this set, relative to the others.
         folds, fold: for cross-validation, instead of a fraction: keep part `fold` of `folds` parts of the groups out.
-        streaming: read the photos as a stream and keep only their chips, for sets larger than memory or disk.
+        streaming: read the photos as a stream and keep only their padded crops, for sets larger than memory or disk.
         extra: further keyword arguments for `datasets.load_dataset`.
     """
 
@@ -64,46 +64,46 @@ class DataSource:
 
 
 def source_path(path: str, data_root: str | PathLike) -> str:
-    """A source's path: below `data_root`, unless it is absolute or on the Hub."""
+    """The path of a source: below `data_root`, unless it is absolute or on the Hub."""
     return path if path.startswith(HUB_PREFIX) else str(Path(data_root) / path)
 
 
 def load_photos(path: str, split: str = "train", streaming: bool = False, **extra) -> Dataset | IterableDataset:
     """
-    Read labelled photos.
+    Load labelled photos.
 
     Args:
         path: a folder of parquet files (`train.parquet` or `train-00000-of-00002.parquet` …) or in `imagefolder`
             layout with `metadata.csv`, a `.parquet` file, or `hub://owner/name`.
         split: the split to read.
-        streaming: give an `IterableDataset` that reads as it goes.
+        streaming: return an `IterableDataset`, which reads the photos one by one.
+        extra: further keyword arguments for `datasets.load_dataset`.
 
     Returns:
-        A data set with `image` (not yet decoded), `expression` (label text), `identity` and `expression_id` (`NO_IDENTITY`,
-        `NO_EXPRESSION_ID` where the set has none), and whatever other columns it came with. Of those, `session`, `landmarks`,
-        `motion` and `blendshapes` mean what `python -m tergan_hf.data avatars` writes.
+        A data set with the columns `image` (not decoded), `expression` (label), `identity` and `expression_id`
+        (`NO_IDENTITY`, `NO_EXPRESSION_ID` for unknown ones), and all other columns of the source. `session`,
+        `landmarks`, `flow` and `blendshapes` have the meaning that `python -m tergan_hf.data avatars` gives them.
 
     Raises:
-        MissingFileError: nothing is there.
-        InvalidInputError: a needed column is missing, and the message names it and the columns found; or the folder holds a
-            set that was begun and not finished.
+        MissingFileError: the path does not exist, or holds no data.
+        InvalidInputError: a required column is missing, the data cannot be read, or the set is unfinished.
     """
     location = Path(path)
     extra["streaming"] = streaming
     if is_unfinished(location):
-        raise InvalidInputError(f"{path} holds an unfinished set: give the command again that began it, it goes on")
+        raise InvalidInputError(f"{path} holds an unfinished set: run the command that began it again to complete it")
     if location.suffix == ".parquet":
         if not location.is_file():
             raise MissingFileError(f"no such parquet file: {path}")
-        photos = load_dataset("parquet", data_files={split: str(location)}, split=split, **extra)
+        photos = _load_dataset(path, "parquet", data_files={split: str(location)}, split=split, **extra)
     elif files := parquet_files(location, split):
-        photos = load_dataset("parquet", data_files={split: files}, split=split, **extra)
+        photos = _load_dataset(path, "parquet", data_files={split: files}, split=split, **extra)
     elif location.is_dir():
-        photos = load_dataset("imagefolder", data_dir=str(location), split=split, **extra)
+        photos = _load_dataset(path, "imagefolder", data_dir=str(location), split=split, **extra)
     elif path.startswith(HUB_PREFIX):
-        photos = load_dataset(path.removeprefix(HUB_PREFIX), split=split, **extra)
+        photos = _load_dataset(path, path.removeprefix(HUB_PREFIX), split=split, **extra)
     else:
-        raise MissingFileError(f"no such folder: {path} (a data set on the Hub is written {HUB_PREFIX}owner/name)")
+        raise MissingFileError(f"no such folder: {path} (write {HUB_PREFIX}owner/name for a data set on the Hub)")
     if streaming and photos.features is None:
         photos = photos._resolve_features()
     for old, new in OLD_COLUMNS.items():
@@ -125,13 +125,23 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
     return _without_gaps(photos, "expression_id", NO_EXPRESSION_ID, "int32")
 
 
+def _load_dataset(path: str, *arguments, **options) -> Dataset | IterableDataset:
+    """`datasets.load_dataset`, with errors that name the path."""
+    try:
+        return load_dataset(*arguments, **options)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: {error}") from error
+    except (ValueError, DatasetsError) as error:
+        raise InvalidInputError(f"{path}: {error}") from error
+
+
 def parquet_files(folder: str | PathLike, split: str) -> list[str]:
-    """The files of a split, in one piece or in shards."""
+    """The parquet files of a split, one file or several shards, in order."""
     return sorted(str(path) for name in (f"{split}.parquet", f"{split}-*.parquet") for path in Path(folder).glob(name))
 
 
 def _complete_stream(photos: IterableDataset, origin: list) -> IterableDataset:
-    """A stream in the shape of `load_photos`, with a fingerprint that says where it comes from."""
+    """Give a stream the columns that `load_photos` promises, and a fingerprint of its origin."""
     features = photos.features.copy()
     features |= {"identity": Value("string"), "expression_id": Value("int32")}
     for column in {"image", "flow"} & set(features):
@@ -152,13 +162,14 @@ def _complete_stream(photos: IterableDataset, origin: list) -> IterableDataset:
 
 
 def _files_of(location: Path) -> list[tuple[str, int, int]]:
-    """What changes when local files do; nothing for a set on the Hub, whose `extra` may name a `revision`."""
+    """Path, size and time of each local file, for the fingerprint. Empty for the Hub, where `extra` may name a
+    revision."""
     files = sorted(location.rglob("*")) if location.is_dir() else [location] if location.is_file() else []
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
 def _without_gaps(photos: Dataset, column: str, filler, kind: str) -> Dataset:
-    """The column as one kind, empty cells (null in Arrow) filled."""
+    """Fill the empty cells of a column (null in Arrow) and cast it."""
     values = list(photos[column])
     if None in values:
         photos = photos.remove_columns(column).add_column(column, [filler if v is None else v for v in values])

@@ -1,43 +1,43 @@
-"""Mixed images: mixtures with anybody's for the classifier, blends with the same expression for the decoder."""
+"""Mixed images: mixup for the classifier, patch mixes of two people with the same expression for the decoder."""
 
 import torch
 from torch.nn import functional as F
 
 
-PATCH_SHARES = 0.5, 0.8  # of the person whose name a blend keeps
-PATCH_KNOTS = 3  # of the random field that says who is seen where
-PATCH_SIDE = 32  # positions of that field
-PATCH_SOFTNESS = 0.12  # of the field's standard deviation: over so much one face passes into the other
+PATCH_SHARES = 0.5, 0.8  # of the face, for the person whose identity the mix keeps
+PATCH_KNOTS = 3  # side of the random field that decides which person shows where
+PATCH_SIDE = 32  # side of the field after interpolation
+PATCH_SOFTNESS = 0.12  # of the field's standard deviation, the width of the transition between the faces
 
 
 def draw_patch_mixes(
     expressions: torch.Tensor,
     identities: torch.Tensor,
-    among: torch.Tensor,
+    mixable: torch.Tensor,
     probability: float,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Draw whose images are blended with whose: aligned faces with the same expression, put together, are another face
-    with it.
+    Draw pairs of people to mix: aligned faces with the same expression, mixed in patches, make another face with it.
 
     Args:
-        expressions: (B, K) labels, those of each image of a pair. identities: (B,). among: (B,) bool, the pairs that
-            may be mixed at all.
-        probability: that one of them is, if somebody else's in the batch has its expressions.
+        expressions: (B, K) labels of the K images of each pair.
+        identities: (B,) people of the pairs.
+        mixable: (B,) bool, the pairs that may be mixed.
+        probability: probability of mixing a pair, if another person in the batch has the same expressions.
 
     Returns:
-        partners (B,) int64 and the shares (B,) of the face that stay its own; its own number and 1 where it stays as
-        it is.
+        partners (B,) int64 and shares (B,), the part of the face that stays the person's own. An unmixed pair has its
+        own row number and the share 1.
     """
     device = expressions.device
-    expressions, identities, among = expressions.cpu(), identities.cpu(), among.cpu()
+    expressions, identities, mixable = expressions.cpu(), identities.cpu(), mixable.cpu()
     partners, shares = torch.arange(len(expressions)), torch.ones(len(expressions))
     low, high = PATCH_SHARES
-    for row in torch.nonzero(among)[:, 0].tolist():
+    for row in torch.nonzero(mixable)[:, 0].tolist():
         mixed, share = torch.rand(2, generator=generator).tolist()
         alike = (expressions == expressions[row]).all(1) & (identities != identities[row])
-        others = torch.nonzero(among & alike)[:, 0]
+        others = torch.nonzero(mixable & alike)[:, 0]
         if mixed < probability and len(others):
             partners[row] = others[torch.randint(len(others), (), generator=generator)]
             shares[row] = low + (high - low) * share
@@ -46,14 +46,15 @@ def draw_patch_mixes(
 
 def draw_patch_masks(shares: torch.Tensor, side: int, generator: torch.Generator) -> torch.Tensor:
     """
-    Where a blend shows its own face and where its partner's: in smooth patches, each at its full contrast. The mean of
-    two smiles everywhere, as mixup takes it, has grey teeth.
+    Draw masks of smooth patches for patch mixes. Each patch shows one face at its full contrast; a mean of two smiles,
+    as in mixup, would have grey teeth.
 
     Args:
-        shares: (B,) of `draw_patch_mixes`. side: of the images.
+        shares: (B,) from `draw_patch_mixes`.
+        side: side of the images in pixels.
 
     Returns:
-        (B, 1, side, side) from 0, the partner's, to 1, its own; 1 all over where the share is 1.
+        (B, 1, side, side) from 0, the partner's face, to 1, the own face. It is 1 everywhere if the share is 1.
     """
     field = torch.randn(len(shares), 1, PATCH_KNOTS, PATCH_KNOTS, generator=generator)
     field = F.interpolate(field, size=(PATCH_SIDE, PATCH_SIDE), mode="bicubic", align_corners=True)
@@ -68,14 +69,14 @@ def draw_patch_masks(shares: torch.Tensor, side: int, generator: torch.Generator
 
 def draw_mixture(mixable: torch.Tensor, alpha: float, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Mixup (Zhang et al. 2018): who is blended with whom, and how much, λ ~ Beta(alpha, alpha) for each photo.
+    Draw partners and weights for mixup (Zhang et al. 2018), with λ ~ Beta(alpha, alpha) for each photo.
 
     Args:
-        mixable: (B,) bool; the others stay as they are.
+        mixable: (B,) bool, the photos that may be mixed.
 
     Returns:
-        partners (B,) int64, each photo's own number where it is not mixed, and λ (B,), how much of itself a photo
-        keeps, at least one half.
+        partners (B,) int64, a photo's own row number if it is not mixed, and λ (B,), the photo's own weight, at least
+        one half.
     """
     rows = torch.nonzero(mixable.cpu())[:, 0]
     partners = torch.arange(len(mixable))

@@ -1,4 +1,4 @@
-"""Things before a face."""
+"""Objects in front of a face, and random erasing."""
 
 import math
 
@@ -10,11 +10,12 @@ def draw_occluders(
     count: int, probability: float, size: int, generator: torch.Generator, device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Things before a face: an ellipse or a bar of one tone with some grain, reaching in from a side.
+    Draw objects in front of faces: each is an ellipse or a bar of one tone with some grain that reaches in from a
+        side.
 
     Returns:
-        masks (count, 1, size, size), soft, all zero for the images that get none, and colours (count, 3, size, size)
-        in [-1, 1].
+        soft masks (count, 1, size, size) in [0, 1], all zero for images without an object, and colours
+        (count, 3, size, size) in [-1, 1].
     """
 
     def rand(*shape):
@@ -36,7 +37,16 @@ def draw_occluders(
 
 
 def erase_rectangles(images: torch.Tensor, probability: float, generator: torch.Generator) -> torch.Tensor:
-    """Random erasing (Zhong et al. 2020): a grey rectangle of 15 to 45 % of the side over some of the images."""
+    """
+    Erase a grey rectangle at random (Zhong et al. 2020).
+
+    Args:
+        images: (B, C, H, W) in [-1, 1].
+        probability: share of the images that lose a rectangle. Its sides are 15 to 45 % of the image's.
+
+    Returns:
+        (B, C, H, W), a new tensor.
+    """
     count, _, height, width = images.shape
     size = 0.15 + 0.3 * torch.rand(count, 2, generator=generator)
     start = torch.rand(count, 2, generator=generator) * (1 - size)

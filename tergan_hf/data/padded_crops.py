@@ -1,7 +1,7 @@
-"""Photos to *chips*: detection and alignment done once, with the same code a visitor's photo goes through, and cached.
+"""Padded crops: detect and align each face once, with the code that also aligns users' photos, and cache the result.
 
-A chip shows the aligned crop with a margin around it, so that training can jitter the crop_transform and cut a ground-truth
-image out with its target's crop_transform instead of its own.
+A padded crop shows the aligned crop with a margin around it. Training can therefore vary the crop transform, and cut a
+ground truth with its target's crop transform instead of its own.
 """
 
 import io
@@ -21,13 +21,13 @@ from ..model.image_loading_tergan import read_image
 
 logger = logging.getLogger(__name__)
 
-PADDED_CROP_MARGIN = 1.3  # side of a chip / side of the crop it is about
-PADDED_CROP_OVERSAMPLING = 1.25  # resolution of a chip / resolution of the network's crop
-_VERSION = 6  # raise when a chip would come out different, so that cached ones are not used
+PADDED_CROP_MARGIN = 1.3  # side of a padded crop / side of the aligned crop in its middle
+PADDED_CROP_OVERSAMPLING = 1.25  # resolution of a padded crop / resolution of the network's input
+_VERSION = 7  # raise this when padded crops or their columns change, so that old cache files are not used
 
 
 def padded_crop_size(image_size: int) -> int:
-    """Side of a chip in pixels for a network that sees `image_size` pixels."""
+    """Side of a padded crop in pixels, for a network whose input has `image_size` pixels."""
     return round(image_size * PADDED_CROP_MARGIN * PADDED_CROP_OVERSAMPLING)
 
 
@@ -39,47 +39,48 @@ def make_padded_crops(
     detector: FaceDetector | None = None,
 ) -> Dataset:
     """
-    Replace each photo by its chip and add its `crop_transform` ((2, 3), photo pixels → unit square of the crop).
+    Replace each photo by its padded crop and add its `crop_transform` ((2, 3), photo pixels → unit square of the
+    crop).
 
-    Photos in which no face is found are left out, with a warning that counts them. The result is cached by
-    `datasets` under the photos' fingerprint, the size and the kind of crop_transform. Of a stream only the chips are kept,
-    on disk: neither the photos nor all chips are ever in memory.
+    Photos without a detected face are left out, and a warning counts them. `datasets` caches the result under the
+    fingerprint of the photos, the size and the kind of alignment. Of a stream only the padded crops are stored, on
+    disk: neither the photos nor all padded crops are ever in memory.
 
     Args:
-        photos: as `load_photos` gives them.
+        photos: from `load_photos`.
         image_size: side of the network's input in pixels.
-        align: find the face, or take the set's `landmarks` where it has that column; `False` takes the whole photo as
-            the aligned crop, whose chip gets no more pixels than it has.
-        name: of the set, for messages.
-        detector: default `FaceDetector()`.
+        align: align by the column `landmarks` if the set has it, otherwise by the detected face. `False` takes the
+            whole photo as the aligned crop; its padded crop then gets no more pixels than the photo has.
+        name: name of the set, for messages.
+        detector: the face detector. Default: `FaceDetector()`.
 
     Raises:
-        InvalidInputError: no face in any photo, or a photo cannot be read.
+        InvalidInputError: no photo shows a face, or a photo cannot be read.
     """
     cropper = _PaddedCropper(photos.features, image_size, align, name, detector)
-    message = "Finding and aligning faces" if align and not cropper.known else "Framing crops"
+    message = "Finding and aligning faces" if align and not cropper.known else "Cropping photos"
     fingerprint = Hasher.hash([photos._fingerprint, cropper.size, align, PADDED_CROP_MARGIN, _VERSION])
     if isinstance(photos, IterableDataset):
-        chips = Dataset.from_generator(
+        padded = Dataset.from_generator(
             _padded_rows, cropper.features(), gen_kwargs={"photos": photos, "cropper": cropper, "message": message},
             fingerprint=fingerprint,
         )  # fmt: skip
     else:
-        chips = photos.map(
+        padded = photos.map(
             cropper, with_indices=True, features=cropper.features(), desc=message, new_fingerprint=fingerprint
         )
-    found = np.flatnonzero(chips.with_format("numpy")["has_face"][:]) if len(chips) else []
+    found = np.flatnonzero(padded.with_format("numpy")["has_face"][:]) if len(padded) else []
     if len(found) == 0:
-        raise InvalidInputError("no face was found in any photo")
-    if len(found) < len(chips):
+        raise InvalidInputError("no face was found in any photo; set `align` to false if the photos are face crops")
+    if len(found) < len(padded):
         logger.warning(
-            "%s: no face found in %d of %d photos; they are left out", name, len(chips) - len(found), len(chips)
+            "%s: no face found in %d of %d photos; they are left out", name, len(padded) - len(found), len(padded)
         )
-    return chips.select(found).remove_columns("has_face")
+    return padded.select(found).remove_columns("has_face")
 
 
 class _PaddedCropper:
-    """From a row with a photo to what the row of its chip changes."""
+    """Map a row with a photo to the columns of its padded crop."""
 
     def __init__(self, features: Features, image_size: int, align: bool, name: str, detector: FaceDetector | None):
         self.photo_features, self.align, self.name, self.detector = features, align, name, detector
@@ -89,32 +90,32 @@ class _PaddedCropper:
             self.detector = FaceDetector()
 
     def features(self) -> Features:
-        """Columns of the chips."""
+        """The columns of the result."""
         features = self.photo_features.copy()
         features["image"] = Image(decode=False)
         features["crop_transform"] = Array2D((2, 3), "float32")
         features["has_face"] = Value("bool")
         if "flow" in features:
-            features["photo_size"] = List(Value("int32"), length=2)  # a flow map spans the whole photo
+            features["photo_size"] = List(Value("int32"), length=2)  # a flow map covers the whole photo
         return features
 
     def __call__(self, row: dict, index: int) -> dict:
         image = decode(row["image"], f"{self.name}[{index}]")
-        measured = {"photo_size": image.size} if "flow" in self.photo_features else {}
+        photo_size = {"photo_size": image.size} if "flow" in self.photo_features else {}
         crop_transform, side = whole_image_transform(*image.size), self.size
         if self.known:
             crop_transform = fit_crop_transform(np.array(row["landmarks"]))
         elif self.align:
             faces = self.detector.detect(image)
             if not faces:
-                return {"image": None, "crop_transform": crop_transform, "has_face": False, **measured}
+                return {"image": None, "crop_transform": crop_transform, "has_face": False, **photo_size}
             crop_transform = faces[0].crop_transform
         else:
             side = min(side, round(max(image.size) * PADDED_CROP_MARGIN))
         buffer = io.BytesIO()
         crop_face(image, zoom_out(crop_transform, PADDED_CROP_MARGIN), side).save(buffer, "PNG", compress_level=1)
-        chip = {"bytes": buffer.getvalue(), "path": None}
-        return {"image": chip, "crop_transform": crop_transform, "has_face": True, **measured}
+        encoded = {"bytes": buffer.getvalue(), "path": None}
+        return {"image": encoded, "crop_transform": crop_transform, "has_face": True, **photo_size}
 
 
 def _padded_rows(photos: IterableDataset, cropper: _PaddedCropper, message: str):
@@ -123,9 +124,9 @@ def _padded_rows(photos: IterableDataset, cropper: _PaddedCropper, message: str)
 
 
 def decode(encoded: dict, name: str = "image") -> PILImage.Image:
-    """An undecoded `datasets` image (`bytes` or `path`) to an upright RGB image, as a visitor's photo is read.
+    """Decode an image of `datasets` (`bytes` or `path`) to upright RGB, with the code that also loads users' photos.
 
     Raises:
-        ImageInputError: it cannot be read; the message says `name`.
+        ImageInputError: the image cannot be read. The message contains `name`.
     """
     return read_image(encoded["path"] if encoded["bytes"] is None else io.BytesIO(encoded["bytes"]), name)

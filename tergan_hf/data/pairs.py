@@ -1,4 +1,4 @@
-"""Which photos make a pair for stage 2: at random, of the same person, or with an exact ground truth."""
+"""Pairs of photos for stage 2: random, of the same person, or with an exact ground truth."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,9 @@ class Pair:
     Row numbers of a pair.
 
     Args:
-        source_set, source: x_s. target_set, target: x_t.
-        truth: the row of x̄ in the target's set, `None` where nobody knows it.
+        source_set, source: number of the set and row of x_s.
+        target_set, target: number of the set and row of x_t.
+        truth: row of x̄ in the target's set, or `None` if it is unknown.
     """
 
     source_set: int
@@ -27,23 +28,24 @@ class Pair:
 
 class PairSampler:
     """
-    Draws pairs from sets whose people are known.
+    Draw pairs from sets with known identities.
 
     Args:
-        sets: their `pair_weight` says how often a target comes from each.
+        sets: the sets. Their `pair_weight` is how often a target comes from each.
     """
 
     def __init__(self, sets: list[PhotoSet]):
         self.sets = sets
-        weights = np.array([chips.pair_weight for chips in sets], float)
+        weights = np.array([photos.pair_weight for photos in sets], float)
         self.weights = weights / weights.sum()
-        self.by_expression = [rows_by_value(chips.expressions) for chips in sets]
-        self.by_identity = [rows_by_value(chips.identities) for chips in sets]
-        self.by_scene = [rows_by_value(chips.scenes) for chips in sets]
-        self.by_expression_id = [rows_by_value(chips.expression_ids) for chips in sets]
+        self.by_expression = [rows_by_value(photos.expressions) for photos in sets]
+        self.by_identity = [rows_by_value(photos.identities) for photos in sets]
+        self.by_scene = [rows_by_value(photos.scenes) for photos in sets]
+        self.by_expression_id = [rows_by_value(photos.expression_ids) for photos in sets]
 
     def draw(self, random: np.random.Generator, ground_truth_share: float) -> Pair:
-        """A pair that has a ground truth with this probability: exact in a set with expression_ids, else of one person."""
+        """Draw a pair, with this probability one with a ground truth: exact if the target has an `expression_id`,
+        otherwise another photo of the same person."""
         number = random.choice(len(self.sets), p=self.weights)
         target = random.integers(len(self.sets[number]))
         if random.random() >= ground_truth_share:
@@ -53,30 +55,29 @@ class PairSampler:
         return self.draw_same_identity(random, number, target)
 
     def draw_random(self, random: np.random.Generator, number: int, target: int) -> Pair:
-        """The paper's: x_s from any set, every expression equally often; nobody knows x̄."""
+        """Draw the paper's pair: x_s from any set, every expression equally often, x̄ unknown."""
         source_set = random.choice(len(self.sets), p=self.weights)
         rows = self.by_expression[source_set]
         return Pair(source_set, random.choice(rows[random.choice(list(rows))]), number, target)
 
     def draw_same_identity(self, random: np.random.Generator, number: int, target: int) -> Pair:
-        """x_s is another photo of x_t's person and its own truth, nearly exact where pose and light agree."""
+        """Draw another photo of x_t's person as x_s and as the truth. It is nearly exact if pose and light agree."""
         same_person = self.by_identity[number][self.sets[number].identities[target]]
         others = same_person[same_person != target]
         source = random.choice(others if len(others) else same_person)
         return Pair(number, source, number, target, source)
 
     def draw_exact(self, random: np.random.Generator, number: int, target: int) -> Pair:
-        """The truth is a photo of x_t's session, every expression equally often, and x_s a photo of anybody with the
-        same expression_id."""
-        chips = self.sets[number]
-        rows = self.by_scene[number][chips.scenes[target]]
-        expressions = chips.expressions[rows]
+        """Draw the truth from x_t's session, every expression equally often, and x_s from all photos of the set with
+        the truth's `expression_id`."""
+        photos = self.sets[number]
+        rows = self.by_scene[number][photos.scenes[target]]
+        expressions = photos.expressions[rows]
         truth = random.choice(rows[expressions == random.choice(np.unique(expressions))])
-        return Pair(
-            number, random.choice(self.by_expression_id[number][chips.expression_ids[truth]]), number, target, truth
-        )
+        source = random.choice(self.by_expression_id[number][photos.expression_ids[truth]])
+        return Pair(number, source, number, target, truth)
 
 
 def rows_by_value(column: np.ndarray) -> dict[int, np.ndarray]:
-    """Value → the rows that have it."""
+    """Group row numbers by value: value → its rows."""
     return {value: np.flatnonzero(column == value) for value in np.unique(column)}

@@ -11,27 +11,30 @@ from .decoded import DecodedColumn
 from .loading import NO_EXPRESSION_ID, NO_IDENTITY
 
 
-CACHE_BYTES = 3 * 2**30  # of decoded crops that a set keeps in memory
-CLEAR_INTENSITY = 0.85  # from here on an expression is shown clearly
+CACHE_BYTES = 3 * 2**30  # of decoded images that a set keeps in memory
+CLEAR_INTENSITY = 0.85  # an expression is clear from this intensity on
 FLOW_MAP_SIZE = 64  # side of a flow map
 
 
 @dataclass
 class PhotoSet:
     """
-    One cropped set of photos with numeric labels.
+    One set of padded crops with numeric labels.
 
     Args:
-        photos: as `make_padded_crops` gives them.
+        name: name of the set.
+        photos: from `make_padded_crops`.
         expressions: (N,) class indices.
-        identities: (N,) indices over all sets together, -1 where there is none.
+        identities: (N,) indices over all sets together, -1 for unknown people.
         scenes: (N,) one number for each session of each person.
-        expression_ids: (N,) exact expressions, -1 where there is none.
+        expression_ids: (N,) numbers of the blendshape poses, `NO_EXPRESSION_ID` for photos without one.
         crop_transforms: (N, 2, 3) photo pixels → unit square of the crop.
-        photo_sizes: (N, 2) width and height of the photos the crop_transforms belong to; `None` where there is no motion.
-        blendshapes: (N, K) how far each muscle of the face is activated, `None` where the set does not say.
-        clear: (N,) which photos show their expression alone and (nearly) in full, `None` where the set does not say.
-        weight: how often stage 1 draws from it; pair_weight: how often stage 2 draws a target from it.
+        photo_sizes: (N, 2) width and height of the original photos, `None` in a set without flow maps.
+        blendshapes: (N, K) weight of each blendshape, `None` in a set without them.
+        clear: (N,) bool, the photos that show a single expression (nearly) in full, `None` in a set without
+            intensities.
+        weight: how often stage 1 draws from the set.
+        pair_weight: how often stage 2 draws a target from the set.
     """
 
     name: str
@@ -49,7 +52,7 @@ class PhotoSet:
     _decoded: dict[str, DecodedColumn] = field(default_factory=dict, repr=False)
 
     def __post_init__(self):
-        # Before workers are forked off, so that they share what they decode.
+        # Allocated before workers are forked, so that they share it.
         if "flow" in getattr(self.photos, "column_names", ()):
             self._decoded["flow"] = DecodedColumn(self.photos, "flow", CACHE_BYTES // 2)
 
@@ -58,26 +61,26 @@ class PhotoSet:
 
     @property
     def has_identities(self) -> bool:
-        """Whether its people are known: only such sets serve G_et and stage 2."""
+        """Whether all people are known. G_et and stage 2 need such sets."""
         return bool((self.identities >= 0).all())
 
     @property
     def are_photographs(self) -> bool:
-        """Whether no photo is a rendering of a expression_id."""
+        """Whether no photo is rendered."""
         return bool((self.expression_ids == NO_EXPRESSION_ID).all())
 
     @property
     def has_flow(self) -> bool:
-        """Whether its photos come with flow maps."""
+        """Whether the photos have flow maps."""
         return "flow" in self.photos.column_names
 
     def pixels(self, row: int, side: int) -> torch.Tensor:
-        """(3, side, side) uint8 chip. PhotoSet of the side asked for last are kept in memory."""
+        """(3, side, side) uint8, the padded crop. Those of the last requested side stay in memory."""
         self.keep(side)
         return torch.from_numpy(np.array(self._decoded["image"][row])).permute(2, 0, 1)
 
     def keep(self, side: int):
-        """Keep chips of this side in memory from now on, for all workers that are forked off later."""
+        """Keep padded crops of this side in memory, shared with all workers that are forked later."""
         kept = self._decoded.get("image")
         if kept is not None and kept.side == side:
             return
@@ -85,11 +88,11 @@ class PhotoSet:
             self._decoded["image"] = DecodedColumn(self.photos, "image", CACHE_BYTES // 2, side)
 
     def resolution(self, row: int) -> int:
-        """Side of a photo's aligned crop in pixels of the photo: what a larger crop shows besides is interpolated."""
+        """Side of the aligned crop in pixels of the photo. A crop with more pixels is interpolated."""
         return round(float(1 / np.sqrt(abs(np.linalg.det(self.crop_transforms[row][:, :2])))))
 
     def flow_map(self, row: int) -> torch.Tensor:
-        """(2, M, M) uint8 flow map; in a set without motion, one that says that all is still."""
+        """(2, M, M) uint8 flow map. In a set without them it is 128, no movement, everywhere."""
         if not self.has_flow:
             return torch.full((2, FLOW_MAP_SIZE, FLOW_MAP_SIZE), 128, dtype=torch.uint8)
         return torch.from_numpy(np.array(self._decoded["flow"][row][:, :, :2])).permute(2, 0, 1)
@@ -99,18 +102,18 @@ def label_photo_sets(
     cropped: dict[str, PhotoDataset], expressions: list[str], weights: dict[str, tuple[float, float]] | None = None
 ) -> tuple[list[PhotoSet], list[str]]:
     """
-    Number the labels of several cropped sets.
+    Replace the labels of several cropped sets by numbers.
 
     Args:
-        cropped: name → cropped photos.
-        expressions: labels in the order of the classes. Photos with another label raise.
-        weights: name → (weight, pair_weight).
+        cropped: name → padded crops from `make_padded_crops`.
+        expressions: labels in the order of the classes.
+        weights: name → (weight, pair_weight). Default: 1 for both.
 
     Returns:
-        the sets, and the names of all identities in the order of their indices, `set/identity`.
+        the sets, and the names of all identities, `set/identity`, in the order of their indices.
 
     Raises:
-        InvalidInputError: an expression that is not one of the labels.
+        InvalidInputError: a photo has a label that is not in `expressions`.
     """
     class_of = {label: index for index, label in enumerate(expressions)}
     identities: dict[str, int] = {}
@@ -119,7 +122,10 @@ def label_photo_sets(
         labels = list(photos["expression"])
         unknown = sorted(set(labels) - set(class_of))
         if unknown:
-            raise InvalidInputError(f"{name}: unknown expressions {unknown}; the model has {expressions}")
+            raise InvalidInputError(
+                f"{name}: unknown expressions {unknown}; the model has {list(expressions)}. Add them to "
+                "`model.expressions` in the configuration, or remove their photos from the set"
+            )
         rows = [
             identities.setdefault(f"{name}/{identity}", len(identities)) if identity != NO_IDENTITY else -1
             for identity in photos["identity"]
@@ -150,6 +156,7 @@ def label_photo_sets(
 
 
 def _clear(photos: PhotoDataset, labels: list[str]) -> np.ndarray | None:
+    """`PhotoSet.clear` from the columns `intensity` and `mixed_with`."""
     if "intensity" not in photos.column_names:
         return None
     alone = [not other for other in photos["mixed_with"]] if "mixed_with" in photos.column_names else True

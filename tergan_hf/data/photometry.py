@@ -1,4 +1,4 @@
-"""Light and quality of images: contrast, colour, resolution, noise, compression."""
+"""Random changes of light and image quality: contrast, colour, resolution, noise, compression."""
 
 import math
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from .augmentation import AugmentationConfig
 
 @dataclass
 class Photometry:
-    """One draw of light and quality per image, so that a target and its ground truth can be given the same."""
+    """One random change of light and quality per image. A target and its ground truth get the same one."""
 
     gain: torch.Tensor  # (B, 3, 1, 1)
     bias: torch.Tensor  # (B, 3, 1, 1)
     gamma: torch.Tensor  # (B, 1, 1, 1)
     grey: torch.Tensor  # (B, 1, 1, 1) bool
     low_resolution: torch.Tensor  # (B, 1, 1, 1) bool
-    resolution: int | None  # `None` where no image loses detail
+    resolution: int | None  # `None` if no image loses detail
     noise: torch.Tensor  # (B, 1, 1, 1)
-    noise_seed: int | None  # `None` where there is none
-    jpeg: torch.Tensor  # (J,) quantisation steps of the images `jpeg_rows`
+    noise_seed: int | None  # `None` if no image has noise
+    jpeg: torch.Tensor  # (J,) coarseness for the images `jpeg_rows`, as in `quantize_blocks`
     jpeg_rows: torch.Tensor  # (J,)
 
     @classmethod
     def draw(cls, count: int, config: AugmentationConfig, generator: torch.Generator, device) -> "Photometry":
-        """Draw for `count` images."""
+        """Draw the changes of `count` images."""
 
         def uniform(*shape):
             return torch.rand(count, *shape, generator=generator) * 2 - 1
@@ -34,7 +34,7 @@ class Photometry:
         def chosen(probability):
             return torch.rand(count, 1, 1, 1, generator=generator) < probability
 
-        # Two thirds of a light change are common to the colours, one third is theirs: exposure before white balance.
+        # Two thirds of a change are common to all colours (exposure), one third is their own (white balance).
         gain = 1 + config.gain * (uniform(1, 1, 1) * 2 + uniform(3, 1, 1)) / 3
         bias = config.bias * (uniform(1, 1, 1) * 2 + uniform(3, 1, 1)) / 3
         gamma = torch.exp(config.gamma * uniform(1, 1, 1))
@@ -44,7 +44,7 @@ class Photometry:
         jpeg = 0.5 + 2.5 * torch.rand(count, generator=generator)
         grey, coarse = chosen(config.grey), chosen(config.low_resolution)
         seed = int(torch.randint(2**31, (), generator=generator))
-        # Decided here: to ask a GPU whether any image is chosen means to wait for it.
+        # `any()` is evaluated on the CPU, because on a GPU it would wait for the device.
         return cls(
             gain.to(device), bias.to(device), gamma.to(device), grey.to(device), coarse.to(device),
             resolution if coarse.any() else None, noise.to(device), seed if noise.any() else None,
@@ -52,7 +52,7 @@ class Photometry:
         )  # fmt: skip
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, 3, S, S) in [-1, 1] → the same, relit and degraded."""
+        """Relight and degrade (B, 3, S, S) images in [-1, 1]. Returns a new tensor of the same shape and range."""
         images = ((images + 1) / 2).clamp(0, 1) ** self.gamma * 2 - 1
         images = images * self.gain + self.bias
         luma = (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
@@ -73,11 +73,11 @@ class Photometry:
 
 def quantize_blocks(images: torch.Tensor, coarseness: torch.Tensor) -> torch.Tensor:
     """
-    JPEG's loss, without its chroma subsampling: the cosine transform of 8×8 blocks, rounded to multiples of steps that
-    grow with frequency.
+    Imitate the loss of JPEG without chroma subsampling: round the cosine transform of 8×8 blocks to multiples of steps
+    that grow with frequency.
 
     Args:
-        images: (B, C, S, S) in [-1, 1], S a multiple of 8; other sizes come back unchanged.
+        images: (B, C, S, S) in [-1, 1]. If S is not a multiple of 8, they are returned unchanged.
         coarseness: (B,); 1 is about quality 50, 3 about quality 15.
     """
     count, channels, height, width = images.shape

@@ -1,4 +1,4 @@
-"""From a run's data sources to cropped, labelled, split sets."""
+"""Prepare the data sources of a run: load, split, crop and label them."""
 
 import logging
 from dataclasses import dataclass
@@ -18,8 +18,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class PreparedSets:
-    """Training and validation sets, the names of the people trained on in the order of their indices, and for each set
-    the groups kept out of training."""
+    """
+    The prepared sets of a run.
+
+    Args:
+        training: sets to train on.
+        validation: sets to validate on.
+        identities: names of the people in `training`, in the order of their indices.
+        kept_out: name of a source → groups kept out of training.
+    """
 
     training: list[PhotoSet]
     validation: list[PhotoSet]
@@ -31,71 +38,74 @@ def prepare_sets(
     accelerator: Accelerator, sources: list[DataSource], resolve, expressions: list[str], image_size: int, seed: int
 ) -> PreparedSets:
     """
-    Load, frame, split and label every source. The main process does the work first, the others read its cache.
+    Load, split, crop and label every source. The main process goes first, and the others read its cache.
 
     Args:
-        resolve: turns a source's path into the one to open.
-        seed: of the split.
+        accelerator: of the run.
+        sources: the sources.
+        resolve: maps the path of a source to the path to open.
+        expressions: labels in the order of the classes.
+        image_size: side of the network's input in pixels.
+        seed: seed of the split.
 
     Raises:
-        MissingFileError, ValueError: as the steps raise them.
+        MissingFileError: a source does not exist. The message names the source.
+        InvalidInputError: a source cannot be used. The message names the source.
     """
     training, validation, kept_out = {}, {}, {}
     with accelerator.main_process_first():
         for source in sources:
             try:
-                photos, held_out, kept_out[source.name] = load_split(source, resolve, image_size, seed)
-                training[source.name] = photos
+                kept, held_out, kept_out[source.name] = load_split(source, resolve, image_size, seed)
+                training[source.name] = kept
                 if held_out is not None:
                     validation[source.name] = held_out
-            except FileNotFoundError as error:
+            except MissingFileError as error:
                 raise MissingFileError(f"source '{source.name}': {error}") from error
-            except ValueError as error:
+            except InvalidInputError as error:
                 raise InvalidInputError(f"source '{source.name}': {error}") from error
-            logger.info("%s: kept out of training: %s", source.name, ", ".join(kept_out[source.name]) or "nobody")
+            logger.info("%s: kept out of training: %s", source.name, ", ".join(kept_out[source.name]) or "none")
     weights = {source.name: (source.weight, source.pair_weight) for source in sources}
     training_sets, identities = label_photo_sets(training, expressions, weights)
     validation_sets, _ = label_photo_sets(validation, expressions, weights) if validation else ([], [])
-    for chips in training_sets + validation_sets:
-        logger.info("%s: %d photos", chips.name, len(chips))
+    for photos in training_sets + validation_sets:
+        logger.info("%s: %d photos", photos.name, len(photos))
     return PreparedSets(training_sets, validation_sets, identities, kept_out)
 
 
 def load_split(source: DataSource, resolve, image_size: int, seed: int) -> tuple[Dataset, Dataset | None, list[str]]:
     """
-    Load and frame one source and keep its validation photos apart. A stream is cropped as it comes and split then.
+    Load and crop one source and separate its validation photos. A stream is cropped first and split afterwards.
 
     Returns:
-        training photos, validation photos (`None` where the source asks for none), the groups kept out.
+        training photos, validation photos (`None` if the source asks for none), the groups kept out of training.
     """
 
     def load(path: str, split: str):
         photos = load_photos(resolve(path), split, source.streaming, **source.extra)
-        return frame(photos) if source.streaming else photos
+        return crop(photos) if source.streaming else photos
 
-    def frame(photos):
+    def crop(photos):
         return make_padded_crops(photos, image_size, source.align, source.name)
 
     photos, held_out, kept_out = split_source(source, load, seed)
     if not source.streaming:
-        photos, held_out = frame(photos), None if held_out is None else frame(held_out)
+        photos, held_out = crop(photos), None if held_out is None else crop(held_out)
     return photos, held_out, kept_out
 
 
 def split_source(source: DataSource, load, seed: int) -> tuple[Dataset, Dataset | None, list[str]]:
     """
-    Load one source with `load(path, split)` and keep its validation photos apart.
+    Load one source with `load(path, split)` and separate its validation photos.
 
     Returns:
-        training photos, validation photos (`None` where the source asks for none), the groups kept out.
+        as `load_split`.
     """
     photos = load(source.path, source.split)
     if source.validation_path is not None:
         return photos, load(source.validation_path, source.validation_split), []
     if source.folds:
-        return split_by_fold(
-            photos, source.folds, source.fold, source.group_column, source.group_separator, seed
-        )  # fmt: skip
+        return split_by_fold(photos, source.folds, source.fold, source.group_column, source.group_separator, seed)
     if not source.validation_fraction:
         return photos, None, []
     return split_by_group(photos, source.group_column, source.validation_fraction, source.group_separator, seed)

@@ -1,7 +1,7 @@
-"""What a training step sees: balanced single photos (stage 1) and balanced pairs (stage 2).
+"""Training items: balanced single photos (stage 1) and balanced pairs (stage 2).
 
-Both data sets draw by index: item i is the same on every machine and in every process, whatever was drawn before, so
-that shards, workers and resumed runs need no shared random state.
+Both data sets draw by index. Item i is the same on every machine and in every process, so shards, workers and resumed
+runs need no shared random state.
 """
 
 import numpy as np
@@ -21,19 +21,19 @@ FROM_UNIT = np.array([[2.0, 0, -1], [0, 2, -1]])
 
 def class_shares(labels: list[np.ndarray], weights: list[float], balance: float = 1.0) -> np.ndarray:
     """
-    How often each class of each set is to be drawn.
+    Compute how often to draw each class of each set.
 
-    With n(s, c) photos of class c among the n(s) of set s, a class is drawn in proportion to
+    Let n(s, c) be the number of photos of class c among the n(s) of set s. A class is drawn in proportion to
     (Σ_s weight(s) · n(s, c) / n(s)) ** (1 − balance), and its set, among those that have it, in proportion to
     weight(s) · (n(s, c) / n(s)) ** (1 − balance).
 
     Args:
-        labels: each set's classes, 0, 1, …, one number per photo.
-        weights: of the sets.
+        labels: for each set the classes 0, 1, … of its photos.
+        weights: weights of the sets.
         balance: 1 draws every class equally often, 0 as often as the sets have it.
 
     Returns:
-        (sets, classes), summing to 1; exactly 0 where a set does not have the class.
+        (sets, classes), summing to 1, exactly 0 if a set does not have the class.
     """
     classes = max(int(own.max()) for own in labels) + 1
     shares = np.stack([np.bincount(own, minlength=classes) / len(own) for own in labels])
@@ -45,43 +45,56 @@ def class_shares(labels: list[np.ndarray], weights: list[float], balance: float 
 
 
 class _DrawnDataset(Dataset):
-    """Items drawn anew for each (seed, index); a stage is one long pass over one of these. With `first_rows`, of
-    `device_photos.DevicePhotos`, items hold a photo's number there instead of its pixels, and no flow map."""
+    """
+    Items drawn for each (seed, index). A stage is one long pass over such a data set.
+
+    Args:
+        sets: the sets to draw from.
+        length: number of items.
+        side: side of the padded crops in pixels.
+        seed: seed of all items.
+        first_rows: from `DevicePhotos`. Items then hold the row numbers of photos there instead of pixels, and no flow
+            maps.
+    """
 
     def __init__(
         self, sets: list[PhotoSet], length: int, side: int, seed: int, first_rows: dict[str, int] | None = None
     ):
         self.sets, self.length, self.side, self.seed, self.first_rows = sets, length, side, seed, first_rows
         if first_rows is None:
-            for chips in sets:
-                chips.keep(side)
+            for photos in sets:
+                photos.keep(side)
 
     def __len__(self) -> int:
         return self.length
 
     def random(self, index: int) -> np.random.Generator:
+        """The generator of an item."""
         return np.random.default_rng((self.seed, index))
 
-    def photo(self, chips: PhotoSet, row: int) -> torch.Tensor | int:
-        """A photo's chip, or its number on the device."""
+    def photo(self, photos: PhotoSet, row: int) -> torch.Tensor | int:
+        """The padded crop of a photo, or its row number on the device."""
         if self.first_rows is None:
-            return chips.pixels(row, self.side)
-        return self.first_rows[chips.name] + int(row)
+            return photos.pixels(row, self.side)
+        return self.first_rows[photos.name] + int(row)
 
 
 class BalancedPhotos(_DrawnDataset):
     """
-    Single photos, every expression as often as `class_shares` says. Give `balance="identities"` to draw people
-    instead of expressions.
+    Single photos with balanced expressions.
 
     Args:
-        side: of the chips, in pixels.
-        class_balance: of `class_shares`.
-        first_rows: of `_DrawnDataset`.
+        sets, length, side, seed, first_rows: as for `_DrawnDataset`.
+        balance: `"expressions"`, or `"identities"` to balance people instead.
+        class_balance: `balance` of `class_shares`.
 
-    Items: `chip` (3, side, side) uint8, `expression` and `identity` int64; `set`, the place of its set among them, and
-    `expression_id`, `NO_EXPRESSION_ID` where it has none; `resolution`, of `PhotoSet`; `blendshapes` (K,), zeros and `has_blendshapes`
-    false where the set has none.
+    Items:
+        `padded_crop` (3, side, side) uint8; `expression` and `identity` int64; `set`, number of the set;
+        `expression_id`, `NO_EXPRESSION_ID` for none; `resolution` as in `PhotoSet`; `blendshapes` (K,), zeros without
+        them, and `has_blendshapes` bool.
+
+    Raises:
+        InvalidInputError: there is no set.
     """
 
     def __init__(
@@ -92,8 +105,8 @@ class BalancedPhotos(_DrawnDataset):
         self.blendshapes = max((c.blendshapes.shape[1] for c in sets if c.blendshapes is not None), default=0)
         if not sets:
             raise InvalidInputError("no set of photos to draw from")
-        keys = [getattr(chips, balance) for chips in sets]
-        shares = class_shares(keys, [chips.weight for chips in sets], class_balance)
+        keys = [getattr(photos, balance) for photos in sets]
+        shares = class_shares(keys, [photos.weight for photos in sets], class_balance)
         self.shares = shares.ravel().cumsum()
         self.classes = shares.shape[1]
         self.rows = [rows_by_value(column) for column in keys]
@@ -102,16 +115,16 @@ class BalancedPhotos(_DrawnDataset):
         random = self.random(index)
         number, key = divmod(int(np.searchsorted(self.shares, random.random(), side="right")), self.classes)
         row = random.choice(self.rows[number][key])
-        chips = self.sets[number]
-        known = chips.blendshapes is not None
+        photos = self.sets[number]
+        known = photos.blendshapes is not None
         return {
-            "padded_crop": self.photo(chips, row),
-            "expression": int(chips.expressions[row]),
-            "identity": int(chips.identities[row]),
+            "padded_crop": self.photo(photos, row),
+            "expression": int(photos.expressions[row]),
+            "identity": int(photos.identities[row]),
             "set": number,
-            "expression_id": int(chips.expression_ids[row]),
-            "resolution": chips.resolution(row),
-            "blendshapes": torch.from_numpy(chips.blendshapes[row]) if known else torch.zeros(self.blendshapes),
+            "expression_id": int(photos.expression_ids[row]),
+            "resolution": photos.resolution(row),
+            "blendshapes": torch.from_numpy(photos.blendshapes[row]) if known else torch.zeros(self.blendshapes),
             "has_blendshapes": known,
         }
 
@@ -120,69 +133,75 @@ class ExpressionPairs(_DrawnDataset):
     """
     Pairs (x_s, x_t) for stage 2, x_s with every expression equally often.
 
-    A pair without ground truth is the paper's: x_s and x_t at random. A pair with one knows the true x̄;
-    `pairs.PairSampler` says how it is chosen.
+    A pair without a ground truth is the paper's random pair. A pair with one has the true x̄. `PairSampler` draws
+    both.
 
     Args:
-        sets: those without identities are passed over.
-        length: number of items.
-        side: of the chips, in pixels.
-        ground_truth_share: how many pairs have a ground truth.
-        first_rows: of `_DrawnDataset`.
+        sets: the sets to draw from. Those without identities are skipped.
+        length, side, seed, first_rows: as for `_DrawnDataset`.
+        ground_truth_share: share of the pairs with a ground truth.
 
-    Items: `source`, `target`, `truth` (3, side, side) uint8 chips; `registration` (2, 3), from the target's crop_transform to
-    the coordinates of the truth's chip, [-1, 1] over the crop; `has_truth` bool; `is_rendered` bool, whether the
-    target has a expression_id; `source_expression`, `target_expression`, `target_identity` int64; `target_flow_map`,
-    `truth_flow_map` (2, M, M) uint8 flow maps, `has_flow` bool, and `to_photo` (2, 3), from the target's crop_transform,
-    [-1, 1] over the crop, to its photo, [-1, 1] as well.
+    Items:
+        `source`, `target`, `truth`: (3, side, side) uint8 padded crops.
+        `registration`: (2, 3) from the target's aligned crop to the truth's, both [-1, 1].
+        `has_truth`, `is_rendered`, `has_flow`: bool; whether a truth is known, the target has an `expression_id`, and
+        the exact flow is known.
+        `source_expression`, `target_expression`, `target_identity`: int64.
+        `target_flow_map`, `truth_flow_map`: (2, M, M) uint8 flow maps.
+        `to_photo`: (2, 3) from the target's aligned crop to its photo, both [-1, 1].
+
+    Raises:
+        InvalidInputError: no set has identities.
     """
 
     def __init__(
         self, sets: list[PhotoSet], length: int, side: int, seed: int = 0, ground_truth_share: float = 0.0,
         first_rows: dict[str, int] | None = None,
     ):  # fmt: skip
-        super().__init__([chips for chips in sets if chips.has_identities], length, side, seed, first_rows)
+        super().__init__([photos for photos in sets if photos.has_identities], length, side, seed, first_rows)
         if not self.sets:
-            raise InvalidInputError("stage 2 needs a set of photos with identities")
+            raise InvalidInputError(
+                "stage 2 needs a set of photos with identities: add a source with the column `identity`"
+            )
         self.sampler = PairSampler(self.sets)
         self.ground_truth_share = ground_truth_share
 
     def __getitem__(self, index: int) -> dict:
         pair = self.sampler.draw(self.random(index), self.ground_truth_share)
-        chips, target, truth = self.sets[pair.target_set], pair.target, pair.truth
+        photos, target, truth = self.sets[pair.target_set], pair.target, pair.truth
         sources = self.sets[pair.source_set]
         shown = target if truth is None else truth
-        motion = {}
+        flow_maps = {}
         if self.first_rows is None:
-            motion = {"target_flow_map": chips.flow_map(target), "truth_flow_map": chips.flow_map(shown)}
+            flow_maps = {"target_flow_map": photos.flow_map(target), "truth_flow_map": photos.flow_map(shown)}
         return {
             "source": self.photo(sources, pair.source),
-            "target": self.photo(chips, target),
-            "truth": self.photo(chips, shown),
-            "registration": self._registration(chips, target, truth),
+            "target": self.photo(photos, target),
+            "truth": self.photo(photos, shown),
+            "registration": self._registration(photos, target, truth),
             "has_truth": truth is not None,
-            "is_rendered": bool(chips.expression_ids[target] != NO_EXPRESSION_ID),
+            "is_rendered": bool(photos.expression_ids[target] != NO_EXPRESSION_ID),
             "source_expression": int(sources.expressions[pair.source]),
-            "target_expression": int(chips.expressions[target]),
-            "target_identity": int(chips.identities[target]),
-            **motion,
-            "has_flow": chips.has_flow and truth is not None,
-            "to_photo": self._to_photo(chips, target),
+            "target_expression": int(photos.expressions[target]),
+            "target_identity": int(photos.identities[target]),
+            **flow_maps,
+            "has_flow": photos.has_flow and truth is not None,
+            "to_photo": self._to_photo(photos, target),
         }
 
     @staticmethod
-    def _registration(chips: PhotoSet, target: int, truth: int | None) -> torch.Tensor:
-        """Rendered people stand still between expressions, so their truth is cut with the target's crop_transform. Between
-        two photographs people move: there the truth keeps its own."""
-        if truth is None or chips.expression_ids[truth] == NO_EXPRESSION_ID:
+    def _registration(photos: PhotoSet, target: int, truth: int | None) -> torch.Tensor:
+        """Rendered people do not move between expressions, so their truth is cut with the target's crop transform.
+        People move between two photographs, so there the truth keeps its own."""
+        if truth is None or photos.expression_ids[truth] == NO_EXPRESSION_ID:
             return torch.eye(2, 3)
-        unit = compose_transforms(chips.crop_transforms[truth], invert_transform(chips.crop_transforms[target]))
+        unit = compose_transforms(photos.crop_transforms[truth], invert_transform(photos.crop_transforms[target]))
         return torch.from_numpy(compose_transforms(FROM_UNIT, compose_transforms(unit, TO_UNIT))).float()
 
     @staticmethod
-    def _to_photo(chips: PhotoSet, target: int) -> torch.Tensor:
-        if not chips.has_flow:
+    def _to_photo(photos: PhotoSet, target: int) -> torch.Tensor:
+        if not photos.has_flow:
             return torch.eye(2, 3)
-        whole = whole_image_transform(*chips.photo_sizes[target])
-        unit = compose_transforms(whole, invert_transform(chips.crop_transforms[target]))
+        whole = whole_image_transform(*photos.photo_sizes[target])
+        unit = compose_transforms(whole, invert_transform(photos.crop_transforms[target]))
         return torch.from_numpy(compose_transforms(FROM_UNIT, compose_transforms(unit, TO_UNIT))).float()

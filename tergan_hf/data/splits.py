@@ -1,4 +1,4 @@
-"""Splits that never put one person on both sides."""
+"""Splits into training and validation that never share a person."""
 
 import hashlib
 
@@ -18,10 +18,17 @@ def split_by_group(
     """
     Keep `fraction` of the groups out of training.
 
-    The choice hashes each group's name, so it does not depend on row order, machine, or which other sets are loaded.
-    With a separator a row belongs to several groups at once (a face blended from two heads); it is validation data as
-    soon as one of them is kept out, so that nothing of a kept-out group is trained on. A photo of
-    nobody in particular is a group of its own.
+    The choice hashes the name of each group, so it does not depend on row order, machine or the other sets. With a
+    separator a row belongs to several groups at once, such as a face blended from two heads. It is validation data if
+    any of them is kept out, so nothing of a kept-out group is trained on. A photo of an unknown person is a group of
+    its own.
+
+    Args:
+        photos: a data set.
+        column: column of the groups.
+        fraction: share of the groups to keep out.
+        separator: separator of several groups in one row. Default: each row has one group.
+        seed: seed of the choice.
 
     Returns:
         training photos, validation photos, the sorted names of the groups kept out.
@@ -29,8 +36,6 @@ def split_by_group(
     Raises:
         InvalidInputError: the column is missing, or a side of the split would be empty.
     """
-    if column not in photos.column_names:
-        raise InvalidInputError(f"cannot split by '{column}' (columns: {', '.join(photos.column_names)})")
     groups_of_row = row_groups(photos, column, separator)
     groups = _shuffled_groups(groups_of_row, seed)
     return _keep_out(photos, groups_of_row, set(groups[: round(fraction * len(groups))]), f"{column}' at {fraction}")
@@ -40,12 +45,16 @@ def split_by_fold(
     photos: Dataset, folds: int, fold: int, column: str = "identity", separator: str | None = None, seed: int = 0
 ) -> tuple[Dataset, Dataset, list[str]]:
     """
-    Keep one of `folds` equally large parts of the groups out of training, for cross-validation (section 4: eight).
+    Keep one of `folds` equally large parts of the groups out of training, for cross-validation (eight folds in
+    section 4).
 
     Every group is kept out in exactly one fold. A row of several groups is validation data in the fold of each.
 
     Args:
-        fold: which part, 0 to `folds` - 1.
+        photos: a data set.
+        folds: number of parts, 2 or more.
+        fold: number of the part to keep out, 0 to `folds` - 1.
+        column, separator, seed: as for `split_by_group`.
 
     Returns:
         as `split_by_group`.
@@ -57,8 +66,6 @@ def split_by_fold(
         raise InvalidInputError(
             f"there is no fold {fold} of {folds}: folds must be 2 or more, and fold from 0 to folds - 1"
         )
-    if column not in photos.column_names:
-        raise InvalidInputError(f"cannot split by '{column}' (columns: {', '.join(photos.column_names)})")
     groups_of_row = row_groups(photos, column, separator)
     groups = _shuffled_groups(groups_of_row, seed)
     return _keep_out(photos, groups_of_row, set(groups[fold::folds]), f"{column}', fold {fold} of {folds},")
@@ -76,13 +83,19 @@ def _keep_out(
     if not training or not validation:
         raise InvalidInputError(
             f"splitting {len(set().union(*groups_of_row))} groups of '{manner} leaves {len(training)} photos for "
-            f"training and {len(validation)} for validation"
+            f"training and {len(validation)} for validation; choose another fraction or number of folds"
         )
     return photos.select(training), photos.select(validation), sorted(kept_out)
 
 
 def row_groups(photos: Dataset, column: str, separator: str | None = None) -> list[set[str]]:
-    """The groups each row belongs to. A photo of nobody in particular is a group of its own, `#row`."""
+    """The groups of each row. A photo of an unknown person is a group of its own, `#row`.
+
+    Raises:
+        InvalidInputError: the column is missing.
+    """
+    if column not in photos.column_names:
+        raise InvalidInputError(f"there is no column '{column}' (columns: {', '.join(photos.column_names)})")
     return [
         {f"#{row}"} if value == NO_IDENTITY else set(str(value).split(separator)) if separator else {str(value)}
         for row, value in enumerate(photos[column])

@@ -1,4 +1,4 @@
-"""A sheet to look at, before hours of training on it: the people of a set of rendered faces, with exact poses.
+"""Draw a contact sheet of rendered people with exact poses, to check them before hours of training.
 
 `python -m tergan_hf.rendering --source valid-avatars-glb --output sheet.png`
 """
@@ -6,30 +6,39 @@
 import argparse
 import sys
 
-from .expressions import FULL
+from ..model.errors_tergan import TerGanError
+from .expressions import FULL_EXPRESSIONS
 
 
 PROGRAM = "tergan_hf.rendering"
 
 
 def main():
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {PROGRAM}", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--source", required=True, help="folder with the heads, or a clone of the VALID avatars")
-    parser.add_argument("--output", required=True, help="the picture to write")
-    parser.add_argument("--people", type=int, default=8, help="how many (%(default)s)")
-    parser.add_argument("--start", type=int, default=0, help="number of the first; the heads come first (%(default)s)")
-    parser.add_argument("--expressions", nargs="+", choices=list(FULL), default=list(FULL), metavar="EXPRESSION")
-    parser.add_argument("--intensities", nargs="+", type=float, default=[0.5, 1.0], metavar="SHARE", help="(0.5 1)")
+    parser.add_argument("--source", required=True, help="folder of the heads, or a clone of the VALID avatars")
+    parser.add_argument("--output", required=True, help="image file to write")
+    parser.add_argument("--people", type=int, default=8, help="number of people (%(default)s)")
+    parser.add_argument(
+        "--start", type=int, default=0, help="number of the first person; the heads are the first people (%(default)s)"
+    )
+    expressions = list(FULL_EXPRESSIONS)
+    parser.add_argument(
+        "--expressions", nargs="+", choices=expressions, default=expressions, metavar="EXPRESSION",
+        help="columns of the sheet (all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--intensities", nargs="+", type=float, default=[0.5, 1.0], metavar="SHARE", help="rows of the sheet (0.5 1)"
+    )
     parser.add_argument("--size", type=int, default=192, help="side of the photos in pixels (%(default)s)")
-    parser.add_argument("--look", default="natural", help="as of the set (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="as of the set (%(default)s)")
-    parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="as of the set")
+    parser.add_argument("--look", default="natural", help="as for the set (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="as for the set (%(default)s)")
+    parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="as for the set")
     options = vars(parser.parse_args())
-    settings = {name: options.pop(name) for name in ("size", "seed", "look")} | {
-        "exclude": tuple(options.pop("exclude"))
-    }
+    settings = {name: options.pop(name) for name in ("size", "seed", "look")}
+    settings["exclude"] = tuple(options.pop("exclude"))
     try:
         from .avatars import AvatarSettings
         from .sheet import draw_people
@@ -37,7 +46,7 @@ def main():
         sys.exit(f'{PROGRAM}: rendering needs the package {error.name}: pip install -e ".[render]"')
     try:
         draw_people(**options, settings=AvatarSettings(**settings))
-    except (ValueError, OSError) as error:
+    except (TerGanError, OSError) as error:
         sys.exit(f"{PROGRAM}: {error}")
 
 

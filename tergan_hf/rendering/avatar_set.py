@@ -1,12 +1,13 @@
-"""The set `avatars`: people rendered from open 3D heads, with exactly known expressions."""
+"""The set `avatars`: rendered people with exactly known expressions, from open 3D heads."""
 
 from argparse import ArgumentParser
 from pathlib import Path
 
-from ..data.building import BuildError, Plan
+from ..data.building import Plan
 from ..data.dataset_card import SetDescription
 from ..data.padded_crops import PADDED_CROP_MARGIN
 from ..data.sets.photographs import PAPER_CROP, PAPER_MARGIN, PAPER_SIZE
+from ..model.errors_tergan import MissingPackageError
 
 
 DESCRIPTION = SetDescription(
@@ -17,7 +18,7 @@ DESCRIPTION = SetDescription(
     licence_id="mit",
     attribution=(
         "Made from the VALID avatars (google/valid-avatar-library) by Tiffany Do and others, as glTF files from "
-        "c-frame/valid-avatars-glb. Nobody in the photos exists."
+        "c-frame/valid-avatars-glb. The people in the photos do not exist."
     ),
     citation=(
         "@article{do2023valid,\n"
@@ -26,43 +27,48 @@ DESCRIPTION = SetDescription(
         "  journal = {Frontiers in Virtual Reality},\n  volume = {4},\n  year = {2023}\n}"
     ),
     layout=(
-        "a clone (avatars/AIAN/AIAN_F_1_Casual.glb and so on, of which the 34 heads of the published weights are "
-        "taken), or a folder with one .glb file for each head; with facial morph targets"
+        "a clone (avatars/AIAN/AIAN_F_1_Casual.glb and so on; only the 34 heads of the published weights are used), "
+        "or a folder with one .glb file for each head, with facial morph targets"
     ),
 )
 
 
 def add_options(parser: ArgumentParser):
-    """Who is rendered, how often and how large."""
-    parser.add_argument("--people", type=int, default=300, help="first each head, then blends (%(default)s)")
-    parser.add_argument("--sessions", type=int, default=2, help="per person (%(default)s)")
-    parser.add_argument("--photos", type=int, default=21, help="per session (%(default)s)")
-    parser.add_argument("--decks", type=int, default=20, help="different sets of expressions (%(default)s)")
+    """Add the options of the rendering."""
+    parser.add_argument(
+        "--people", type=int, default=300, help="number of people: first each head, then blends (%(default)s)"
+    )
+    parser.add_argument("--sessions", type=int, default=2, help="sessions per person (%(default)s)")
+    parser.add_argument("--photos", type=int, default=21, help="photos per session (%(default)s)")
+    parser.add_argument("--pose-sets", type=int, default=20, help="different sets of poses (%(default)s)")
     parser.add_argument("--size", type=int, default=192, help="side of the photos in pixels (%(default)s)")
     parser.add_argument(
         "--look", default="natural",
-        help="natural: shadows, rooms, many ways to show an expression; plain: matt skin, one way (%(default)s)",
+        help="natural: shadows, rooms, varied expressions; plain: matt skin, one variant of each (%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="heads to keep out, for validation")
-    parser.add_argument(
-        "--aligned", action="store_true", help="aligned face crops instead of photos with surroundings"
-    )
+    parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="heads to leave out, for validation")
+    parser.add_argument("--aligned", action="store_true", help="aligned face crops instead of whole photos")
     parser.add_argument(
         "--margin", type=float, default=PADDED_CROP_MARGIN,
-        help="with --aligned: how much larger the crops are than the aligned face itself (%(default)s)",
+        help="with --aligned: side of the crops relative to the aligned face (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--paper", action="store_true",
-        help=f"the paper's crops: --aligned with {PAPER_SIZE} pixels, of which training takes {PAPER_CROP}",
+        help=f"the paper's crops: --aligned with {PAPER_SIZE} pixels, {PAPER_CROP} in training",
     )  # fmt: skip
 
 
 def plan(source: Path, options: dict) -> Plan:
-    """The plan of a folder of heads."""
+    """Plan the set from a folder of heads.
+
+    Raises:
+        BuildError, GltfError: as `plan_avatars`.
+        MissingPackageError: numba is not installed.
+    """
     try:
         from .avatars import AvatarSettings, plan_avatars
     except ImportError as error:
-        raise BuildError(f'rendering needs the package {error.name}: pip install -e ".[render]"') from error
+        raise MissingPackageError(f'rendering needs the package {error.name}: pip install -e ".[render]"') from error
     if options.pop("paper"):
         options |= {"aligned": True, "size": PAPER_SIZE, "margin": PAPER_MARGIN}
     options["exclude"] = tuple(options["exclude"])

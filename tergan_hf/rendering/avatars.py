@@ -1,4 +1,4 @@
-"""The training set of rendered people: who is drawn, and what they show."""
+"""The training set of rendered people: draw the people, their sessions and their poses."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from ..data.building import BuildError, Plan, Shard, list_source
 from ..data.dataset_card import SetDescription
 from ..data.ground_truth import FLOW_STEPS_PER_SIDE
 from ..data.padded_crops import PADDED_CROP_MARGIN
-from .expressions import FULL, BlendshapePose, draw_plain_pose, draw_pose, full_pose
+from .expressions import FULL_EXPRESSIONS, BlendshapePose, draw_plain_pose, draw_pose, full_pose
 from .library import head_files, missing_heads
 from .people import Head, Person, blend_heads, check_head, read_head
 from .scene import Camera, Session, draw_plain_session, draw_session
@@ -22,41 +22,40 @@ from .variations import vary_person
 
 
 PEOPLE_PER_SHARD = 10
-OTHER_SKIN = 0.5  # of the blends have a shape of some heads and the skin of others
+OTHER_SKIN = 0.5  # share of the blends with the shape of some heads and the skin of others
 
 
 @dataclass(frozen=True)
 class Look:
-    """What tells one kind of set from another: who draws a session and a pose, and how little is lost in JPEG."""
+    """One kind of set: the functions that draw sessions and poses, and the JPEG quality."""
 
     draw_session: Callable[[np.random.Generator, int], Session]
     draw_pose: Callable[[str, np.random.Generator], BlendshapePose]
     jpeg_quality: int
 
 
-REFINEMENT_VIEWS = {
-    "natural": Look(draw_session, draw_pose, 95),
-    "plain": Look(draw_plain_session, draw_plain_pose, 86),
-}
+LOOKS = {"natural": Look(draw_session, draw_pose, 95), "plain": Look(draw_plain_session, draw_plain_pose, 86)}
 
 
 @dataclass(frozen=True)
 class AvatarSettings:
     """
-    What to render.
+    Settings of the rendering.
 
     Args:
-        people: how many. The first are the heads themselves, the rest blends of two or three, or of as many for the
-            shape and others for the skin.
-        sessions: of each person; pose, light, hair and background differ between them.
-        photos: per session, every expression equally often.
-        pose_sets: how many different sets of poses; sessions that share one give pairs with an exact ground truth.
+        people: number of people. The first are the heads themselves, the others blends of two or three heads. Some
+            blends take the skin from other heads than the shape.
+        sessions: sessions per person. Pose, light, hair and background differ between them.
+        photos: photos per session, every expression equally often.
+        pose_sets: number of different lists of poses. Sessions with the same one give pairs with an exact ground
+            truth.
         size: side of the photos in pixels.
-        exclude: heads that no person may be made of.
-        aligned: aligned crops, `margin` times as large as the face a network sees, instead of photos with the
-            surroundings. The neutral face decides the crop of a whole session.
-        look: `natural`, with shadows, shining eyes, soft skin, rooms and many ways to show an expression; or `plain`,
-            matt surfaces before one colour, one way to show each, more strongly compressed.
+        seed: seed of all random choices.
+        exclude: heads to leave out of all people.
+        aligned: render aligned crops instead of whole photos. The neutral face decides the crop of a whole session.
+        margin: with `aligned`, side of the crops / side of the aligned face that a network sees.
+        look: `natural`, with shadows, shining eyes, soft skin, rooms and varied expressions, or `plain`, with matt
+            surfaces, one background colour, one variant of each expression and stronger compression.
     """
 
     people: int = 300
@@ -71,13 +70,13 @@ class AvatarSettings:
     look: str = "natural"
 
     def __post_init__(self):
-        if self.look not in REFINEMENT_VIEWS:
-            raise BuildError(f"--look must be one of {', '.join(REFINEMENT_VIEWS)}, not {self.look!r}")
+        if self.look not in LOOKS:
+            raise BuildError(f"--look must be one of {', '.join(LOOKS)}, not {self.look!r}")
         for name in ("people", "sessions", "photos", "pose_sets"):
             if getattr(self, name) < 1:
-                raise BuildError(f"--{name} must be at least 1, not {getattr(self, name)}")
+                raise BuildError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
         if self.size < 16 or not 1 <= self.margin <= 4:
-            raise BuildError(f"a photo of {self.size} pixels with margin {self.margin} makes no sense")
+            raise BuildError(f"--size must be 16 or more and --margin 1 to 4, not {self.size} and {self.margin}")
 
 
 def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetDescription) -> Plan:
@@ -85,11 +84,13 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
     Plan the set.
 
     Args:
-        source: as `head_files` takes it.
+        source: as for `head_files`.
+        settings: of the rendering.
+        description: of the set.
 
     Raises:
         BuildError: as `head_files`.
-        GltfError: a file that is no head.
+        GltfError: a file is not a head.
     """
     files = head_files(source, settings.exclude)
     for path in files.values():
@@ -107,7 +108,7 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
     if not settings.aligned:
         del written["margin"]
     if settings.look == "natural":
-        del written["look"]  # as sets were described before there was another
+        del written["look"]  # sets from before there was a second look do not record it
     return Plan(
         description=description,
         features=features(),
@@ -121,9 +122,9 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
 
 
 def pose_set(number: int, settings: AvatarSettings) -> list[BlendshapePose]:
-    """The poses of one pose_set, every expression in turn; in every fourth pose_set each expression once in full."""
+    """Draw a pose set: poses with every expression in turn. Every fourth set begins with each expression in full."""
     random = np.random.default_rng((settings.seed, 1, number))
-    names, draw = list(FULL), REFINEMENT_VIEWS[settings.look].draw_pose
+    names, draw = list(FULL_EXPRESSIONS), LOOKS[settings.look].draw_pose
     return [
         full_pose(names[at]) if at < len(names) and number % 4 == 0 else draw(names[at % len(names)], random)
         for at in range(settings.photos)
@@ -131,7 +132,7 @@ def pose_set(number: int, settings: AvatarSettings) -> list[BlendshapePose]:
 
 
 def features() -> Features:
-    """Columns of the set."""
+    """The columns of the set."""
     return Features({
         "image": Image(), "identity": Value("string"), "session": Value("int32"), "expression_id": Value("int32"),
         "expression": Value("string"), "intensity": Value("float32"), "mixed_with": Value("string"),
@@ -141,7 +142,7 @@ def features() -> Features:
 
 
 class Heads:
-    """The heads of some files, each read when it is first needed, all over the template of the first."""
+    """The heads of some files. Each is read on first use, with the template of the first head."""
 
     def __init__(self, files: tuple[Path, ...]):
         self.files = files
@@ -161,20 +162,20 @@ _heads = lru_cache(maxsize=1)(Heads)
 
 
 def blendshape_names(head: Head) -> list[str]:
-    """The morph targets in the order of the column `blendshapes`."""
+    """Names of the morph targets, in the order of the column `blendshapes`."""
     return sorted(head.face.morphs)
 
 
 def photograph_people(job: tuple[list[Path], range, AvatarSettings]) -> list[dict]:
-    """All photos of some people, by their numbers."""
+    """Render all photos of some people. Returns their rows."""
     files, people, settings = job
     heads = _heads(tuple(files))
-    return [row for number in people for row in _photograph(number, heads, settings)]
+    return [row for number in people for row in _render_person(number, heads, settings)]
 
 
 def draw_person(number: int, heads: Heads, random: np.random.Generator) -> Person:
-    """The first people are the heads as they are, the others blends of two or three and somebody of their own; half of
-    these wear the skin, eyes and teeth of yet others."""
+    """Draw a person: the first are the heads themselves, the others varied blends of two or three. Half of the blends
+    have the skin, eyes and teeth of other heads."""
     if number < len(heads):
         return blend_heads([heads[number]], np.ones(1))
     shape = _draw_blend(heads, random)
@@ -186,25 +187,25 @@ def _draw_blend(heads: Heads, random: np.random.Generator) -> tuple[list[Head], 
     count = int(min(random.integers(2, 4), len(heads)))
     chosen = [heads[index] for index in random.choice(len(heads), count, replace=False)]
     weights = random.dirichlet([1.2] * count)
-    # Some go a little beyond the heads they are made of.
+    # Some extrapolate a little beyond their heads.
     return chosen, weights + random.uniform(0, 0.35) * (weights - 1 / count)
 
 
 def draw_sessions(number: int, heads: Heads, settings: AvatarSettings) -> Iterator[tuple[Person, Camera, int]]:
-    """The sessions of one person of the set: the person as they came, the camera in front of them, and the number of
-    the pose_set of poses that they show."""
+    """Draw the sessions of a person: the person (with or without their wig), the camera, and the number of the pose
+    set."""
     random = np.random.default_rng((settings.seed, 0, number))
-    somebody = draw_person(number, heads, random)
+    whole = draw_person(number, heads, random)
     for _ in range(settings.sessions):
-        person = somebody if random.random() < 0.8 else somebody.without_wig()
-        scene = REFINEMENT_VIEWS[settings.look].draw_session(random, settings.size)
+        person = whole if random.random() < 0.8 else whole.without_wig()
+        scene = LOOKS[settings.look].draw_session(random, settings.size)
         camera = Camera(person, scene, settings.size, margin=settings.margin if settings.aligned else None)
         yield person, camera, int(random.integers(settings.pose_sets))
 
 
-def _photograph(number: int, heads: Heads, settings: AvatarSettings) -> list[dict]:
+def _render_person(number: int, heads: Heads, settings: AvatarSettings) -> list[dict]:
     names = blendshape_names(heads[0])
-    rows, look = [], REFINEMENT_VIEWS[settings.look]
+    rows, look = [], LOOKS[settings.look]
     for session, (person, camera, number_of_set) in enumerate(draw_sessions(number, heads, settings)):
         for at, pose in enumerate(pose_set(number_of_set, settings)):
             photo = camera.take(pose)
@@ -220,9 +221,9 @@ def _photograph(number: int, heads: Heads, settings: AvatarSettings) -> list[dic
     return rows
 
 
-def encode_flow_map(motion: np.ndarray) -> np.ndarray:
-    """(2, M, M) shares of the picture's side → (M, M, 3) uint8, red and green; blue is 0."""
-    levels = np.clip(np.rint(128 + motion * FLOW_STEPS_PER_SIDE), 0, 255).astype(np.uint8)
+def encode_flow_map(flow: np.ndarray) -> np.ndarray:
+    """Encode a flow map: (2, M, M) shares of the photo's side → (M, M, 3) uint8; red is x, green is y, blue is 0."""
+    levels = np.clip(np.rint(128 + flow * FLOW_STEPS_PER_SIDE), 0, 255).astype(np.uint8)
     return np.stack([levels[0], levels[1], np.zeros_like(levels[0])], axis=-1)
 
 

@@ -1,30 +1,24 @@
-"""Backgrounds as a portrait lens shows them: rooms, walls and streets, out of focus."""
+"""Blurred backgrounds, as a portrait lens shows them: walls, rooms, streets and evenings."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 
-DRAWN_SIDE = 128  # pixels; what is out of focus needs no more
+DRAWN_SIDE = 128  # pixels; enough for a blurred picture
 WALLS = (
-    (200, 195, 185),
-    (150, 150, 155),
-    (110, 95, 85),
-    (225, 220, 212),
-    (95, 105, 115),
-    (60, 58, 60),
-    (175, 160, 140),
-)
+    (200, 195, 185), (150, 150, 155), (110, 95, 85), (225, 220, 212), (95, 105, 115), (60, 58, 60), (175, 160, 140),
+)  # fmt: skip
 THINGS = ((70, 55, 45), (120, 100, 80), (40, 45, 50), (160, 150, 140), (110, 60, 50), (50, 70, 95), (190, 180, 160))
 LEAVES = ((60, 85, 45), (90, 110, 60), (45, 60, 40), (120, 130, 80), (100, 95, 70))
 SKIES = ((190, 205, 225), (215, 220, 225), (160, 185, 215))
 
 
 def draw_background(random: np.random.Generator, size: int) -> np.ndarray:
-    """(size, size, 3) in [0, 255]."""
+    """Draw a background, (size, size, 3) in [0, 255]."""
     draw = random.choice([_plain, _room, _outdoors, _evening], p=[0.35, 0.35, 0.2, 0.1])
     image = draw(random)
     pixels = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC), np.float32)
-    # Light falls off to one side, and a little to the corners.
+    # Light falls off towards one side, and a little towards the corners.
     y, x = np.mgrid[0:size, 0:size] / size - 0.5
     angle = random.uniform(0, 2 * np.pi)
     fall = 1 + random.uniform(0, 0.5) * (np.cos(angle) * x + np.sin(angle) * y)

@@ -1,5 +1,8 @@
-"""Reading `.glb` files: meshes with their morph targets in world space, textures, and what packs them (meshopt
-compression, quantisation, WebP, skinning). The glTF 2.0 specification names every field used here."""
+"""Read `.glb` files: meshes with their morph targets in world space, and textures.
+
+Supported are meshopt compression, quantisation, WebP and skinning. The glTF 2.0 specification defines every field used
+here.
+"""
 
 import io
 import json
@@ -11,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ..model.errors_tergan import InvalidInputError
+from ..model.errors_tergan import InvalidInputError, MissingPackageError
 
 
 COMPONENTS = {
@@ -22,7 +25,7 @@ MESHOPT = "EXT_meshopt_compression"
 
 
 class GltfError(InvalidInputError):
-    """A file that is no readable binary glTF, or lacks what a face needs. The message names the file."""
+    """A file that is not a readable binary glTF, or not a suitable head. The message names the file."""
 
 
 @dataclass
@@ -31,9 +34,12 @@ class Mesh:
     A textured mesh in its bind pose, in metres, y up.
 
     Args:
-        positions: (V, 3) float32. uv: (V, 2) float32. triangles: (T, 3) int32.
+        name: name of the node.
+        positions: (V, 3) float32.
+        uv: (V, 2) float32.
+        triangles: (T, 3) int32.
         texture: (H, W, 4) uint8.
-        morphs: name → (V, 3) float32 displacements at full weight.
+        morphs: name → (V, 3) float32 displacements at weight 1.
     """
 
     name: str
@@ -46,11 +52,12 @@ class Mesh:
 
 def read_meshes(path: str | Path) -> list[Mesh]:
     """
-    All triangle meshes of a `.glb` file that have texture coordinates.
+    Read all triangle meshes of a `.glb` file that have texture coordinates.
 
     Raises:
-        GltfError: no binary glTF, cut off, or compressed while the package `meshoptimizer` is missing.
-        FileNotFoundError: no such file.
+        GltfError: the file is not a binary glTF, is cut off, or uses an unsupported feature.
+        MissingPackageError: the file is compressed and the package `meshoptimizer` is not installed.
+        FileNotFoundError: there is no such file.
     """
     document, binary = _read_document(Path(path))
     with _naming(path):
@@ -59,7 +66,7 @@ def read_meshes(path: str | Path) -> list[Mesh]:
 
 def list_meshes(path: str | Path) -> list[tuple[str, list[str]]]:
     """
-    Name and morph targets of each mesh that `read_meshes` would give, without decoding any.
+    List the name and the morph targets of each mesh that `read_meshes` returns, without decoding any.
 
     Raises:
         GltfError, FileNotFoundError: as `read_meshes`.
@@ -70,7 +77,7 @@ def list_meshes(path: str | Path) -> list[tuple[str, list[str]]]:
 
 
 def _read_document(path: Path) -> tuple[dict, bytes]:
-    """The JSON part and the binary part of a `.glb` file."""
+    """Read the JSON part and the binary part of a `.glb` file."""
     data = path.read_bytes()
     if len(data) < 20 or data[:4] != b"glTF":
         raise GltfError(f"{path}: not a binary glTF file (.glb)")
@@ -83,17 +90,17 @@ def _read_document(path: Path) -> tuple[dict, bytes]:
 
 @contextmanager
 def _naming(path: str | Path):
-    """Name the file in whatever its contents make impossible."""
+    """Turn errors about the contents of a file into a `GltfError` that names it."""
     try:
         yield
     except (KeyError, IndexError, TypeError, struct.error, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise GltfError(f"{path}: not a glTF file this reader understands ({error!r})") from error
+        raise GltfError(f"{path}: not a glTF file that this reader understands ({error!r})") from error
     except UnidentifiedImageError as error:
         raise GltfError(f"{path}: a texture cannot be read ({error})") from error
 
 
 def _textured_primitives(document: dict):
-    """(node's index, node, mesh, primitive) of all triangles with texture coordinates."""
+    """Yield (index of the node, node, mesh, primitive) for all triangle meshes with texture coordinates."""
     for index, node in enumerate(document["nodes"]):
         if "mesh" in node:
             mesh = document["meshes"][node["mesh"]]
@@ -111,6 +118,8 @@ def _target_names(mesh: dict) -> list[str]:
 
 
 class _Reader:
+    """Decoder of one file."""
+
     def __init__(self, document: dict, binary: bytes, path: str):
         self.document, self.binary, self.path = document, binary, path
         self._views: dict[int, np.ndarray] = {}
@@ -144,7 +153,7 @@ class _Reader:
         )
 
     def _vertex_transforms(self, node: dict, index: int, attributes: dict, count: int) -> np.ndarray:
-        """(V, 3, 4), from the file's coordinates to the world: skinned where the node has a skin."""
+        """(V, 3, 4) matrices from the coordinates of the file to the world, with skinning if the node has a skin."""
         if "skin" not in node or "JOINTS_0" not in attributes:
             return np.broadcast_to(self._worlds[index][:3], (count, 3, 4))
         skin = self.document["skins"][node["skin"]]
@@ -169,7 +178,7 @@ class _Reader:
         return [world(at) for at in range(len(nodes))]
 
     def _accessor(self, index: int, keep_integers: bool = False) -> np.ndarray:
-        """(count, width) values; normalised integers as fractions."""
+        """Read (count, width) values. Normalised integers become fractions."""
         accessor = self.document["accessors"][index]
         kind, width = COMPONENTS[accessor["componentType"]], WIDTHS[accessor["type"]]
         view = self.document["bufferViews"][accessor["bufferView"]]
@@ -189,7 +198,7 @@ class _Reader:
         return np.maximum(values.astype(np.float32) / scale, -1 if accessor.get("normalized") else -np.inf)
 
     def _view(self, index: int) -> np.ndarray:
-        """The bytes of a buffer view, decompressed."""
+        """The decompressed bytes of a buffer view."""
         if index not in self._views:
             view = self.document["bufferViews"][index]
             packed = view.get("extensions", {}).get(MESHOPT)
@@ -204,7 +213,7 @@ class _Reader:
         try:
             import meshoptimizer
         except ImportError as error:
-            raise GltfError(
+            raise MissingPackageError(
                 f'{self.path} is compressed with meshopt: install "meshoptimizer" (pip install -e ".[render]")'
             ) from error
         count, stride, mode = packed["count"], packed["byteStride"], packed["mode"]
@@ -216,7 +225,7 @@ class _Reader:
         decode = {
             "TRIANGLES": meshoptimizer.decode_index_buffer, "INDICES": meshoptimizer.decode_index_sequence,
         }[mode]  # fmt: skip
-        # The package's own array is made for four bytes, whatever the file's indices have.
+        # The package always returns four bytes per index; the file may use two.
         return decode(count, 4, raw).astype({2: np.uint16, 4: np.uint32}[stride]).view(np.uint8)
 
     def _texture(self, material: int | None) -> np.ndarray:
@@ -234,13 +243,13 @@ class _Reader:
 
 
 def morph_name(name: str) -> str:
-    """A morph target's name without the exporter's prefixes and suffix, so that head and teeth move by one name."""
+    """The name of a morph target without the exporter's prefixes and suffix. Head and teeth then share names."""
     name = name.split(".")[-1].removesuffix("_h")
     return name.removeprefix("t_")
 
 
 def local_matrix(node: dict) -> np.ndarray:
-    """A node's (4, 4) transform relative to its parent."""
+    """The (4, 4) transform of a node relative to its parent."""
     if "matrix" in node:
         return np.array(node["matrix"], dtype=float).reshape(4, 4).T
     x, y, z, w = node.get("rotation", (0.0, 0.0, 0.0, 1.0))

@@ -1,7 +1,7 @@
-"""New people from 3D heads: shapes, movements and skins of several heads, mixed.
+"""Blend new people from the shapes, morph targets and skins of several 3D heads.
 
-Heads that were modelled over one template share their texture coordinates, so vertices of two heads belong together
-where their (u, v) agree; the order of vertices and triangles differs from file to file.
+Heads over one template share their texture coordinates, but the order of vertices and triangles differs between files.
+Vertices of two heads correspond if their (u, v) agree.
 """
 
 from dataclasses import dataclass, field
@@ -15,17 +15,20 @@ from .library import head_name
 
 
 TEXTURE_SIDE = 1024
-BELOW_THE_EYES = 0.30  # metres of neck and shoulders that are kept
-UV_STEPS = 20_000  # texture coordinates that agree to one part in so many are the same
+BELOW_THE_EYES = 0.30  # metres of neck and shoulders to keep
+UV_STEPS = 20_000  # texture coordinates are equal if they agree to one part in this number
 
 
 @dataclass
 class Head:
     """
-    One avatar's head: `face` (skin, over the shared template) and the other parts (eyes, teeth, a wig) by name.
+    The head of one avatar.
 
     Args:
-        eyes: (3,) middle of the eyeballs, in metres.
+        name: name of the head.
+        face: the mesh of the skin, over the shared template.
+        parts: name → other meshes: eyes, teeth, a wig.
+        eyes: (3,) midpoint between the eyeballs, in metres.
     """
 
     name: str
@@ -37,14 +40,14 @@ class Head:
 @dataclass
 class Person:
     """
-    Somebody to render.
+    A person to render.
 
     Args:
-        parts: their meshes, the face first.
-        eyes: (3,) middle of the eyeballs, in metres.
-        heads: names of the heads they are made of.
-        landmarks: indices of the face's vertices at the nose tip and the left and right mouth corner (as the viewer
-            sees them).
+        parts: the meshes, the face first.
+        eyes: (3,) midpoint between the eyeballs, in metres.
+        heads: names of the heads that the person is blended from.
+        landmarks: vertices of the face at the nose tip and the left and right mouth corner (as the viewer sees them).
+        eyeballs: indices of the eyeballs in `parts`.
     """
 
     parts: list[Mesh]
@@ -55,29 +58,32 @@ class Person:
 
     @property
     def face(self) -> Mesh:
+        """The mesh of the skin."""
         return self.parts[0]
 
     def without_wig(self) -> "Person":
-        """The same person, the hair taken off where it is a mesh of its own."""
+        """The same person without hair that is a mesh of its own."""
         kept = [mesh for mesh in self.parts if not is_wig(mesh)]
         eyeballs = [index for index, mesh in enumerate(kept) if _is_eyeball(mesh.name)]
         return Person(kept, self.eyes, self.heads, self.landmarks, eyeballs)
 
     def eyeball_centres(self) -> np.ndarray:
-        """(2, 3): the left and right eye as the viewer sees them."""
+        """(2, 3) metres: the left and right eye as the viewer sees them."""
         centres = np.array([self.parts[index].positions.mean(0) for index in self.eyeballs])
         return centres[np.argsort(centres[:, 0])]
 
 
 def read_head(path: str | Path, template: Mesh | None = None) -> Head:
     """
-    Read one avatar, cut to its head.
+    Read the head of one avatar.
 
     Args:
-        template: the face whose vertex order the new face takes; default: its own.
+        path: a `.glb` file.
+        template: a face whose order of vertices to use. Default: keep the file's order.
 
     Raises:
-        GltfError: no mesh with facial morph targets, no eyeballs, or another template's texture coordinates.
+        GltfError: a mesh with facial morph targets or the eyeballs are missing, or the texture coordinates are not the
+            template's.
     """
     path = Path(path)
     check_head(path)
@@ -100,16 +106,18 @@ def read_head(path: str | Path, template: Mesh | None = None) -> Head:
 
 def check_head(path: str | Path):
     """
-    Look into a file without decoding it, for what `read_head` needs.
+    Check that `read_head` can use a file, without decoding it.
 
     Raises:
-        GltfError: as `read_head`; the message names the file.
+        GltfError: as `read_head`. The message names the file.
     """
     meshes = list_meshes(path)
     faces = [morphs for name, morphs in meshes if _may_be_face(name, morphs)]
     if not faces:
-        raise GltfError(f"{path}: no mesh has facial morph targets (none is called MouthOpen): expected a head whose "
-                        "face can move, as the VALID avatars' .glb files with 65 of them")  # fmt: skip
+        raise GltfError(
+            f"{path}: no mesh has facial morph targets such as MouthOpen: expected a head with 65 of them, like the "
+            "VALID avatars"
+        )
     lacking = [name for name in ("RlipCorner", "LlipCorner") if name not in max(faces, key=len)]
     if lacking:
         raise GltfError(f"{path}: the face has no morph target {' and '.join(lacking)}")
@@ -132,13 +140,14 @@ def blend_heads(
     skin: tuple[list[Head], np.ndarray] | None = None,
 ) -> Person:
     """
-    A new person: weighted means of shape, movements and skin; eyes and teeth of the head whose skin counts most, hair
-    of the one whose shape does, moved to the new eyes.
+    Blend a new person: weighted means of shape, morph targets and skin. Eyes and teeth come from the head with the
+    largest weight for the skin, hair from the one with the largest weight for the shape, moved to the new eyes.
 
     Args:
-        heads: with the faces of one template.
-        weights: (len(heads),), summing to 1; slightly negative ones exaggerate what tells the others apart.
-        skin: heads and weights for the skin; default: the same as for the shape.
+        heads: heads whose faces have the same template.
+        weights: (len(heads),), summing to 1. Slightly negative ones exaggerate differences.
+        with_wig: keep hair that is a mesh of its own.
+        skin: heads and weights for the skin. Default: those for the shape.
     """
     skins, shares = skin or (heads, weights)
     main, worn = heads[int(np.argmax(weights))], skins[int(np.argmax(shares))]
@@ -164,7 +173,7 @@ def blend_heads(
         same = [head.parts[name].positions for head in heads if name in head.parts]
         if len(same) == len(heads) and not is_wig(mesh):
             mesh = worn.parts.get(name, mesh)
-            # The order of these vertices differs from head to head: they are moved and stretched as a whole.
+            # The order of these vertices differs between heads, so the part is moved and scaled as a whole.
             low, high = mean([points.min(0) for points in same]), mean([points.max(0) for points in same])
             own_low, own_high = mesh.positions.min(0), mesh.positions.max(0)
             positions = low + (mesh.positions - own_low) * (high - low) / (own_high - own_low)
@@ -177,13 +186,13 @@ def blend_heads(
 
 
 def is_wig(mesh: Mesh) -> bool:
-    """Hair as a mesh of its own, with a cut-out texture."""
+    """Whether a mesh is hair with a cut-out texture."""
     return "wig" in mesh.name.lower()
 
 
 def find_landmarks(face: Mesh, eyes: np.ndarray) -> np.ndarray:
-    """Vertices of the nose tip, the foremost point below the eyes, and of the mouth corners, what `RlipCorner` and
-    `LlipCorner` move furthest."""
+    """Find the vertices of the nose tip, the foremost point below the eyes, and of the mouth corners, the points that
+    `RlipCorner` and `LlipCorner` move furthest."""
     below, sideways = eyes[1] - face.positions[:, 1], face.positions[:, 0] - eyes[0]
     middle = (np.abs(sideways) < 0.02) & (below > 0.02) & (below < 0.07)
     nose = np.flatnonzero(middle)[face.positions[middle, 2].argmax()]
@@ -193,11 +202,12 @@ def find_landmarks(face: Mesh, eyes: np.ndarray) -> np.ndarray:
 
 
 def _in_order_of(face: Mesh, template: Mesh, path: Path) -> Mesh:
+    """The face with the template's order of vertices."""
     own, wanted = _keys(face.uv), _keys(template.uv)
     by_key = np.argsort(own, kind="stable")
     order = by_key[np.minimum(np.searchsorted(own[by_key], wanted, side="right"), len(own)) - 1]
     if not np.array_equal(own[order], wanted):
-        raise GltfError(f"{path}: its texture coordinates are not those of the first head's template")
+        raise GltfError(f"{path}: its texture coordinates differ from the first head's; use heads of one template")
     morphs = {name: moved[order] for name, moved in face.morphs.items()}
     return Mesh(face.name, face.positions[order], template.uv, template.triangles, face.texture, morphs)
 
@@ -207,18 +217,19 @@ def _size(mesh: Mesh) -> int:
 
 
 def _keys(uv: np.ndarray) -> np.ndarray:
-    """(V,) one number for each texture coordinate."""
+    """(V,) integers, equal for equal texture coordinates."""
     steps = np.round(uv * UV_STEPS).astype(np.int64)
     return (steps[:, 0] << 32) + steps[:, 1]
 
 
 def _above(mesh: Mesh, height: float) -> Mesh:
-    """The mesh without the triangles below a height; its vertices keep their numbers."""
+    """The mesh without the triangles below a height. Vertices keep their numbers."""
     keep = mesh.positions[mesh.triangles][:, :, 1].min(1) > height
     return Mesh(mesh.name, mesh.positions, mesh.uv, mesh.triangles[keep], mesh.texture, mesh.morphs)
 
 
 def _resized(texture: np.ndarray) -> np.ndarray:
+    """The texture with at most `TEXTURE_SIDE` rows."""
     if texture.shape[0] <= TEXTURE_SIDE:
         return texture
     size = (TEXTURE_SIDE * texture.shape[1] // texture.shape[0], TEXTURE_SIDE)

@@ -1,12 +1,12 @@
-"""A z-buffer with deferred shading: first which point of which triangle each pixel shows, then its colour."""
+"""A z-buffer with deferred shading: first find the visible point of a triangle for each pixel, then its colour."""
 
 import numpy as np
 from numba import njit
 
 
-ALPHA_CUT = 100  # of 255; a texture's more transparent pixels are holes
+ALPHA_CUT = 100  # of 255; texture pixels with less alpha are holes
 SHADOW_BIAS = np.float32(0.003)  # metres
-SHADOW_SOFTNESS = 2  # shadow-map pixels to each side that are averaged
+SHADOW_SOFTNESS = 2  # shadow-map pixels to average on each side
 
 
 @njit(cache=True, fastmath=True)
@@ -17,11 +17,16 @@ def draw_depth(
     Draw one mesh into the buffers, in place.
 
     Args:
-        screen: (V, 2) pixel positions. depth: (V,), larger is nearer. triangles: (T, 3).
-        uv: (V, 2) and alpha: (H, W) uint8, of use where `cut_out`: transparent points are left out.
-        number: of the mesh, written where it is seen.
-        depth_buffer: (S, S); mesh_buffer, triangle_buffer: (S, S) integers; weight_buffer: (S, S, 2), the weights of
-            the second and third corner.
+        screen: (V, 2) pixel positions.
+        depth: (V,), larger is nearer.
+        triangles: (T, 3).
+        uv: (V, 2) texture coordinates, used with `cut_out`.
+        alpha: (H, W) uint8, used with `cut_out`.
+        cut_out: skip transparent points.
+        number: number of the mesh, written to `mesh_buffer` where it is visible.
+        depth_buffer: (S, S).
+        mesh_buffer, triangle_buffer: (S, S) integers.
+        weight_buffer: (S, S, 2), the barycentric weights of the second and third corner.
     """
     height, width = depth_buffer.shape
     rows, columns = alpha.shape
@@ -74,20 +79,31 @@ def shade(
     colour_buffer, rest_buffer, plain,
 ):  # fmt: skip
     """
-    Colour the pixels that show one mesh, in linear light, in place.
+    Shade the pixels that show one mesh, in linear light, in place.
 
     Args:
-        positions: (V, 3) camera coordinates in metres. normals: (V, 3), unit. rest: (V, 2) where the vertices are on
-            screen in the neutral face. uv: (V, 2). texture: (H, W, 3) uint8, sRGB.
-        lights: (L, 3) unit directions towards the lights, the first casts shadows; light_colours: (L, 3).
+        number: number of the mesh in `mesh_buffer`.
+        triangles: (T, 3).
+        positions: (V, 3) camera coordinates in metres.
+        normals: (V, 3), unit length.
+        uv: (V, 2).
+        texture: (H, W, 3) uint8, sRGB.
+        rest: (V, 2) positions of the vertices on the screen in the neutral face.
+        lights: (L, 3) unit directions towards the lights. The first one casts shadows.
+        light_colours: (L, 3).
         ambient: (2, 3), from below and from above.
-        material: (9,) how far light wraps around the edge of shadow in red, green and blue (scattering under the
-            skin); strength and exponent of the highlight; how much darker upward faces are (a lid's shadow on the
-            eyeball); factors on red, green and blue.
-        shadow_map: (M, M) nearness to the first light; shadow_axes: (3, 3) rows right, up, towards the light;
-            shadow_origin: (2,), shadow_scale: pixels per metre.
-        colour_buffer: (S, S, 3); rest_buffer: (S, S, 2).
-        plain: light multiplies the texture's grey levels as they are, as simple renderers draw; no highlights.
+        material: (9,): three numbers for how far light wraps around the shadow's edge in red, green and blue
+            (subsurface scattering), strength and exponent of the highlight, darkening of surfaces that face up (a
+            lid's shadow on the eyeball), and factors on red, green and blue.
+        shadow_map: (M, M) nearness to the first light.
+        shadow_axes: (3, 3), rows right, up and towards the light.
+        shadow_origin: (2,) pixels.
+        shadow_scale: pixels per metre.
+        mesh_buffer, triangle_buffer, weight_buffer: from `draw_depth`.
+        colour_buffer: (S, S, 3), linear light.
+        rest_buffer: (S, S, 2), positions in the neutral face.
+        plain: multiply the grey levels of the texture by the light without linearising them, and draw no highlights,
+            as simple renderers do.
     """
     height, width = mesh_buffer.shape
     rows, columns = texture.shape[0], texture.shape[1]
@@ -108,10 +124,10 @@ def shade(
             ny = wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1]
             nz = wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2]
             length = one / (np.sqrt(nx * nx + ny * ny + nz * nz) + np.float32(1e-9))
-            if nz < 0:  # both sides of a surface are lit
+            if nz < 0:  # surfaces are two-sided
                 length = -length
             nx, ny, nz = nx * length, ny * length, nz * length
-            # Shadow of the first light: the share of near shadow-map pixels that are not nearer to it.
+            # Shadow of the first light: the share of nearby shadow-map pixels that are not nearer to the light.
             px = wa * positions[a, 0] + wb * positions[b, 0] + wc * positions[c, 0]
             py = wa * positions[a, 1] + wb * positions[b, 1] + wc * positions[c, 1]
             pz = wa * positions[a, 2] + wb * positions[b, 2] + wc * positions[c, 2]
@@ -120,7 +136,7 @@ def shade(
             near = shadow_axes[2, 0] * px + shadow_axes[2, 1] * py + shadow_axes[2, 2] * pz
             mx, my = int(np.floor(shadow_origin[0] + sx)), int(np.floor(shadow_origin[1] - sy))
             free, seen = np.float32(0), np.float32(0)
-            # A surface along the light needs more distance, or it would throw shadows on itself.
+            # A surface along the light needs a larger bias, or it would cast shadows on itself.
             bias = SHADOW_BIAS * (one + 2 * (one - abs(nx * lights[0, 0] + ny * lights[0, 1] + nz * lights[0, 2])))
             for j in range(my - SHADOW_SOFTNESS, my + SHADOW_SOFTNESS + 1):
                 for i in range(mx - SHADOW_SOFTNESS, mx + SHADOW_SOFTNESS + 1):
@@ -128,7 +144,7 @@ def shade(
                     if i < 0 or j < 0 or i >= side or j >= side:
                         free += one
                         continue
-                    # Fades over a few millimetres, so that no edge flickers.
+                    # Fade over a few millimetres, so that edges do not flicker.
                     gap = (shadow_map[j, i] - near - bias) / (2 * SHADOW_BIAS)
                     free += one - min(max(gap, np.float32(0)), one)
             open_to_light = free / seen
@@ -142,7 +158,7 @@ def shade(
                 for k in range(3):
                     wrapped = (facing + material[k]) / (one + material[k])
                     if wrapped > 0:
-                        # Light that scattered under the skin softens the shadow's edge, red most.
+                        # Subsurface scattering softens the edge of the shadow, most of all in red.
                         lit[k] += (
                             wrapped
                             * (share + (one - share) * material[k] * np.float32(0.4))
@@ -183,11 +199,13 @@ def shade(
 @njit(cache=True, fastmath=True)
 def develop(colour_buffer, mesh_buffer, background, factor, pixels, shoulder):
     """
-    Average blocks of factor × factor points and turn light into a picture, in place.
+    Average blocks of factor × factor points and convert light to 8 bits, in place.
 
     Args:
-        colour_buffer: (S·factor, S·factor, 3) linear light where `mesh_buffer` is not negative.
-        background: (S, S, 3) linear light elsewhere.
+        colour_buffer: (S·factor, S·factor, 3) linear light.
+        mesh_buffer: (S·factor, S·factor), negative where the background shows.
+        background: (S, S, 3) linear light.
+        factor: supersampling factor.
         pixels: (S, S, 3) uint8, the result.
         shoulder: compress highlights, so that they do not clip.
     """
@@ -211,8 +229,8 @@ def develop(colour_buffer, mesh_buffer, background, factor, pixels, shoulder):
 
 @njit(cache=True, fastmath=True)
 def vertex_normals(positions, triangles, merged):
-    """(V, 3) unit normals, mean of the faces around each vertex by area; vertices with one number in `merged` (V,)
-    share theirs, so that texture seams do not show."""
+    """Compute (V, 3) unit normals, the area-weighted mean over the triangles at each vertex. Vertices with the same
+    number in `merged` (V,) share a normal, so that texture seams do not show."""
     sums = np.zeros_like(positions)
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]

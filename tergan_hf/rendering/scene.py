@@ -1,4 +1,4 @@
-"""One session of a person before a camera, and photos of it: only the expression changes from photo to photo."""
+"""A session of a person in front of a camera, and its photos. Only the expression changes between the photos."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,14 @@ from .people import Person, is_wig
 from .rasterizer import develop, draw_depth, shade, vertex_normals
 
 
-FRAME = 0.21  # metres the picture is wide, at the eyes' distance
-CENTRE = np.array([0.0, -0.035, -0.06])  # of the picture and of the head's turning, from the eyes, in metres
+FRAME = 0.21  # width of the picture at the distance of the eyes, in metres
+# Centre of the picture and of the head's rotation, relative to the eyes, in metres.
+CENTRE = np.array([0.0, -0.035, -0.06])
 DISTANCE = 0.9  # of the camera, in metres
 SUPERSAMPLING = 2
-BEHIND = -0.3  # vertices whose normals point further away than this never come to light
-SHADOW_SIDE, SHADOW_WIDTH = 144, 0.36  # of the shadow map, in pixels and metres
-# As `rasterizer.shade` takes them.
+BACKFACING = -0.3  # vertices whose normals point further away from the camera are never visible
+SHADOW_SIDE, SHADOW_WIDTH = 144, 0.36  # side of the shadow map in pixels and in metres
+# Materials as in `rasterizer.shade`.
 SKIN = np.array([0.40, 0.22, 0.14, 0.035, 14, 0.0, 1.0, 1.0, 1.0], np.float32)
 EYEBALL = np.array([0.10, 0.10, 0.10, 0.7, 220, 0.6, 0.55, 0.68, 0.66], np.float32)
 TEETH = np.array([0.20, 0.15, 0.15, 0.06, 40, 0.0, 0.66, 0.58, 0.62], np.float32)
@@ -29,15 +30,20 @@ PLAIN = np.array([0.25, 0.25, 0.25, 0, 1, 0, 1, 1, 1], np.float32)
 @dataclass(frozen=True)
 class Session:
     """
-    What stays the same within a session.
+    Everything that stays the same within a session.
 
     Args:
-        yaw, pitch, roll: of the head, in radians. zoom: of the camera; shift: (x, y) shares of the picture.
-        key: strength and light_angle, light_height: direction of the main light, in radians; fill: of the second one.
-        ambient: light from everywhere. warmth: of the light, -1 to 1, blue to red. All in linear light.
-        gloss: how much skin shines, about 1.
+        yaw, pitch, roll: rotation of the head, in radians.
+        zoom: zoom of the camera.
+        shift: (x, y) shares of the picture.
+        key: strength of the main light. All lights are in linear light.
+        light_angle, light_height: direction of the main light, in radians.
+        fill: strength of the second light.
+        ambient: strength of the light from everywhere.
+        warmth: colour of the light, -1 (blue) to 1 (red).
+        gloss: how glossy the skin is, about 1.
         background: (S, S, 3) in [0, 255].
-        plain: without shadows and highlights, every surface matt, as simple renderers draw.
+        plain: no shadows and highlights and only matt surfaces, as simple renderers draw.
     """
 
     yaw: float
@@ -63,18 +69,18 @@ class Photo:
 
     Args:
         pixels: (S, S, 3) uint8.
-        motion: (2, M, M) float32: where the surface that each position shows is in the neutral photo of the session,
-            minus where it is here: (x, y) as shares of the picture's side. Zero where nothing moves.
+        flow: (2, M, M) float32: the position of the visible surface point in the neutral photo of the session minus
+            its position here, (x, y) as shares of the photo's side. Zero without movement.
         landmarks: (5, 2) pixels, in the order of `DetectedFace.landmarks`.
     """
 
     pixels: np.ndarray
-    motion: np.ndarray
+    flow: np.ndarray
     landmarks: np.ndarray
 
 
 def draw_session(random: np.random.Generator, size: int) -> Session:
-    """Pose within about ±20°, a main light from somewhere in front, a blurred background."""
+    """Draw a session: pose within about ±20°, a main light from the front, a blurred background."""
     return Session(
         yaw=float(np.clip(random.normal(0, 0.13), -0.35, 0.35)),
         pitch=float(np.clip(random.normal(0, 0.07), -0.25, 0.25)),
@@ -93,7 +99,7 @@ def draw_session(random: np.random.Generator, size: int) -> Session:
 
 
 def draw_plain_session(random: np.random.Generator, size: int) -> Session:
-    """Pose within about ±10°, a main light from somewhere in front, one colour behind."""
+    """Draw a plain session: pose within about ±10°, a main light from the front, one background colour."""
     tone = random.uniform(30, 200) + random.normal(0, 12, 3)
     return Session(
         yaw=float(random.uniform(-0.16, 0.16)),
@@ -115,12 +121,15 @@ def draw_plain_session(random: np.random.Generator, size: int) -> Session:
 
 class Camera:
     """
-    Takes the photos of one person in one session.
+    Take the photos of one person in one session.
 
     Args:
-        size: side of the photos in pixels. flow_map_size: side of the flow maps.
-        margin: take the aligned crop, so much larger than a network's; the neutral face decides it for the whole
-            session. Default: a photo with the surroundings.
+        person: the person.
+        session: the session.
+        size: side of the photos in pixels.
+        flow_map_size: side of the flow maps.
+        margin: take aligned crops with this margin around the network's crop. The neutral face decides the crop of the
+            whole session. Default: take whole photos.
     """
 
     def __init__(
@@ -146,7 +155,7 @@ class Camera:
         self.shadow_buffers = _buffers(SHADOW_SIDE)
 
     def take(self, pose: BlendshapePose) -> Photo:
-        """Render one expression."""
+        """Render a pose."""
         self.depth.fill(-np.inf)
         self.mesh.fill(-1)
         shadow, *spare = self.shadow_buffers
@@ -168,7 +177,7 @@ class Camera:
             drawn.append((screen, turned))
         self.rest.fill(np.nan)
         for number, (part, (screen, turned)) in enumerate(zip(self.parts, drawn)):
-            # Eyes that look elsewhere would count as movement of the lids' neighbourhood; they count as still.
+            # The flow ignores the gaze; otherwise it would move the surroundings of the lids.
             at_rest = screen if part.is_eyeball else part.neutral
             shade(
                 number, part.triangles, turned, vertex_normals(turned, part.triangles, part.merged), part.uv,
@@ -183,13 +192,14 @@ class Camera:
         return Photo(pixels, self._flow_map(), points)
 
     def _flow_map(self) -> np.ndarray:
+        """`Photo.flow` from the positions at rest."""
         at = ((np.arange(self.flow_map_size) + 0.5) * self.side / self.flow_map_size).astype(int)
         here = np.stack(np.meshgrid(at + 0.5, at + 0.5), axis=-1)
         moved = np.nan_to_num(self.rest[at][:, at] - here, nan=0.0) / self.side
         return moved.transpose(2, 0, 1).astype(np.float32)
 
     def _project(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """World → supersampled pixels (V, 2), nearness (V,), camera coordinates (V, 3)."""
+        """World coordinates → supersampled pixels (V, 2), nearness (V,), camera coordinates (V, 3)."""
         session, side = self.session, self.side
         turned = (positions - (self.person.eyes + CENTRE)).astype(np.float32) @ self.rotation.T
         scale = np.float32(side * session.zoom / FRAME * DISTANCE) / (np.float32(DISTANCE) - turned[:, 2])
@@ -211,7 +221,7 @@ class Camera:
             around = session.ambient * (1 + tint) / 2
             self.ambient = np.stack([0.5 * around, around]).astype(np.float32)
         else:
-            # The room gives some of its colour to the face.
+            # The room lends the face some of its colour.
             room = self.background.reshape(-1, 3).mean(0) + 0.2
             around = session.ambient * (0.7 + 0.3 * room / room.mean())
             self.ambient = np.stack([0.6 * around, 1.1 * around]).astype(np.float32)
@@ -224,7 +234,7 @@ class Camera:
 
 
 class _Part:
-    """A mesh of the person, cut down to what this session can show."""
+    """A mesh of the person, reduced to the triangles that the session can show."""
 
     def __init__(self, camera: Camera, index: int):
         mesh: Mesh = camera.person.parts[index]
@@ -239,8 +249,8 @@ class _Part:
         normals = vertex_normals(turned, mesh.triangles, merged)
         corners = screen[mesh.triangles]
         near = ((corners.max(1) > -camera.side / 4) & (corners.min(1) < camera.side * 5 / 4)).all(1)
-        facing = normals[mesh.triangles, 2].max(1) > BEHIND
-        if self.cut_out:  # locks are seen from both sides
+        facing = normals[mesh.triangles, 2].max(1) > BACKFACING
+        if self.cut_out:  # hair is visible from both sides
             facing[:] = True
         triangles = mesh.triangles[near & facing]
         used, compact = np.unique(triangles, return_inverse=True)
@@ -259,6 +269,7 @@ class _Part:
         self.alpha = np.ascontiguousarray(mesh.texture[..., 3]) if self.cut_out else np.zeros((1, 1), np.uint8)
 
     def posed(self, pose: BlendshapePose) -> np.ndarray:
+        """(V, 3) positions of the vertices in a pose."""
         positions = self.positions
         if self.is_eyeball:
             centre = positions.mean(0) - np.array([0, 0, 0.004], np.float32)
@@ -283,7 +294,7 @@ def _material(name: str, is_eyeball: bool, is_hair: bool, gloss: float) -> np.nd
 
 
 def _buffers(side: int) -> tuple[np.ndarray, ...]:
-    """Depth, mesh, triangle and weight of `draw_depth`."""
+    """Depth, mesh, triangle and weight buffers of `draw_depth`."""
     return (
         np.empty((side, side), np.float32), np.empty((side, side), np.int16), np.empty((side, side), np.int32),
         np.empty((side, side, 2), np.float32),
@@ -291,7 +302,7 @@ def _buffers(side: int) -> tuple[np.ndarray, ...]:
 
 
 def _merged(mesh: Mesh) -> np.ndarray:
-    """(V,): vertices at one place get one number, whatever their texture coordinates."""
+    """(V,) numbers, the same for vertices at the same position with different texture coordinates."""
     places = np.round((mesh.positions - mesh.positions.min(0)) * 1e5).astype(np.int64)
     _, first, inverse = np.unique(
         (places[:, 0] << 40) + (places[:, 1] << 20) + places[:, 2], return_index=True, return_inverse=True
@@ -300,6 +311,7 @@ def _merged(mesh: Mesh) -> np.ndarray:
 
 
 def _turn(yaw: float, pitch: float) -> np.ndarray:
+    """(3, 3) rotation by yaw and pitch, in radians."""
     cos_y, sin_y, cos_p, sin_p = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
     around_y = np.array([[cos_y, 0, sin_y], [0, 1, 0], [-sin_y, 0, cos_y]])
     around_x = np.array([[1, 0, 0], [0, cos_p, -sin_p], [0, sin_p, cos_p]])
@@ -307,5 +319,6 @@ def _turn(yaw: float, pitch: float) -> np.ndarray:
 
 
 def _rotation(session: Session) -> np.ndarray:
+    """(3, 3) rotation of the head."""
     cos, sin = np.cos(session.roll), np.sin(session.roll)
     return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ _turn(session.yaw, session.pitch)

@@ -1,4 +1,4 @@
-"""A picture of rendered people with exact poses, to see whether they look right."""
+"""A contact sheet of rendered people with exact poses, to check how they look."""
 
 from pathlib import Path
 
@@ -19,18 +19,28 @@ def draw_people(
     settings: AvatarSettings,
 ):  # fmt: skip
     """
-    Write a picture of people `start` to `start + people - 1` in their first session, as a set of these settings has
-    them: a column for each expression, a row for each intensity, several people side by side where there is room.
+    Write a contact sheet of people `start` to `start + people - 1` in their first session, as a set of these settings
+    has them. There is a column for each expression and a row for each intensity, and several people share a row if
+    there is room.
 
     Args:
-        expressions: of `expressions.FULL`. intensities: 0 is neutral, 1 in full.
+        source: as for `head_files`.
+        output: the image file to write.
+        people: number of people.
+        start: number of the first person.
+        expressions: some of `FULL_EXPRESSIONS`.
+        intensities: 0 is neutral, 1 is full.
+        settings: of the rendering.
 
     Raises:
-        BuildError, GltfError: as `plan_avatars`.
-        ValueError, OSError: the picture cannot be written there.
+        BuildError: as `head_files`, or the number of people or the extension of `output` is wrong.
+        GltfError: a file is not a head.
+        OSError: the file cannot be written.
     """
     if people < 1 or start < 0:
-        raise BuildError(f"there are no {people} people from number {start} on")
+        raise BuildError(f"--people must be 1 or more and --start 0 or more, not {people} and {start}")
+    if Image.registered_extensions().get(Path(output).suffix.lower()) not in Image.SAVE:
+        raise BuildError(f"{output} does not have the extension of an image: choose a name that ends in .png")
     heads = Heads(tuple(head_files(source, settings.exclude).values()))
     poses = [[exact_pose(name, share * (name != "neutral")) for name in expressions] for share in intensities]
     beside = max(1, PHOTOS_PER_ROW // len(expressions))

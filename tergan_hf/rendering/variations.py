@@ -1,4 +1,4 @@
-"""What makes a blend somebody of their own: small asymmetries of shape, tone and age of the skin."""
+"""Random variations of a blended person: small asymmetries of the shape, tone and age of the skin."""
 
 from dataclasses import replace
 
@@ -10,15 +10,15 @@ from .people import Person, find_landmarks
 
 BUMPS = 12
 REACH = (0.02, 0.05)  # metres
-BLUR = 10  # texture pixels; what is finer ages with the person
+BLUR = 10  # texture pixels; finer detail shows the age
 
 
 def vary_person(person: Person, random: np.random.Generator) -> Person:
     """
-    A person with another shape and skin.
+    Vary the shape and the skin of a person.
 
-    The shape moves along a smooth random field of a few millimetres, the same for face, eyes, teeth and hair. Fine
-    detail of the skin is strengthened or softened, as with age; tone, redness and blotches are drawn.
+    A smooth random field moves the shape by a few millimetres; face, eyes, teeth and hair share it. Fine detail of the
+    skin becomes stronger or softer, as with age. Tone, redness and blotches are random.
     """
     centres = person.eyes + random.uniform([-0.08, -0.12, -0.05], [0.08, 0.06, 0.02], (BUMPS, 3))
     reach = random.uniform(*REACH, BUMPS)
@@ -35,6 +35,7 @@ def vary_person(person: Person, random: np.random.Generator) -> Person:
 
 
 def _skin(texture: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A random variation of a skin texture."""
     colours = Image.fromarray(np.ascontiguousarray(texture[..., :3]))
     smooth = np.asarray(colours.filter(ImageFilter.BoxBlur(BLUR)), np.float32)
     detail = np.asarray(colours, np.float32) - smooth

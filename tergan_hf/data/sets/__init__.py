@@ -1,4 +1,4 @@
-"""Importers of public sources. Each module knows one layout and plans the set that is made from it."""
+"""Importers of public sources. Each module knows the layout of one source and plans a set from it."""
 
 from . import bu_4dfe, fer2013, folder, london, oulu_casia
 

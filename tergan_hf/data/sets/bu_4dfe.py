@@ -13,8 +13,8 @@ DESCRIPTION = SetDescription(
     title="BU-4DFE 3D dynamic facial expression database",
     home="https://www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html",
     licence=(
-        "For research only, under the agreement that every user signs with Binghamton University; the photos and what "
-        "is made of them may not be handed on."
+        "For research only, under the agreement that every user signs with Binghamton University. The photos and "
+        "anything derived from them may not be passed on."
     ),
     licence_id="other",
     attribution="Collected by Binghamton University, State University of New York.",
@@ -30,19 +30,18 @@ SUBJECTS = [f"F{number:03d}" for number in range(1, 59)] + [f"M{number:03d}" for
 
 
 def add_options(parser: ArgumentParser):
-    """The paper's choice by default: the peak in the middle."""
-    add_recording_options(parser, "the middle frames, at the peak,")
+    """Add the options of recordings. The default is the paper's choice, the peak in the middle."""
+    add_recording_options(parser, "number of middle frames, at the peak,")
 
 
 def plan(source: Path, options: dict) -> Plan:
-    """The plan of a licensed copy."""
+    """Plan the set from a licensed copy."""
     inner = source / "BU_4DFE"
-    return plan_recordings(
-        DESCRIPTION, inner if inner.is_dir() else source, SUBJECTS, middle_frames, options, {}
-    )  # fmt: skip
+    root = inner if inner.is_dir() else source
+    return plan_recordings(DESCRIPTION, root, SUBJECTS, middle_frames, options, {})
 
 
 def middle_frames(files: list[Path], count: int) -> list[Path]:
-    """`count` frames around the middle of a sequence."""
+    """The `count` frames around the middle of a sequence."""
     start = (len(files) - count) // 2
     return files[start : start + count]

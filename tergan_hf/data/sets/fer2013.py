@@ -17,7 +17,7 @@ DESCRIPTION = SetDescription(
     name="fer2013",
     title="FER2013",
     home="https://www.kaggle.com/competitions/challenges-in-representation-learning-facial-expression-recognition-challenge",
-    licence="As Kaggle distributes it (Database Contents License 1.0); the photos were found by an image search.",
+    licence="As Kaggle distributes it (Database Contents License 1.0). The photos were found by an image search.",
     licence_id="other",
     attribution="Collected by Pierre-Luc Carrier and Aaron Courville.",
     citation=(
@@ -32,7 +32,15 @@ DESCRIPTION = SetDescription(
         "train/angry/*.jpg and test/angry/*.jpg"
     ),
 )
-CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")  # by the CSV's numbers
+CLASSES = (
+    "anger",
+    "disgust",
+    "fear",
+    "happiness",
+    "sadness",
+    "surprise",
+    "neutral",
+)  # in the order of the numbers in the table
 SPLITS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 FOLDERS = {"train": "train", "test": "test", "validation": "validation", "val": "validation"}
 TABLES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
@@ -42,12 +50,16 @@ ROWS_PER_SHARD = 4000
 
 
 def add_options(parser: ArgumentParser):
-    """Only the size: there is nothing to align in 48 pixels, and the crops are close ones already."""
+    """Add the size. There is no alignment: the photos are close crops of 48 pixels."""
     parser.add_argument("--size", type=int, default=SIDE, help="side of the crops in pixels (%(default)s)")
 
 
 def plan(source: Path, options: dict) -> Plan:
-    """The plan of a table or of folders; `source` may also be the .csv itself."""
+    """Plan the set from a table or from folders. `source` may also be the table itself.
+
+    Raises:
+        BuildError: the source is broken or not FER2013.
+    """
     seed, size = options["seed"], options["size"]
     tables = [source] if source.is_file() else [p for name in TABLES for p in sorted(source.rglob(name))][:1]
     root = source.parent if source.is_file() else source
@@ -76,7 +88,7 @@ def plan(source: Path, options: dict) -> Plan:
 
 
 def rows_of_pixels(job: tuple[list[tuple[str, str, str]], int]) -> list[dict]:
-    """From the table's rows of numbers."""
+    """Make rows of the set from (pixels, name, expression) of the table."""
     listed, size = job
     rows = []
     for pixels, name, expression in listed:
@@ -86,7 +98,7 @@ def rows_of_pixels(job: tuple[list[tuple[str, str, str]], int]) -> list[dict]:
 
 
 def rows_of_files(job: tuple[list[tuple[Path, str, str]], int]) -> list[dict]:
-    """From image files."""
+    """Make rows of the set from (path, name, expression) of image files."""
     listed, size = job
     return [_row(read_source(path).convert("L"), name, expression, size) for path, name, expression in listed]
 
@@ -98,9 +110,9 @@ def _row(image: PILImage.Image, name: str, expression: str, size: int) -> dict:
 
 
 def _missing(entries: dict[str, list]) -> list[str]:
-    """What the whole set has and this source does not."""
+    """One sentence for each split with fewer photos than the whole set has."""
     sizes = dict(FULL_SIZES)
-    if len(entries.get("test", ())) > sizes["test"]:  # the folders' test photos are both tests together
+    if len(entries.get("test", ())) > sizes["test"]:  # the test folder holds both test splits
         sizes["test"] += sizes.pop("validation")
     return [
         f"{split}: {size - len(entries.get(split, ()))} of {size} photos"
@@ -110,7 +122,7 @@ def _missing(entries: dict[str, list]) -> list[str]:
 
 
 def _read_table(table: Path) -> dict[str, list[tuple[str, str, str]]]:
-    """Split → (pixels, name, expression)."""
+    """Read a table: split → list of (pixels, name, expression)."""
     csv.field_size_limit(10_000_000)
     splits: dict[str, list] = {}
     with open(table, newline="", encoding="utf-8-sig") as file:
@@ -128,7 +140,9 @@ def _read_table(table: Path) -> dict[str, list[tuple[str, str, str]]]:
             emotion = (row[columns["emotion"]] or "").strip()
             where = f"{table}, row {number + 1}"
             if len(values := pixels.split()) != SIDE * SIDE:
-                raise BuildError(f"{where}: {len(values)} of {SIDE * SIDE} pixels; the file is cut off or damaged")
+                raise BuildError(
+                    f"{where}: {len(values)} of {SIDE * SIDE} pixels; the file is cut off or damaged, copy it again"
+                )
             if not all(value.isdigit() and int(value) < 256 for value in set(values)):
                 raise BuildError(f"{where}: pixels must be whole numbers from 0 to 255")
             if not emotion.isdigit() or int(emotion) >= len(CLASSES) or usage not in SPLITS:
@@ -143,7 +157,7 @@ def _read_table(table: Path) -> dict[str, list[tuple[str, str, str]]]:
 
 
 def _list_folders(source: Path) -> dict[str, list[tuple[Path, str, str]]]:
-    """Split → (path, name, expression)."""
+    """List the image files: split → list of (path, name, expression)."""
     splits: dict[str, list] = {}
     for name, split in FOLDERS.items():
         if not (source / name).is_dir():
@@ -152,11 +166,11 @@ def _list_folders(source: Path) -> dict[str, list[tuple[Path, str, str]]]:
             files = photo_files(folder)
             expression = known_expression(folder.name)
             if expression is None and files:
-                raise BuildError(f"{folder}: '{folder.name}' is no expression of FER2013")
+                raise BuildError(f"{folder}: '{folder.name}' is not an expression of FER2013")
             splits.setdefault(split, []).extend(
                 (path, path.relative_to(source).as_posix(), expression) for path in files
             )
     splits = {split: listed for split, listed in splits.items() if listed}
     if "train" not in splits:
-        raise BuildError(f"{source} holds no FER2013: expected {DESCRIPTION.layout}")
+        raise BuildError(f"{source} does not hold FER2013: expected {DESCRIPTION.layout}")
     return splits

@@ -1,28 +1,27 @@
-"""Anybody's own photos: a folder for each person and expression, or a table."""
+"""Your own photos: a folder for each person and expression, or a table. Any label is allowed."""
 
 import csv
 from argparse import ArgumentParser
 from pathlib import Path
 
-from ...model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from ..building import BuildError, Plan
 from ..dataset_card import SetDescription
 from .photographs import (
     PhotoEntry,
     add_cropping_options,
     cropping_of,
-    known_expression,
+    normalize_expression,
     people_in_order,
     photo_files,
     plan_photos,
-)  # fmt: skip
+)
 
 
 DESCRIPTION = SetDescription(
     name="folder",
     title="Own photos",
     home="https://huggingface.co/docs/datasets",
-    licence="Yours: write into the card who may use these photos for what, and that the people shown agreed.",
+    licence="Yours: write into the card who may use these photos for what purpose, and that the people shown agreed.",
     licence_id="unknown",
     attribution="",
     citation="",
@@ -31,43 +30,48 @@ DESCRIPTION = SetDescription(
 
 
 def add_options(parser: ArgumentParser):
-    """Which labels are allowed, and the crops."""
-    parser.add_argument(
-        "--labels", nargs="*", default=[], metavar="LABEL", help="further expressions, beside the six and neutral"
-    )
+    """Add the cropping options."""
     add_cropping_options(parser)
 
 
 def plan(source: Path, options: dict) -> Plan:
-    """The plan of a folder or a table; `source` may also be the .csv itself."""
-    cropping, labels = cropping_of(options), tuple(label.lower() for label in options.pop("labels"))
+    """Plan the set from a folder or a table. `source` may also be the table itself.
+
+    Raises:
+        BuildError: there are no photos, the table is incomplete, or it names missing files.
+    """
+    cropping = cropping_of(options)
     tables = [source] if source.is_file() else sorted(source.glob("*.csv"))
     if len(tables) > 1:
-        raise BuildError(f"{source} holds several tables ({', '.join(t.name for t in tables)}): give one as --source")
+        raise BuildError(
+            f"{source} holds several tables ({', '.join(t.name for t in tables)}): choose one as --source"
+        )
     root = source.parent if source.is_file() else source
-    entries = _from_table(tables[0], labels) if tables else _from_folders(root, labels)
-    settings = {"seed": options["seed"], "labels": list(labels)}
-    return plan_photos(
-        DESCRIPTION, root, people_in_order(entries, options["seed"]), cropping, settings, []
-    )  # fmt: skip
+    entries = _from_table(tables[0]) if tables else _from_folders(root)
+    people = people_in_order(entries, options["seed"])
+    return plan_photos(DESCRIPTION, root, people, cropping, {"seed": options["seed"]}, [])
 
 
-def _from_folders(root: Path, labels: tuple[str, ...]) -> list[PhotoEntry]:
-    entries = []
-    for person in sorted(path for path in root.iterdir() if path.is_dir()):
-        for folder in sorted(path for path in person.iterdir() if path.is_dir()):
-            files = photo_files(folder)
-            if files:
-                expression = _checked(folder.name, folder, labels)
-                entries += [
-                    PhotoEntry(path, path.relative_to(root).as_posix(), person.name, expression) for path in files
-                ]
+def _from_folders(root: Path) -> list[PhotoEntry]:
+    """List the photos of `root/identity/expression/`."""
+    entries = [
+        PhotoEntry(path, path.relative_to(root).as_posix(), person.name, normalize_expression(folder.name))
+        for person in _folders(root)
+        for folder in _folders(person)
+        for path in photo_files(folder)
+    ]
     if not entries:
         raise BuildError(f"{root} holds no photos: expected {DESCRIPTION.layout}")
     return entries
 
 
-def _from_table(table: Path, labels: tuple[str, ...]) -> list[PhotoEntry]:
+def _folders(parent: Path) -> list[Path]:
+    """The folders in a folder, without hidden ones."""
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _from_table(table: Path) -> list[PhotoEntry]:
+    """Read the rows of a table."""
     with open(table, newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         lacking = [name for name in ("file_name", "expression") if name not in (rows.fieldnames or [])]
@@ -76,25 +80,14 @@ def _from_table(table: Path, labels: tuple[str, ...]) -> list[PhotoEntry]:
             raise BuildError(f"{table} has no column {' and '.join(lacking)} (it has: {found})")
         entries = []
         for number, row in enumerate(rows, start=2):
-            if not row["file_name"] or not row["expression"]:
+            expression = normalize_expression(row["expression"] or "")
+            if not row["file_name"] or not expression:
                 raise BuildError(f"{table}, line {number}: the file name or the expression is empty")
-            expression = _checked(row["expression"], f"{table}, line {number}", labels)
-            entries.append(
-                PhotoEntry(table.parent / row["file_name"], row["file_name"], row.get("identity") or "", expression)
-            )
+            path = table.parent / row["file_name"]
+            entries.append(PhotoEntry(path, row["file_name"], row.get("identity") or "", expression))
     if not entries:
         raise BuildError(f"{table} has no rows")
-    gone = [entry.file_name for entry in entries if not entry.path.is_file()]
-    if gone:
-        raise BuildError(f"{table} names {len(gone)} files that are not there, the first is {gone[0]}")
+    absent = [entry.file_name for entry in entries if not entry.path.is_file()]
+    if absent:
+        raise BuildError(f"{table} names {len(absent)} files that do not exist, the first is {absent[0]}")
     return entries
-
-
-def _checked(name: str, where: Path | str, labels: tuple[str, ...]) -> str:
-    expression = known_expression(name, labels)
-    if expression is None:
-        raise BuildError(
-            f"{where}: '{name}' is no expression (known: {', '.join((*EXPRESSIONS_WITH_NEUTRAL, *labels))}); expected "
-            f"{DESCRIPTION.layout}; --labels allows others"
-        )
-    return expression

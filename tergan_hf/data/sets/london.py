@@ -26,7 +26,7 @@ DESCRIPTION = SetDescription(
     ),
     layout=(
         "the published folders neutral_front/ and smiling_front/ with 001_03.jpg and 001_08.jpg, or neutral/001.jpg "
-        "and happiness/001.jpg; beside them metadata.csv or london_faces_info.csv where you have it"
+        "and happiness/001.jpg; optionally metadata.csv or london_faces_info.csv beside them"
     ),
 )
 PEOPLE = 102
@@ -34,15 +34,20 @@ FOLDERS = {
     "neutral_front": "neutral", "smiling_front": "happiness", "neutral": "neutral", "happiness": "happiness",
 }  # fmt: skip
 PERSON_COLUMNS = {"age": ("age", "face_age"), "gender": ("gender", "face_sex"), "ethnicity": ("ethnicity", "face_eth")}
+UNKNOWN_PERSON = dict.fromkeys(PERSON_COLUMNS, "")
 
 
 def add_options(parser: ArgumentParser):
-    """Nothing but the crops."""
+    """Add the cropping options."""
     add_cropping_options(parser)
 
 
 def plan(source: Path, options: dict) -> Plan:
-    """The plan of the two frontal series."""
+    """Plan the set from the two frontal series.
+
+    Raises:
+        BuildError: the source holds no photos of this set.
+    """
     cropping = cropping_of(options)
     facts, entries, seen = _facts(source), [], {}
     for folder, expression in FOLDERS.items():
@@ -52,7 +57,8 @@ def plan(source: Path, options: dict) -> Plan:
             number = path.stem.split("_")[0]
             seen.setdefault(expression, set()).add(number)
             entries.append(PhotoEntry(
-                path, path.relative_to(source).as_posix(), f"london_{number}", expression, facts.get(number, NOBODY),
+                path, path.relative_to(source).as_posix(), f"london_{number}", expression,
+                facts.get(number, UNKNOWN_PERSON),
             ))  # fmt: skip
     if not entries:
         raise BuildError(f"{source} holds no photos of this set: expected {DESCRIPTION.layout}")
@@ -68,11 +74,8 @@ def plan(source: Path, options: dict) -> Plan:
     )  # fmt: skip
 
 
-NOBODY = dict.fromkeys(PERSON_COLUMNS, "")
-
-
 def _facts(source: Path) -> dict[str, dict]:
-    """Number of the person → age, gender, ethnicity, as far as a table says."""
+    """Read the tables, if there are any: number of the person → age, gender and ethnicity."""
     facts = {}
     for name in ("metadata.csv", "london_faces_info.csv"):
         if (source / name).is_file():

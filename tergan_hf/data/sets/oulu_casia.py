@@ -13,8 +13,8 @@ DESCRIPTION = SetDescription(
     title="Oulu-CASIA NIR&VIS facial expression database",
     home="https://www.oulu.fi/en/university/faculties-and-units/center-machine-vision-and-signal-analysis",
     licence=(
-        "For research only, under the agreement that every user signs with the University of Oulu; the photos and "
-        "what is made of them may not be handed on."
+        "For research only, under the agreement that every user signs with the University of Oulu. The photos and "
+        "anything derived from them may not be passed on."
     ),
     licence_id="other",
     attribution="Collected by the University of Oulu and the Chinese Academy of Sciences (CASIA).",
@@ -30,24 +30,29 @@ SUBJECTS = [f"P{number:03d}" for number in range(1, 81)]
 
 
 def add_options(parser: ArgumentParser):
-    """The paper's choice by default: visible light, strong illumination, the last three frames."""
-    parser.add_argument("--camera", choices=("VL", "NI"), default="VL", help="visible light or near infrared")
-    parser.add_argument("--illumination", choices=("Strong", "Weak", "Dark"), default="Strong")
-    add_recording_options(parser, "the last frames, at the peak,")
+    """Add the options of recordings, camera and illumination. The defaults are the paper's choice: visible light,
+    strong illumination, the last three frames."""
+    parser.add_argument(
+        "--camera", choices=("VL", "NI"), default="VL", help="visible light or near infrared (%(default)s)"
+    )
+    parser.add_argument("--illumination", choices=("Strong", "Weak", "Dark"), default="Strong", help="(%(default)s)")
+    add_recording_options(parser, "number of last frames, at the peak,")
 
 
 def plan(source: Path, options: dict) -> Plan:
-    """The plan of a licensed copy."""
+    """Plan the set from a licensed copy."""
     camera, illumination = options.pop("camera"), options.pop("illumination")
     root = find_root(source, camera, illumination)
     settings = {"camera": camera, "illumination": illumination}
-    return plan_recordings(
-        DESCRIPTION, root, SUBJECTS, lambda files, count: files[-count:], options, settings
-    )  # fmt: skip
+    return plan_recordings(DESCRIPTION, root, SUBJECTS, lambda files, count: files[-count:], options, settings)
 
 
 def find_root(source: Path, camera: str, illumination: str) -> Path:
-    """The folder of the subjects, where `source` is that or up to three folders above."""
+    """Find the folder of the subjects. `source` is this folder or up to three levels above it.
+
+    Raises:
+        BuildError: the folder is missing, or there is more than one.
+    """
     wanted = Path(camera) / illumination
     if source.name == illumination and source.parent.name == camera:
         return source
@@ -59,5 +64,5 @@ def find_root(source: Path, camera: str, illumination: str) -> Path:
         raise BuildError(f"{source} has no {wanted}: expected {DESCRIPTION.layout}")
     if len(found) > 1:
         copies = ", ".join(path.parent.parent.name for path in found)
-        raise BuildError(f"{source} holds the photos more than once ({copies}): give one of these as --source")
+        raise BuildError(f"{source} holds the photos more than once ({copies}): choose one of these as --source")
     return found[0]

@@ -1,4 +1,4 @@
-"""What every importer of photographs shares: entries, aligned crops, and the order of people."""
+"""Shared code of the importers of photographs: entries, labels, aligned crops and the order of people."""
 
 import io
 from argparse import ArgumentParser
@@ -24,7 +24,7 @@ JPEG_QUALITY = 95
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 PAPER_SIZE, PAPER_CROP = 85, 75  # section 4.1: five 75-pixel crops of an aligned face of 85 pixels
 PAPER_MARGIN = PAPER_SIZE / PAPER_CROP
-OTHER_NAMES = {
+SYNONYMS = {
     "angry": "anger", "disgusted": "disgust", "fearful": "fear", "afraid": "fear", "happy": "happiness",
     "smiling": "happiness", "sad": "sadness", "surprised": "surprise",
 }  # fmt: skip
@@ -33,11 +33,11 @@ OTHER_NAMES = {
 @dataclass(frozen=True)
 class Cropping:
     """
-    How photos are cut.
+    How to crop photos.
 
     Args:
         size: side of the written crop in pixels.
-        margin: side of the written crop / side of the aligned face in its middle that a network sees.
+        margin: side of the written crop / side of the aligned face in its middle, which a network sees.
         align: `False` keeps the photos whole, as their files are.
     """
 
@@ -47,12 +47,12 @@ class Cropping:
 
     def __post_init__(self):
         if self.size < 8 or not 1 <= self.margin <= 4:
-            raise BuildError(f"a crop of {self.size} pixels with margin {self.margin} makes no sense")
+            raise BuildError(f"--size must be 8 or more and --margin 1 to 4, not {self.size} and {self.margin}")
 
 
 @dataclass(frozen=True)
 class PhotoEntry:
-    """One photo to read: where it is, its name inside the source, its labels and further columns."""
+    """One photo to read: its path, its name in the source, its labels and further columns."""
 
     path: Path
     file_name: str
@@ -62,22 +62,22 @@ class PhotoEntry:
 
 
 def add_cropping_options(parser: ArgumentParser):
-    """`--size`, `--margin`, `--paper`, `--whole`."""
+    """Add `--size`, `--margin`, `--paper` and `--whole`."""
     default = Cropping()
     parser.add_argument("--size", type=int, default=default.size, help="side of the crops in pixels (%(default)s)")
     parser.add_argument(
         "--margin", type=float, default=default.margin,
-        help="how much larger they are than the aligned face itself (%(default)s), room for shifts and turns",
+        help="side of the crops relative to the aligned face (%(default)s): room for shifts and rotations",
     )  # fmt: skip
     parser.add_argument(
         "--paper", action="store_true",
-        help=f"the paper's crops: {PAPER_SIZE} pixels, of which training takes {PAPER_CROP} (over --size, --margin)",
+        help=f"the paper's crops: {PAPER_SIZE} pixels, {PAPER_CROP} in training; overrides --size and --margin",
     )  # fmt: skip
-    parser.add_argument("--whole", action="store_true", help="keep the photos as they are and find faces in training")
+    parser.add_argument("--whole", action="store_true", help="keep the photos whole; training finds the faces")
 
 
 def cropping_of(options: dict) -> Cropping:
-    """Take the options of `add_cropping_options` out of all options."""
+    """Remove the options of `add_cropping_options` from all options and convert them."""
     size, margin, paper, whole = (options.pop(name) for name in ("size", "margin", "paper", "whole"))
     if paper:
         size, margin = PAPER_SIZE, PAPER_MARGIN
@@ -85,7 +85,7 @@ def cropping_of(options: dict) -> Cropping:
 
 
 def cropping_settings(cropping: Cropping) -> dict:
-    """The options that give this cropping."""
+    """The options of this cropping, to record."""
     if not cropping.align:
         return {"whole": True}
     if cropping == Cropping(PAPER_SIZE, PAPER_MARGIN):
@@ -94,7 +94,7 @@ def cropping_settings(cropping: Cropping) -> dict:
 
 
 def photo_features(cropping: Cropping, **extra: str) -> Features:
-    """The columns, with further ones by name and kind."""
+    """The columns of a set of photos. `extra`: name → type of further ones."""
     columns = {
         "image": Image(), "file_name": Value("string"), "identity": Value("string"), "expression": Value("string"),
     }  # fmt: skip
@@ -108,7 +108,7 @@ def plan_photos(
     description: SetDescription, root: Path, entries: list[PhotoEntry], cropping: Cropping, settings: dict,
     missing: list[str], split: str = "train", **extra: str,
 ) -> Plan:  # fmt: skip
-    """The plan for photos that are found and cut."""
+    """Plan a set of photos. `extra`: name → type of further columns; the other arguments are as in `Plan`."""
     return Plan(
         description=description,
         features=photo_features(cropping, **extra),
@@ -123,10 +123,10 @@ def plan_photos(
 
 def crop_photos(job: tuple[list[PhotoEntry], Cropping]) -> list[dict]:
     """
-    Rows of some entries; those in whose photos no face is found are left out.
+    Crop photos and make their rows. Photos without a detected face are left out.
 
     Raises:
-        BuildError: a file that is no readable image; the message names it.
+        BuildError: a file is not a readable image. The message names it.
     """
     entries, cropping = job
     rows = []
@@ -143,19 +143,19 @@ def crop_photos(job: tuple[list[PhotoEntry], Cropping]) -> list[dict]:
 
 
 def read_source(path: Path) -> PILImage.Image:
-    """A source's photo, upright RGB.
+    """Load a photo of a source as upright RGB.
 
     Raises:
-        BuildError: there is no readable image; the message names it.
+        BuildError: the file is not a readable image. The message names it.
     """
     try:
         return read_image(path, "source")
     except (ImageInputError, FileNotFoundError) as error:
-        raise BuildError(f"{error}: expected a photo there; copy the source again, then go on") from error
+        raise BuildError(f"{error}: expected a photo; copy the source again, then repeat the command") from error
 
 
 def align_face(image: PILImage.Image, landmarks: np.ndarray, cropping: Cropping) -> dict:
-    """`image` and `landmarks`, in pixels of the crop."""
+    """Crop a face. Returns the columns `image` and `landmarks`, in pixels of the crop."""
     crop_transform = zoom_out(fit_crop_transform(landmarks), cropping.margin)
     crop = crop_face(image, crop_transform, cropping.size)
     moved = (landmarks @ crop_transform[:, :2].T + crop_transform[:, 2]) * cropping.size
@@ -163,7 +163,7 @@ def align_face(image: PILImage.Image, landmarks: np.ndarray, cropping: Cropping)
 
 
 def encode(image: PILImage.Image, kind: str = "JPEG", **options) -> bytes:
-    """The image as a file's bytes."""
+    """Encode an image as the bytes of a file."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **({"quality": JPEG_QUALITY} if kind == "JPEG" else {}), **options)
     return buffer.getvalue()
@@ -175,8 +175,8 @@ def _detector() -> FaceDetector:
 
 
 def people_in_order(entries: list[PhotoEntry], seed: int) -> list[PhotoEntry]:
-    """Whole people in an order drawn by the seed, so that a stream of the set soon shows many; each person's photos
-    stay together. Photos of nobody in particular are shuffled one by one."""
+    """Shuffle people, so that a stream of the set soon shows many. The photos of each person stay together. Photos of
+    unknown people are shuffled one by one."""
     groups: dict[str, list[PhotoEntry]] = {}
     for entry in entries:
         groups.setdefault(entry.identity or f"#{entry.file_name}", []).append(entry)
@@ -185,13 +185,19 @@ def people_in_order(entries: list[PhotoEntry], seed: int) -> list[PhotoEntry]:
     return [entry for number in order for entry in groups[names[number]]]
 
 
-def known_expression(name: str, further: tuple[str, ...] = ()) -> str | None:
-    """A folder's or table's word for an expression as our label, `None` for another word."""
-    label = OTHER_NAMES.get(name.strip().lower(), name.strip().lower())
-    return label if label in EXPRESSIONS_WITH_NEUTRAL or label in further else None
+def normalize_expression(name: str) -> str:
+    """The label for a name in the source: lower case, and the same for synonyms such as "happy" and "smiling"."""
+    label = name.strip().lower()
+    return SYNONYMS.get(label, label)
+
+
+def known_expression(name: str) -> str | None:
+    """The label for a name, or `None` if it is neither neutral nor one of the six basic expressions."""
+    label = normalize_expression(name)
+    return label if label in EXPRESSIONS_WITH_NEUTRAL else None
 
 
 def photo_files(folder: Path) -> list[Path]:
-    """The image files of a folder, by the number in their names where they have one."""
+    """The image files of a folder, in the order of their names; names that are numbers in the order of the numbers."""
     files = [path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()]
     return sorted(files, key=lambda path: (len(path.stem) if path.stem.isdigit() else 0, path.name))

@@ -1,4 +1,4 @@
-"""What the importers of recorded sequences (Oulu-CASIA, BU-4DFE) share: subject/expression/frames."""
+"""Shared code of the importers of recorded sequences (Oulu-CASIA, BU-4DFE): subject/expression/frames."""
 
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from .photographs import (
     people_in_order,
     photo_files,
     plan_photos,
-)  # fmt: skip
+)
 
 
 def add_recording_options(parser: ArgumentParser, frames: str):
-    """Options of every set of recordings."""
+    """Add the options of sets of recordings."""
     parser.add_argument("--frames", type=int, default=3, help=f"{frames} of each sequence (%(default)s)")
-    parser.add_argument("--neutral", action="store_true", help="also the first frame of each sequence, as neutral")
+    parser.add_argument("--neutral", action="store_true", help="add the first frame of each sequence as neutral")
     add_cropping_options(parser)
 
 
@@ -37,8 +37,12 @@ def plan_recordings(
     Plan a set from `root/subject/expression/frame`.
 
     Args:
-        subjects: all that the set has. Those that are not there, and sequences that are not, are reported.
-        choose: from a sequence's frames those that show the expression.
+        description: of the set.
+        root: folder of the subjects.
+        subjects: all subjects of the whole set. Missing subjects and sequences are reported.
+        choose: chooses from the frames of a sequence the given number that show the expression.
+        options: options on the command line.
+        settings: further options to record.
 
     Raises:
         BuildError: nothing of the set is there.
@@ -46,7 +50,7 @@ def plan_recordings(
     cropping, frames, neutral = cropping_of(options), options["frames"], options["neutral"]
     if frames < 1:
         raise BuildError(f"--frames must be 1 or more, not {frames}")
-    people, missing = _people(description, root, subjects)
+    people, missing = _find_subjects(description, root, subjects)
     entries = []
     for subject, folders in people.items():
         for expression in BASIC_EXPRESSIONS:
@@ -65,8 +69,9 @@ def plan_recordings(
                     {"sequence": f"{subject}/{expression}", "frame": files.index(path)},
                 ))  # fmt: skip
     if not entries:
-        raise BuildError(f"{root} has subjects, but no sequence of at least {frames + neutral} frames: expected "
-                         f"{description.layout}")  # fmt: skip
+        raise BuildError(
+            f"{root} has no sequence of at least {frames + neutral} frames: expected {description.layout}"
+        )
     return plan_photos(
         description, root, people_in_order(entries, options["seed"]), cropping,
         {"seed": options["seed"], "frames": frames, "neutral": neutral, **settings}, missing,
@@ -74,8 +79,8 @@ def plan_recordings(
     )  # fmt: skip
 
 
-def _people(description: SetDescription, root: Path, subjects: list[str]) -> tuple[dict, list[str]]:
-    """EncodedPhoto → expression → folder, and what is missing."""
+def _find_subjects(description: SetDescription, root: Path, subjects: list[str]) -> tuple[dict, list[str]]:
+    """Find the sequences: subject → expression → folder, and sentences about missing subjects."""
     there = {path.name.upper(): path for path in root.iterdir() if path.is_dir()}
     absent = [subject for subject in subjects if subject not in there]
     if len(absent) == len(subjects):
