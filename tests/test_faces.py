@@ -227,12 +227,12 @@ def test_landmarks_stay_when_the_photo_is_moved_or_mirrored():
     assert np.mean(moved) < 0.4 and np.mean(mirrored) < 0.4
 
 
-def test_a_second_look_that_sees_no_face_is_not_believed(smiling, monkeypatch):
+def test_a_refinement_without_confidence_is_not_used(smiling, monkeypatch):
     detector, photo = FaceDetector(), smiling.convert("RGB")
     sure = detector.detect(photo)[0].landmarks
     assert detector.refine_landmarks(photo, sure)[1] > 0.9
     assert detector.refine_landmarks(Image.new("RGB", photo.size, "grey"), sure)[1] < 0.7
-    monkeypatch.setattr(detector, "refine_landmarks", lambda image, landmarks: (landmarks + 100, 0.3))
+    monkeypatch.setattr(detector, "refine_landmarks", lambda image, landmarks: (landmarks + 100, 0.5))
     assert np.abs(detector.detect(photo)[0].landmarks - sure).max() < 10
 
 

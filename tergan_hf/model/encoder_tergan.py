@@ -118,7 +118,9 @@ class TerGanEncoder(nn.Module):
         hidden = pixel_values
         if hidden.shape[-1] != self.image_size:
             side = (self.image_size, self.image_size)
-            hidden = F.interpolate(hidden, size=side, mode="bilinear", antialias=True)
+            # PyTorch reduces with antialiasing on a CPU in single and double precision only.
+            wide = hidden if hidden.dtype in (torch.float32, torch.float64) else hidden.float()
+            hidden = F.interpolate(wide, size=side, mode="bilinear", antialias=True).to(hidden.dtype)
         if self.patch_size > 1:
             hidden = F.pixel_unshuffle(hidden, self.patch_size)
         # Convolutions on CPUs are a third faster in this layout.

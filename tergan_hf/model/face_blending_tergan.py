@@ -113,10 +113,10 @@ class PhotoRegion:
 
     def _positions(self, to_crop: np.ndarray) -> torch.Tensor:
         """Positions of the region's pixels in the crop, (height, width, 2), [-1, 1] over it."""
-        x = 2 * (torch.arange(self.width) + 0.5)
-        y = 2 * (torch.arange(self.height) + 0.5)
+        x = 2 * (torch.arange(self.width, dtype=torch.float32) + 0.5)
+        y = 2 * (torch.arange(self.height, dtype=torch.float32) + 0.5)
         (a, b, c), (d, e, f) = to_crop.tolist()
-        grid = torch.empty(self.height, self.width, 2)
+        grid = torch.empty(self.height, self.width, 2, dtype=torch.float32)
         grid[..., 0] = a * x + (b * y + 2 * c - 1)[:, None]
         grid[..., 1] = d * x + (e * y + 2 * f - 1)[:, None]
         return grid
@@ -147,8 +147,8 @@ class PhotoRegion:
         left, top = max(0, self.left - reach), max(0, self.top - reach)
         right, bottom = min(self.photo.width, self.right + reach), min(self.photo.height, self.bottom + reach)
         around = _pixels(self.photo, (left, top, right, bottom))[None]
-        x = torch.arange(self.width) + 0.5 + self.left - left
-        y = torch.arange(self.height)[:, None] + 0.5 + self.top - top
+        x = torch.arange(self.width, dtype=torch.float32) + 0.5 + self.left - left
+        y = torch.arange(self.height, dtype=torch.float32)[:, None] + 0.5 + self.top - top
         grid = torch.stack([(x + offsets[0]) * 2 / (right - left) - 1, (y + offsets[1]) * 2 / (bottom - top) - 1], -1)
         still = (offsets.abs() < STILL).all(0)
         mode = "bicubic" if self.magnification > SHARP_ABOVE else "bilinear"

@@ -24,8 +24,8 @@ TO_ONET = np.array([[1 / 1.1, 0, 0.5 - 0.5 / 1.1], [0, 1 / 1.1, 0.5 - 0.46 / 1.1
 REFINEMENT_VIEWS = (0, 0), (0.04, 4), (-0.04, -4)
 MIRRORED = [1, 0, 2, 4, 3]  # order of the landmarks in a mirror image
 LOST_BELOW = 0.7  # confidence of O-Net below which a face counts as lost
-# Certainty is MTCNN's confidence times that of landmark refinement. MTCNN is sure of blurred patches (up to 1.0), while
-# refinement gives them .2 to .9 and 99 % of small and slightly blurred faces more than .97.
+# Certainty is MTCNN's confidence times that of landmark refinement. MTCNN is sure of blurred patches (up to 1.0),
+# while refinement gives them .2 to .9 and 99 % of small and slightly blurred faces more than .97.
 LEAST_CERTAINTY = 0.4
 SMALL_SIDE, LEAST_CERTAINTY_OF_SMALL = 32, 0.8  # pixels, in the searched image
 SURELY_UPRIGHT = 0.99  # certainty times the cosine of the roll; turned faces reach .98

@@ -42,7 +42,7 @@ def scale_parts(change: TerGanChange, brows: float = 1.0, eyes: float = 1.0, mou
 
 def part_weights(size: int, brows: float, eyes: float, mouth: float) -> torch.Tensor:
     """Weights (1, size, 1) of the rows of the crop, passing smoothly from part to part."""
-    height = (torch.arange(size) + 0.5) / size
+    height = (torch.arange(size, dtype=torch.float32) + 0.5) / size
     below_brows = torch.sigmoid((height - BROWS_END) / SOFTNESS * 4)
     below_eyes = torch.sigmoid((height - EYES_END) / SOFTNESS * 4)
     weights = brows + (eyes - brows) * below_brows + (mouth - eyes) * below_eyes

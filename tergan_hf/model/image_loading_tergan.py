@@ -1,27 +1,33 @@
 """Load a user's image as upright RGB, or raise an error that names the input."""
 
 import io
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from .errors_tergan import ImageInputError, MissingFileError
 
 
 ImageLike = Image.Image | str | Path | np.ndarray | io.BytesIO
 
+_OPENING = threading.Lock()
+
 
 def read_image(image: ImageLike, name: str) -> Image.Image:
     """
-    Load an image.
+    Load an image of any size: how large a photo may be is for the application to decide.
 
     Args:
         image: a PIL image of any mode, a path, an open binary buffer, or an (H, W, 3) uint8 array.
         name: of the input, for messages.
 
     Returns:
-        RGB image with its EXIF rotation applied. Transparency becomes white. An animation gives its first frame.
+        RGB image with its EXIF rotation applied. Transparency becomes white. An animation gives its first frame. The
+        pixels of an RGB photo and its colour profile (Display P3, for example) are kept; grey, CMYK and LAB images are
+        converted to sRGB by their profile. Comments and other metadata are dropped.
 
     Raises:
         MissingFileError: there is no such file.
@@ -36,20 +42,41 @@ def read_image(image: ImageLike, name: str) -> Image.Image:
     name = full_name(name, image)
     if isinstance(image, (str, Path)) and not is_file(image):
         raise MissingFileError(f"{name}: no such file")
-    if isinstance(image, (str, Path, io.BytesIO)):
-        try:
-            with Image.open(image) as opened:
+    try:
+        if isinstance(image, (str, Path, io.BytesIO)):
+            with open_unlimited(image) as opened:
                 return _upright_rgb(opened)
-        except UnidentifiedImageError as error:
-            raise ImageInputError(f"{name}: not an image file this software can read; use JPEG or PNG") from error
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ImageInputError(f"{name}: the file cannot be read as an image ({error})") from error
-    if isinstance(image, Image.Image):
-        try:
+        if isinstance(image, Image.Image):
             return _upright_rgb(image)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise ImageInputError(f"{name}: the image cannot be read ({error})") from error
+    except UnidentifiedImageError as error:
+        raise ImageInputError(f"{name}: not an image file this software can read; use JPEG or PNG") from error
+    except MemoryError as error:
+        raise ImageInputError(f"{name}: the photo is too large for this machine's memory") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ImageInputError(f"{name}: the file cannot be read as an image ({error})") from error
     raise ImageInputError(f"{name}: expected a PIL image, a path or an H×W×3 uint8 array, got {type(image).__name__}")
+
+
+def open_unlimited(image: str | Path | io.BytesIO) -> Image.Image:
+    """Open an image file without Pillow's limit on pixels, which a phone's 200-megapixel photo exceeds. Only the head
+    of the file is read."""
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # Pillow looks at its limit while it opens a file; other threads wait for the lock.
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(image)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def to_srgb(image: Image.Image) -> Image.Image:
+    """Convert an RGB image by its colour profile to sRGB, for where no profile can be stored. A profile that cannot be
+    used is dropped."""
+    converted = _convert_by_profile(image, image.info.get("icc_profile"))
+    plain = image.copy() if converted is None else converted
+    plain.info = {}
+    return plain
 
 
 def full_name(name: str, image: ImageLike) -> str:
@@ -68,13 +95,55 @@ def is_file(path: str | Path) -> bool:
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
     image.load()
+    profile = image.info.get("icc_profile")
     upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
-        values = np.asarray(upright, dtype=np.float64)
+    rgb = _to_rgb(upright, profile)
+    # A profile describes the pixels it came with.
+    keeps_profile = (
+        profile is not None and upright.mode in ("RGB", "RGBA", "P", "PA") and _colour_space(profile) == "RGB"
+    )
+    rgb.info = {"icc_profile": profile} if keeps_profile else {}
+    return rgb
+
+
+def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         # 16-bit files open as I;16 or I, and a direct conversion would clip at 255.
         brightest = 65535 if values.max() > 255 else 255
         return Image.fromarray(np.uint8(np.clip(values / brightest, 0, 1) * 255)).convert("RGB")
-    if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-        layered = upright.convert("RGBA")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        layered = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
-    return upright.convert("RGB")
+    if image.mode in ("L", "CMYK", "LAB"):
+        converted = _convert_by_profile(image, profile)
+        if converted is not None:
+            return converted
+    if image.mode == "LAB":
+        # Pillow has no conversion of its own for it.
+        transform = ImageCms.buildTransform(
+            ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
+        )
+        return ImageCms.applyTransform(image, transform)
+    return image.convert("RGB")
+
+
+def _convert_by_profile(image: Image.Image, profile: bytes | None) -> Image.Image | None:
+    """The image in sRGB, or `None` if the profile is missing, damaged or of another colour space."""
+    if not profile:
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+
+
+def _colour_space(profile: bytes) -> str | None:
+    try:
+        return ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None
+
+
+__all__ = ["ImageLike", "full_name", "is_file", "open_unlimited", "read_image", "to_srgb"]

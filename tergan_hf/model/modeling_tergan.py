@@ -12,8 +12,12 @@ from transformers.modeling_outputs import ImageClassifierOutput
 from .configuration_tergan import TerGanConfig
 from .decoder_tergan import TerGanDecoder, TerGanPhotoDecoder
 from .encoder_tergan import LEAKY_RELU_SLOPE, TerGanEncoder
+from .fork_safety_tergan import use_one_thread_after_fork
 from .outputs_tergan import TerGanChange, TerGanOutput, TerGanTarget
 from .quantization_tergan import ScaledConv2d
+
+
+use_one_thread_after_fork()
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """What all pipelines share: loading a model, finding and cropping faces, pasting results back."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from .outputs_tergan import TerGanChange
 
 BATCH_SIZE = 32  # crops per forward pass
 UNSURE = "unsure"
+INTENSITIES = (-3.0, 3.0)  # beyond, the decoder paints noise
 
 
 @dataclass
@@ -31,12 +33,14 @@ class CroppedFace:
     Args:
         photo: RGB. crop_transform: (2, 3), photo pixels to the unit square of the crop. crop: at the network's size.
         fades: whether a change fades out around the crop; not if the crop is the whole photo.
+        name: of the photo, for messages.
     """
 
     photo: Image.Image
     crop_transform: np.ndarray
     crop: Image.Image
     fades: bool = True
+    name: str = "photo"
 
 
 class FacePipeline:
@@ -94,13 +98,15 @@ class FacePipeline:
         """The faces of a photo, the largest first: box, landmarks and confidence, in photo pixels."""
         return self._detect(full_name("image", image), read_image(image, "image"))
 
-    def cut_out(self, photo: Image.Image, crop_transform: np.ndarray) -> CroppedFace:
+    def cut_out(self, photo: Image.Image, crop_transform: np.ndarray, name: str = "photo") -> CroppedFace:
         """Crop a face of an RGB photo."""
-        return CroppedFace(photo, crop_transform, crop_face(photo, crop_transform, self.model.config.image_size))
+        crop = crop_face(photo, crop_transform, self.model.config.image_size)
+        return CroppedFace(photo, crop_transform, crop, name=name)
 
-    def pixel_values(self, faces: list[CroppedFace]) -> torch.Tensor:
-        """The network's input for cropped faces, (B, C, image_size, image_size) in [-1, 1]."""
-        batch = self.image_processor([face.crop for face in faces], return_tensors="pt")
+    def pixel_values(self, faces: list[CroppedFace] | list[Image.Image]) -> torch.Tensor:
+        """The network's input for cropped faces or crops, (B, C, image_size, image_size) in [-1, 1]."""
+        crops = [face.crop if isinstance(face, CroppedFace) else face for face in faces]
+        batch = self.image_processor(crops, return_tensors="pt")
         return batch["pixel_values"].to(self.model.device, self.model.dtype)
 
     @staticmethod
@@ -131,14 +137,23 @@ class FacePipeline:
                 cropped[id(image)] = self._crop_input(name, image, detect, face)
         return [cropped[id(image)] for _, image in images]
 
+    def _crop_values(self, images: list[tuple[str, ImageLike]], detect: bool, face: Face) -> Iterator[torch.Tensor]:
+        """The network's input for a list of images, `BATCH_SIZE` at a time. Each photo is released once it is
+        cropped."""
+        for start in range(0, len(images), BATCH_SIZE):
+            crops = [
+                self._crop_input(name, image, detect, face).crop for name, image in images[start : start + BATCH_SIZE]
+            ]
+            yield self.pixel_values(crops)
+
     def _crop_input(self, name: str, image: ImageLike, detect: bool, face: Face) -> CroppedFace:
         photo = read_image(image, name)
         if not detect:
             size = self.model.config.image_size
             whole = whole_image_transform(*photo.size)
-            return CroppedFace(photo, whole, photo.resize((size, size), Image.Resampling.BILINEAR), fades=False)
-        found = self._detect(full_name(name, image), photo)
-        return self.cut_out(photo, select_face(found, face, full_name(name, image)).crop_transform)
+            return CroppedFace(photo, whole, photo.resize((size, size), Image.Resampling.BILINEAR), False, name)
+        name = full_name(name, image)
+        return self.cut_out(photo, select_face(self._detect(name, photo), face, name).crop_transform, name)
 
     def _rank(self, embeddings: torch.Tensor, threshold: float = 0.0) -> list[list[dict]]:
         """f(e) (B, D) → labels and scores of each, best first. Below the threshold `UNSURE` comes before them."""
@@ -191,13 +206,33 @@ def in_batches(network, pixel_values: torch.Tensor) -> torch.Tensor:
 
 def check_intensity(intensity) -> float:
     """
+    The intensity as a float.
+
     Raises:
-        InvalidInputError: it is not a finite number.
+        InvalidInputError: it is not a number within `INTENSITIES`.
     """
-    is_number = isinstance(intensity, (int, float, np.number)) and not isinstance(intensity, bool)
-    if not is_number or not math.isfinite(intensity):
-        raise InvalidInputError(f"intensity must be a finite number, for example 1.0, got {intensity!r}")
+    lowest, highest = INTENSITIES
+    if not _is_number(intensity) or not lowest <= intensity <= highest:
+        raise InvalidInputError(
+            f"intensity must be a number from {lowest:g} to {highest:g}, for example 1.0, got {intensity!r}"
+        )
     return float(intensity)
+
+
+def check_threshold(threshold) -> float:
+    """
+    The threshold as a float.
+
+    Raises:
+        InvalidInputError: it is not a number from 0 to 1.
+    """
+    if not _is_number(threshold) or not 0 <= threshold <= 1:
+        raise InvalidInputError(f"threshold must be a number from 0 to 1, got {threshold!r}")
+    return float(threshold)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _channels_last(image: torch.Tensor) -> np.ndarray:
@@ -205,4 +240,4 @@ def _channels_last(image: torch.Tensor) -> np.ndarray:
     return image.float().permute(1, 2, 0).cpu().numpy()
 
 
-__all__ = ["BATCH_SIZE", "UNSURE", "CroppedFace", "FacePipeline", "check_intensity", "in_batches"]
+__all__ = ["BATCH_SIZE", "UNSURE", "CroppedFace", "FacePipeline", "check_intensity", "check_threshold", "in_batches"]

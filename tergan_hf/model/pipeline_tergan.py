@@ -1,5 +1,7 @@
 """TerGanPipeline: photos in, photos out."""
 
+import warnings
+
 import torch
 from PIL import Image
 
@@ -8,8 +10,16 @@ from .face_alignment_tergan import zoom_out
 from .face_detection_tergan import Face
 from .image_loading_tergan import ImageLike, full_name, read_image
 from .outputs_tergan import TerGanChange
-from .pipeline_base_tergan import BATCH_SIZE, UNSURE, CroppedFace, check_intensity, in_batches
+from .pipeline_base_tergan import (
+    BATCH_SIZE,
+    UNSURE,
+    CroppedFace,
+    check_intensity,
+    check_threshold,
+    in_batches,
+)
 from .pipeline_videos_tergan import VideoPipeline
+from .provenance_tergan import as_synthetic
 
 
 # The second view of a photo is a crop this much larger, in which a jaw has room to open.
@@ -63,7 +73,7 @@ class TerGanPipeline(VideoPipeline):
                 `False` takes one view, as clips do. A model that replaces the whole face always takes one view.
 
         Returns:
-            RGB image or list of images.
+            RGB image or list of images. Their `save` writes into the file that they are synthetic.
 
         Raises:
             InvalidInputError: the intensity is not a finite number, the lists differ in length, or there is no such
@@ -120,15 +130,18 @@ class TerGanPipeline(VideoPipeline):
             image: the photo.
             detect: find and align the face; `False` takes the image as an aligned face crop.
             face: which face of the photo.
-            threshold: if the best score is below it, the answer begins with an entry `UNSURE` that has this score.
+            threshold: 0 to 1; if the best score is below it, the answer begins with an entry `UNSURE` that has this
+            score.
 
         Returns:
             for one image, `[{"label": "happiness", "score": 0.97}, …]`, best first, one entry per label, scores
             summing to 1; for a list, a list of those.
         """
+        threshold = check_threshold(threshold)
         (images,), single = _pair_up(("image", image))
-        pixel_values = self.pixel_values(self._crop_all(images, detect, face))
-        answers = self._rank(in_batches(self.model.read_expression, pixel_values), threshold)
+        answers = []
+        for pixel_values in self._crop_values(images, detect, face):
+            answers += self._rank(self.model.read_expression(pixel_values), threshold)
         return answers[0] if single else answers
 
     @torch.inference_mode()
@@ -143,6 +156,7 @@ class TerGanPipeline(VideoPipeline):
             one entry per face, the largest first: `box` (left, top, right, bottom in photo pixels), `confidence` of
             the detection, `scores` as `recognize` gives them, and `embedding`, the f(e) that was classified.
         """
+        threshold = check_threshold(threshold)
         photo = read_image(image, "image")
         found = self._detect(full_name("image", image), photo)
         cropped = [self.cut_out(photo, face.crop_transform) for face in found]
@@ -164,10 +178,11 @@ class TerGanPipeline(VideoPipeline):
             list, a list of those.
         """
         (images,), single = _pair_up(("image", image))
-        pixel_values = self.pixel_values(self._crop_all(images, detect, face))
-        expression = in_batches(self.model.encode_expression, pixel_values).float().cpu().numpy()
-        identity = in_batches(self.model.encode_identity, pixel_values).float().cpu().numpy()
-        embedded = [{"expression": e, "identity": i} for e, i in zip(expression, identity)]
+        embedded = []
+        for pixel_values in self._crop_values(images, detect, face):
+            expression = self.model.encode_expression(pixel_values).float().cpu().numpy()
+            identity = self.model.encode_identity(pixel_values).float().cpu().numpy()
+            embedded += [{"expression": e, "identity": i} for e, i in zip(expression, identity)]
         return embedded[0] if single else embedded
 
     def _synthesize(
@@ -183,7 +198,10 @@ class TerGanPipeline(VideoPipeline):
             and self.model.config.decoder_type == "photo"
             and all(face.fades for face in targets)
         ):
-            cut = {id(face): self.cut_out(face.photo, zoom_out(face.crop_transform, WIDER_MARGIN)) for face in targets}
+            cut = {
+                id(face): self.cut_out(face.photo, zoom_out(face.crop_transform, WIDER_MARGIN), face.name)
+                for face in targets
+            }
             targets = [cut[id(face)] for face in targets]
             wider = self.pixel_values(targets)
         results = []
@@ -198,7 +216,10 @@ class TerGanPipeline(VideoPipeline):
                 results += [self.paste(face, change, row) for row, face in enumerate(targets[rows])]
             else:
                 results += self.image_processor.to_images(change.pixel_values)
-        return results
+        if paste_back and intensity:
+            for face, result in zip(targets, results):
+                _warn_if_unchanged(face, result)
+        return [as_synthetic(result) for result in results]
 
     def _mean_change(
         self, expressions: torch.Tensor, crops: torch.Tensor, wider: torch.Tensor | None, intensity: float
@@ -230,6 +251,14 @@ class TerGanPipeline(VideoPipeline):
             changes.append(self.model.change(wanted, target, intensity))
         straight, mirrored = changes
         return straight.mean_with(mirrored.mirror(), crops)
+
+
+def _warn_if_unchanged(face: CroppedFace, result: Image.Image):
+    if result.tobytes() == face.photo.tobytes():
+        warnings.warn(
+            f"{face.name}: nothing changed. It may show the expression already, or what was found may be no face",
+            stacklevel=5,
+        )
 
 
 def _pair_up(*inputs: tuple[str, object]) -> tuple[list[list[tuple[str, object]]], bool]:

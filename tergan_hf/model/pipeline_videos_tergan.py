@@ -10,8 +10,9 @@ from PIL import Image
 from .errors_tergan import NoFaceFoundError
 from .face_animation_tergan import ClipEditor, ExpressionReader, PhotoAnimator
 from .face_detection_tergan import Face, select_face
-from .image_loading_tergan import ImageLike, full_name, read_image
+from .image_loading_tergan import ImageLike, full_name, read_image, to_srgb
 from .pipeline_base_tergan import FacePipeline, check_intensity
+from .provenance_tergan import VIDEO_METADATA
 from .video_tergan import VideoReport, map_video, read_frames
 
 
@@ -54,6 +55,10 @@ class VideoPipeline(FacePipeline):
         _require_faces(clip, reader, len(timeline))
         return timeline
 
+    def _without_autocast(self) -> torch.autocast:
+        # Autocast holds for one thread, and frames are worked on in others: all must compute alike.
+        return torch.autocast(self.model.device.type, enabled=False)
+
     def transfer_video(
         self,
         driving: str | Path,
@@ -82,7 +87,8 @@ class VideoPipeline(FacePipeline):
             progress: show a bar.
             finish: called with every finished frame; it returns the frame to write. An exception it raises ends the
                 work.
-            metadata: of the file (`comment`, `description`, …).
+            metadata: tags of the file (`comment`, `description`, …). Default: `VIDEO_METADATA`, which says that it is
+                synthetic.
 
         Raises:
             MissingPackageError: PyAV is not installed.
@@ -91,14 +97,14 @@ class VideoPipeline(FacePipeline):
             NoFaceFoundError: no face in the photo, or in none of the clip's frames; then nothing is written.
         """
         intensity = check_intensity(intensity)
-        photo = read_image(target, "target")
+        photo = to_srgb(read_image(target, "target"))
         if isinstance(face, (tuple, list, np.ndarray)):
             scale = min(1.0, max_side / max(photo.size))
             face = (scale * face[0], scale * face[1])
         photo.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
         found = select_face(self._detect(full_name("target", target), photo), face, full_name("target", target))
         cropped = self.cut_out(photo, found.crop_transform)
-        with torch.inference_mode():
+        with torch.inference_mode(), self._without_autocast():
             animator = PhotoAnimator(self, cropped, intensity, relative, driving_face)
         return _map_video(driving, output, animator, progress, "transfer", finish, metadata)
 
@@ -127,7 +133,7 @@ class VideoPipeline(FacePipeline):
             MissingPackageError, MissingFileError, VideoInputError, NoFaceFoundError: as for `transfer_video`.
         """
         intensity = check_intensity(intensity)
-        with torch.inference_mode():
+        with torch.inference_mode(), self._without_autocast():
             wanted = self._read_expressions([("expression", expression)], True, source_face)[:, 0]
         editor = ClipEditor(self, wanted, intensity, face)
         return _map_video(clip, output, editor, progress, "edit", finish, metadata)
@@ -136,7 +142,8 @@ class VideoPipeline(FacePipeline):
 def _map_video(clip, output, change, progress: bool, description: str, finish, metadata) -> VideoReport:
     frames = map_video(
         clip, output, change.read, change.change, change.paste, finish=finish, progress=progress,
-        description=description, check=lambda frames: _require_faces(clip, change.reader, frames), metadata=metadata,
+        description=description, check=lambda frames: _require_faces(clip, change.reader, frames),
+        metadata=VIDEO_METADATA if metadata is None else metadata,
     )  # fmt: skip
     return VideoReport(Path(output), frames, change.reader.frames_without_face)
 

@@ -21,8 +21,41 @@ XMP = (
     '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 VIDEO_METADATA = {"comment": NOTICE, "description": NOTICE}  # MP4's own names
+KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 MARK = "synthetic · TER-GAN"
 MARK_HEIGHT = 0.026  # of the picture's shorter side
+
+
+class SyntheticImage(Image.Image):
+    """An image whose `save` writes the notice into the metadata of PNG, JPEG and WEBP files, unless the caller gives
+    metadata of its own. What Pillow makes of it by resizing, cropping and so on is a plain image again."""
+
+    def save(self, fp, format=None, **params):
+        """Save the image, as `PIL.Image.Image.save` does."""
+        kind = (format or KINDS.get(Path(str(getattr(fp, "name", fp))).suffix.lower()) or "").upper()
+        if kind in KINDS.values() and not {"exif", "xmp", "pnginfo"} & set(params):
+            params = {**notice_metadata(kind), **params}
+        super().save(fp, format, **params)
+
+
+def as_synthetic(image: Image.Image) -> SyntheticImage:
+    """Mark a plain image as synthetic, in place."""
+    image.__class__ = SyntheticImage
+    return image  # type: ignore[return-value]
+
+
+def notice_metadata(kind: str) -> dict:
+    """Arguments of `Image.save` that write the notice; `kind` is PNG, JPEG or WEBP."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = NOTICE
+    exif[ExifTags.Base.Software] = "TER-GAN"
+    if kind != "PNG":
+        return {"exif": exif, "xmp": XMP.encode()}
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Description", NOTICE)
+    texts.add_text("Software", "TER-GAN")
+    texts.add_itxt("XML:com.adobe.xmp", XMP)
+    return {"exif": exif, "pnginfo": texts}
 
 
 def save_synthetic(image: Image.Image, path: str | Path) -> Path:
@@ -37,27 +70,18 @@ def save_synthetic(image: Image.Image, path: str | Path) -> Path:
         InvalidInputError: another kind of file.
     """
     path = Path(path)
-    kinds = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-    if path.suffix.lower() not in kinds:
+    if path.suffix.lower() not in KINDS:
         raise InvalidInputError(f"pictures are saved as .png, .jpg or .webp, got {path.name!r}")
-    path.write_bytes(encode_synthetic(image, kinds[path.suffix.lower()]))
+    path.write_bytes(encode_synthetic(image, KINDS[path.suffix.lower()]))
     return path
 
 
 def encode_synthetic(image: Image.Image, kind: str = "PNG", quality: int = 95) -> bytes:
     """Encode a picture with the notice. `kind` is PNG, JPEG or WEBP; `quality` counts for the last two."""
-    exif = Image.Exif()
-    exif[ExifTags.Base.ImageDescription] = NOTICE
-    exif[ExifTags.Base.Software] = "TER-GAN"
-    settings = {"quality": quality, "xmp": XMP.encode()}
-    if kind == "PNG":
-        texts = PngImagePlugin.PngInfo()
-        texts.add_text("Description", NOTICE)
-        texts.add_text("Software", "TER-GAN")
-        texts.add_itxt("XML:com.adobe.xmp", XMP)
-        settings = {"pnginfo": texts, "compress_level": 3}  # the default level takes seconds for large photos
+    # PNG's default level takes seconds for large photos.
+    settings = {"compress_level": 3} if kind == "PNG" else {"quality": quality}
     buffer = io.BytesIO()
-    image.save(buffer, kind, exif=exif, **settings)
+    Image.Image.save(image, buffer, kind, **notice_metadata(kind), **settings)
     return buffer.getvalue()
 
 

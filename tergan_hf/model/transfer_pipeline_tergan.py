@@ -1,5 +1,8 @@
 """The transformers pipeline `facial-expression-transfer`: a photo and an expression in, a photo out."""
 
+import shutil
+from pathlib import Path
+
 from transformers import Pipeline
 
 from .errors_tergan import InvalidInputError
@@ -32,6 +35,8 @@ class FacialExpressionTransferPipeline(Pipeline):
     _load_tokenizer = False
 
     def __init__(self, *args, **kwargs):
+        # Photos differ in size, so they are worked on one by one, whatever batch size is asked for.
+        kwargs.pop("batch_size", None)
         super().__init__(*args, **kwargs)
         self.photos = TerGanPipeline(self.model, self.image_processor)
 
@@ -47,7 +52,15 @@ class FacialExpressionTransferPipeline(Pipeline):
         """
         if expression is not None:
             kwargs["expression"] = expression
+        kwargs.pop("batch_size", None)
         return super().__call__(image, **kwargs)
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs):
+        """Save model and processor, with the code that `config.json` names."""
+        super().save_pretrained(save_directory, **kwargs)
+        for module in Path(__file__).parent.glob("*.py"):
+            if module.stem.endswith("_tergan") or module.stem == "torchvision_compat":
+                shutil.copy(module, Path(save_directory) / module.name)
 
     def _sanitize_parameters(self, **given):
         unknown = sorted(set(given) - set(PARAMETERS))
