@@ -16,9 +16,7 @@ APART = {("training", "evaluation"), ("evaluation", "training"), ("demo", "cli")
 
 def modules() -> list[Path]:
     """All modules but the doors to commands, which import upwards: `tergan_hf/NAME.py` and `__main__.py`."""
-    return [
-        path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE and path.name != "__main__.py"
-    ]
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE and path.name != "__main__.py"]
 
 
 def imported(path: Path) -> set[str]:
@@ -82,6 +80,8 @@ def test_remote_code_is_flat():
 
 def test_files_are_short():
     python = [path for folder in ("tergan_hf", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
-    long = {str(path.relative_to(ROOT)): count for path in python if (count := len(path.read_text().splitlines())) > 400}
+    long = {
+        str(path.relative_to(ROOT)): count for path in python if (count := len(path.read_text().splitlines())) > 400
+    }
     assert not long
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
