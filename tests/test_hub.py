@@ -137,10 +137,10 @@ def test_a_repeated_push_completes_an_interrupted_one(hub, weights, tmp_path):
 
     hub.stall = threading.Event()
     command = [sys.executable, "-m", "tergan_hf.hub", "push", str(weights), "org/ter-gan"]
-    begun = subprocess.Popen(command, cwd=ROOT, env=environment(hub, tmp_path), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(hub, tmp_path), stderr=subprocess.DEVNULL)
     assert hub.uploads_begun.wait(60)
-    begun.send_signal(signal.SIGKILL)
-    begun.wait()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     assert "model.safetensors" not in hub.files("org/ter-gan")
     hub.stall.set()
     hub.stall = None

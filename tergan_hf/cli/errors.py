@@ -22,4 +22,4 @@ def one_line_errors(program: str, *further: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (TerGanError, *further) as error:
-        sys.exit(f"{program}: {' '.join(str(error).split())}")
+        sys.exit(f"{program}: {' '.join(str(error).splitlines())}")

@@ -1,4 +1,4 @@
-"""One model at work in the app: it encodes a photo once and decodes it anew for every change."""
+"""What the app does with a model: encode a photo once, then decode it for every change."""
 
 import base64
 from dataclasses import dataclass, fields

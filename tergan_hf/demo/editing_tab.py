@@ -157,7 +157,7 @@ def build(models: Models, model_name: gr.State):
             label = gr.Radio(labels, value=first_label, label="Expression", elem_id="edit-label")
             intensity = intensity_slider(-1.0, elem_id="edit-intensity")
             strip = picture_row(draw_strip(None, first_expression, first_photo, 1.0), elem_id="edit-strip")
-            with gr.Accordion("Brows, eyes and mouth apart", open=False, elem_id="edit-parts"):
+            with gr.Accordion("Brows, eyes and mouth separately", open=False, elem_id="edit-parts"):
                 strengths = [
                     gr.Slider(0, 1.5, value=1, step=0.05, label=name, buttons=[], elem_id=f"edit-{name.lower()}")
                     for name in ("Brows", "Eyes", "Mouth")

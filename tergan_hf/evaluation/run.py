@@ -60,7 +60,7 @@ class EvaluationOptions:
 
     @property
     def is_paper(self) -> bool:
-        """Whether the paper's protocol is asked for."""
+        """Whether the protocol is the paper's."""
         return self.settings.protocol == "oulu-casia"
 
 

@@ -109,7 +109,7 @@ def test_editing_tab(page, couple, tmp_path):
     assert page.locator("#edit-label input:checked").count() == 0
     plot.press("Shift+ArrowRight")
     result.wait_for_change()
-    page.get_by_text("Brows, eyes and mouth apart").click()
+    page.get_by_text("Brows, eyes and mouth separately").click()
     for part in ("brows", "eyes", "mouth"):
         press_slider(page, f"edit-{part}", "Home")
         wait_for_value(page, f"edit-{part}", "0")

@@ -72,10 +72,10 @@ def test_awkward_files_through_the_server(url, tmp_path):
             found = client.predict(handle_file(str(path)), api_name="/recognize")
             wrong += [] if found else [(path.name, found)]
         except AppError as error:
-            said = str(error)
-            technical = any(word in said for word in ("Traceback", "Error", "/tmp", "on our side", str(tmp_path)))
+            message = str(error)
+            technical = any(word in message for word in ("Traceback", "Error", "/tmp", "on our side", str(tmp_path)))
             if technical or expected == FACE:
-                wrong.append((path.name, said))
+                wrong.append((path.name, message))
     assert wrong == []
 
 
