@@ -5,6 +5,7 @@ as in a clip. `python benchmarks/latency.py` uses the example photos and a clip 
 """
 
 import argparse
+import inspect
 import json
 import platform
 import tempfile
@@ -158,14 +159,15 @@ class Parts:
         self._originals = [(owner, method, owner.__dict__.get(method)) for owner, method, _ in self._watched]
         for owner, method, name in self._watched:
             self.seconds[name] = 0.0
-            setattr(owner, method, self._timed(getattr(owner, method), name, owner.__dict__.get(method)))
+            is_static = isinstance(inspect.getattr_static(owner, method), staticmethod)
+            setattr(owner, method, self._timed(getattr(owner, method), name, is_static))
         return self
 
     def __exit__(self, *_):
         for owner, method, original in self._originals:
             setattr(owner, method, original) if original is not None else delattr(owner, method)
 
-    def _timed(self, call, name: str, original):
+    def _timed(self, call, name: str, is_static: bool):
         @contextmanager
         def clock():
             start = time.perf_counter()
@@ -176,7 +178,7 @@ class Parts:
             with clock():
                 return call(*args, **kwargs)
 
-        return staticmethod(timed) if isinstance(original, staticmethod) else timed
+        return staticmethod(timed) if is_static else timed
 
 
 if __name__ == "__main__":
