@@ -63,7 +63,7 @@ def embed_photos(
     Args:
         detect: find and align the face; `False` takes each photo as an aligned crop.
         others: pipelines whose f(e) to compare with.
-        name: of the set, for the progress bar and messages.
+        name: of the set, for the progress bar and for messages about a single photo.
 
     Raises:
         InvalidInputError: no photo shows a face.
@@ -94,6 +94,6 @@ def embed_photos(
         for key, other in (others or {}).items():
             features[key] += [embedded["expression"] for embedded in other.embed(images, detect=detect)]
     if not rows:
-        raise InvalidInputError(f"{name}: no face was found in any photo")
+        raise InvalidInputError("no face was found in any photo")
     arrays = {key: np.stack(values).reshape(len(rows), -1) for key, values in features.items()}
     return Embeddings(np.array(rows), np.array(without_face, dtype=int), arrays, np.array(scores))
