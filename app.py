@@ -1,6 +1,6 @@
-"""The Space: `python app.py` (or `make demo`) opens TER-GAN in a browser.
+"""The Space: `python app.py` (or `make demo`) serves TER-GAN as a web page.
 
-`TERGAN_MODEL` names another folder or model id on the Hub; the default is the weights beside this file.
+`TERGAN_MODEL` names another folder or model id on the Hub. The default is the weights beside this file.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 with contextlib.suppress(ImportError):
-    import spaces  # noqa: F401  a ZeroGPU Space wants it before torch
+    import spaces  # noqa: F401  a ZeroGPU Space needs this import before torch
 
 from tergan_hf import TerGanPipeline
 from tergan_hf.demo.interface import LAUNCH, QUEUE, build_demo
@@ -19,7 +19,7 @@ from tergan_hf.demo.upload_folder import use_own_upload_folder
 
 MODEL = os.environ.get("TERGAN_MODEL") or str(Path(__file__).parent / "weights" / "ter-gan")
 
-# Only where there is a screen: elsewhere Python would look for a browser in the terminal.
+# Without a screen Python would open a browser in the terminal.
 HAS_SCREEN = sys.platform in ("darwin", "win32") or bool(
     os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
 )

@@ -1,8 +1,8 @@
-"""Axe's automated accessibility check of every tab, at a desk's and a phone's width, in light and in dark.
+"""Check the accessibility of every tab with axe, on a desktop and on a phone, in light and in dark mode.
 
 `npm install axe-core`, then `python benchmarks/accessibility.py --axe node_modules/axe-core/axe.min.js` starts the app
-and prints what axe finds, with the elements. Elements that Gradio draws itself are told apart by the class names that
-its build makes.
+and prints the violations with their elements. Class names of Gradio's build distinguish Gradio's own elements from
+ours. The exit status is 1 if any of ours violates a rule.
 """
 
 import argparse
@@ -18,9 +18,9 @@ from visitors import App
 
 
 TABS = ("Transfer", "Editing", "FER", "About")
-WIDTHS = {"desk": (1280, 900), "phone": (360, 740)}
+SIZES = {"desktop": (1280, 900), "phone": (360, 740)}
 THEMES = ("light", "dark")
-OF_GRADIO = re.compile(r"svelte-")
+GRADIO_ELEMENT = re.compile(r"svelte-")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 
 
@@ -33,22 +33,23 @@ def main():
         chromium = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox"])
         found = check(chromium, app.url, Path(options.axe).read_text())
         chromium.close()
+    views = len(TABS) * len(SIZES) * len(THEMES)
     for (impact, rule, meaning), elements in sorted(found.items(), key=str):
         print(f"{impact}: {rule}: {meaning}")
         for element, seen in elements.items():
-            owner = "Gradio's" if OF_GRADIO.search(element) else "ours"
-            print(f"    {owner}, {len(seen)} of {len(TABS) * len(WIDTHS) * len(THEMES)} views: {element[:160]}")
+            owner = "Gradio's" if GRADIO_ELEMENT.search(element) else "ours"
+            print(f"    {owner}, {len(seen)} of {views} views: {element[:160]}")
     print(f"{sum(len(elements) for elements in found.values())} elements, {len(found)} rules")
-    own = [one for elements in found.values() for one in elements if not OF_GRADIO.search(one)]
+    own = [one for elements in found.values() for one in elements if not GRADIO_ELEMENT.search(one)]
     sys.exit(1 if own else 0)
 
 
 def check(chromium, url: str, axe: str) -> dict[tuple, dict[str, set]]:
-    """(impact, rule, meaning) → element → the views it was found in."""
+    """Violations: (impact, rule, meaning) → element → views (tab, size, theme)."""
     found: dict[tuple, dict[str, set]] = defaultdict(lambda: defaultdict(set))
     for theme in THEMES:
-        for width, (across, down) in WIDTHS.items():
-            page = chromium.new_page(viewport={"width": across, "height": down}, bypass_csp=True)
+        for size, (width, height) in SIZES.items():
+            page = chromium.new_page(viewport={"width": width, "height": height}, bypass_csp=True)
             page.set_default_timeout(120_000)
             page.goto(f"{url}/?__theme={theme}")
             page.locator("#transfer-result .compare-after[src]").wait_for()
@@ -59,7 +60,7 @@ def check(chromium, url: str, axe: str) -> dict[tuple, dict[str, set]]:
                 for violation in page.evaluate("rules => axe.run(document, rules)", RULES)["violations"]:
                     rule = (violation["impact"], violation["id"], violation["help"])
                     for node in violation["nodes"]:
-                        found[rule][re.sub(r"\s+", " ", node["html"])].add((tab, width, theme))
+                        found[rule][re.sub(r"\s+", " ", node["html"])].add((tab, size, theme))
             page.close()
     return found
 

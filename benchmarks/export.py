@@ -1,6 +1,6 @@
-"""ONNX against PyTorch: the largest difference, and milliseconds per face of both, side by side.
+"""Compare ONNX with PyTorch: the largest difference, and the milliseconds per face of both.
 
-`python benchmarks/export.py` (needs `pip install -e ".[export]"`).
+`python benchmarks/export.py` needs `pip install -e ".[export]"`.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 
 from tergan_hf import TerGanModel
-from tergan_hf.cli.export import export_onnx
+from tergan_hf.publishing.onnx_export import export_onnx
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,7 +38,7 @@ def main():
         sessions = {name: onnxruntime.InferenceSession(str(path), settings) for name, path in paths.items()}
         uses = {
             "recognition": (
-                lambda: model.classify(model.encode_expression(source)).softmax(1).numpy(),
+                lambda: model.classify(model.read_expression(source)).softmax(1).numpy(),
                 lambda: sessions["recognition"].run(None, {"pixel_values": source.numpy()})[0],
             ),
             "transfer": (
@@ -51,10 +51,12 @@ def main():
         print(f"{options.threads} threads, one face of {size} px at a time, medians of {options.repeats}")
         for name, (in_torch, in_onnx) in uses.items():
             difference = np.abs(in_torch() - in_onnx()).max()
-            # By turns, so that both meet the same load of the machine.
+            # Take turns, so that both meet the same load of the machine.
             times = np.array([[_milliseconds(in_torch), _milliseconds(in_onnx)] for _ in range(options.repeats)])
-            slow, fast = np.median(times, axis=0)
-            print(f"{name:12s} PyTorch {slow:6.2f} ms   ONNX {fast:6.2f} ms   largest difference {difference:.1e}")
+            torch_ms, onnx_ms = np.median(times, axis=0)
+            print(
+                f"{name:12s} PyTorch {torch_ms:6.2f} ms   ONNX {onnx_ms:6.2f} ms   largest difference {difference:.1e}"
+            )
 
 
 def _milliseconds(call) -> float:

@@ -1,11 +1,11 @@
-"""Milliseconds per photo and frames per second of every use, split into their parts.
+"""Measure milliseconds per photo and frames per second of every use and of its parts.
 
-With the photo preset `transfer` and `edit` take the mean of four views' changes of a photo; the parts are one view's,
-as of a frame.
-`python benchmarks/latency.py` measures on the example photos and on a clip made from them; nothing is downloaded.
+With the photo preset, `transfer` and `edit` average over four views of a photo. The parts are measured for one view,
+as in a clip. `python benchmarks/latency.py` uses the example photos and a clip made from them, and downloads nothing.
 """
 
 import argparse
+import inspect
 import json
 import platform
 import tempfile
@@ -30,7 +30,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", default=str(ROOT / "weights" / "ter-gan"))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--repeats", type=int, default=20, help="of each photo measurement; the median is shown")
+    parser.add_argument(
+        "--repeats", type=int, default=20, help="repeats of each measurement on photos; prints the median"
+    )
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the clip")
     parser.add_argument("--output", help="JSON file for the numbers")
     options = parser.parse_args()
@@ -55,7 +57,7 @@ def print_table(title: str, numbers: dict[str, float]):
 
 @torch.inference_mode()
 def photo_times(pipe: TerGanPipeline, repeats: int) -> dict[str, float]:
-    """Median milliseconds of the uses and of their parts."""
+    """Median milliseconds of every use of photos, and of its parts."""
     smiling, neutral = (
         Image.open(EXAMPLES / name).convert("RGB") for name in ("london_099_happiness.jpg", "london_014_neutral.jpg")
     )
@@ -63,8 +65,8 @@ def photo_times(pipe: TerGanPipeline, repeats: int) -> dict[str, float]:
     face = pipe.cut_out(neutral, crop_transform)
     pixels = pipe.pixel_values([face])
     target = pipe.model.encode_target(pixels)
-    wanted = pipe.model.expression_prototypes[pipe.labels.index("happiness")][None]
-    change = pipe.model.change(wanted, target)
+    expression = pipe.model.expression_prototypes[pipe.labels.index("happiness")][None]
+    change = pipe.model.change(expression, target)
     parts = {
         "recognize": lambda: pipe.recognize(neutral),
         "transfer": lambda: pipe.transfer(smiling, neutral),
@@ -73,14 +75,14 @@ def photo_times(pipe: TerGanPipeline, repeats: int) -> dict[str, float]:
         "part: alignment": lambda: pipe.cut_out(neutral, crop_transform),
         "part: network, G_es and classifier": lambda: pipe.model.classify(pipe.model.encode_expression(pixels)),
         "part: network, G_es and G_et of the target": lambda: pipe.model.encode_target(pixels),
-        "part: network, G_de": lambda: pipe.model.change(wanted, target),
+        "part: network, G_de": lambda: pipe.model.change(expression, target),
         "part: paste-back": lambda: pipe.paste(face, change, 0),
     }
     return {name: median_ms(call, repeats) for name, call in parts.items()}
 
 
 def median_ms(call, repeats: int) -> float:
-    """Median of some calls after two to warm up."""
+    """Median milliseconds of a call, after two calls to warm up."""
     times = []
     for number in range(repeats + 2):
         start = time.perf_counter()
@@ -91,7 +93,7 @@ def median_ms(call, repeats: int) -> float:
 
 
 def video_times(pipe: TerGanPipeline, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
-    """Frames per second of both video uses, and where a frame of `edit_video` spends its milliseconds."""
+    """Frames per second of both uses of clips, and milliseconds per frame of the parts of `edit_video`."""
     with tempfile.TemporaryDirectory() as folder:
         clip, output = Path(folder) / "clip.mp4", Path(folder) / "output.mp4"
         frames = make_clip(clip, seconds)
@@ -116,8 +118,15 @@ def video_times(pipe: TerGanPipeline, seconds: float) -> tuple[dict[str, float],
 
 
 def make_clip(path: Path, seconds: float, rate: int = 25, faces: list[Image.Image] | None = None) -> int:
-    """A moving, turning face, 640×480, H.264: a smiling one, or a photo of `faces` for each frame, over and over.
-    Returns the number of frames."""
+    """
+    Write an H.264 clip, 640×480, of a face that moves and turns.
+
+    Args:
+        faces: photos to repeat, one per frame; default: a smiling face.
+
+    Returns:
+        the number of frames.
+    """
     import av
 
     faces = faces or [Image.open(EXAMPLES / "london_099_happiness.jpg").convert("RGB")]
@@ -137,7 +146,7 @@ def make_clip(path: Path, seconds: float, rate: int = 25, faces: list[Image.Imag
 
 
 class Parts:
-    """Adds up the seconds spent in some methods, while entered."""
+    """A context in which the seconds spent in the watched methods add up."""
 
     def __init__(self):
         self.seconds: dict[str, float] = {}
@@ -150,14 +159,15 @@ class Parts:
         self._originals = [(owner, method, owner.__dict__.get(method)) for owner, method, _ in self._watched]
         for owner, method, name in self._watched:
             self.seconds[name] = 0.0
-            setattr(owner, method, self._timed(getattr(owner, method), name, owner.__dict__.get(method)))
+            is_static = isinstance(inspect.getattr_static(owner, method), staticmethod)
+            setattr(owner, method, self._timed(getattr(owner, method), name, is_static))
         return self
 
     def __exit__(self, *_):
         for owner, method, original in self._originals:
             setattr(owner, method, original) if original is not None else delattr(owner, method)
 
-    def _timed(self, call, name: str, original):
+    def _timed(self, call, name: str, is_static: bool):
         @contextmanager
         def clock():
             start = time.perf_counter()
@@ -168,7 +178,7 @@ class Parts:
             with clock():
                 return call(*args, **kwargs)
 
-        return staticmethod(timed) if isinstance(original, staticmethod) else timed
+        return staticmethod(timed) if is_static else timed
 
 
 if __name__ == "__main__":

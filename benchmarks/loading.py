@@ -1,6 +1,6 @@
-"""Photos per second that the training loader gives, beside reading JPEG files one by one.
+"""Compare the images per second of the training loader with reading JPEG files one by one.
 
-`python benchmarks/loading.py data/rendered`
+`python benchmarks/loading.py data/rendered` needs a set with landmarks, as `python -m tergan_hf.data` writes it.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from tergan_hf.model.face_alignment_tergan import crop_face, fit_crop_transform,
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="a set with landmarks, as `python -m tergan_hf.data` writes them")
-    parser.add_argument("--photos", type=int, default=420, help="of the set (%(default)s)")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", help="folder of the set")
+    parser.add_argument("--photos", type=int, default=420, help="photos of the set to use (%(default)s)")
     parser.add_argument("--image_size", type=int, default=128)
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--workers", type=int, default=0)
@@ -39,10 +39,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         paths = write_files(photos, Path(folder))
         report("JPEG files one by one, whole", len(paths), lambda: read_files(paths))
-        report("JPEG files one by one, cut each time", len(paths), lambda: cut_files(paths, photos, side))
+        report("JPEG files one by one, cropped each time", len(paths), lambda: crop_files(paths, photos, side))
     started = time.perf_counter()
     sets, _ = label_photo_sets({"set": make_padded_crops(photos, options.image_size)}, list(EXPRESSIONS_WITH_NEUTRAL))
-    print(f"{'crop_transform, once and then cached':45}{time.perf_counter() - started:8.1f} s")
+    print(f"{'padded crops, made once and cached':45}{time.perf_counter() - started:8.1f} s")
     for name, kind, each in (("photos", BalancedPhotos, 1), ("pairs with truth", ExpressionPairs, 3)):
         items = kind(sets, 4 * len(photos), side)
         loader = DataLoader(items, options.batch_size, num_workers=options.workers)
@@ -51,7 +51,7 @@ def main():
 
 
 def write_files(photos, folder: Path) -> list[Path]:
-    """The photos as files again."""
+    """Write the photos as JPEG files."""
     paths = []
     for number, row in enumerate(photos.select_columns(["image"])):
         paths.append(folder / f"{number}.jpg")
@@ -60,14 +60,14 @@ def write_files(photos, folder: Path) -> list[Path]:
 
 
 def read_files(paths: list[Path]):
-    """Nothing but the pixels."""
+    """Decode every file."""
     for path in paths:
         with Image.open(path) as image:
             np.asarray(image.convert("RGB"))
 
 
-def cut_files(paths: list[Path], photos, side: int):
-    """What a loader without a cache does to give what ours gives."""
+def crop_files(paths: list[Path], photos, side: int):
+    """Decode and crop every file, as a loader without a cache does."""
     landmarks = np.array(photos["landmarks"][:])
     for path, points in zip(paths, landmarks):
         with Image.open(path) as image:
@@ -88,7 +88,7 @@ def report(name: str, count: int, work):
 
 
 def processor_seconds() -> float:
-    """Of this process and of its workers, once they are gone."""
+    """Processor seconds of this process and of its workers that have ended."""
     return sum(os.times()[:4])
 
 

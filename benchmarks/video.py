@@ -1,7 +1,7 @@
-"""Peak memory and frames per second of `transfer_video` for clips of several lengths, each in a process of its own.
+"""Measure peak memory and frames per second of `transfer_video` for clips of several lengths.
 
-`python benchmarks/video.py --seconds 10 60 --strip strip.jpg` uses 640×480 clips of an example photo whose face goes
-from expression to expression; `--strip` writes frames of the first clip above those made of them.
+`python benchmarks/video.py --seconds 10 60 --strip strip.jpg` makes 640×480 driving clips of an example photo that
+goes from expression to expression. `--strip` writes a picture with frames of the first clip and of its result.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", default=str(ROOT / "weights" / "ter-gan"))
     parser.add_argument("--seconds", type=float, nargs="+", default=[10.0, 60.0])
-    parser.add_argument("--strip", help="picture to write")
+    parser.add_argument("--strip", help="picture of frames to write")
     options = parser.parse_args()
     print(f"transfer_video, 640×480, 25 frames per second of clip, {torch.get_num_threads()} threads")
     faces = moving_face(options.weights)
@@ -37,7 +37,7 @@ def main():
         for seconds in options.seconds:
             clip, output = Path(folder) / f"{seconds:g}.mp4", Path(folder) / f"{seconds:g} out.mp4"
             make_clip(clip, seconds, RATE, faces)
-            # A process that is started afresh: peak memory never falls again.
+            # Each clip needs a new process, because peak memory never falls.
             with get_context("spawn").Pool(1) as pool:
                 rate, megabytes = pool.apply(transfer, (options.weights, clip, output))
             print(f"    {seconds:5g} s of clip: {rate:5.1f} frames per second, peak memory {megabytes:.0f} MB")
@@ -46,7 +46,7 @@ def main():
 
 
 def moving_face(weights: str) -> list[Image.Image]:
-    """A photo's face taking on one expression after the other, a second for each and back."""
+    """Photos of a face that takes on one expression after the other, for a second each."""
     pipe = TerGanPipeline.from_pretrained(weights)
     labels = ("happiness", "surprise", "sadness", "anger")
     alphas = np.sin(np.pi * np.arange(RATE) / RATE) ** 2
@@ -54,7 +54,7 @@ def moving_face(weights: str) -> list[Image.Image]:
 
 
 def transfer(weights: str, clip: Path, output: Path) -> tuple[float, float]:
-    """Frames per second, and the process's peak memory in MB."""
+    """Frames per second, and peak memory of the process in MB."""
     pipe = TerGanPipeline.from_pretrained(weights)
     start = time.perf_counter()
     report = pipe.transfer_video(clip, PHOTO, output, progress=False)
@@ -63,7 +63,7 @@ def transfer(weights: str, clip: Path, output: Path) -> tuple[float, float]:
 
 
 def draw_strip(clip: Path, output: Path, path: str):
-    """Frames of the clip, evenly spread over its first four seconds, above those of the result."""
+    """Draw frames from the first four seconds of the clip above those of the result."""
     rows = []
     for video in (clip, output):
         frames = [frame for time, _, frame in read_frames(video, progress=False) if time < 4]

@@ -1,6 +1,7 @@
-"""Several visitors of the app at once: errors, whether each gets their own result, seconds, and the server's memory.
+"""Let several visitors use the app at once, and measure errors, seconds per result, and the server's memory.
 
-`python benchmarks/visitors.py --visitors 8 --seconds 120` starts the app and lets the visitors in. Linux only.
+`python benchmarks/visitors.py --visitors 8 --seconds 120` starts the app and its visitors. Each visitor checks that
+the results are made from their own photo. Linux only.
 """
 
 import argparse
@@ -28,8 +29,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--visitors", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--url", help="of a running app; needs --pid for its memory")
-    parser.add_argument("--pid", type=int)
+    parser.add_argument("--url", help="address of a running app; --pid also measures its memory")
+    parser.add_argument("--pid", type=int, help="process of the running app")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.url:
@@ -42,9 +43,9 @@ def main():
 
 
 def report(url: str, pid: int | None, options, folder: Path):
-    """Let the visitors in and print what they met."""
+    """Run the visitors and print the measurements."""
     visitors = [Visitor(url, number, folder) for number in range(options.visitors)]
-    visitors[0].act()  # what is loaded once is loaded
+    visitors[0].act()  # loads what is loaded only once
     before = resident_megabytes(pid)
     end = time.monotonic() + options.seconds
     threads = [threading.Thread(target=visitor.stay, args=(end,)) for visitor in visitors]
@@ -68,23 +69,24 @@ def report(url: str, pid: int | None, options, folder: Path):
 
 
 class Visitor:
-    """Has a photo of their own, and looks whether what comes back is it."""
+    """A visitor with their own photo, who checks that every result is made from it."""
 
     def __init__(self, url: str, number: int, folder: Path):
         people = sorted(EXAMPLES.glob("*_neutral.jpg"))
         photo = Image.open(people[number % len(people)]).convert("RGB")
-        # A frame that nobody else has.
-        cropped = Image.new("RGB", (700, 700), (30 * number % 256, 80 * number % 256, 200 - 20 * number % 256))
-        cropped.paste(photo, (30, 30))
+        # Every visitor's photo has a border of another colour.
+        framed = Image.new("RGB", (700, 700), (30 * number % 256, 80 * number % 256, 200 - 20 * number % 256))
+        framed.paste(photo, (30, 30))
         self.path = folder / f"visitor {number}.png"
-        cropped.save(self.path)
-        self.pixels = np.asarray(cropped, int)
+        framed.save(self.path)
+        self.pixels = np.asarray(framed, int)
         self.client = Client(url, download_files=str(folder / f"downloads {number}"), verbose=False)
         self.seconds: list[float] = []
         self.errors: list[str] = []
         self.turn = number
 
     def stay(self, end: float):
+        """Use the app until a time of `time.monotonic`."""
         while time.monotonic() < end:
             start = time.monotonic()
             try:
@@ -94,6 +96,7 @@ class Visitor:
                 self.errors.append(f"{type(error).__name__}: {error}")
 
     def act(self):
+        """Use one endpoint and check its result."""
         self.turn += 1
         photo = handle_file(str(self.path))
         if self.turn % 3 == 0:
@@ -114,7 +117,7 @@ class Visitor:
 
 
 class App:
-    """The app in a process of its own, with a folder of its own for files."""
+    """The app in its own process, with its own folder for files."""
 
     def __init__(self, files: Path):
         self.files = files
@@ -143,7 +146,7 @@ class App:
 
 
 def resident_megabytes(pid: int | None) -> float:
-    """Of a process, by Linux."""
+    """Memory of a process in MB."""
     if pid is None:
         return float("nan")
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

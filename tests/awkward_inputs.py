@@ -1,4 +1,4 @@
-"""A hundred photos and clips that are not what a server hopes for; `write_awkward_inputs` makes them in a folder."""
+"""A hundred awkward photos, and some awkward clips, to test a server with."""
 
 import io
 import struct
@@ -10,14 +10,16 @@ from PIL import Image
 from .conftest import EXAMPLES
 
 
-FACE = "face"  # there is a face to be found
-NONE = "none"  # there is none, or nothing that can be read
+FACE = "face"  # a readable photo of a face
+NONE = "none"  # no face, or not readable
 
 
 def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
     """
+    Write the photos to a folder.
+
     Args:
-        large: also the ones that take seconds.
+        large: include photos that take seconds to process.
 
     Returns:
         path → `FACE` or `NONE`.
@@ -25,7 +27,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
     face = (
         Image.open(EXAMPLES / "london_099_happiness.jpg").convert("RGB").crop((120, 60, 520, 560)).resize((160, 200))
     )
-    made: dict[Path, str] = {}
+    written: dict[Path, str] = {}
 
     def put(name: str, content, expected: str, **settings):
         path = folder / name
@@ -33,7 +35,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
             path.write_bytes(content)
         else:
             content.save(path, **settings)
-        made[path] = expected
+        written[path] = expected
 
     def encoded(kind: str, image=face, **settings) -> bytes:
         buffer = io.BytesIO()
@@ -41,7 +43,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
         return buffer.getvalue()
 
     jpeg, png = encoded("JPEG"), encoded("PNG")
-    # Colours and depths.
+    # Colour modes and bit depths.
     for mode in ("L", "LA", "RGBA", "P", "1", "I", "F"):
         put(
             f"mode {mode}.{'tiff' if mode == 'F' else 'png'}",
@@ -59,7 +61,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
     clear.putalpha(0)
     put("all transparent.png", clear, NONE)
     put("palette with transparency.gif", face.convert("P"), FACE, transparency=3)
-    # Kinds of files.
+    # File formats.
     for kind in ("BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA", "ICO", "JPEG2000", "PCX"):
         put(f"kind.{kind.lower()}", encoded(kind), FACE)
     put("lossless.webp", encoded("WEBP", lossless=True), FACE)
@@ -75,7 +77,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
             encoded(kind, frames[1], save_all=True, append_images=[face]),
             NONE,
         )
-    # Held askew.
+    # EXIF rotations, and faces that are not upright.
     for turn in range(2, 9):
         exif = Image.Exif()
         exif[274] = turn
@@ -90,7 +92,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
     put("exif broken.jpg", encoded("JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"), FACE)
     put("upside down.jpg", face.rotate(180), NONE)
     put("lying.jpg", face.rotate(90, expand=True), NONE)
-    # Sizes.
+    # Image sizes.
     for width, height in ((1, 1), (1, 500), (500, 1), (2, 2), (7, 9), (19, 19), (4000, 3)):
         put(f"{width}×{height}.png", Image.new("RGB", (width, height), "grey"), NONE)
     put("tiny face.png", face.resize((32, 40)), FACE)
@@ -102,7 +104,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
     )
     put("says it is huge.png", _png_head(60_000, 60_000), NONE)
     put("says it is 70 MP.png", _png_head(10_000, 7_000), NONE)
-    # No face, many faces, half a face.
+    # Numbers of faces.
     put("white.png", Image.new("RGB", (200, 200), "white"), NONE)
     put("black.png", Image.new("RGB", (200, 200)), NONE)
     put("noise.png", Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)), NONE)
@@ -113,7 +115,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
     put("half a face.jpg", face.crop((80, 0, 160, 200)), NONE)
     put("dark.jpg", face.point(lambda value: value // 30), NONE)
     put("face at the edge.jpg", face.crop((30, 0, 160, 200)), FACE)
-    # Broken.
+    # Damaged files.
     for share in (0.0, 0.01, 0.1, 0.5, 0.9):
         put(f"JPEG cut at {share}.jpg", jpeg[: int(share * len(jpeg))], NONE)
         put(f"PNG cut at {share}.png", png[: int(share * len(png))], NONE)
@@ -127,7 +129,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
     damaged[len(png) // 2] ^= 255
     put("damaged.png", bytes(damaged), NONE)
     put("bytes.jpg", bytes(random.integers(0, 256, 3000, np.uint8)), NONE)
-    # No photos.
+    # Files that are not photos.
     put("text.jpg", b"this is no picture", NONE)
     put("page.jpg", b"<html><script>alert(1)</script></html>", NONE)
     put("drawing.svg", b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect/></svg>', NONE)
@@ -139,7 +141,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
     put("photo.jxl", b"\xff\x0a" + bytes(100), NONE)
     put("sound.png", b"RIFF\x24\0\0\0WAVEfmt " + bytes(40), NONE)
     put("program.jpg", b"\x7fELF" + bytes(100), NONE)
-    # Names.
+    # File names.
     for name in (
         "with spaces in it",
         "имя",
@@ -160,11 +162,11 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
         put("photo of 24 MP.jpg", face.resize((4400, 5500)), FACE)
         noise = Image.fromarray(np.random.default_rng(2).integers(0, 256, (2500, 2500, 3), np.uint8))
         put("over 20 MB.bmp", noise.resize((3000, 3000)), NONE)
-    return made
+    return written
 
 
 def _png_head(width: int, height: int) -> bytes:
-    """The beginning of a PNG that says how large it is, and nothing of what it shows."""
+    """The header of a PNG with its size, without any pixels."""
     import zlib
 
     head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -172,11 +174,11 @@ def _png_head(width: int, height: int) -> bytes:
 
 
 def write_awkward_clips(folder: Path) -> list[Path]:
-    """Clips that are none, hold nothing, or say that they last for hours."""
+    """Write clips that are not videos, show nothing, or claim to last for hours."""
     import av
 
     white = av.VideoFrame.from_image(Image.new("RGB", (64, 64), "white"))
-    made = []
+    written = []
     for name, frames, gap in (("no face.mp4", 3, 1), ("three hours by its head.mp4", 2, 3 * 3600 * 10)):
         path = folder / name
         with av.open(str(path), "w") as container:
@@ -186,14 +188,14 @@ def write_awkward_clips(folder: Path) -> list[Path]:
                 white.pts = number * gap
                 container.mux(stream.encode(white))
             container.mux(stream.encode(None))
-        made.append(path)
+        written.append(path)
     for name, content in (
         ("text.mp4", b"no video"),
         ("empty.mp4", b""),
-        ("cut.mp4", made[0].read_bytes()[:300]),
+        ("cut.mp4", written[0].read_bytes()[:300]),
         ("picture.mp4", (EXAMPLES / "london_014_neutral.jpg").read_bytes()[:4000]),
     ):
         path = folder / name
         path.write_bytes(content)
-        made.append(path)
-    return made
+        written.append(path)
+    return written

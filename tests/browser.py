@@ -1,4 +1,4 @@
-"""Finds a Chromium for the tests of the app; run as a script, installs one where there is none and it may."""
+"""Find a Chromium for the tests of the app. Run as a script, install one if there is none."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find_browser() -> str | None:
-    """Path of the system's Chromium or of Playwright's own, or `None`."""
+    """Path of the system's Chromium, or of Playwright's own. `None` if there is none."""
     for name in NAMES:
         path = shutil.which(name)
         if path:
@@ -23,7 +23,7 @@ def find_browser() -> str | None:
 
 
 def install_browser() -> str | None:
-    """Debian's package where we are root on a system with apt, else Playwright's download."""
+    """Install Debian's package if we are root and apt is there, else download Playwright's Chromium."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update", "-qq"], env=environment, check=False, stdout=subprocess.DEVNULL)
@@ -36,6 +36,6 @@ def install_browser() -> str | None:
 
 if __name__ == "__main__":
     found = find_browser() or install_browser()
-    print(f"Browser for the tests: {found or 'none to be had, the tests of the app will say so'}")
+    print(f"Browser for the tests: {found or 'none, the tests of the app are skipped'}")
     if found is None and os.environ.get("TERGAN_REQUIRE_BROWSER"):
-        sys.exit("a browser is required here (TERGAN_REQUIRE_BROWSER is set)")
+        sys.exit("TERGAN_REQUIRE_BROWSER is set, but there is no browser")

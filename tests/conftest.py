@@ -1,4 +1,4 @@
-"""Small models and faces that ship with the repository."""
+"""Small models, and the photos and weights of the repository."""
 
 import os
 
@@ -42,7 +42,7 @@ def shipped_arguments(preset: str) -> TrainingArguments:
 
 @pytest.fixture
 def tiny_config() -> TerGanConfig:
-    """The paper's design, a few channels."""
+    """The paper's networks with few channels."""
     return TerGanConfig(**TINY)
 
 
@@ -54,7 +54,7 @@ def tiny_residual_config() -> TerGanConfig:
 
 @pytest.fixture
 def tiny_expression_encoder() -> TerGanEncoder:
-    """The photo preset's G_es, a few channels, random weights."""
+    """G_es of the photo preset with few channels and random weights."""
     torch.manual_seed(0)
     config = TerGanConfig.photo(**TINY)
     encoder = TerGanEncoder.of_expression(config)
@@ -64,7 +64,7 @@ def tiny_expression_encoder() -> TerGanEncoder:
 
 @pytest.fixture(params=["compact", "photo"])
 def tiny_pipeline(request) -> TerGanPipeline:
-    """Random weights, away from their zero beginnings, on the real detector."""
+    """A pipeline with few channels, random weights that are not zero, and the real detector."""
     torch.manual_seed(0)
     model = TerGanModel(getattr(TerGanConfig, request.param)(**TINY))
     torch.nn.init.normal_(model.expression_prototypes)
@@ -74,9 +74,27 @@ def tiny_pipeline(request) -> TerGanPipeline:
     return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
 
 
+@pytest.fixture(scope="module")
+def tiny_photo_pipeline() -> TerGanPipeline:
+    """The photo preset with few channels, as it is before training, and the real detector."""
+    torch.manual_seed(0)
+    model = TerGanModel(TerGanConfig.photo(**TINY))
+    return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
+
+
+@pytest.fixture(scope="module")
+def drawn_people(tmp_path_factory):
+    """Photos of drawn people with shared expression ids, see `repeatable_people`."""
+    from tergan_hf.data.loading import load_photos
+
+    from .faces import repeatable_people
+
+    return load_photos(str(repeatable_people(tmp_path_factory.mktemp("people") / "avatars.parquet")))
+
+
 @pytest.fixture(scope="session")
 def embedded_pipeline() -> TerGanPipeline:
-    """The weights in the repository."""
+    """The published weights."""
     return TerGanPipeline.from_pretrained(WEIGHTS, device="cpu")
 
 

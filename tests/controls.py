@@ -1,20 +1,20 @@
-"""Which controls of the page a test has used: none may be forgotten."""
+"""Record which controls of the page a test uses, so that a test can check that it has used all of them."""
 
 from playwright.sync_api import Page
 
 
-# Not the buttons of Gradio's player, and not its hidden copies of the tabs, by which it measures their width.
+# Leaves out the buttons of Gradio's player, and the hidden copies of the tabs that Gradio measures their width with.
 WATCH = """
 (() => {
   const CONTROLS = "button:not([tabindex='-1']), input:not([type=file]), textarea, select, [tabindex='0']";
   const used = new Set();
-  // Of a row of pictures, or of choices, any one will do.
   const PLAYER = "[data-testid$='-player'] .controls, .wrap > .controls";
+  // All pictures of a row share a name, and all choices of a radio group: using one is enough.
   const nameOf = (control) => {
     const home = control.closest("[id^=transfer-], [id^=edit-], [id^=fer-], [id^=model]");
-    const alike = control.closest(".picture-row") ? "a picture" : control.type === "radio" ? "a choice" : "";
+    const shared = control.closest(".picture-row") ? "a picture" : control.type === "radio" ? "a choice" : "";
     const own = control.getAttribute("aria-label") || control.title || control.innerText?.trim();
-    return (home ? home.id : "page") + ": " + (alike || own || control.type || control.tagName);
+    return (home ? home.id : "page") + ": " + (shared || own || control.type || control.tagName);
   };
   for (const kind of ["click", "input", "keydown", "pointerdown"]) {
     document.addEventListener(kind, (event) => {
@@ -33,10 +33,10 @@ WATCH = """
 
 
 def watch_controls(page: Page):
-    """Call it before the page is opened."""
+    """Start recording. Call it before the page is opened."""
     page.add_init_script(WATCH)
 
 
 def unused_controls(page: Page) -> list[str]:
-    """Names of the controls that can be seen in the open tab and have not been used since the page was opened."""
+    """Names of the visible controls of the open tab that no test has used since the page was opened."""
     return sorted(page.evaluate("unusedControls()"))

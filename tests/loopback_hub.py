@@ -1,4 +1,4 @@
-"""A Hub on this machine: as much of its HTTP interface as `huggingface_hub` needs to create, push, tag, download."""
+"""A Hub on this machine, with the endpoints that `huggingface_hub` needs to create, push, tag and download."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ LARGE = (".safetensors", ".parquet", ".jpg", ".png")
 
 @dataclass
 class Repository:
-    """Files by commit, commits by branch or tag."""
+    """A repository: the files of each commit, and the commit of each branch and tag."""
 
     private: bool
     sdk: str | None = None
@@ -53,10 +53,12 @@ def is_large(path: str) -> bool:
 
 class LoopbackHub:
     """
-    Serves until closed.
+    A server that runs until `close`.
 
-    Args (attributes a test may set):
-        stall: an event that large uploads wait for once they have begun, to cut a push off in its middle.
+    Attributes:
+        stall: an event that large uploads wait for once they have begun. A test sets it to interrupt a push.
+        uploads_begun: set when a large upload has begun.
+        uploads: SHA-256 of each large file that has arrived.
     """
 
     def __init__(self):
@@ -101,13 +103,13 @@ class LoopbackHub:
 
         @app.post("/api/repos/create")
         async def create(request: Request):
-            asked = await request.json()
-            kind, repo_id = asked.get("type") or "model", f"{asked.get('organization') or 'me'}/{asked['name']}"
+            options = await request.json()
+            kind, repo_id = options.get("type") or "model", f"{options.get('organization') or 'me'}/{options['name']}"
             address = f"{self.endpoint}/{'' if kind == 'model' else kind + 's/'}{repo_id}"
             if (kind, repo_id) in self.repositories:
                 return JSONResponse({"error": "You already created this repo", "url": address}, 409)
-            private = bool(asked.get("private")) or asked.get("visibility") == "private"
-            repository = self.repositories[kind, repo_id] = Repository(private, asked.get("sdk"))
+            private = bool(options.get("private")) or options.get("visibility") == "private"
+            repository = self.repositories[kind, repo_id] = Repository(private, options.get("sdk"))
             repository.add("main", {})
             return {"url": address, "name": repo_id, "id": repo_id}
 
@@ -124,24 +126,24 @@ class LoopbackHub:
             if repository is None:
                 return problem(404, "RepoNotFound", "Repository not found")
             body = await request.body()
-            asked = (
+            options = (
                 json.loads(body) if body and verb in ("tag", "branch", "preupload", "paths-info", "variables") else {}
             )
             if verb == "branch":
-                start = repository.at(asked.get("startingPoint") or "main")
+                start = repository.at(options.get("startingPoint") or "main")
                 if revision in repository.refs:
                     return problem(409, "Conflict", "Reference already exists")
                 repository.refs[revision] = start[0]
                 return {}
             if verb == "tag" and request.method == "DELETE":
                 return {} if repository.tags.pop(revision, None) else problem(404, "RevisionNotFound", revision)
-            if verb == "tag" and asked["tag"] in repository.tags:
+            if verb == "tag" and options["tag"] in repository.tags:
                 return problem(409, "Conflict", "Tag already exists")
             if verb == "tag":
-                repository.tags[asked["tag"]] = repository.at(revision)[0]
+                repository.tags[options["tag"]] = repository.at(revision)[0]
                 return {}
             if verb == "variables":
-                self.variables.setdefault(repo_id, {})[asked["key"]] = asked["value"]
+                self.variables.setdefault(repo_id, {})[options["key"]] = options["value"]
                 return {}
             found = repository.at(revision)
             if found is None:
@@ -175,9 +177,9 @@ class LoopbackHub:
                 recursive = request.query_params.get("recursive", "false").lower() in ("true", "1")
                 return self._tree(files, path.strip("/"), recursive)
             if verb == "paths-info":
-                wanted = asked["paths"]
-                folders = [name for name in wanted if any(file.startswith(f"{name}/") for file in files)]
-                return [self._entry(file, files[file]) for file in wanted if file in files] + [
+                paths = options["paths"]
+                folders = [name for name in paths if any(file.startswith(f"{name}/") for file in files)]
+                return [self._entry(file, files[file]) for file in paths if file in files] + [
                     self._folder(name) for name in folders
                 ]
             if verb == "preupload":
@@ -188,7 +190,7 @@ class LoopbackHub:
                             "uploadMode": "lfs" if is_large(file["path"]) else "regular",
                             "oid": self._identifier(file["path"], files.get(file["path"])),
                         }
-                        for file in asked["files"]
+                        for file in options["files"]
                     ]
                 }  # fmt: skip
             if verb == "commit":

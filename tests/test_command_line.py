@@ -6,7 +6,9 @@ import json
 import pytest
 from PIL import Image
 
-from tergan_hf import command_line
+from tergan_hf import TerGanPipeline
+from tergan_hf.cli import evaluate, export, expression_map
+from tergan_hf.cli import tergan as tergan_command
 from tergan_hf.model.provenance_tergan import is_marked_synthetic
 
 from .conftest import EXAMPLES, ROOT
@@ -25,12 +27,12 @@ def clip(tmp_path_factory):
 
 @pytest.fixture
 def tergan(monkeypatch, embedded_pipeline):
-    """Runs the command and gives its exit status; the model is loaded once."""
-    monkeypatch.setattr(command_line.TerGanPipeline, "from_pretrained", lambda *_: embedded_pipeline)
+    """A function that runs the command and returns its exit status. The model is loaded once."""
+    monkeypatch.setattr(TerGanPipeline, "from_pretrained", lambda *_: embedded_pipeline)
 
     def run(*words):
         with pytest.raises(SystemExit) as ended:
-            command_line.main([str(word) for word in words])
+            tergan_command.main([str(word) for word in words])
         return ended.value.code
 
     return run
@@ -43,7 +45,7 @@ def test_transfer_and_edit(tergan, tmp_path):
         assert Image.open(tmp_path / name).size == (640, 640) and is_marked_synthetic(tmp_path / name)
 
 
-def test_folders_go_on_where_one_file_is_bad(tergan, tmp_path, capsys):
+def test_a_bad_file_does_not_stop_a_folder(tergan, tmp_path, capsys):
     (tmp_path / "in" / "more").mkdir(parents=True)
     face = Image.open(NEUTRAL).resize((200, 200))
     for name in ("a.jpg", "a.png", "more/имя b.jpg"):
@@ -52,8 +54,8 @@ def test_folders_go_on_where_one_file_is_bad(tergan, tmp_path, capsys):
     assert tergan("edit", tmp_path / "in", "anger", "-o", tmp_path / "out", "-q") == 1
     made = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
     assert made == ["a.png", "a.png.png", "more/имя b.png"]
-    said = capsys.readouterr().err
-    assert "bad.jpg" in said and "1 of 4" in said
+    printed = capsys.readouterr().err
+    assert "bad.jpg" in printed and "1 of 4" in printed
 
 
 def test_recognize_photos_and_clips(tergan, clip, tmp_path, capsys):
@@ -89,16 +91,48 @@ def test_a_clip_animates_a_photo(tergan, clip, tmp_path):
         (("edit", NEUTRAL, "anger", "-o", "c.gif"), r"\.png, \.jpg or \.webp"),
         (("edit", NEUTRAL, "anger", "-o", "c.png", "--intensity", "nan"), "finite"),
         (("recognize", NEUTRAL, "-o", "c.txt"), r"\.json or \.csv"),
+        (("recognize", NEUTRAL, "-o", "no/such/c.json"), "no such folder"),
         (("recognize", str(ROOT / "configs")), "holds no file"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_done_is_said_in_a_line(tergan, tmp_path, monkeypatch, words, message):
+def test_a_foreseen_error_is_one_line(tergan, tmp_path, monkeypatch, words, message):
     import re
 
     monkeypatch.chdir(tmp_path)
-    said = tergan(*words)
-    assert said.startswith("tergan: ") and re.search(message, said) and "\n" not in said
+    error = tergan(*words)
+    assert error.startswith("tergan: ") and re.search(message, error) and "\n" not in error
     assert not list(tmp_path.iterdir())
+
+
+def test_any_other_error_keeps_its_traceback(tergan, embedded_pipeline, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(embedded_pipeline, "transfer", fail)
+    with pytest.raises(ValueError, match="a bug"):
+        tergan("transfer", SMILING, NEUTRAL, "-o", tmp_path / "c.png")
+
+
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [
+        (tergan_command.main, ["edit", NEUTRAL, "anger", "-o", "c.png", "--model", "no/model"]),
+        (evaluate.main, ["--model", "no/model"]),
+        (export.main, ["no/model", "onnx"]),
+        (expression_map.main, ["--model", "no/model", "--data_root", "."]),
+    ],
+)
+def test_a_missing_model_is_one_line(main, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert "no/model" in ended.value.code and "\n" not in ended.value.code
+
+
+def test_the_driving_face_is_another_name_of_the_source_face():
+    words = ["transfer", "clip.mp4", "me.jpg", "-o", "out.mp4"]
+    for name in ("--source-face", "--driving-face"):
+        assert tergan_command.build_parser().parse_args([*words, name, "1"]).source_face == 1
 
 
 def test_help_has_examples(tergan, capsys):

@@ -1,4 +1,4 @@
-"""The app's handlers, called as the page calls them: what they answer to awkward input, and what is left on disk."""
+"""The app's handlers, called as the page calls them: answers to awkward input, and files left on disk."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from tergan_hf.demo.about_tab import model_card
-from tergan_hf.demo.components import visitors_words
+from tergan_hf.demo.components import message_for_visitors
 from tergan_hf.demo.edit_session import EditSession
 from tergan_hf.demo.interface import build_demo
 from tergan_hf.demo.limits import Allowance, LimitError
@@ -29,7 +29,7 @@ SMILING, NEUTRAL = str(EXAMPLES / "london_099_happiness.jpg"), str(EXAMPLES / "l
 
 @pytest.fixture(scope="module")
 def handlers(embedded_pipeline, tmp_path_factory):
-    """The page's functions by name."""
+    """The app's event handlers by name."""
     files = tmp_path_factory.mktemp("gradio")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(files))
@@ -52,7 +52,7 @@ def test_a_hundred_awkward_photos_get_an_answer_or_a_message(handlers, tmp_path)
             found = bool(answer) and all(abs(sum(face["scores"].values()) - 1) < 1e-3 for face in answer)
             wrong += [] if found else [(path.name, answer)]
         except gr.Error as error:
-            # A message in words, without the server's paths; a face that can be seen is not refused.
+            # The message names no path of the server, and no visible face is refused.
             if expected == FACE or str(tmp_path) in str(error) or "on our side" in str(error):
                 wrong.append((path.name, str(error)))
     assert wrong == []
@@ -61,19 +61,19 @@ def test_a_hundred_awkward_photos_get_an_answer_or_a_message(handlers, tmp_path)
 
 def test_awkward_clips_get_a_message(handlers, tmp_path):
     for clip in write_awkward_clips(tmp_path):
-        said, timeline, table = handlers["look_at_clip"](None, str(clip))
+        text, timeline, table = handlers["recognize_clip"](None, str(clip))
         assert timeline is None and table["interactive"] is False
         with pytest.raises(gr.Error) as error:
             handlers["animate"](None, str(clip), NEUTRAL, None, 1.0, False, True)
-        for message in (said, str(error.value)):
+        for message in (text, str(error.value)):
             assert message and str(tmp_path) not in message and "on our side" not in message
-    assert "minutes long" in handlers["look_at_clip"](None, str(tmp_path / "three hours by its head.mp4"))[0]
+    assert "minutes long" in handlers["recognize_clip"](None, str(tmp_path / "three hours by its head.mp4"))[0]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-def test_visitors_files_go_with_the_server(tmp_path, told):
-    # A job in the background inherits that Ctrl-C is not meant for it.
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_visitors_files_go_with_the_server(tmp_path, signal_number):
+    # A background job inherits that Ctrl-C is ignored.
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     program += (
         "from tergan_hf.demo.upload_folder import use_own_upload_folder as use; open(use() + '/photo', 'w'); input()"
@@ -86,33 +86,32 @@ def test_visitors_files_go_with_the_server(tmp_path, told):
         while not list(tmp_path.glob("ter-gan-*/photo")):
             assert server.poll() is None
             time.sleep(0.1)
-        server.send_signal(told)
+        server.send_signal(signal_number)
         server.wait(20)
     finally:
         server.kill()
     assert not list(tmp_path.glob("ter-gan-*"))
 
 
-def test_encoded_once_is_the_same_as_the_pipelines_own_steps(session, embedded_pipeline):
-    """But for the changes of other views, which `transfer` takes the mean with."""
+def test_an_encoded_photo_changes_as_with_the_pipelines_own_steps(session, embedded_pipeline):
+    """`transfer` also averages over other views; a session takes one view."""
     pipe, photo = embedded_pipeline, Image.open(NEUTRAL).convert("RGB")
     cropped = pipe.cut_out(photo, pipe.faces(photo)[0].crop_transform)
-    wanted = session.read_expression(session.find_faces(SMILING, "expression photo"))
+    expression = session.read_expression(session.find_faces(SMILING, "expression photo"))
     encoded = session.encode_photo(session.find_faces(NEUTRAL, "your photo"))
     for intensity in (0.4, 1.2):
-        whole = session.draw_full(encoded, wanted, intensity)
+        result = session.draw_full_size(encoded, expression, intensity)
         with torch.inference_mode():
-            change = pipe.model.change(
-                torch.from_numpy(wanted.embedding)[None], pipe.pixel_values([cropped]), intensity
-            )
+            embedding = torch.from_numpy(expression.embedding)[None]
+            change = pipe.model.change(embedding, pipe.pixel_values([cropped]), intensity)
         expected = pipe.paste(cropped, change, 0)
-        assert np.abs(np.asarray(whole, int) - np.asarray(expected, int)).max() <= 1
-    row = session.draw_row(encoded, [wanted, wanted], [0.0, 1.0])
-    before, after = (np.asarray(picture, int) for picture in row)
+        assert np.abs(np.asarray(result, int) - np.asarray(expected, int)).max() <= 1
+    closeups = session.draw_closeups(encoded, [expression, expression], [0.0, 1.0])
+    before, after = (np.asarray(picture, int) for picture in closeups)
     assert np.abs(before - np.asarray(encoded.closeup.photo, int)).max() == 0 < np.abs(before - after).max()
 
 
-def test_the_face_that_is_clicked_is_meant(session, tmp_path):
+def test_a_click_chooses_the_face(session, tmp_path):
     both = Image.new("RGB", (520, 320), "white")
     both.paste(Image.open(SMILING).resize((320, 320)), (200, 0))
     both.paste(Image.open(NEUTRAL).resize((200, 200)), (0, 60))
@@ -120,19 +119,19 @@ def test_the_face_that_is_clicked_is_meant(session, tmp_path):
     found = session.find_faces(str(tmp_path / "both.png"), "your photo", (100, 150))
     assert found.chosen == 1 and len(found.thumbnails) == 2
     assert session.find_faces(str(tmp_path / "both.png"), "your photo").chosen == 0
-    encoded, wanted = session.encode_photo(found), session.named("surprise")
-    changed = np.abs(np.asarray(session.draw(encoded, wanted), int) - np.asarray(both, int)).sum(-1)
+    encoded, expression = session.encode_photo(found), session.label_expression("surprise")
+    changed = np.abs(np.asarray(session.draw_preview(encoded, expression), int) - np.asarray(both, int)).sum(-1)
     assert changed[:, :200].any() and not changed[:, 220:].any()
 
 
 def test_parts_of_the_face_change_apart(session):
     encoded = session.encode_photo(session.find_faces(NEUTRAL, "your photo"))
-    photo, wanted = np.asarray(encoded.preview.photo, int), session.named("surprise")
-    landmarks = encoded.photo.face.landmarks * encoded.preview.photo.width / Image.open(NEUTRAL).width
+    photo, expression = np.asarray(encoded.preview.photo, int), session.label_expression("surprise")
+    landmarks = encoded.detected.chosen_face.landmarks * encoded.preview.photo.width / Image.open(NEUTRAL).width
     split = int(landmarks[2, 1])  # the tip of the nose
     changed = {
-        name: np.abs(np.asarray(session.draw(encoded, wanted, 1.0, parts), int) - photo).sum(-1)
-        for name, parts in {"brows": (1, 0, 0), "mouth": (0, 0, 1), "nothing": (0, 0, 0)}.items()
+        name: np.abs(np.asarray(session.draw_preview(encoded, expression, 1.0, strengths), int) - photo).sum(-1)
+        for name, strengths in {"brows": (1, 0, 0), "mouth": (0, 0, 1), "nothing": (0, 0, 0)}.items()
     }
     assert changed["brows"][:split].sum() > 5 * changed["brows"][split:].sum()
     assert changed["mouth"][split:].sum() > 5 * changed["mouth"][:split].sum()
@@ -154,7 +153,7 @@ def test_files_say_that_they_are_synthetic(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("message", "shown"),
     [
         ("target (/srv/x/me.png): no face was found", "Your photo: no face was found."),
         ("source (/srv/x/me.png): no image file; use PNG", "Expression photo: no image file; use PNG."),
@@ -162,8 +161,8 @@ def test_files_say_that_they_are_synthetic(tmp_path):
         ("no face, or pass detect=False if it is a face crop already", "No face."),
     ],
 )  # fmt: skip
-def test_messages_are_for_visitors(said, shown):
-    assert visitors_words(said, ["/srv/x/me.png"]) == shown
+def test_messages_are_for_visitors(message, shown):
+    assert message_for_visitors(message, ["/srv/x/me.png"]) == shown
 
 
 def test_long_work_is_ended(monkeypatch):
@@ -188,16 +187,16 @@ def test_offered_models_are_loaded(embedded_pipeline):
     assert models[WEIGHTS.name] is models[WEIGHTS.name] is not models["own"]
 
 
-def test_folders_of_the_same_name_are_told_apart(embedded_pipeline, tmp_path):
-    places = [tmp_path / run / "model" for run in ("a", "b")]
-    for place in places:
-        place.mkdir(parents=True)
-    models = Models(str(places[0]), embedded_pipeline, [str(places[1])])
+def test_folders_of_the_same_name_get_different_names(embedded_pipeline, tmp_path):
+    folders = [tmp_path / run / "model" for run in ("a", "b")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    models = Models(str(folders[0]), embedded_pipeline, [str(folders[1])])
     assert models.names == ["model", "model (2)"]
-    assert [models.place_of(name) for name in models.names] == [str(place) for place in places]
+    assert [models.location(name) for name in models.names] == [str(folder) for folder in folders]
 
 
-def test_the_card_is_that_of_the_model(tmp_path):
+def test_the_page_shows_the_models_card(tmp_path):
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n\n# Mine\n")
     assert model_card(str(tmp_path)) == "# Mine"
     assert model_card(str(tmp_path / "nothing")) == model_card("nobody/nothing") == ""

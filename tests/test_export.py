@@ -1,4 +1,4 @@
-"""Other formats give the same numbers."""
+"""ONNX, compiled and half-precision models give the same numbers."""
 
 import json
 
@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from tergan_hf import TerGanConfig, TerGanModel
-from tergan_hf.cli.export import export_onnx
-from tergan_hf.cli.hub import write_model_repository
 from tergan_hf.model.image_processing_tergan import TerGanImageProcessor
+from tergan_hf.publishing.hub import write_model_repository
+from tergan_hf.publishing.onnx_export import export_onnx
 
 from .conftest import TINY
 

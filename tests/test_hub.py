@@ -1,4 +1,4 @@
-"""Push and load through a Hub on this machine, by huggingface_hub's own client."""
+"""Push to and load from a Hub on this machine, with huggingface_hub's own client."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load, load_file, save
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
-from tergan_hf.cli.hub import PublishError, run_tag, write_model_repository
+from tergan_hf.publishing.hub import PublishError, run_tag, write_model_repository
 
 from .conftest import EXAMPLES, ROOT, TINY
 from .faces import repeatable_people
@@ -57,7 +57,7 @@ def push(hub, home, *arguments, check=True, **changes):
     return done
 
 
-STRANGER = """
+USER_CODE = """
 import sys
 sys.modules["tergan_hf"] = None  # an editable install would make it importable
 from tergan_shim import ensure
@@ -99,16 +99,17 @@ print("all there")
 """
 
 
-def stranger(hub, tmp_path, weights, *revisions, repo="org/ter-gan"):
-    """The whole list of doors, in a process that cannot import this package."""
+def check_for_user(hub, tmp_path, weights, *revisions, repo="org/ter-gan"):
+    """Load the repository in every documented way, in a process that cannot import this package."""
     shim = tmp_path / "shim"
     shim.mkdir(exist_ok=True)
-    # Their torchvision may be as broken as this machine's: only the repair is lent to them.
-    (shim / "torchvision_compat.py").write_text((ROOT / "tergan_hf" / "torchvision_compat.py").read_text())
+    # The process may only import the repair of a broken torchvision.
+    (shim / "torchvision_compat.py").write_text((ROOT / "tergan_hf" / "model" / "torchvision_compat.py").read_text())
     (shim / "tergan_shim.py").write_text("from torchvision_compat import ensure_torchvision as ensure\n")
     photo, smile = EXAMPLES / "london_014_neutral.jpg", EXAMPLES / "london_099_happiness.jpg"
+    arguments = [repo, str(weights / "model.safetensors"), str(photo), str(smile), *revisions]
     done = subprocess.run(
-        [sys.executable, "-c", STRANGER, repo, str(weights / "model.safetensors"), str(photo), str(smile), *revisions],
+        [sys.executable, "-c", USER_CODE, *arguments],
         cwd=shim, env=environment(hub, tmp_path / "home", HF_TOKEN=None, PYTHONPATH=str(shim)),
         capture_output=True, text=True, timeout=180,
     )  # fmt: skip
@@ -116,30 +117,30 @@ def stranger(hub, tmp_path, weights, *revisions, repo="org/ter-gan"):
     assert "all there" in done.stdout
 
 
-def test_what_is_pushed_works_for_someone_without_the_package(hub, weights, tmp_path):
+def test_a_pushed_model_works_without_the_package(hub, weights, tmp_path):
     push(hub, tmp_path / "pusher", "push", weights, "org/ter-gan", "--tag", "first")
     files = hub.files("org/ter-gan")
     assert files["model.safetensors"] == (weights / "model.safetensors").read_bytes()
     assert {"README.md", "LICENSE", "training.yaml", "modeling_tergan.py"} <= set(files)
     assert any(name.startswith("assets/examples/") for name in files)
-    push(hub, tmp_path / "pusher", "push", weights, "org/ter-gan", "--tag", "first")  # the tag moves along
+    push(hub, tmp_path / "pusher", "push", weights, "org/ter-gan", "--tag", "first")  # the tag moves
     first = hub.repositories["model", "org/ter-gan"].refs["main"]
     assert hub.repositories["model", "org/ter-gan"].tags == {"first": first}
-    stranger(hub, tmp_path, weights, "main")
-    # Something else is published on top; who pins the revision or the tag does not see it.
+    check_for_user(hub, tmp_path, weights, "main")
+    # A later commit is not visible at the pinned revision or tag.
     hub.repositories["model", "org/ter-gan"].add("main", {**files, "config.json": b"{}"})
-    stranger(hub, tmp_path, weights, first, "first")
+    check_for_user(hub, tmp_path, weights, first, "first")
 
 
-def test_a_push_cut_off_and_repeated_is_complete(hub, weights, tmp_path):
+def test_a_repeated_push_completes_an_interrupted_one(hub, weights, tmp_path):
     import threading
 
     hub.stall = threading.Event()
     command = [sys.executable, "-m", "tergan_hf.hub", "push", str(weights), "org/ter-gan"]
-    begun = subprocess.Popen(command, cwd=ROOT, env=environment(hub, tmp_path), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(hub, tmp_path), stderr=subprocess.DEVNULL)
     assert hub.uploads_begun.wait(60)
-    begun.send_signal(signal.SIGKILL)
-    begun.wait()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     assert "model.safetensors" not in hub.files("org/ter-gan")
     hub.stall.set()
     hub.stall = None
@@ -147,7 +148,7 @@ def test_a_push_cut_off_and_repeated_is_complete(hub, weights, tmp_path):
     assert hub.files("org/ter-gan")["model.safetensors"] == (weights / "model.safetensors").read_bytes()
     sent = len(hub.uploads)
     push(hub, tmp_path, "push", weights, "org/ter-gan")
-    assert len(hub.uploads) == sent  # what is there is not sent again
+    assert len(hub.uploads) == sent  # files that have arrived are not sent again
 
 
 def test_private_repositories_and_branches(hub, weights, tmp_path):
@@ -158,7 +159,7 @@ def test_private_repositories_and_branches(hub, weights, tmp_path):
     assert "model.safetensors" not in hub.files("org/secret")
 
 
-def test_the_space_brings_all_it_needs(hub, tmp_path):
+def test_a_pushed_space_is_complete(hub, tmp_path):
     push(hub, tmp_path, "push-space", "org/ter-gan-demo", "--model", "org/ter-gan")
     files = hub.files("org/ter-gan-demo", kind="space")
     assert {"app.py", "requirements.txt", "README.md", "weights/ter-gan/model.safetensors", "tergan_hf/hub.py"} <= set(
@@ -196,7 +197,7 @@ print("photos", len(photos), sorted(set(photos["identity"])))
 """
 
 
-def test_models_and_data_sets_go_there_and_back_by_the_libraries_own_calls(hub, weights, tmp_path):
+def test_models_and_data_sets_make_a_round_trip(hub, weights, tmp_path):
     parquet = repeatable_people(tmp_path / "people.parquet")
     done = subprocess.run(
         [sys.executable, "-c", CLIENT, str(weights), str(parquet)], cwd=ROOT,
@@ -219,7 +220,7 @@ for name in sys.argv[1:]:
 
 
 class Bomb:
-    """What a pickle may do when it is opened."""
+    """A pickle that writes a file when it is opened."""
 
     def __init__(self, path):
         self.path = path
@@ -255,14 +256,14 @@ def test_damaged_repositories_load_nothing_and_run_nothing(hub, weights, tmp_pat
         capture_output=True, text=True, timeout=180,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    said = dict(line.split(" | ", 1) for line in done.stdout.splitlines() if " | " in line)
+    errors = dict(line.split(" | ", 1) for line in done.stdout.splitlines() if " | " in line)
     for name, (_, message) in cases.items():
-        assert "LOADED" not in said[f"org/{name}"] and message in said[f"org/{name}"], said[f"org/{name}"]
-    assert "org/nowhere" in said["org/nowhere"] and "LOADED" not in said["org/nowhere"]
+        assert "LOADED" not in errors[f"org/{name}"] and message in errors[f"org/{name}"], errors[f"org/{name}"]
+    assert "org/nowhere" in errors["org/nowhere"] and "LOADED" not in errors["org/nowhere"]
     assert not (tmp_path / "exploded").exists()
 
 
-def test_no_network_is_said(hub, tmp_path):
+def test_a_missing_network_is_named(hub, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", DAMAGE, "org/nowhere"], cwd=ROOT,
         env=environment(hub, tmp_path, HF_HUB_OFFLINE="1"), capture_output=True, text=True, timeout=120,

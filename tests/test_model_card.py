@@ -1,4 +1,4 @@
-"""The card says what the report says, of the weights it lies beside."""
+"""The model card has the numbers of the report, which belongs to the weights beside it."""
 
 import json
 import shutil
@@ -9,21 +9,23 @@ import yaml
 from huggingface_hub import ModelCard
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
-from tergan_hf.cli.model_card import ReportMismatchError, build_card, main, weights_digest
+from tergan_hf.cli.model_card import main
 from tergan_hf.data.known_sets import known_set
+from tergan_hf.evaluation.digest import weights_digest
+from tergan_hf.publishing.card import ReportMismatchError, build_card
 
 from .conftest import TINY, WEIGHTS
 
 
 def results_of(card: str) -> dict[tuple[str, str], float]:
-    """(data set, metric's name) → value, as the Hub reads the header."""
+    """(data set, name of the metric) → value, as the Hub reads the header."""
     found = ModelCard(card).data.eval_results or []
     return {(result.dataset_name, result.metric_name): result.metric_value for result in found}
 
 
 @pytest.fixture
 def trained(tmp_path):
-    """Weights of somebody's own run, with a small report."""
+    """A folder with the weights of a user's own run and a small report."""
     model = TerGanModel(TerGanConfig.photo(**TINY))
     model.save_pretrained(tmp_path)
     TerGanImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
@@ -53,7 +55,7 @@ def test_numbers_licences_and_scarce_groups_come_from_the_files(trained):
     card = build_card(trained)
     assert results_of(card)["mine, mine, kept out of training", "accuracy"] == 0.625
     assert "**62.5%**" in card and "60.0 ± 10.0" in card and "most frequent label" in card
-    assert "**not recorded**" in card  # the licence of a set nobody described
+    assert "**not recorded**" in card  # the licence of a set that is not known
     assert "female (mine: 1 of 40 people)" in card
     assert ModelCard(card).data.license == "apache-2.0"
 
@@ -75,6 +77,43 @@ def test_a_report_of_other_weights_is_refused(trained):
         main([str(trained)])
 
 
+def test_footnotes_come_from_the_notes_beside_the_weights(trained):
+    assert "¹" not in build_card(trained)
+    (trained / "notes.yaml").write_text(yaml.safe_dump({"mine": "Taken in bad light.", "other": "Not measured."}))
+    card = build_card(trained)
+    assert "| mine ¹ |" in card and "| mine ¹, 2 folds of people |" in card
+    assert "¹ Taken in bad light." in card and "Not measured." not in card
+
+
+@pytest.mark.parametrize("pairs", [{"back_translation": 0.25}, {"pseudo_pairs": 0.25}, {"pseudo_pairs": 0.0}])
+def test_the_card_says_what_photos_of_fer2013_trained(trained, pairs):
+    record = yaml.safe_load((trained / "training.yaml").read_text())
+    record["sources"].append({"name": "fer2013", "path": "fer2013/train.parquet"})
+    (trained / "training.yaml").write_text(yaml.safe_dump({**record, "pairs": pairs}))
+    card = " ".join(build_card(trained).split())
+    assert "Its photos trained recognition" in card and "None of its faces is shown." in card
+    assert ("as truths of pseudo pairs, the decoder" in card) == any(pairs.values())
+
+
+def test_the_card_says_which_numbers_use_test_time_augmentation(trained):
+    assert "use test-time augmentation" in build_card(trained)
+
+
+def test_a_report_of_other_weights_leaves_the_files_as_they_are(trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluation")
+    before = (trained / "report.json").read_text()
+    other = json.loads(before)
+    other["model"]["sha256"] = "0" * 64
+    (folder / "report.json").write_text(json.dumps(other))
+    with pytest.raises(SystemExit, match="other weights"):
+        main([str(trained), "--report", str(folder)])
+    assert (trained / "report.json").read_text() == before and not (trained / "README.md").exists()
+    with pytest.raises(SystemExit, match=r"report\.json is missing"):
+        main([str(trained), "--report", str(folder / "nothing")])
+    with pytest.raises(SystemExit, match=r"config\.json is missing"):
+        main([str(folder)])
+
+
 def test_the_command_takes_a_report_and_writes_the_card(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluation")
     shutil.move(trained / "report.json", folder / "report.json")
@@ -83,7 +122,7 @@ def test_the_command_takes_a_report_and_writes_the_card(trained, tmp_path_factor
     assert results_of((trained / "README.md").read_text())
 
 
-def test_the_card_in_the_repository_is_its_reports():
+def test_the_published_card_is_up_to_date():
     assert (WEIGHTS / "README.md").read_text() == build_card(WEIGHTS), "run python -m tergan_hf.model_card"
     report = json.loads((WEIGHTS / "report.json").read_text())
     found = results_of((WEIGHTS / "README.md").read_text())
@@ -91,7 +130,7 @@ def test_the_card_in_the_repository_is_its_reports():
     assert {round(value, 4) for value in accuracies} <= set(found.values())
 
 
-def test_every_set_behind_the_weights_has_a_licence():
+def test_every_set_of_the_published_weights_has_a_licence():
     record = yaml.safe_load((WEIGHTS / "training.yaml").read_text())
     for source in record["sources"]:
         assert known_set(source["path"]) is not None, f"describe {source['path']} in tergan_hf/data/known_sets.py"

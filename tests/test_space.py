@@ -1,4 +1,4 @@
-"""What a Hugging Face Space needs of the repository."""
+"""The parts of the repository that a Hugging Face Space needs."""
 
 import os
 import subprocess
@@ -33,12 +33,11 @@ def test_requirements_pin_the_gradio_of_the_space():
     assert f"gradio=={header()['sdk_version']}" in (ROOT / "requirements.txt").read_text().split()
 
 
-def test_a_zero_gpu_space_is_asked_for_its_gpu(tmp_path):
-    """With the package `spaces` there, every function that runs the model goes through its decorator."""
+def test_a_zero_gpu_space_decorates_every_function_that_runs_the_model(tmp_path):
     (tmp_path / "spaces.py").write_text(
-        "asked = []\ndef GPU(function):\n    asked.append(function.__name__)\n    return function\n"
+        "decorated = []\ndef GPU(function):\n    decorated.append(function.__name__)\n    return function\n"
     )
-    code = "import app, spaces; print({'edit', 'recognize', 'transfer', 'redraw', 'animate'} - set(spaces.asked))"
+    code = "import app, spaces; print({'edit', 'recognize', 'transfer', 'redraw', 'animate'} - set(spaces.decorated))"
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True

@@ -1,1 +1,1 @@
-"""The Gradio app: one module per tab."""
+"""The Gradio app, one module per tab."""

@@ -1,4 +1,4 @@
-"""About: the choice of a model, its card with the measured numbers, other ways to use it, what happens to photos."""
+"""The About tab: choose a model, read its card, use it elsewhere, and what happens to photos."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import gradio as gr
 from huggingface_hub import hf_hub_download
 
 from . import limits
-from .components import PRIVATE, speaking_to_visitors
+from .components import PRIVATE, with_error_messages
 from .models import Models
 
 
@@ -23,31 +23,31 @@ client.predict(handle_file("me.jpg"), "surprise", 1.0, True, api_name="/edit")
 client.predict(handle_file("me.jpg"), api_name="/recognize")
 ```
 
-The last but one argument is the intensity, the last one whether a visible mark is drawn. “Use via API” at the foot of
-the page shows every endpoint. In Python the same is `TerGanPipeline`, on the command line `tergan --help`.
+The number is the intensity. `True` draws the visible mark. “Use via API” at the foot of the page shows every endpoint.
+In Python use `TerGanPipeline`, on the command line `tergan --help`.
 
 ## What happens to your photos
 
-They are worked on in this server's memory, and deleted from its disk {minutes} minutes after they came at the latest.
-They are neither kept, nor logged, nor trained on. Every file made here says in its metadata that it is synthetic
-(EXIF, XMP with IPTC's digital source type, and PNG text).
+This server works on them in memory, and deletes them from its disk after {minutes} minutes at the latest. It does not
+keep them, log them, or train on them. Every file made here says in its metadata that it is synthetic (EXIF, XMP with
+IPTC's digital source type, and PNG text).
 
 This server takes files of up to {size}, photos of up to {pixels} megapixels, and clips of up to {seconds} seconds.
 """
 
 
-def build(models: Models, chosen: gr.State):
-    """Add the tab's contents to the Blocks context it is called in; `chosen` holds the model's name."""
+def build(models: Models, model_name: gr.State):
+    """Build the tab in the current Blocks context. `model_name` holds the chosen model's name."""
 
-    def choose_model(name):
-        # Loading it here says what is wrong with it, before a tab asks for it.
+    def load_model(name):
+        # Load the model now, so that an error shows here and not in another tab.
         try:
             return models[name].name
         except ValueError as error:
             raise gr.Error(f"{error}.", duration=12, print_exception=False) from None
 
-    def tell_model(name):
-        return f"This page now uses **{name}**.", model_card(models.place_of(name))
+    def show_model(name):
+        return f"This page now uses **{name}**.", model_card(models.location(name))
 
     with gr.Row():
         offered = f"{', '.join(models.names)}, or " if len(models.names) > 1 else ""
@@ -55,7 +55,7 @@ def build(models: Models, chosen: gr.State):
             models.own, label="Model", max_lines=1, elem_id="model",
             info=f"{offered}the id of any TER-GAN on the Hub: owner/name",
         )  # fmt: skip
-        loading = gr.Button("Use this model", elem_id="model-load")
+        load = gr.Button("Use this model", elem_id="model-load")
     loaded = gr.Markdown(elem_id="model-loaded")
     minutes = (limits.FILES_KEPT_SECONDS + limits.CHECK_FILES_EVERY) // 60
     gr.Markdown(
@@ -64,21 +64,22 @@ def build(models: Models, chosen: gr.State):
             pixels=limits.MAX_PIXELS // 10**6, seconds=limits.MAX_CLIP_SECONDS,
         )
     )  # fmt: skip
-    card = gr.Markdown(model_card(models.place_of(models.own)), elem_id="model-card")
-    event = gr.on([loading.click, name.submit], speaking_to_visitors(choose_model), name, chosen, **PRIVATE)
-    event.success(tell_model, chosen, [loaded, card], **PRIVATE)
+    card = gr.Markdown(model_card(models.location(models.own)), elem_id="model-card")
+    event = gr.on([load.click, name.submit], with_error_messages(load_model), name, model_name, **PRIVATE)
+    event.success(show_model, model_name, [loaded, card], **PRIVATE)
 
 
 def own_address() -> str:
-    """What `gradio_client` calls this server: a Space's name, or an address on this machine."""
+    """This server's address for `gradio_client`: a Space's name, or an address on this machine."""
     return os.environ.get("SPACE_ID") or f"http://127.0.0.1:{os.environ.get('GRADIO_SERVER_PORT', 7860)}"
 
 
-def model_card(place: str) -> str:
-    """The card of the model in a folder or on the Hub, without its front matter; empty where there is none."""
+def model_card(location: str) -> str:
+    """The card of the model in a folder or on the Hub, without its front matter. Empty if there is none."""
     try:
-        path = Path(place) / "README.md" if Path(place).is_dir() else Path(hf_hub_download(place, "README.md"))
+        is_folder = Path(location).is_dir()
+        path = Path(location) / "README.md" if is_folder else Path(hf_hub_download(location, "README.md"))
         text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError):  # the Hub's errors are among them
+    except (OSError, ValueError):  # the Hub's errors are subclasses of these
         return ""
     return text.split("---\n", 2)[2].strip() if text.startswith("---\n") else text

@@ -1,4 +1,4 @@
-"""What the tabs share."""
+"""Components and helpers that the tabs share."""
 
 import functools
 import logging
@@ -14,25 +14,29 @@ from PIL import Image
 
 from ..model.provenance_tergan import draw_mark, save_synthetic
 from .edit_session import THUMBNAIL_SIDE
-from .limits import stem_of
-from .views import picture_row, row_of
+from .limits import file_stem
+from .views import picture_row, row_data
 from .zero_gpu import on_gpu
 
 
 logger = logging.getLogger(__name__)
 
-PRIVATE = {"api_visibility": "private"}  # of events that only this page needs
-LIVE = {"trigger_mode": "always_last", "show_progress": "hidden", **PRIVATE}  # a redraw while something is moved
+PRIVATE = {"api_visibility": "private"}  # events that only this page uses
+LIVE = {"trigger_mode": "always_last", "show_progress": "hidden", **PRIVATE}  # redraws while a control moves
 LONG = {"concurrency_limit": 1, "concurrency_id": "long"}  # one clip at a time
-KINDS = {"PNG": ".png", "JPEG": ".jpg"}
-# A moment later, when the hidden button has got its file.
-CLICK_HIDDEN = "() => {{ setTimeout(() => document.querySelector('#{0}')?.click(), 200); }}"
+FILE_TYPES = {"PNG": ".png", "JPEG": ".jpg"}
+# The delay gives the hidden button time to receive its file.
+CLICK_HIDDEN_BUTTON = "() => {{ setTimeout(() => document.querySelector('#{0}')?.click(), 200); }}"
 
 
 class Photo(gr.Image):
-    """An image input that hands the uploaded file on as it is, so that the pipeline reads it, honours its EXIF
-    rotation, and words the error where it cannot be read. Make one with `photo_input`: Gradio reads a component's
-    settings off the signature of its `__init__`, which must stay `gr.Image`'s."""
+    """
+    An image input that passes the uploaded file on unchanged. The pipeline then reads it, applies its EXIF rotation,
+    and words the error if it is unreadable.
+
+    Create it with `photo_input`. Gradio reads a component's settings from the signature of its `__init__`, which must
+    stay that of `gr.Image`.
+    """
 
     is_template = True
 
@@ -43,7 +47,7 @@ class Photo(gr.Image):
 
 
 def photo_input(**settings) -> Photo:
-    """A `Photo` for upload, webcam and clipboard."""
+    """A `Photo` with upload, webcam and clipboard."""
     return Photo(
         type="filepath", image_mode=None, sources=["upload", "webcam", "clipboard"], buttons=["fullscreen"],
         alt_text=settings.get("label"), **settings,
@@ -51,18 +55,18 @@ def photo_input(**settings) -> Photo:
 
 
 def clip_input(**settings) -> gr.Video:
-    """A clip by upload or webcam."""
+    """A video input with upload and webcam."""
     return gr.Video(sources=["upload", "webcam"], buttons=[], height=280, elem_classes="clip", **settings)
 
 
 def intensity_slider(lowest: float = 0.0, **settings) -> gr.Slider:
-    """How much of the expression is wanted."""
+    """A slider for the intensity of the expression, up to 1.5."""
     info = "0 changes nothing, above 1 exaggerates" + (", below 0 goes the other way" if lowest < 0 else "")
     return gr.Slider(lowest, 1.5, value=1, step=0.05, label="Intensity", info=info, buttons=[], **settings)
 
 
 def example_row(title: str, paths: list[str], captions: list[str], photo: Photo, **settings):
-    """Example photos as buttons; a click puts one into `photo`."""
+    """Example photos as buttons. A click puts one into `photo`."""
     if not paths:
         return
     pictures = []
@@ -70,16 +74,17 @@ def example_row(title: str, paths: list[str], captions: list[str], photo: Photo,
         with Image.open(path) as opened:
             opened.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
             pictures.append(opened.convert("RGB"))
-    row = picture_row(row_of(title, pictures, captions), elem_classes="examples", **settings)
+    row = picture_row(row_data(title, pictures, captions), elem_classes="examples", **settings)
 
-    def picked(event: gr.EventData):
+    def use_example(event: gr.EventData):
         return paths[int(event.index) % len(paths)]
 
-    row.select(picked, None, photo, show_progress="hidden", **PRIVATE)
+    row.select(use_example, None, photo, show_progress="hidden", **PRIVATE)
 
 
 class DownloadRow:
-    """A button that makes the file in full resolution when it is asked for, its kind, and the visible mark.
+    """
+    A download button with the file type and the visible mark. The file is made in full resolution on a click.
 
     Args:
         name: of the tab, for element ids.
@@ -90,42 +95,49 @@ class DownloadRow:
             self.mark = gr.Checkbox(
                 True, label="Visible mark", info="A small “synthetic” note in a corner", elem_id=f"{name}-mark"
             )
-            self.kind = gr.Radio(list(KINDS), value="PNG", label="File", elem_id=f"{name}-kind")
+            self.file_type = gr.Radio(list(FILE_TYPES), value="PNG", label="File", elem_id=f"{name}-kind")
             self.button = gr.Button("Download in full resolution", elem_id=f"{name}-download")
         self.file = gr.DownloadButton(visible="hidden", elem_id=f"{name}-file")
-        self._click = CLICK_HIDDEN.format(f"{name}-file")
+        self._click = CLICK_HIDDEN_BUTTON.format(f"{name}-file")
 
-    def connect(self, make: Callable, inputs: list):
-        """`make(*inputs, mark, kind)` gives the file's path."""
-        made = self.button.click(make, [*inputs, self.mark, self.kind], self.file, **PRIVATE)
+    def connect(self, make_file: Callable, inputs: list):
+        """Call `make_file(*inputs, mark, file_type)` on a click. It returns the file's path."""
+        made = self.button.click(make_file, [*inputs, self.mark, self.file_type], self.file, **PRIVATE)
         made.success(None, None, None, js=self._click)
 
 
-def write_result(image: Image.Image, mark: bool, kind: str, photo: str) -> str:
-    """A result as a file that Gradio deletes in time; returns its path."""
-    folder = tempfile.mkdtemp(dir=_files_folder())
-    path = Path(folder) / f"{stem_of(photo)}_ter-gan{KINDS[kind]}"
+def write_result(image: Image.Image, mark: bool, file_type: str, photo: str) -> str:
+    """
+    Write a result to a file that Gradio deletes later.
+
+    Args:
+        mark: draw the visible mark.
+        file_type: a key of `FILE_TYPES`.
+        photo: path of the photo, which names the file.
+
+    Returns:
+        path of the file.
+    """
+    path = new_file(f"{file_stem(photo)}_ter-gan{FILE_TYPES[file_type]}")
     return str(save_synthetic(draw_mark(image) if mark else image, path))
 
 
 def new_file(name: str) -> Path:
-    """Where to write a file that Gradio deletes in time."""
-    return Path(tempfile.mkdtemp(dir=_files_folder())) / name
-
-
-def _files_folder() -> str:
+    """A path for a new file that Gradio deletes later."""
     folder = Path(get_upload_folder())
     folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)
+    return Path(tempfile.mkdtemp(dir=folder)) / name
 
 
-def speaking_to_visitors(function, otherwise: Callable[[str], object] | None = None):
+def with_error_messages(function, fallback: Callable[[str], object] | None = None):
     """
-    Say what the pipeline says of a bad input; of anything else, that it is our fault. The function runs on a GPU where
-    the Space lends one.
+    Wrap an event handler so that its errors become messages for visitors.
+
+    A foreseen error shows its own message. Any other error is logged and shows that the fault is ours. On a ZeroGPU
+    Space the handler runs on a GPU.
 
     Args:
-        otherwise: message → what the event puts out instead; without it, the outputs stay as they were.
+        fallback: message → the outputs to show instead; default: the outputs stay as they are.
     """
     on_device = on_gpu(function)
 
@@ -136,33 +148,33 @@ def speaking_to_visitors(function, otherwise: Callable[[str], object] | None = N
         except gr.Error:
             raise
         except (ValueError, FileNotFoundError) as error:
-            message = visitors_words(str(error), _paths_in(inputs))
+            message = message_for_visitors(str(error), _paths_in(inputs))
         except Exception as error:
-            # Where it was, but not its words: they may name a visitor's file.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("%s failed with %s\n%s", function.__name__, type(error).__name__, where)
+            # Log the place without the error's text, which may name a visitor's file.
+            place = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("%s failed with %s\n%s", function.__name__, type(error).__name__, place)
             message = "Something went wrong on our side. Please try another photo."
-        if otherwise is None:
+        if fallback is None:
             raise gr.Error(message, duration=12, print_exception=False)
         gr.Warning(message, duration=12)
-        return otherwise(message)
+        return fallback(message)
 
     return wrapped
 
 
-def visitors_words(message: str, paths: list[str] = ()) -> str:
+def message_for_visitors(message: str, paths: list[str] = ()) -> str:
     """
-    The pipeline's message without hints meant for programmers.
+    Reword a message of the pipeline, without the hints for programmers.
 
     Args:
-        paths: of files on the server, which are none of a visitor's business.
+        paths: of files on the server, to remove from the message.
     """
     for path in sorted(paths, key=len, reverse=True):
         message = message.replace(f" ({path})", "").replace(path, "the clip")
-    head, separator, rest = message.partition(": ")
+    name, separator, rest = message.partition(": ")
     if separator:
-        head = {"source": "expression photo", "target": "your photo", "image": "your photo"}.get(head, head)
-        message = f"{head}: {rest}"
+        name = {"source": "expression photo", "target": "your photo", "image": "your photo"}.get(name, name)
+        message = f"{name}: {rest}"
     for technical in (", or pass detect=False", " ([Errno"):
         message = message.split(technical)[0]
     return message[:1].upper() + message[1:].rstrip(".") + "."
@@ -170,12 +182,19 @@ def visitors_words(message: str, paths: list[str] = ()) -> str:
 
 def _paths_in(inputs) -> list[str]:
     paths = [value for value in inputs if isinstance(value, str) and os.path.isabs(value)]
-    return paths + [value.photo.path for value in inputs if getattr(value, "photo", None) is not None]
+    return paths + [value.detected.path for value in inputs if getattr(value, "detected", None) is not None]
 
 
-def required(photo, what: str):
-    """The photo, or a message that asks for it."""
-    if photo is None:
-        message = f"Please add {what} first: upload one, use your webcam, or click an example."
+def require_input(value, description: str):
+    """
+    Check that a visitor has added a photo or clip.
+
+    Args:
+        description: with its article, for example "a clip".
+
+    Raises:
+        gr.Error: `value` is `None`; the message asks for it.
+    """
+    if value is None:
+        message = f"Please add {description} first: upload one, use your webcam, or click an example."
         raise gr.Error(message, duration=8, print_exception=False)
-    return photo

@@ -1,4 +1,4 @@
-"""What the app does with a pipeline: a photo is encoded once, then decoded anew for every change."""
+"""What the app does with a model: encode a photo once, then decode it for every change."""
 
 import base64
 from dataclasses import dataclass, fields
@@ -20,18 +20,21 @@ from ..model.provenance_tergan import draw_mark, encode_synthetic
 from .limits import MAX_FACES, check_photo
 
 
-PREVIEW_SIDE = 720  # pixels of what is shown while one plays; downloads have the photo's own
+PREVIEW_SIDE = 720  # pixels of a preview; downloads keep the photo's own resolution
 THUMBNAIL_SIDE = 160
-WHOLE_FACE = (1.0, 1.0, 1.0)
+WHOLE_FACE = (1.0, 1.0, 1.0)  # strengths of brows, eyes and mouth
 
 
 @dataclass
-class FacesOfPhoto:
-    """The faces of a visitor's photo, the largest first, and which one is meant.
+class DetectedFaces:
+    """
+    The faces of a visitor's photo, and the one to work on.
 
     Args:
-        path: of the photo. faces: in photo pixels. chosen: index of the face.
-        thumbnails: of the faces, empty where there is only one.
+        path: of the photo.
+        faces: in photo pixels, the largest first.
+        chosen: index of the face to work on.
+        thumbnails: one per face; empty if there is only one face.
     """
 
     path: str
@@ -40,21 +43,24 @@ class FacesOfPhoto:
     thumbnails: list[Image.Image]
 
     @property
-    def face(self) -> DetectedFace:
+    def chosen_face(self) -> DetectedFace:
+        """The face to work on."""
         return self.faces[self.chosen]
 
 
 @dataclass
 class EncodedPhoto:
     """
-    A visitor's photo with the face to change, encoded once.
+    A visitor's photo whose face is encoded.
 
     Args:
-        photo: the photo's faces. preview: the reduced photo, cropped. closeup: the face alone, small, cropped.
-        target: on the CPU.
+        detected: the faces of the photo.
+        preview: the reduced photo with its crop.
+        closeup: a small picture of the face alone, with the same crop.
+        target: the encoded face, on the CPU.
     """
 
-    photo: FacesOfPhoto
+    detected: DetectedFaces
     preview: CroppedFace
     closeup: CroppedFace
     target: TerGanTarget
@@ -63,147 +69,168 @@ class EncodedPhoto:
 @dataclass
 class TargetExpression:
     """
-    An expression to show.
+    The expression that a photo takes on.
 
     Args:
-        embedding: (D,) f(e). name: for people.
-        photo: the photo it was read from, where there is one.
+        embedding: f(e), (D,).
+        name: shown on the page.
+        detected: the faces of the photo it was read from, if there is one.
     """
 
     embedding: np.ndarray
     name: str
-    photo: FacesOfPhoto | None = None
+    detected: DetectedFaces | None = None
 
 
 class EditSession:
-    """One model at work.
+    """
+    A model and what the app does with it.
 
     Args:
-        name: of the model. pipe: over it. expression_map: `None` where the model has none.
+        name: of the model.
+        pipe: the model's pipeline.
+        expression_map: `None` if the model has none.
     """
 
     def __init__(self, name: str, pipe: TerGanPipeline, expression_map: ExpressionMap | None = None):
         self.name, self.pipe, self.expression_map = name, pipe, expression_map
         self._examples: dict[str, TargetExpression] = {}
 
-    def find_faces(self, path: str, what: str, point: tuple[float, float] | None = None) -> FacesOfPhoto:
+    def find_faces(self, path: str, name: str, point: tuple[float, float] | None = None) -> DetectedFaces:
         """
+        Detect the faces of a photo and choose one.
+
         Args:
-            path: of the photo. what: to call it in messages.
-            point: (x, y) in photo pixels, on the face that is meant; default: the largest.
+            path: of the photo.
+            name: of the photo in messages.
+            point: (x, y) in photo pixels, on the face to choose; default: the largest face.
 
         Raises:
-            InvalidInputError: it cannot be read, is too large, or shows no face.
+            InvalidInputError: the photo cannot be read, is too large, or shows no face.
         """
-        photo = self.read_photo(path, what)
+        photo = self.read_photo(path, name)
         faces = self.pipe.detector.detect(photo)[:MAX_FACES]
         if not faces:
             raise NoFaceFoundError(
-                f"{what}: no face was found. Try a photo that shows a whole face from the front, upright, well lit "
+                f"{name}: no face was found. Try a photo that shows a whole face from the front, upright, well lit "
                 "and not too small"
             )
-        meant = faces[0] if point is None else select_face(faces, point, what)
-        chosen = next(index for index, face in enumerate(faces) if face is meant)
+        selected = faces[0] if point is None else select_face(faces, point, name)
+        chosen = next(index for index, face in enumerate(faces) if face is selected)
         thumbnails = [_thumbnail(photo, face) for face in faces] if len(faces) > 1 else []
-        return FacesOfPhoto(path, faces, chosen, thumbnails)
+        return DetectedFaces(path, faces, chosen, thumbnails)
 
     @torch.inference_mode()
-    def encode_photo(self, photo: FacesOfPhoto) -> EncodedPhoto:
-        """Encode the chosen face."""
-        cropped = self._cropped(photo, "your photo")
+    def encode_photo(self, detected: DetectedFaces) -> EncodedPhoto:
+        """Encode the chosen face as the target of later changes."""
+        cropped = self._crop(detected, "your photo")
         preview = _reduced(cropped, (0, 0, *cropped.photo.size), PREVIEW_SIDE)
-        closeup = _reduced(cropped, _surroundings(cropped.photo, photo.face), THUMBNAIL_SIDE)
+        closeup = _reduced(cropped, _box_around(cropped.photo, detected.chosen_face), THUMBNAIL_SIDE)
         target = self.pipe.model.encode_target(self.pipe.pixel_values([cropped]), for_many=True)
-        return EncodedPhoto(photo, preview, closeup, _moved(target, torch.device("cpu")))
+        return EncodedPhoto(detected, preview, closeup, _to_device(target, torch.device("cpu")))
 
     @torch.inference_mode()
-    def read_expression(self, photo: FacesOfPhoto) -> TargetExpression:
-        """The expression of the chosen face."""
-        cropped = self._cropped(photo, "expression photo")
+    def read_expression(self, detected: DetectedFaces) -> TargetExpression:
+        """Read the expression of the chosen face."""
+        cropped = self._crop(detected, "expression photo")
         embedding = self.pipe.model.encode_expression(self.pipe.pixel_values([cropped]))
-        return TargetExpression(embedding[0].float().cpu().numpy(), "the expression photo", photo)
+        return TargetExpression(embedding[0].float().cpu().numpy(), "the expression photo", detected)
 
-    def example(self, path: str) -> TargetExpression:
-        """The expression of a photo that ships with the app; it is read once."""
+    def example_expression(self, path: str) -> TargetExpression:
+        """The expression of a photo that ships with the app. Each photo is read once."""
         if path not in self._examples:
             self._examples[path] = self.read_expression(self.find_faces(path, "example"))
         return self._examples[path]
 
-    def named(self, label: str) -> TargetExpression:
-        """The expression of a label."""
+    def label_expression(self, label: str) -> TargetExpression:
+        """The prototype of a label."""
         prototypes = self.pipe.model.expression_prototypes
         return TargetExpression(prototypes[self.pipe.labels.index(label)].float().cpu().numpy(), label)
 
-    def at_place(self, place: tuple[float, float]) -> TargetExpression:
-        """The expression of a place on the map."""
-        return TargetExpression(self.expression_map.expression_at(place), "a place on the map")
+    def map_expression(self, point: tuple[float, float]) -> TargetExpression:
+        """The expression at a point of the expression map."""
+        return TargetExpression(self.expression_map.expression_at(point), "a place on the map")
 
-    def draw(
-        self, encoded: EncodedPhoto, wanted: TargetExpression, intensity: float = 1.0, parts=WHOLE_FACE
+    def draw_preview(
+        self, photo: EncodedPhoto, expression: TargetExpression, intensity: float = 1.0, strengths=WHOLE_FACE
     ) -> Image.Image:
-        """The preview with the expression."""
-        return self._apply(encoded, [encoded.preview], wanted.embedding[None], [intensity], parts)[0]
+        """
+        Give the preview an expression.
 
-    def draw_row(
-        self, encoded: EncodedPhoto, expressions_to_show: list[TargetExpression], intensities: list[float]
+        Args:
+            intensity: 0 changes nothing, 1 is the expression, above 1 exaggerates it.
+            strengths: how much of the change brows, eyes and mouth take.
+        """
+        return self._synthesize(photo, [photo.preview], expression.embedding[None], [intensity], strengths)[0]
+
+    def draw_closeups(
+        self, photo: EncodedPhoto, expressions: list[TargetExpression], intensities: list[float]
     ) -> list[Image.Image]:
-        """The face alone with each expression at its intensity, small."""
-        embeddings = np.stack([wanted.embedding for wanted in expressions_to_show])
-        return self._apply(encoded, [encoded.closeup] * len(expressions_to_show), embeddings, intensities, WHOLE_FACE)
+        """Give the close-up each expression, each at its own intensity."""
+        embeddings = np.stack([expression.embedding for expression in expressions])
+        return self._synthesize(photo, [photo.closeup] * len(expressions), embeddings, intensities, WHOLE_FACE)
 
-    def draw_full(
-        self, encoded: EncodedPhoto, wanted: TargetExpression, intensity: float, parts=WHOLE_FACE
+    def draw_full_size(
+        self, photo: EncodedPhoto, expression: TargetExpression, intensity: float, strengths=WHOLE_FACE
     ) -> Image.Image:
-        """The photo at its own resolution with the expression."""
-        cropped = self._cropped(encoded.photo, "your photo")
-        return self._apply(encoded, [cropped], wanted.embedding[None], [intensity], parts)[0]
+        """Give the photo an expression at its own resolution. Arguments as for `draw_preview`."""
+        cropped = self._crop(photo.detected, "your photo")
+        return self._synthesize(photo, [cropped], expression.embedding[None], [intensity], strengths)[0]
 
-    def place_of(self, embedding: np.ndarray) -> list[float] | None:
-        """Where an f(e) is on the map."""
+    def locate(self, embedding: np.ndarray) -> list[float] | None:
+        """The point (x, y) of an f(e) on the expression map, `None` without a map."""
         return None if self.expression_map is None else self.expression_map.locate(embedding).tolist()
 
     @torch.inference_mode()
-    def _apply(
-        self, encoded: EncodedPhoto, frames: list[CroppedFace], embeddings, intensities, parts
+    def _synthesize(
+        self, photo: EncodedPhoto, frames: list[CroppedFace], embeddings, intensities, strengths
     ) -> list[Image.Image]:
         model, count = self.pipe.model, len(frames)
-        target = _moved(encoded.target, model.device, count)
-        wanted = torch.from_numpy(np.asarray(embeddings, np.float32)).to(model.device, model.dtype)
+        target = _to_device(photo.target, model.device, count)
+        expressions = torch.from_numpy(np.asarray(embeddings, np.float32)).to(model.device, model.dtype)
         amounts = torch.tensor(intensities, device=model.device, dtype=model.dtype)[:, None]
-        # A number, where it is one: the paper's model then leaves the target's own expression out.
-        change = model.change(wanted, target, float(intensities[0]) if count == 1 else amounts)
-        if tuple(parts) != WHOLE_FACE:
-            change = scale_parts(change, *parts)
+        # With a plain number the paper's model leaves out the target's own expression.
+        change = model.change(expressions, target, float(intensities[0]) if count == 1 else amounts)
+        if tuple(strengths) != WHOLE_FACE:
+            change = scale_parts(change, *strengths)
         return [self.pipe.paste(frame, change, row) for row, frame in enumerate(frames)]
 
-    def _cropped(self, photo: FacesOfPhoto, what: str) -> CroppedFace:
-        return self.pipe.cut_out(self.read_photo(photo.path, what), photo.face.crop_transform)
+    def _crop(self, detected: DetectedFaces, name: str) -> CroppedFace:
+        return self.pipe.cut_out(self.read_photo(detected.path, name), detected.chosen_face.crop_transform)
 
     @staticmethod
-    def read_photo(path: str, what: str) -> Image.Image:
-        """An upright RGB photo; raises `ValueError`, in words for visitors, where it is too large or unreadable."""
+    def read_photo(path: str, name: str) -> Image.Image:
+        """
+        Load a visitor's photo as upright RGB.
+
+        Raises:
+            InvalidInputError, MissingFileError: it is too large, unreadable, or no longer on the server. The message
+                is for visitors.
+        """
         if not Path(path).is_file():
-            raise MissingFileError(f"{what}: it is no longer on the server. Please add it again")
-        check_photo(path, what)
+            raise MissingFileError(f"{name}: it is no longer on the server. Please add it again")
+        check_photo(path, name)
         try:
-            return read_image(path, what)
+            return read_image(path, name)
         except MemoryError as error:
-            raise InvalidInputError(f"{what}: the photo is too large for this server") from error
+            raise InvalidInputError(f"{name}: the photo is too large for this server") from error
 
 
-def _moved(target: TerGanTarget, device: torch.device, count: int = 1) -> TerGanTarget:
-    def moved(value):
+def _to_device(target: TerGanTarget, device: torch.device, count: int = 1) -> TerGanTarget:
+    """Move a target of batch size 1 to a device, repeated `count` times."""
+
+    def move(value):
         if isinstance(value, tuple):
-            return tuple(moved(item) for item in value)
+            return tuple(move(item) for item in value)
         if value is None:
             return None
         return value.to(device).expand(count, *value.shape[1:])
 
-    return TerGanTarget(**{item.name: moved(getattr(target, item.name)) for item in fields(target)})
+    return TerGanTarget(**{item.name: move(getattr(target, item.name)) for item in fields(target)})
 
 
-def _surroundings(photo: Image.Image, face: DetectedFace) -> tuple[int, int, int, int]:
-    """A square around the face with some room, as far as the photo goes."""
+def _box_around(photo: Image.Image, face: DetectedFace) -> tuple[int, int, int, int]:
+    """A square around a face with a margin, clipped to the photo: (left, top, right, bottom)."""
     centre = face.box.reshape(2, 2).mean(0)
     half = 0.68 * float(np.max(face.box[2:] - face.box[:2]))
     left, top, right, bottom = (round(value) for value in (*(centre - half), *(centre + half)))
@@ -212,7 +239,7 @@ def _surroundings(photo: Image.Image, face: DetectedFace) -> tuple[int, int, int
 
 
 def _reduced(cropped: CroppedFace, box: tuple[int, int, int, int], side: int) -> CroppedFace:
-    """A part of a cropped photo, with `side` pixels at most; the network's crop stays the same."""
+    """Cut a cropped photo to a box and reduce it to at most `side` pixels. The network's crop stays the same."""
     cut = cropped.photo.crop(box)
     scale = min(1.0, side / max(cut.size))
     width, height = (max(1, round(length * scale)) for length in cut.size)
@@ -223,12 +250,12 @@ def _reduced(cropped: CroppedFace, box: tuple[int, int, int, int], side: int) ->
 
 
 def _thumbnail(photo: Image.Image, face: DetectedFace) -> Image.Image:
-    cut = photo.crop(_surroundings(photo, face))
+    cut = photo.crop(_box_around(photo, face))
     cut.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
     return cut
 
 
 def as_data_url(image: Image.Image, mark: bool = False, quality: int = 88) -> str:
-    """A picture for the page without a file on the server."""
+    """Encode a picture as a data URL, so that the server needs no file. `mark` draws the visible mark."""
     encoded = encode_synthetic(draw_mark(image) if mark else image, "JPEG", quality)
     return "data:image/jpeg;base64," + base64.b64encode(encoded).decode()

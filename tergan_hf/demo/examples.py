@@ -1,4 +1,4 @@
-"""The example photos that ship with the repository, and who made them."""
+"""The example photos that ship with the repository, and their attribution."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ ATTRIBUTION = (
 
 
 def example_photos(expression: str | None = None) -> list[str]:
-    """Paths of the example photos, `<person>_<expression>.jpg`, all or those of one expression; may be empty."""
+    """Paths of the example photos `<person>_<expression>.jpg`, of one expression or of all. May be empty."""
     return [str(path) for path in sorted((ASSETS / "examples").glob(f"*_{expression or '*'}.jpg"))]
 
 
 def example_expressions() -> list[str]:
-    """Paths of a rendered face with each expression, `avatar_<expression>.jpg`; may be empty."""
+    """Paths `avatar_<expression>.jpg` of a rendered face with each expression. May be empty."""
     return [str(path) for path in sorted((ASSETS / "expressions").glob("avatar_*.jpg"))]
 
 
@@ -26,16 +26,17 @@ def expression_of(path: str) -> str:
     return Path(path).stem.rsplit("_", 1)[-1]
 
 
-def captions_of(paths: list[str]) -> list[str]:
-    """What to write below example photos: the expression, numbered where it comes more than once."""
+def expression_captions(paths: list[str]) -> list[str]:
+    """Captions of example photos: the expression, with a number if it occurs more than once."""
     names = [expression_of(path) for path in paths]
     return [
-        f"{name} {names[: at + 1].count(name)}" if names.count(name) > 1 else name for at, name in enumerate(names)
+        f"{name} {names[: index + 1].count(name)}" if names.count(name) > 1 else name
+        for index, name in enumerate(names)
     ]
 
 
-def numbered(name: str, paths: list[str]) -> list[str]:
-    """Captions that only count: "person 1", "person 2", …"""
+def numbered_captions(name: str, paths: list[str]) -> list[str]:
+    """Captions "person 1", "person 2", … for the name "person"."""
     return [f"{name} {number}" for number in range(1, len(paths) + 1)]
 
 

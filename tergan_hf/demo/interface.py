@@ -14,8 +14,8 @@ NOTE = (
     "Everything this page makes is **synthetic**: do not pass it off as a real photo, and change only photos of "
     "people who agreed to it. Your photos are deleted within the hour and never kept."
 )
-# No web fonts: the page must look the same without a network.
-# Texts and edges a little darker than the theme has them, for people who see contrasts less well.
+# No web fonts: the page looks the same without a network. Text and borders are a little darker than in Gradio's theme,
+# for readers who see contrast less well.
 THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
     body_background_fill="*neutral_100",
     input_border_color="*neutral_300",
@@ -41,20 +41,20 @@ LAUNCH = {
 
 def build_demo(pipe: TerGanPipeline, model: str = "ter-gan") -> gr.Blocks:
     """
-    The whole app over one pipeline. Queue it with `QUEUE` and launch it with `LAUNCH`.
+    Build the app for one pipeline. Queue it with `QUEUE` and launch it with `LAUNCH`.
 
     Args:
         model: the folder or Hub id that the pipeline was loaded from.
     """
     models = Models(model, pipe)
-    keeping = (limits.CHECK_FILES_EVERY, limits.FILES_KEPT_SECONDS)
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=keeping) as demo:
+    cache = (limits.CHECK_FILES_EVERY, limits.FILES_KEPT_SECONDS)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=cache) as demo:
         gr.Markdown(f"# {TITLE}")
         gr.Markdown(NOTE)
-        chosen = gr.State(models.own)
+        model_name = gr.State(models.own)
         with gr.Tabs():
             for name, tab in TABS.items():
                 with gr.Tab(name, id=name.lower()):
-                    tab.build(models, chosen)
+                    tab.build(models, model_name)
         gr.Markdown(ATTRIBUTION, elem_id="attribution")
     return demo

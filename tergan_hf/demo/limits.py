@@ -1,4 +1,4 @@
-"""What a public server takes on, and the messages about what it does not."""
+"""Limits of a public server, and the messages for inputs beyond them."""
 
 import time
 import warnings
@@ -15,24 +15,27 @@ MAX_PIXELS = 60_000_000
 MAX_CLIP_SECONDS = 20
 MAX_FRAMES = 900
 MAX_WORK_SECONDS = 240
-MAX_FACES = 12  # of one photo, the largest
+MAX_FACES = 12  # the largest ones of a photo
 MAX_WAITING = 64
 FILES_KEPT_SECONDS = 1800
-CHECK_FILES_EVERY = 300
+CHECK_FILES_EVERY = 300  # seconds
 STATE_KEPT_SECONDS = 1800
 STREAM_SECONDS = 120
 
 
 class LimitError(InvalidInputError):
-    """More than this server takes on. The message says how much that is."""
+    """An input beyond the limits of this server. The message names the limit."""
 
 
-def check_photo(path: str, what: str):
+def check_photo(path: str, name: str):
     """
-    Look at a photo's head, before it is read.
+    Check the size of a photo by its header, before it is read.
+
+    Args:
+        name: of the photo in messages.
 
     Raises:
-        LimitError: it has too many pixels.
+        LimitError: the photo has too many pixels.
     """
     try:
         with warnings.catch_warnings():
@@ -41,37 +44,38 @@ def check_photo(path: str, what: str):
                 pixels = opened.width * opened.height
     except Image.DecompressionBombError:
         pixels = 10 * MAX_PIXELS
-    except Exception:  # whatever is wrong with it, reading it will say so
+    except Exception:  # reading the photo gives the message
         return
     if pixels > MAX_PIXELS:
         raise LimitError(
-            f"{what}: the photo is too large for this server, which takes up to {MAX_PIXELS // 10**6} megapixels. "
+            f"{name}: the photo is too large for this server, which takes up to {MAX_PIXELS // 10**6} megapixels. "
             "Reduce it, or use the Python package"
         )
 
 
 def check_clip(path: str):
     """
-    Look at a clip's head, before it is worked on.
+    Check the length of a clip by its header.
 
     Raises:
-        LimitError: it is too long.
-        VideoInputError: it is no video.
+        LimitError: the clip is too long.
+        VideoInputError: the file is not a video.
     """
     seconds = clip_seconds(path)
     if seconds is not None and seconds > MAX_CLIP_SECONDS + 0.5:
-        shown = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+        length = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
         raise LimitError(
-            f"clip: it is {shown} long; this server takes up to {MAX_CLIP_SECONDS} seconds. Cut it, or use `tergan` "
+            f"clip: it is {length} long; this server takes up to {MAX_CLIP_SECONDS} seconds. Cut it, or use `tergan` "
             "on your own machine"
         )
 
 
 class Allowance:
-    """Counts the frames and seconds of one piece of work; call it with every frame.
+    """
+    A budget of frames and seconds for one clip. Call it once per frame; a clip may be longer than its header says.
 
     Raises:
-        LimitError: it has been too many. (A clip's head may say less than there is.)
+        LimitError: the budget is used up.
     """
 
     def __init__(self):
@@ -80,11 +84,11 @@ class Allowance:
     def __call__(self):
         self.frames += 1
         if self.frames > MAX_FRAMES:
-            raise LimitError(f"clip: it has more than {MAX_FRAMES} frames, which is what this server takes")
+            raise LimitError(f"clip: it has more than {MAX_FRAMES} frames, the most that this server takes")
         if time.monotonic() - self.started > MAX_WORK_SECONDS:
-            raise LimitError(f"clip: it took longer than {MAX_WORK_SECONDS} seconds; try a shorter or smaller one")
+            raise LimitError(f"clip: it took longer than {MAX_WORK_SECONDS} seconds. Try a shorter or smaller one")
 
 
-def stem_of(path: str) -> str:
-    """A download's name, after the photo's."""
+def file_stem(path: str) -> str:
+    """The start of a download's file name, taken from the photo's."""
     return Path(path).stem[:60] or "photo"

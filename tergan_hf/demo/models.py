@@ -1,4 +1,4 @@
-"""The models a visitor may choose from. Few are in memory at a time."""
+"""The models that a visitor may choose from. Only a few are in memory at a time."""
 
 import json
 import os
@@ -18,25 +18,27 @@ from .edit_session import EditSession
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 LARGEST_BYTES = 500_000_000
-VISITORS_MODELS = 2  # in memory beside the server's own
+MAX_OTHER_MODELS = 2  # in memory beside the server's own
 
 
 class Models:
     """
-    Workbenches by the name of their model: a Hub id, or a folder's own name, as where a server keeps its folders is
-    none of a visitor's business.
+    Edit sessions by the name of their model.
+
+    The name is a Hub id, or the last part of a folder's path: visitors do not see where a server keeps its folders.
 
     Args:
-        own: the folder or Hub id of the model the server starts with. pipe: over it.
-        offered: further folders or Hub ids to choose from; default: `TERGAN_MODELS`, separated by commas.
+        own: folder or Hub id of the model that the server starts with.
+        pipe: its pipeline.
+        offered: further folders or Hub ids; default: `TERGAN_MODELS`, separated by commas.
     """
 
     def __init__(self, own: str, pipe: TerGanPipeline, offered: list[str] | None = None):
         if offered is None:
             offered = [name.strip() for name in os.environ.get("TERGAN_MODELS", "").split(",") if name.strip()]
-        self._places: dict[str, str] = {}
-        for place in dict.fromkeys([own, *offered]):
-            self._places[self._free_name(place)] = place
+        self._locations: dict[str, str] = {}
+        for location in dict.fromkeys([own, *offered]):
+            self._locations[self._free_name(location)] = location
         self.own = self.names[0]
         self._own = EditSession(self.own, pipe, ExpressionMap.from_pretrained(own))
         self._others: OrderedDict[str, EditSession] = OrderedDict()
@@ -44,48 +46,49 @@ class Models:
 
     @property
     def names(self) -> list[str]:
-        """What is offered, the server's own first."""
-        return list(self._places)
+        """The offered models, the server's own first."""
+        return list(self._locations)
 
-    def place_of(self, name: str) -> str:
+    def location(self, name: str) -> str:
         """The folder or Hub id of a model."""
-        return self._places.get(name, name)
+        return self._locations.get(name, name)
 
     def __getitem__(self, name: str | None) -> EditSession:
         """
-        The workbench of a model, loaded where it is not yet.
+        The session of a model, which is loaded if needed. `None` is the server's own model.
 
         Raises:
-            InvalidInputError: there is no such model, it is no TER-GAN, or it is too large. The message is for visitors.
+            InvalidInputError: there is no such model, it is not a TER-GAN, or it is too large. The message is for
+                visitors.
         """
         if name in (None, "", self.own):
             return self._own
         with self._lock:
             if name not in self._others:
                 self._check(name)
-                place = self.place_of(name)
+                location = self.location(name)
                 try:
-                    pipe = TerGanPipeline.from_pretrained(place)
+                    pipe = TerGanPipeline.from_pretrained(location)
                 except (OSError, ValueError) as error:
                     raise InvalidInputError(
                         f"The model {name} cannot be loaded: its files are damaged or incomplete"
                     ) from error
-                self._others[name] = EditSession(name, pipe, ExpressionMap.from_pretrained(place))
+                self._others[name] = EditSession(name, pipe, ExpressionMap.from_pretrained(location))
             self._others.move_to_end(name)
-            while len(self._others) > VISITORS_MODELS:
+            while len(self._others) > MAX_OTHER_MODELS:
                 self._others.popitem(last=False)
             return self._others[name]
 
-    def _free_name(self, place: str) -> str:
-        name = Path(place).resolve().name if Path(place).is_dir() else place
-        taken = sum(known == name or known.startswith(f"{name} (") for known in self._places)
+    def _free_name(self, location: str) -> str:
+        name = Path(location).resolve().name if Path(location).is_dir() else location
+        taken = sum(known == name or known.startswith(f"{name} (") for known in self._locations)
         return f"{name} ({taken + 1})" if taken else name
 
     def _check(self, name: str):
-        if name in self._places and Path(self._places[name]).is_dir():
+        if name in self._locations and Path(self._locations[name]).is_dir():
             return
         if not HUB_ID.fullmatch(name) or Path(name).exists():
-            raise InvalidInputError(f"{name[:80]!r} is no model id: write it as owner/name, as on huggingface.co")
+            raise InvalidInputError(f"{name[:80]!r} is not a model id. Write it as owner/name, as on huggingface.co")
         try:
             files = HfApi().model_info(name, files_metadata=True).siblings or []
             config = json.loads(Path(hf_hub_download(name, "config.json")).read_text(encoding="utf-8"))
@@ -94,8 +97,8 @@ class Models:
         except RepositoryNotFoundError as error:
             raise InvalidInputError(f"There is no public model {name} on the Hub") from error
         except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
-            raise InvalidInputError(f"The model {name} cannot be reached, or is no TER-GAN") from error
+            raise InvalidInputError(f"The model {name} cannot be reached, or is not a TER-GAN") from error
         if not isinstance(config, dict) or config.get("model_type") != "tergan":
-            raise InvalidInputError(f"The model {name} is no TER-GAN")
+            raise InvalidInputError(f"The model {name} is not a TER-GAN")
         if sum(file.size or 0 for file in files if file.rfilename.endswith(".safetensors")) > LARGEST_BYTES:
             raise InvalidInputError(f"The model {name} is too large for this server")

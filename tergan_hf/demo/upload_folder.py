@@ -1,4 +1,4 @@
-"""Where visitors' files lie while they are needed: a folder of this server's own that goes when the server does."""
+"""A folder for visitors' files that disappears with the server."""
 
 import atexit
 import os
@@ -12,16 +12,17 @@ from gradio.utils import get_upload_folder
 
 def use_own_upload_folder() -> str:
     """
-    Make a folder inside Gradio's temporary one (`GRADIO_TEMP_DIR`, where it is set) and have Gradio use it. It is
-    removed when this process ends, also where it is told to (SIGTERM). Call it before any component is made: each
-    remembers the folder it met.
+    Create a folder inside Gradio's temporary folder (`GRADIO_TEMP_DIR` if it is set) and make Gradio use it.
+
+    The folder is removed when this process ends, also on SIGTERM. Call this function before any component is built,
+    because each component remembers the folder it finds.
 
     Returns:
-        the folder's path.
+        path of the folder.
     """
-    above = get_upload_folder()
-    os.makedirs(above, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix="ter-gan-", dir=above)
+    parent = get_upload_folder()
+    os.makedirs(parent, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="ter-gan-", dir=parent)
     os.environ["GRADIO_TEMP_DIR"] = folder
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     if threading.current_thread() is threading.main_thread():
@@ -30,5 +31,5 @@ def use_own_upload_folder() -> str:
 
 
 def _interrupt(*_):
-    # Gradio closes its server on this one; on SIGTERM Python would end without any clearing up.
+    # On SIGTERM Python ends without cleaning up. Gradio closes its server on KeyboardInterrupt.
     raise KeyboardInterrupt

@@ -1,5 +1,8 @@
-"""What Gradio has no component for: before and after in one picture, rows of small pictures, the expression map,
-scores of several faces. Pictures travel as data, so that nothing is left on the server's disk."""
+"""Views that Gradio has no component for, and the data they show.
+
+They are a before-and-after picture, rows of small pictures, the expression map, and scores of several faces. Pictures
+travel as data URLs, so nothing stays on the server's disk.
+"""
 
 import time
 from html import escape
@@ -10,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..evaluation.expression_map import ExpressionMap
-from .edit_session import FacesOfPhoto, as_data_url
+from .edit_session import DetectedFaces, as_data_url
 
 
 STATIC = Path(__file__).parent / "static"
@@ -22,7 +25,7 @@ COMPARE = """
   <img class="compare-before" alt="The photo before"><img class="compare-after" alt="">
   <span class="compare-name is-before">before</span><span class="compare-name is-after">after</span>
   <span class="compare-grip" aria-hidden="true">◂ ▸</span>
-  <input type="range" min="0" max="100" value="12" aria-label="How much of the photo is shown as it was">
+  <input type="range" min="0" max="100" value="12" aria-label="How much of the original photo to show">
 </div>
 """
 ROW = '<div class="picture-row" hidden><p class="row-title"></p><ul></ul></div>'
@@ -35,57 +38,73 @@ MAP = """
 </div>
 """
 MAP_SHOWN = 'role="img" aria-label="Expression map: training photos by the expression they show, and your faces"'
-MAP_PICKED = (
+MAP_PICKABLE = (
     'role="application" tabindex="0" aria-label="Expression map: training photos by the expression they show. The '
-    'arrow keys move the place, with the shift key in larger steps"'
+    'arrow keys move the chosen place, with Shift in larger steps"'
 )
 
 
 def compare_view(value: dict | None = None, **settings) -> gr.HTML:
-    """Before and after; its value is what `compared` gives."""
+    """Before and after in one picture. Its value is `compare_data` or `message_data`."""
     return gr.HTML(value, html_template=COMPARE, js_on_load=_script("compare"), apply_default_css=False, **settings)
 
 
-def compared(before: Image.Image | None, after: Image.Image, alt: str, mark: bool) -> dict:
-    """For a compare view; without `before` the one it has stays."""
-    shown = {"after": as_data_url(after, mark), "alt": f"Synthetic photo: {alt}"}
-    return shown if before is None else {**shown, "before": as_data_url(before)}
+def compare_data(before: Image.Image | None, after: Image.Image, alt: str, mark: bool) -> dict:
+    """
+    The value of a compare view.
+
+    Args:
+        before: the photo; `None` keeps the one that the view shows.
+        after: the result.
+        alt: describes the result.
+        mark: draw the visible mark on the result.
+    """
+    data = {"after": as_data_url(after, mark), "alt": f"Synthetic photo: {alt}"}
+    return data if before is None else {**data, "before": as_data_url(before)}
 
 
-def told(message: str) -> dict:
-    """A compare view that shows a message."""
+def message_data(message: str) -> dict:
+    """The value of a compare view that shows a message instead of pictures."""
     return {"message": message}
 
 
 def picture_row(value: dict | None = None, **settings) -> gr.HTML:
-    """Small pictures as buttons; `select` says the `index`. Its value is what `row_of` gives."""
+    """Small pictures as buttons. Its value is `row_data`; the event `select` has the `index`."""
     return gr.HTML(value, html_template=ROW, js_on_load=_script("row"), apply_default_css=False, **settings)
 
 
-def row_of(title: str, pictures: list[Image.Image], captions: list[str], chosen: int | None = None) -> dict:
+def row_data(title: str, pictures: list[Image.Image], captions: list[str], chosen: int | None = None) -> dict:
     """
-    For a picture row.
+    The value of a picture row.
 
     Args:
-        chosen: which picture is the chosen one, -1 for none yet; without it, none ever is, the buttons only act.
+        chosen: index of the chosen picture, -1 for none so far; `None` if the buttons act and none stays chosen.
     """
-    items = [{"picture": as_data_url(p, quality=80), "caption": c} for p, c in zip(pictures, captions)]
-    return {"title": title, "items": items, "chosen": chosen, "made": _never_the_same()}
+    items = [
+        {"picture": as_data_url(picture, quality=80), "caption": caption}
+        for picture, caption in zip(pictures, captions)
+    ]
+    return {"title": title, "items": items, "chosen": chosen, "stamp": _unique_stamp()}
 
 
-def row_of_faces(photo: FacesOfPhoto | None) -> dict:
-    """The faces of a photo to choose from, where there are several."""
-    if photo is None or not photo.thumbnails:
+def face_row_data(detected: DetectedFaces | None) -> dict:
+    """The value of a picture row to choose a face from. Empty if there is only one face."""
+    if detected is None or not detected.thumbnails:
         return {}
-    captions = [f"Face {number}" for number in range(1, len(photo.thumbnails) + 1)]
-    return row_of(
-        "Several faces: click the one you mean, here or in the photo", photo.thumbnails, captions, photo.chosen
-    )
+    captions = [f"Face {number}" for number in range(1, len(detected.thumbnails) + 1)]
+    title = "Several faces: click one, here or in the photo"
+    return row_data(title, detected.thumbnails, captions, detected.chosen)
 
 
 def map_view(value: dict | None = None, pickable: bool = False, **settings) -> gr.HTML:
-    """The expression map. Where it is pickable, `input` and, at the end of a drag, `select` say `x` and `y`."""
-    kind, role = ("is-pickable", MAP_PICKED) if pickable else ("", MAP_SHOWN)
+    """
+    The expression map. Its value is `map_data`.
+
+    Args:
+        pickable: a visitor can choose a point. The events `input` and, at the end of a drag, `select` have its `x` and
+            `y`.
+    """
+    kind, role = ("is-pickable", MAP_PICKABLE) if pickable else ("", MAP_SHOWN)
     text = "Each dot is a training photo. " + (
         "Click, drag, or use the arrow keys to pick an expression anywhere between them." if pickable else ""
     )
@@ -95,30 +114,32 @@ def map_view(value: dict | None = None, pickable: bool = False, **settings) -> g
     )  # fmt: skip
 
 
-def mapped(expression_map: ExpressionMap | None, marks: list[tuple[str, list[float]]] = (), chosen=None) -> dict:
+def map_data(expression_map: ExpressionMap | None, marks: list[tuple[str, list[float]]] = (), chosen=None) -> dict:
     """
-    For a map view; an empty one where there is no map.
+    The value of a map view. Empty if there is no map.
 
     Args:
-        marks: names and places of faces. chosen: the picked place.
+        marks: names and points of faces.
+        chosen: the chosen point.
     """
     if expression_map is None:
         return {}
-    places = expression_map.places
-    (left, bottom), (right, top) = places.min(0), places.max(0)
-    room = 0.04 * max(right - left, top - bottom)
+    points = expression_map.points
+    (left, bottom), (right, top) = points.min(0), points.max(0)
+    margin = 0.04 * max(right - left, top - bottom)
     groups = [
-        {"name": name, "places": found.round(2).tolist(), "middle": np.median(found, 0).round(2).tolist()}
+        {"name": name, "points": own.round(2).tolist(), "centre": np.median(own, 0).round(2).tolist()}
         for index, name in enumerate(expression_map.expressions)
-        if len(found := places[expression_map.labels == index])
+        if len(own := points[expression_map.labels == index])
     ]
-    limits = np.array([left - room, bottom - room, right + room, top + room]).round(2).tolist()
-    shown = [{"name": name, "place": np.clip(place, limits[:2], limits[2:]).tolist()} for name, place in marks]
-    return {"points": {"range": limits, "groups": groups}, "marks": shown, "chosen": chosen, "made": _never_the_same()}
+    bounds = np.array([left - margin, bottom - margin, right + margin, top + margin]).round(2).tolist()
+    marked = [{"name": name, "point": np.clip(point, bounds[:2], bounds[2:]).tolist()} for name, point in marks]
+    photos = {"range": bounds, "groups": groups}
+    return {"photos": photos, "marks": marked, "chosen": chosen, "stamp": _unique_stamp()}
 
 
 def score_tables(faces: list[dict]) -> str:
-    """HTML: the bars of every face, `recognize_faces`'s answers."""
+    """HTML with the scores of every face as bars. `faces` is the answer of `recognize_faces`."""
     tables = []
     for number, face in enumerate(faces, 1):
         name = f"Face {number}: " if len(faces) > 1 else ""
@@ -134,11 +155,17 @@ def score_tables(faces: list[dict]) -> str:
 
 
 def labelled_picture(photo: Image.Image, faces: list[dict], side: int) -> str:
-    """HTML: the photo with a box and a label on every face."""
+    """
+    HTML with the photo, and a box and a label on every face.
+
+    Args:
+        faces: the answer of `recognize_faces`.
+        side: longest side of the picture in pixels.
+    """
     scale = min(1.0, side / max(photo.size))
-    shown = photo.resize(tuple(max(1, round(length * scale)) for length in photo.size), Image.Resampling.BILINEAR)
-    draw = ImageDraw.Draw(shown)
-    text_height = max(11, round(0.028 * max(shown.size)))
+    picture = photo.resize(tuple(max(1, round(length * scale)) for length in photo.size), Image.Resampling.BILINEAR)
+    draw = ImageDraw.Draw(picture)
+    text_height = max(11, round(0.028 * max(picture.size)))
     font, line = ImageFont.load_default(size=text_height), max(2, text_height // 6)
     for number, face in enumerate(faces, 1):
         left, top, right, bottom = (value * scale for value in face["box"])
@@ -147,16 +174,18 @@ def labelled_picture(photo: Image.Image, faces: list[dict], side: int) -> str:
         draw.rectangle((left, top, right, bottom), outline="#ffffff", width=line + 2)
         draw.rectangle((left, top, right, bottom), outline="#4f46e5", width=line)
         width = draw.textlength(label, font)
-        x = min(max(0, left), max(0, shown.width - width - 8))
-        y = top - text_height - 8 if top > text_height + 8 else min(bottom, shown.height - text_height - 8)
+        x = min(max(0, left), max(0, picture.width - width - 8))
+        y = top - text_height - 8 if top > text_height + 8 else min(bottom, picture.height - text_height - 8)
         draw.rectangle((x, y, x + width + 8, y + text_height + 8), fill="#4f46e5")
         draw.text((x + 4, y + 2), label, fill="white", font=font)
     names = ", ".join(f"face {number}: {face['scores'][0]['label']}" for number, face in enumerate(faces, 1))
-    return f'<div class="picture"><img src="{as_data_url(shown)}" alt="Your photo with boxes. {escape(names)}"></div>'
+    return (
+        f'<div class="picture"><img src="{as_data_url(picture)}" alt="Your photo with boxes. {escape(names)}"></div>'
+    )
 
 
-def _never_the_same() -> int:
-    # A click moves the choice on the page at once; a value equal to the last one would not move it back.
+def _unique_stamp() -> int:
+    # A click changes the choice on the page at once. Gradio would not send an unchanged value to change it back.
     return time.monotonic_ns()
 
 

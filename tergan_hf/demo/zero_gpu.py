@@ -1,15 +1,15 @@
-"""Hugging Face's ZeroGPU Spaces lend a GPU to the functions that ask for one through the package `spaces`."""
+"""Hugging Face's ZeroGPU Spaces lend a GPU to functions that the package `spaces` decorates."""
 
 try:
     from spaces import GPU as on_gpu
 
-    LENT = True  # outside of those functions the model cannot run, so that the page begins without results
+    ON_ZERO_GPU = True  # the model runs in decorated functions only, so the page opens without results
 except ImportError:
-    LENT = False
+    ON_ZERO_GPU = False
 
     def on_gpu(function):
-        """Not on such a Space: the function as it is."""
+        """Return the function unchanged: this is not a ZeroGPU Space."""
         return function
 
 
-__all__ = ["LENT", "on_gpu"]
+__all__ = ["ON_ZERO_GPU", "on_gpu"]

@@ -1,1 +1,1 @@
-"""Measuring a saved model on people it was not trained on: `python -m tergan_hf.evaluation --help`."""
+"""Measure a saved model on people it was not trained on. The command is `python -m tergan_hf.evaluate`."""

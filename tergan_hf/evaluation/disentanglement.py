@@ -1,7 +1,7 @@
-"""What f(e) and f(i) know of what they should, and of what they should not (section 4.5).
+"""Disentanglement of f(e) and f(i) (section 4.5).
 
-Linear probes on frozen features, as in Alain & Bengio 2017: a linear classifier learns to read a factor, and its
-accuracy on photos apart says how much of the factor is there in plain sight.
+Linear probes on frozen features, as in Alain & Bengio 2017: a linear classifier learns to read a factor from a code.
+Its accuracy on held-out photos says how much of the factor the code holds in linear form.
 """
 
 import numpy as np
@@ -18,23 +18,26 @@ FEWEST_POINTS, MOST_POINTS = 8, 1000  # of a t-SNE
 
 def probe(features: dict[str, np.ndarray], expressions, identities, expression_ids=None, count: int = 8) -> dict:
     """
-    Read expression and identity off every code.
+    Probe every code for expression and identity.
 
     Args:
-        features: code → (N, D); `expression` is f(e), `identity` f(i), and others to compare with.
-        expressions, identities, expression_ids: (N,) of each photo; expression_ids where people share them.
-        count: folds.
+        features: code → (N, D); `expression` is f(e), `identity` is f(i), others are for comparison.
+        expressions, identities, expression_ids: (N,) of each photo; expression ids only if people share them.
+        count: number of folds.
 
     Returns:
-        factor → code → accuracy (mean over folds), and `information`: the mutual information between the factor and
-        what the probe says of it, adjusted so that chance is 0 and certainty 1 (Vinh et al. 2010). `chance` is what
-        naming the most frequent value gets. Expression is read on people apart (`expression`) and, where there are
-        expression_ids, on expression_ids apart (`expression_of_new_ids`); identity on expression_ids apart, else on expressions apart.
+        factor → code → `accuracy` (mean over the folds), its `deviation`, and `information`: the mutual information
+        between the factor and the probe's answers, adjusted so that chance is 0 and certainty 1 (Vinh et al. 2010).
+        `chance` is the share of the most frequent value.
+
+        `expression` has folds of people; `expression_of_new_ids`, with expression ids only, has folds of expression
+        ids. `identity` has folds of expression ids, else of expressions.
+
         `gap` is in the spirit of the mutual information gap (Chen et al. 2018), for two vectors instead of single
-        numbers: the mean over both factors of the information in the right code less the information in the other.
+        numbers: the information in the right code minus that in the other code, mean over both factors.
     """
-    apart = expressions if expression_ids is None else expression_ids
-    factors = {"expression": (expressions, identities), "identity": (identities, apart)}
+    identity_folds = expressions if expression_ids is None else expression_ids
+    factors = {"expression": (expressions, identities), "identity": (identities, identity_folds)}
     if expression_ids is not None:
         factors["expression_of_new_ids"] = (expressions, expression_ids)
     results: dict = {}
@@ -43,7 +46,7 @@ def probe(features: dict[str, np.ndarray], expressions, identities, expression_i
         _, counts = np.unique(targets, return_counts=True)
         results[factor] = {"values": len(counts), "chance": float(counts.max() / counts.sum())}
         for code, columns in features.items():
-            results[factor][code] = _read(columns, targets, groups, count)
+            results[factor][code] = _probe_code(columns, targets, groups, count)
     expression, identity = (
         {code: results[factor][code]["information"] for code in CODES} for factor in ("expression", "identity")
     )
@@ -53,12 +56,12 @@ def probe(features: dict[str, np.ndarray], expressions, identities, expression_i
     return results
 
 
-def _read(columns, targets, groups, count: int) -> dict:
+def _probe_code(columns, targets, groups, count: int) -> dict:
     measured = cross_validate(columns, targets, groups, count)
     confusion = np.array(measured["confusion"])
-    true, answers = np.nonzero(confusion)
-    repeats = confusion[true, answers]
-    information = adjusted_mutual_info_score(np.repeat(true, repeats), np.repeat(answers, repeats))
+    true, predicted = np.nonzero(confusion)
+    repeats = confusion[true, predicted]
+    information = adjusted_mutual_info_score(np.repeat(true, repeats), np.repeat(predicted, repeats))
     return {
         "accuracy": measured["mean"],
         "deviation": measured["deviation"],
@@ -66,22 +69,22 @@ def _read(columns, targets, groups, count: int) -> dict:
     }
 
 
-def flatten_for_tsne(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def project_tsne(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     t-SNE (van der Maaten & Hinton 2008) of standardised features, of at most `MOST_POINTS` rows.
 
     Returns:
-        the rows taken (M,), their places (M, 2).
+        the rows used (M,), their points (M, 2).
 
     Raises:
-        InvalidInputError: fewer than `FEWEST_POINTS` rows.
+        InvalidInputError: there are fewer than `FEWEST_POINTS` rows.
     """
     if len(features) < FEWEST_POINTS:
-        raise InvalidInputError(f"t-SNE of {len(features)} photos shows nothing; it takes {FEWEST_POINTS}")
+        raise InvalidInputError(f"t-SNE needs at least {FEWEST_POINTS} photos, got {len(features)}")
     rows = np.arange(len(features))
     if len(rows) > MOST_POINTS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_POINTS, replace=False))
     chosen = features[rows]
     chosen = (chosen - chosen.mean(0)) / np.maximum(chosen.std(0), 1e-6)
-    places = TSNE(perplexity=min(30, (len(rows) - 1) / 3), init="pca", random_state=0).fit_transform(chosen)
-    return rows, places
+    points = TSNE(perplexity=min(30, (len(rows) - 1) / 3), init="pca", random_state=0).fit_transform(chosen)
+    return rows, points

@@ -1,5 +1,7 @@
-"""Editing and transfer on photos of real people, for which no exact truth exists: independent judges say whose face it
-is and what it shows."""
+"""Editing and transfer on photos of real people.
+
+No exact truth exists for them. Independent judges say whose face a result shows, and with which expression.
+"""
 
 import numpy as np
 import torch
@@ -20,8 +22,8 @@ from .judges import Judges
 NEUTRAL = "neutral"
 
 
-def people_of(photos) -> dict[str, dict[str, Image.Image]]:
-    """identity → expression → photo (the last one of each), of people with a neutral photo."""
+def group_by_person(photos) -> dict[str, dict[str, Image.Image]]:
+    """identity → expression → photo, of people with a neutral photo. The last photo of an expression counts."""
     people: dict[str, dict[str, Image.Image]] = {}
     for photo in photos:
         people.setdefault(photo["identity"], {})[photo["expression"]] = decode(photo["image"])
@@ -32,36 +34,38 @@ def measure_editing(
     systems: dict[str, TerGanPipeline], people: dict[str, dict[str, Image.Image]], labels: list[str], judges: Judges
 ) -> dict:
     """
-    Every person's neutral photo edited to every label by every system. Where no face is found the photo is left alone.
+    Edit every person's neutral photo to every label with every system. A photo without a detected face stays as it is.
 
     Returns:
-        `systems`: system → label → `cosine` (mean SFace cosine to the photo before), `lowest` and `judged` (share read
-        as the label), with `all`, over the labels but neutral; `real`: label → the same of the people's own photos
-        with that label, which is the judges' ceiling; `people`: name → label → (cosine, judged) of the first system.
+        `systems`: system → label → `cosine` (mean SFace cosine to the photo before the edit), `lowest` (cosine) and
+        `judged` (share in which the judge recognises the label); `all` is over all labels but neutral.
+        `real`: label → the same for the people's own photos with that label, the ceiling of the judges.
+        `people`: name → the same for the first system, over all labels but neutral.
     """
-    found: dict[str, dict[str, list]] = {name: {label: [] for label in labels} for name in systems}
+    answers: dict[str, dict[str, list]] = {name: {label: [] for label in labels} for name in systems}
     real: dict[str, list] = {}
     for own in tqdm(people.values(), desc="editing", dynamic_ncols=True, leave=False):
         photo = own[NEUTRAL]
         for label in labels:
-            read = judges.of_pair(photo, photo, label)
+            judge = judges.for_pair(photo, photo, label)
             for name, pipe in systems.items():
-                found[name][label].append(read(or_else(photo, pipe.edit, photo, label)))
+                answers[name][label].append(judge(result_or(photo, pipe.edit, photo, label)))
             if label in own:
-                real.setdefault(label, []).append(read(own[label]))
+                real.setdefault(label, []).append(judge(own[label]))
     expressive = [label for label in labels if label != NEUTRAL]
     first = next(iter(systems))
     return {
         "systems": {
             name: {
-                **{label: _summary(said) for label, said in by_label.items()},
-                "all": _summary([one for label in expressive for one in by_label[label]]),
+                **{label: _summary(rows) for label, rows in by_label.items()},
+                "all": _summary([row for label in expressive for row in by_label[label]]),
             }
-            for name, by_label in found.items()
+            for name, by_label in answers.items()
         },
-        "real": {label: _summary(said) for label, said in real.items()},
+        "real": {label: _summary(rows) for label, rows in real.items()},
         "people": {
-            name: _summary([found[first][label][number] for label in expressive]) for number, name in enumerate(people)
+            name: _summary([answers[first][label][number] for label in expressive])
+            for number, name in enumerate(people)
         },
     }
 
@@ -70,24 +74,24 @@ def measure_strangers(
     systems: dict[str, TerGanPipeline], people: dict[str, dict[str, Image.Image]], label: str, judges: Judges
 ) -> dict[str, dict]:
     """
-    Each person's neutral photo is given the next person's expression `label`.
+    Give each person's neutral photo the next person's expression `label`.
 
     Returns:
-        system → `judged`, `to_target`, `to_source`, means over the people; the row `real` has the target's own photo
-        with that expression: the judges' ceiling.
+        system → `judged`, `to_target` and `to_source`, means over the people. The row `real` is the target's own photo
+        with that expression, the ceiling of the judges.
     """
     names = [name for name in people if label in people[name]]
-    said: dict[str, list] = {name: [] for name in (*systems, "real")}
+    answers: dict[str, list] = {name: [] for name in (*systems, "real")}
     neighbours = tqdm(names[1:] + names[:1], desc="strangers", dynamic_ncols=True, leave=False)
-    for name, other in zip(names, neighbours):
-        source, target = people[other][label], people[name][NEUTRAL]
-        read = judges.of_pair(source, target, label)
+    for name, neighbour in zip(names, neighbours):
+        source, target = people[neighbour][label], people[name][NEUTRAL]
+        judge = judges.for_pair(source, target, label)
         for system, pipe in systems.items():
-            said[system].append(read(or_else(target, pipe.transfer, source, target)))
-        said["real"].append(read(people[name][label]))
+            answers[system].append(judge(result_or(target, pipe.transfer, source, target)))
+        answers["real"].append(judge(people[name][label]))
     return {
         system: {key: _mean(rows, key) for key in ("judged", "to_target", "to_source")}
-        for system, rows in said.items()
+        for system, rows in answers.items()
     }
 
 
@@ -95,42 +99,43 @@ def own_expression_gain(
     pipe: TerGanPipeline, people: dict[str, dict[str, Image.Image]], label: str
 ) -> dict[str, float]:
     """
-    Expression gain of giving a neutral photo the same person's own expression, between aligned crops. Handing the
-    photo back has 0, and 1 is out of reach: the two photos differ in more than the expression.
+    Expression gain of giving a neutral photo the same person's own expression, between aligned crops.
+
+    Handing the photo back scores 0. A score of 1 is out of reach, because the two photos differ in more than the
+    expression.
 
     Returns:
-        `crop`: over the whole crop. `face`: of `confine_truth`, where only the face differs, in the photo's light.
-        `registered`: of the truth that training takes, which is laid over the photo first (`register_faces`): five
-        landmarks miss by a pixel, as much as a smile moves the eyes.
+        `crop`: over the whole crop.
+        `face`: against the truth of `confine_truth`, which differs from the photo in the face only, in its light.
+        `registered`: the same with the truth registered to the photo first, as in training (`register_faces`). Five
+        landmarks leave an error of a pixel, as much as a smile moves the eyes.
     """
     crops, size = [], pipe.model.config.image_size
     for own in people.values():
         if label not in own:
             continue
         photos = own[NEUTRAL], own[label]
-        found = [pipe.detector.detect(photo) for photo in photos]
-        if all(found):
-            crop_transforms = [faces[0].crop_transform for faces in found]
-            target, truth = (
-                crop_face(photo, crop_transform, size) for photo, crop_transform in zip(photos, crop_transforms)
-            )
-            laid_over = crop_face(own[label], _laid_over(crop_transforms[1], truth, target), size)
-            crops.append((target, truth, laid_over, pipe.transfer(truth, target, detect=False)))
+        detected = [pipe.detector.detect(photo) for photo in photos]
+        if all(detected):
+            transforms = [faces[0].crop_transform for faces in detected]
+            target, truth = (crop_face(photo, transform, size) for photo, transform in zip(photos, transforms))
+            registered = crop_face(own[label], _registered_transform(transforms[1], truth, target), size)
+            crops.append((target, truth, registered, pipe.transfer(truth, target, detect=False)))
     if not crops:
         return {}
-    target, truth, laid_over, result = map(_batch, zip(*crops))
-    still = torch.eye(2, 3).expand(len(crops), 2, 3)
-    gains = {
+    target, truth, registered, result = map(_batch, zip(*crops))
+    upright = torch.eye(2, 3).expand(len(crops), 2, 3)
+    truths = {
         "crop": truth,
-        "face": confine_truth(target, truth, still),
-        "registered": confine_truth(target, laid_over, still),
+        "face": confine_truth(target, truth, upright),
+        "registered": confine_truth(target, registered, upright),
     }
-    return {name: float(expression_gain(result, target, wanted).mean()) for name, wanted in gains.items()}
+    return {name: float(expression_gain(result, target, images).mean()) for name, images in truths.items()}
 
 
-def _laid_over(crop_transform: np.ndarray, crop: Image.Image, onto: Image.Image) -> np.ndarray:
-    """The crop_transform with which the photo of this crop lies over another crop."""
-    registration = register_faces(_batch([crop]), _batch([onto]))[0].double().numpy()
+def _registered_transform(crop_transform: np.ndarray, crop: Image.Image, reference: Image.Image) -> np.ndarray:
+    """The crop transform that registers a photo's crop to a reference crop."""
+    registration = register_faces(_batch([crop]), _batch([reference]))[0].double().numpy()
     to_crop = compose_transforms(TO_UNIT, compose_transforms(registration, FROM_UNIT))
     return compose_transforms(invert_transform(to_crop), crop_transform)
 
@@ -140,21 +145,21 @@ def _batch(images) -> torch.Tensor:
     return to_range(torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2))
 
 
-def or_else(otherwise: Image.Image | None, use, *arguments) -> Image.Image | None:
-    """A use's result; where no face is found, `otherwise`."""
+def result_or(default: Image.Image | None, method, *arguments) -> Image.Image | None:
+    """The result of a pipeline's method, or `default` if it finds no face."""
     try:
-        return use(*arguments)
+        return method(*arguments)
     except NoFaceFoundError:
-        return otherwise
+        return default
 
 
-def _summary(said: list[dict[str, float]]) -> dict[str, float]:
-    cosines = [one["to_target"] for one in said if "to_target" in one]
+def _summary(answers: list[dict[str, float]]) -> dict[str, float]:
+    cosines = [answer["to_target"] for answer in answers if "to_target" in answer]
     summary = {"cosine": float(np.mean(cosines)), "lowest": float(np.min(cosines))} if cosines else {}
-    judged = _mean(said, "judged")
+    judged = _mean(answers, "judged")
     return summary | ({} if judged is None else {"judged": judged})
 
 
-def _mean(said: list[dict[str, float]], key: str) -> float | None:
-    values = [one[key] for one in said if key in one]
+def _mean(answers: list[dict[str, float]], key: str) -> float | None:
+    values = [answer[key] for answer in answers if key in answer]
     return float(np.mean(values)) if values else None

@@ -1,4 +1,4 @@
-"""What the encoders say about every photo of a set, computed once."""
+"""Embeddings of every photo of a set, computed once."""
 
 from dataclasses import dataclass
 
@@ -16,35 +16,35 @@ from ..model.pipeline_tergan import TerGanPipeline
 PIXELS_SIDE = 16
 
 
-class RememberingDetector:
-    """A detector that looks at each image once: several measurements ask for the faces of the same photos."""
+class CachedDetector:
+    """A detector that keeps its answers, because several measurements detect the faces of the same photos."""
 
     def __init__(self, detector: FaceDetector):
-        self.detector, self.known = detector, {}
+        self.detector, self.cache = detector, {}
 
     def detect(self, image: Image.Image) -> list[DetectedFace]:
-        """As `FaceDetector.detect`."""
+        """Same as `FaceDetector.detect`."""
         key = (image.size, hash(image.tobytes()))
-        if key not in self.known:
-            self.known[key] = self.detector.detect(image)
-        return self.known[key]
+        if key not in self.cache:
+            self.cache[key] = self.detector.detect(image)
+        return self.cache[key]
 
 
 @dataclass
 class Embeddings:
     """
-    Of the photos of a set in which a face was found.
+    Embeddings and scores of the photos of a set in which a face was detected.
 
     Args:
-        rows: (N,) their places in the set.
-        unseen: (M,) the places of the others.
-        features: name → (N, D): `expression` is f(e), `identity` f(i), `pixels` the crop in a few grey pixels, and
-            the f(e) of each other pipeline under its name.
+        rows: (N,) indices of these photos in the set.
+        without_face: (M,) indices of the other photos.
+        features: name → (N, D): `expression` is f(e), `identity` is f(i), `pixels` is the crop reduced to a few grey
+            pixels, and every other name is the f(e) of that pipeline.
         scores: (N, num_labels) of the model's own classifier, in the order of its labels.
     """
 
     rows: np.ndarray
-    unseen: np.ndarray
+    without_face: np.ndarray
     features: dict[str, np.ndarray]
     scores: np.ndarray
 
@@ -58,17 +58,17 @@ def embed_photos(
     batch_size: int = 64,
 ) -> Embeddings:
     """
-    Send each photo through the whole pipeline.
+    Embed and classify each photo with the whole pipeline.
 
     Args:
         detect: find and align the face; `False` takes each photo as an aligned crop.
         others: pipelines whose f(e) to compare with.
-        name: of the set, for the progress bar and messages.
+        name: of the set, for the progress bar and for messages about a single photo.
 
     Raises:
-        InvalidInputError: no face in any photo.
+        InvalidInputError: no photo shows a face.
     """
-    rows, unseen, scores = [], [], []
+    rows, without_face, scores = [], [], []
     features: dict[str, list] = {key: [] for key in ("expression", "identity", "pixels", *(others or {}))}
     for start in tqdm(range(0, len(photos), batch_size), desc=f"{name}: embeddings", dynamic_ncols=True, leave=False):
         images = []
@@ -76,25 +76,24 @@ def embed_photos(
             photo = decode(photos[row]["image"], f"{name}[{row}]")
             faces = pipe.detector.detect(photo) if detect else None
             if detect and not faces:
-                unseen.append(row)
+                without_face.append(row)
                 continue
             crop_transform = faces[0].crop_transform if detect else whole_image_transform(*photo.size)
-            features["pixels"].append(
-                np.asarray(crop_face(photo, crop_transform, PIXELS_SIDE).convert("L"), np.float32)
-            )
+            crop = crop_face(photo, crop_transform, PIXELS_SIDE)
+            features["pixels"].append(np.asarray(crop.convert("L"), np.float32))
             images.append(photo)
             rows.append(row)
         if not images:
             continue
         for answer in pipe.recognize(images, detect=detect):
-            scored = {entry["label"]: entry["score"] for entry in answer}
-            scores.append([scored[label] for label in pipe.labels])
+            by_label = {entry["label"]: entry["score"] for entry in answer}
+            scores.append([by_label[label] for label in pipe.labels])
         for embedded in pipe.embed(images, detect=detect):
             features["expression"].append(embedded["expression"])
             features["identity"].append(embedded["identity"])
         for key, other in (others or {}).items():
             features[key] += [embedded["expression"] for embedded in other.embed(images, detect=detect)]
     if not rows:
-        raise InvalidInputError(f"{name}: no face was found in any photo")
+        raise InvalidInputError("no face was found in any photo")
     arrays = {key: np.stack(values).reshape(len(rows), -1) for key, values in features.items()}
-    return Embeddings(np.array(rows), np.array(unseen, dtype=int), arrays, np.array(scores))
+    return Embeddings(np.array(rows), np.array(without_face, dtype=int), arrays, np.array(scores))

@@ -1,6 +1,6 @@
-"""The expression map: the plane through the training photos' f(e) on which they spread most.
+"""The expression map: the plane through f(e) on which the training photos spread most.
 
-It lies beside the weights as `expression_map.safetensors`. The app draws it, and a point on it gives an f(e).
+It is stored beside the weights as `expression_map.safetensors`. The app draws it, and every point of it has an f(e).
 """
 
 import json
@@ -20,7 +20,7 @@ from ..model.errors_tergan import InvalidInputError
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "expression_map.safetensors"
-NEIGHBOURHOOD = 0.08  # of the map's width: how far around a place the photos lend it what the plane does not hold
+NEIGHBOURHOOD = 0.08  # of the map's width; standard deviation of the weights of the photos around a point
 
 
 @dataclass
@@ -30,9 +30,10 @@ class ExpressionMap:
 
     Args:
         embeddings: (N, D) f(e) of the photos.
-        labels: of the photos, N indices into `expressions`.
+        labels: (N,) index of each photo's expression.
         expressions: the labels.
-        mean: (D,). axes: (2, D), orthonormal: a place is axes · (f(e) − mean).
+        mean: (D,).
+        axes: (2, D), orthonormal. The point of an f(e) is axes · (f(e) − mean).
     """
 
     embeddings: np.ndarray
@@ -44,10 +45,11 @@ class ExpressionMap:
     @classmethod
     def fit(cls, embeddings: np.ndarray, labels: np.ndarray, expressions: list[str]) -> "ExpressionMap":
         """
-        Principal components of the f(e) themselves. Every expression counts the same, however many photos it has.
+        Fit the first two principal components of f(e). Every expression has the same weight, whatever its number of
+        photos.
 
         Raises:
-            InvalidInputError: fewer than three photos, or they do not span a plane.
+            InvalidInputError: there are fewer than three photos, or they do not span a plane.
         """
         embeddings, labels = np.asarray(embeddings, np.float32), np.asarray(labels, np.int64)
         if len(embeddings) < 3:
@@ -58,43 +60,45 @@ class ExpressionMap:
         mean = (weights * embeddings).sum(0)
         _, spread, axes = np.linalg.svd(np.sqrt(weights) * (embeddings - mean), full_matrices=False)
         if spread[1] < 1e-6:
-            raise InvalidInputError("the photos' f(e) lie on a line: there is no plane to draw")
-        # The sign of a component is free; fixed, so that the map does not flip from run to run.
+            raise InvalidInputError("the photos' f(e) lie on a line and span no plane: use photos of more expressions")
+        # The sign of a component is arbitrary. Fix it, so that the map does not flip from run to run.
         axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(1)])[:, None]
         return cls(embeddings, labels, list(expressions), mean, np.ascontiguousarray(axes))
 
     @property
-    def places(self) -> np.ndarray:
-        """(N, 2) of the photos."""
+    def points(self) -> np.ndarray:
+        """The points of the photos, (N, 2)."""
         return self.locate(self.embeddings)
 
     def locate(self, embeddings: np.ndarray) -> np.ndarray:
-        """(..., D) f(e) → (..., 2) places."""
+        """Project f(e) (..., D) to points (..., 2)."""
         return (np.asarray(embeddings, np.float32) - self.mean) @ self.axes.T
 
-    def expression_at(self, place) -> np.ndarray:
+    def expression_at(self, point) -> np.ndarray:
         """
-        f(e) of a place: the point of the plane, and across the plane what the training photos around it have on
-        average, so that it looks like one of them. It is mapped back to the same place.
+        The f(e) of a point of the map.
+
+        On the plane it is the point itself. Across the plane it is the weighted mean of the training photos around the
+        point, so that the f(e) resembles theirs. `locate` maps it back to the same point.
 
         Args:
-            place: (2,).
+            point: (2,).
 
         Returns:
-            (D,) f(e).
+            f(e), (D,).
         """
-        place = np.asarray(place, np.float32)
-        on_plane = self.mean + place @ self.axes
-        places = self.places
-        across = self.embeddings - (self.mean + places @ self.axes)
-        reach = NEIGHBOURHOOD * float(np.ptp(places, axis=0).max())
-        distance = ((places - place) ** 2).sum(1)
-        # From the nearest photo on, so that a place far outside takes after the border and not after nothing.
-        weights = np.exp((distance.min() - distance) / (2 * reach**2))
+        point = np.asarray(point, np.float32)
+        on_plane = self.mean + point @ self.axes
+        points = self.points
+        across = self.embeddings - (self.mean + points @ self.axes)
+        deviation = NEIGHBOURHOOD * float(np.ptp(points, axis=0).max())
+        distance = ((points - point) ** 2).sum(1)
+        # Relative to the nearest photo, so that the weights do not vanish far outside the photos.
+        weights = np.exp((distance.min() - distance) / (2 * deviation**2))
         return on_plane + weights @ across / weights.sum()
 
     def save(self, folder: str | Path) -> Path:
-        """Write it beside the weights; returns the file's path."""
+        """Write the map beside the weights and return the file's path."""
         path = Path(folder) / FILE_NAME
         tensors = {"embeddings": self.embeddings.astype(np.float16), "labels": self.labels.astype(np.int64)}
         tensors |= {"mean": self.mean.astype(np.float32), "axes": self.axes.astype(np.float32)}
@@ -104,13 +108,13 @@ class ExpressionMap:
     @classmethod
     def from_pretrained(cls, model: str | Path) -> "ExpressionMap | None":
         """
-        The map that came with a model.
+        Load the map of a model.
 
         Args:
-            model: a folder or a model id on the Hub.
+            model: folder or Hub id.
 
         Returns:
-            `None` where it has none, or one that cannot be read.
+            `None` if the model has no map, or an unreadable one.
         """
         path = Path(model) / FILE_NAME
         if not Path(model).is_dir():
@@ -122,7 +126,7 @@ class ExpressionMap:
             return None
         try:
             with safe_open(path, "numpy") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
                 expressions = json.loads(file.metadata()["expressions"])
             embeddings = tensors["embeddings"].astype(np.float32)
             return cls(embeddings, tensors["labels"], expressions, tensors["mean"], tensors["axes"])

@@ -1,4 +1,4 @@
-"""The report's plots. Picture grids are `contact_sheet`'s."""
+"""Plots of the report. `sheets` draws its pictures."""
 
 from pathlib import Path
 
@@ -9,17 +9,19 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from .transfer import INTENSITIES
+from .metrics import INTENSITIES
 
 
-MOST_PEOPLE_NAMED = 10  # with more, identities are coloured without a legend
+MOST_LEGEND_ENTRIES = 10  # a plot with more colours has no legend
 
 
 def plot_recognition(recognition: dict, bins: list[tuple[float, float, float]], path: Path):
-    """Confusion matrix (shares of each row) and reliability of the scores.
+    """
+    Plot the confusion matrix, in percent of each row, and the reliability of the scores.
 
     Args:
-        recognition: of `measure_recognition`. bins: of `metrics.reliability`.
+        recognition: result of `measure_recognition`.
+        bins: result of `metrics.reliability`.
     """
     labels = [label for label in recognition["labels"] if label in recognition["recall"]]
     rows = [recognition["labels"].index(label) for label in labels]
@@ -29,16 +31,16 @@ def plot_recognition(recognition: dict, bins: list[tuple[float, float, float]], 
     left.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     left.set_xticks(range(len(recognition["labels"])), recognition["labels"], rotation=35, ha="right")
     left.set_yticks(range(len(labels)), [f"{label} ({count})" for label, count in zip(labels, counts.sum(1))])
-    left.set(xlabel="named", ylabel="shown (photos)", title=f"accuracy {recognition['accuracy']:.1%}")
+    left.set(xlabel="predicted", ylabel="true (photos)", title=f"accuracy {recognition['accuracy']:.1%}")
     for row, column in np.ndindex(shares.shape):
         colour = "white" if shares[row, column] > 0.5 else "black"
         left.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=9)
-    shares_of_answers, said, accuracy = (np.array(values) for values in zip(*bins))
+    bin_shares, confidence, accuracy = (np.array(values) for values in zip(*bins))
     right.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--", label="perfectly calibrated")
-    right.plot(said, accuracy, color="tab:blue", linewidth=1)
-    size = 20 + 600 * shares_of_answers
-    right.scatter(said, accuracy, s=size, color="tab:blue", alpha=0.6, label="size: share of answers")
-    right.set(xlabel="score of the answer", ylabel="share of right answers", xlim=(0, 1.03), ylim=(0, 1.03))
+    right.plot(confidence, accuracy, color="tab:blue", linewidth=1)
+    size = 20 + 600 * bin_shares
+    right.scatter(confidence, accuracy, s=size, color="tab:blue", alpha=0.6, label="size: share of predictions")
+    right.set(xlabel="score of the predicted label", ylabel="accuracy", xlim=(0, 1.03), ylim=(0, 1.03))
     right.set_title(f"expected calibration error {recognition['calibration_error']:.3f}")
     right.legend(loc="upper left")
     _save(figure, path)
@@ -46,37 +48,38 @@ def plot_recognition(recognition: dict, bins: list[tuple[float, float, float]], 
 
 def plot_tsne(panels: dict[str, tuple[np.ndarray, np.ndarray]], expressions, identities, path: Path):
     """
-    One row per code, coloured by expression on the left, by identity on the right.
+    Plot each code twice: coloured by expression on the left, by identity on the right.
 
     Args:
-        panels: title → rows taken (M,) and their places (M, 2). expressions, identities: (N,) of all rows.
+        panels: title → rows used (M,) and their points (M, 2).
+        expressions, identities: (N,) of all rows.
     """
     figure, axes = plt.subplots(len(panels), 2, figsize=(10.5, 4.6 * len(panels)), squeeze=False, layout="constrained")
-    for line, (title, (rows, places)) in zip(axes, panels.items()):
+    for line, (title, (rows, points)) in zip(axes, panels.items()):
         for axis, factor, values in zip(line, ("expression", "identity"), (expressions, identities)):
             values = np.asarray(values)[rows]
             names = sorted(set(values.tolist()))
             colours = plt.get_cmap("tab10" if len(names) <= 10 else "hsv")
             for number, name in enumerate(names):
                 colour = colours(number % 10 if len(names) <= 10 else number / len(names))
-                own = places[values == name]
+                own = points[values == name]
                 axis.scatter(*own.T, s=9, color=colour, label=name)
             axis.set_title(f"{title}, coloured by {factor}")
             axis.set_xticks([])
             axis.set_yticks([])
-            if len(names) <= MOST_PEOPLE_NAMED:
+            if len(names) <= MOST_LEGEND_ENTRIES:
                 axis.legend(fontsize=8, loc="best", markerscale=1.5)
     _save(figure, path)
 
 
 def plot_intensity(curves: dict[str, list[float]], path: Path):
-    """How far results have come from the target (0) to the truth (1) at each intensity, a line per system."""
+    """Plot the progress from the target (0) to the truth (1) at each intensity, one line per system."""
     figure, axis = plt.subplots(figsize=(5.5, 4.2), layout="constrained")
     axis.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--", label="ideal")
     for name, values in curves.items():
         axis.plot(INTENSITIES, values, marker="o", label=name)
     lowest = min(-0.1, *map(min, curves.values()))
-    axis.set(xlabel="intensity α", ylabel="way from target to truth", ylim=(lowest, 1.05))
+    axis.set(xlabel="intensity α", ylabel="progress from target to truth", ylim=(lowest, 1.05))
     axis.legend()
     _save(figure, path)
 

@@ -1,4 +1,4 @@
-"""Who is in a set, and who is hardly in it: people counted and measured by group."""
+"""People of a set by group: how many there are, and how well the model does on each group."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 from datasets import Dataset
 
 
-# The VALID avatars are named for the ancestry and gender they were made to show: White_F_1, X_AIAN_M_2.
+# The names of the VALID avatars say which ancestry and gender they show: White_F_1, X_AIAN_M_2.
 HEAD_NAME = re.compile(r"(?:X_)?(?P<ethnicity>[A-Za-z]+)_(?P<gender>[FM])_\d+")
 GENDERS = {"F": "female", "M": "male"}
 AGE_BANDS = ((0, 25, "under 25"), (25, 35, "25 to 34"), (35, 200, "35 and older"))
@@ -14,25 +14,27 @@ AGE_BANDS = ((0, 25, "under 25"), (25, 35, "25 to 34"), (35, 200, "35 and older"
 
 def people_groups(photos: Dataset) -> dict[str, dict[str, set[str]]]:
     """
-    column → group → identities in it, for the columns `gender`, `ethnicity`, `age`, and for `heads` by the names of
-    the heads a face is blended from (a blend is in several groups).
+    Identities by column and group.
+
+    The columns are `gender`, `ethnicity` and `age`. The column `heads` names the heads that a rendered face is blended
+    from, and so its ethnicities and genders: such a face may be in several groups.
     """
-    identities, found = photos["identity"], {}
+    identities, groups = photos["identity"], {}
     for column in ("gender", "ethnicity", "age", "heads"):
         if column not in photos.column_names:
             continue
         for identity, value in zip(identities, photos[column]):
             for kind, group in _groups(column, value):
-                found.setdefault(kind, {}).setdefault(group, set()).add(identity)
-    return found
+                groups.setdefault(kind, {}).setdefault(group, set()).add(identity)
+    return groups
 
 
 def _groups(column: str, value) -> list[tuple[str, str]]:
     if value in (None, ""):
         return [(column, "not given")]
     if column == "heads":
-        named = [HEAD_NAME.fullmatch(head) for head in str(value).split("+")]
-        return [pair for match in named if match for pair in (
+        names = [HEAD_NAME.fullmatch(head) for head in str(value).split("+")]
+        return [pair for match in names if match for pair in (
             ("ethnicity", match["ethnicity"]), ("gender", GENDERS[match["gender"]])
         )]  # fmt: skip
     if column == "age":
@@ -45,35 +47,41 @@ def _groups(column: str, value) -> list[tuple[str, str]]:
 
 
 def count_groups(photos: Dataset) -> dict[str, dict[str, int]]:
-    """column → group → people in it, the largest first."""
+    """column → group → number of people, the largest group first."""
     return {
         column: {group: len(people) for group, people in sorted(groups.items(), key=lambda item: -len(item[1]))}
         for column, groups in people_groups(photos).items()
     }
 
 
-def accuracy_by_group(photos: Dataset, right: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
-    """column → group → `people` and `accuracy`.
+def accuracy_by_group(photos: Dataset, correct: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
+    """
+    column → group → `people` and `accuracy`.
 
     Args:
-        right: (N,) whether the expression of each photo was named.
+        correct: (N,) bool, whether the expression of each photo was recognised.
     """
     identities = np.array(photos["identity"])
     return {
         column: {
-            group: {"people": len(people), "accuracy": float(right[np.isin(identities, list(people))].mean())}
+            group: {"people": len(people), "accuracy": float(correct[np.isin(identities, list(people))].mean())}
             for group, people in sorted(groups.items(), key=lambda item: -len(item[1]))
         }
         for column, groups in people_groups(photos).items()
     }
 
 
-def means_by_group(photos: Dataset, of_person: dict[str, dict[str, float]]) -> dict[str, dict[str, dict[str, float]]]:
-    """column → group → `people` and the mean of every number that was measured of each person."""
+def means_by_group(photos: Dataset, by_person: dict[str, dict[str, float]]) -> dict[str, dict[str, dict[str, float]]]:
+    """
+    column → group → `people` and the mean of every measured number.
+
+    Args:
+        by_person: identity → numbers.
+    """
     means: dict = {}
     for column, groups in people_groups(photos).items():
         for group, people in sorted(groups.items(), key=lambda item: -len(item[1])):
-            rows = [of_person[name] for name in sorted(people) if name in of_person]
+            rows = [by_person[name] for name in sorted(people) if name in by_person]
             if rows:
                 numbers = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
                 means.setdefault(column, {})[group] = {"people": len(rows), **numbers}

@@ -1,10 +1,12 @@
-"""Judges that were not trained by us: a face recogniser and an expression classifier. They measure, and nothing is
-ever trained on or tuned against them.
+"""Independent judges: a face recogniser and an expression classifier that others have trained.
 
-Their weights come from public packages (a folder with the files is what `Judges.find` reads):
+No network is trained on their answers. But the label prototypes of the published weights were chosen with a look at
+another expression network's answers. So the judged shares of edits by label are a little flattering.
 
-- `face_recognition_sface_2021dec.onnx`, SFace (Zhong et al. 2021) of opencv_zoo, Apache-2.0; on the Hub as
-  `opencv/face_recognition_sface`, from where it is fetched when no folder is given. Runs in OpenCV
+`Judges.find` reads the judges' weights from a folder. They come from public packages:
+
+- `face_recognition_sface_2021dec.onnx`, SFace (Zhong et al. 2021) of opencv_zoo, Apache-2.0. Without a folder it is
+  downloaded from `opencv/face_recognition_sface` on the Hub. It runs in OpenCV
   (`pip install opencv-python-headless`).
 - `face_expression_model-weights_manifest.json` and `face_expression_model.bin` of the npm package
   `@vladmandic/face-api` (`npm pack @vladmandic/face-api`, folder `model`), MIT: FaceExpressionNet, rebuilt here in
@@ -32,16 +34,17 @@ EXPRESSION_FILE = "face_expression_model-weights_manifest.json"
 
 class IdentityJudge:
     """
-    SFace: how alike two faces are, as a cosine; above 0.363 they are the same person by its authors' threshold.
+    SFace: the similarity of two faces is the cosine of their features. Above 0.363, its authors' threshold, they are
+    the same person.
 
     Raises:
-        MissingFileError: no such file.
-        MissingPackageError: OpenCV is missing.
+        MissingFileError: the file does not exist; the message says where to get it.
+        MissingPackageError: OpenCV is not installed.
     """
 
     def __init__(self, path: str | Path, detector: FaceDetector | None = None):
         if not Path(path).is_file():
-            raise MissingFileError(f"no SFace weights at {path}: {__doc__}")
+            raise MissingFileError(f"no SFace weights at {path}: get them from {SFACE_REPOSITORY} on the Hub")
         try:
             import cv2
         except ImportError as error:
@@ -50,11 +53,16 @@ class IdentityJudge:
         self.detector = detector or FaceDetector()
 
     def features(self, image: Image.Image, face: DetectedFace | None = None) -> np.ndarray | None:
-        """(128,) unit vector of a photo's face, `None` where none is found. Give the face to use another photo's."""
+        """
+        The features of a face, a unit vector (128,). `None` if no face is found.
+
+        Args:
+            face: the face to use; default: the largest.
+        """
         face = face or _largest_face(self.detector, image)
         if face is None:
             return None
-        # OpenCV's row of a detection: box, then eyes, nose and mouth corners, from the viewer's left.
+        # OpenCV describes a face by its box, then eyes, nose and mouth corners, from the viewer's left.
         box = [*face.box[:2], *(face.box[2:] - face.box[:2])]
         row = np.array([*box, *face.landmarks.ravel(), face.confidence], np.float32)
         pixels = np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
@@ -71,13 +79,21 @@ class ExpressionJudge:
     def __init__(self, manifest: str | Path, detector: FaceDetector | None = None):
         manifest = Path(manifest)
         if not manifest.is_file():
-            raise MissingFileError(f"no FaceExpressionNet weights at {manifest}: {__doc__}")
+            raise MissingFileError(
+                f"no FaceExpressionNet weights at {manifest}: get them with `npm pack @vladmandic/face-api` (folder "
+                "`model`)"
+            )
         self.weights = _read_weights(manifest)
         self.detector = detector or FaceDetector()
 
     @torch.inference_mode()
     def scores(self, image: Image.Image, face: DetectedFace | None = None) -> dict[str, float] | None:
-        """Label → probability for a photo's face, `None` where none is found."""
+        """
+        Label → probability for a face. `None` if no face is found.
+
+        Args:
+            face: the face to use; default: the largest.
+        """
         face = face or _largest_face(self.detector, image)
         if face is None:
             return None
@@ -97,19 +113,18 @@ class ExpressionJudge:
     def _block(self, hidden: torch.Tensor, name: str, first: bool) -> torch.Tensor:
         if first:
             filters = self.weights[f"{name}/conv0/filters"].permute(3, 2, 0, 1)
-            out = F.conv2d(_same(hidden), filters, self.weights[f"{name}/conv0/bias"], stride=2)
+            out = F.conv2d(_pad_same(hidden), filters, self.weights[f"{name}/conv0/bias"], stride=2)
         else:
             out = self._separable(hidden, f"{name}/conv0", 2)
-        collected = F.relu(out)
-        total = collected
+        total = F.relu(out)
         for number in (1, 2, 3):
-            total = total + self._separable(F.relu(total) if number > 1 else collected, f"{name}/conv{number}", 1)
+            total = total + self._separable(F.relu(total), f"{name}/conv{number}", 1)
         return F.relu(total)
 
     def _separable(self, hidden: torch.Tensor, name: str, stride: int) -> torch.Tensor:
         depthwise = self.weights[f"{name}/depthwise_filter"].permute(2, 3, 0, 1)
         pointwise = self.weights[f"{name}/pointwise_filter"].permute(3, 2, 0, 1)
-        padded = _same(hidden) if stride == 2 else F.pad(hidden, (1, 1, 1, 1))
+        padded = _pad_same(hidden) if stride == 2 else F.pad(hidden, (1, 1, 1, 1))
         hidden = F.conv2d(padded, depthwise, stride=stride, groups=hidden.shape[1])
         return F.conv2d(hidden, pointwise, self.weights[f"{name}/bias"])
 
@@ -118,13 +133,13 @@ def _largest_face(detector: FaceDetector, image: Image.Image) -> DetectedFace | 
     return next(iter(detector.detect(image)), None)
 
 
-def _same(hidden: torch.Tensor) -> torch.Tensor:
-    """TensorFlow's "same" padding of an even side for 3×3 and stride 2: the end only."""
+def _pad_same(hidden: torch.Tensor) -> torch.Tensor:
+    """Pad an even side at its end, like TensorFlow's "same" padding for 3×3 and stride 2."""
     return F.pad(hidden, (0, 1, 0, 1))
 
 
 def _read_weights(manifest: Path) -> dict[str, torch.Tensor]:
-    """The arrays of a TensorFlow.js manifest, dequantised."""
+    """Read and dequantise the arrays of a TensorFlow.js manifest."""
     weights, offset = {}, 0
     for group in json.loads(manifest.read_text()):
         data = b"".join((manifest.parent / path).read_bytes() for path in group["paths"])
@@ -141,11 +156,12 @@ def _read_weights(manifest: Path) -> dict[str, torch.Tensor]:
 
 class Judges:
     """
-    Whichever judges are at hand.
+    The judges that are available.
 
     Args:
-        identity, expression: `None` where there is none.
-        unavailable: judge → why it is not here.
+        identity, expression: `None` if there is none.
+        detector: finds the faces that they judge.
+        unavailable: judge → why it is missing.
     """
 
     def __init__(
@@ -161,11 +177,11 @@ class Judges:
     @classmethod
     def find(cls, folder: str | Path | None = None, detector: FaceDetector | None = None) -> "Judges":
         """
-        Both judges from a folder with their files; without a folder SFace from the Hub, if it can be reached.
+        Load both judges from a folder with their files. Without a folder, download SFace from the Hub if possible.
 
         Raises:
-            MissingFileError: a folder was given, and a file is not in it; the message says where to get it.
-            MissingPackageError: a folder was given, and OpenCV is missing.
+            MissingFileError: a file is missing in the given folder; the message says where to get it.
+            MissingPackageError: a folder is given, and OpenCV is not installed.
         """
         detector = detector or FaceDetector()
         if folder is not None:
@@ -181,41 +197,52 @@ class Judges:
             )
         return cls(identity, None, detector, unavailable)
 
-    def faces(self, image: Image.Image) -> DetectedFace | None:
-        """The face they look at."""
+    def detect(self, image: Image.Image) -> DetectedFace | None:
+        """The largest face of an image, which the judges look at. `None` if there is none."""
         return _largest_face(self.detector, image)
 
-    def features(self, image: Image.Image, face: DetectedFace | None = None) -> np.ndarray | None:
-        """SFace's unit vector of a photo's face; `None` without that judge, or a face."""
-        face = self.faces(image) or face
+    def identity_features(self, image: Image.Image, fallback: DetectedFace | None = None) -> np.ndarray | None:
+        """
+        SFace's features of an image's face. `None` without this judge or a face.
+
+        Args:
+            fallback: the face to use if none is detected.
+        """
+        face = self.detect(image) or fallback
         return self.identity.features(image, face) if self.identity and face else None
 
-    def reads(self, image: Image.Image, face: DetectedFace | None = None) -> dict[str, float] | None:
-        """Label → probability for a photo's face; `None` without that judge, or a face."""
-        face = self.faces(image) or face
+    def expression_scores(self, image: Image.Image, fallback: DetectedFace | None = None) -> dict[str, float] | None:
+        """Label → probability for an image's face. `None` without this judge or a face. Arguments as for
+        `identity_features`."""
+        face = self.detect(image) or fallback
         return self.expression.scores(image, face) if self.expression and face else None
 
-    def of_pair(self, source: Image.Image, target: Image.Image, label: str) -> "PairReader":
-        """A reader of results for this pair."""
-        return PairReader(self, source, target, label)
+    def for_pair(self, source: Image.Image, target: Image.Image, label: str) -> "PairJudge":
+        """A judge of results for this source and target, which should show `label`."""
+        return PairJudge(self, source, target, label)
 
 
-class PairReader:
-    """What the judges say of results of one pair. Each result's face is looked for anew; where none is found, what is
-    in the place of the target's face is judged."""
+class PairJudge:
+    """Judges results for one source and target. If a result shows no face, it judges the place of the target's."""
 
     def __init__(self, judges: Judges, source: Image.Image, target: Image.Image, label: str):
         self.judges, self.label = judges, label
-        self.face = judges.faces(target)
-        self.target, self.source = judges.features(target), judges.features(source)
+        self.target_face = judges.detect(target)
+        self.target, self.source = judges.identity_features(target), judges.identity_features(source)
 
     def __call__(self, result: Image.Image) -> dict[str, float]:
-        """`judged` (1 where the label is read), `to_target` and `to_source` (cosines), as far as they can be told."""
-        said = {}
-        if scores := self.judges.reads(result, self.face):
-            said["judged"] = float(max(scores, key=scores.get) == self.label)
-        made = self.judges.features(result, self.face)
+        """
+        Judge a result.
+
+        Returns:
+            `judged` (1 if the judge recognises the label, else 0), and the cosines `to_target` and `to_source`. What
+            the available judges cannot tell is left out.
+        """
+        answers = {}
+        if scores := self.judges.expression_scores(result, self.target_face):
+            answers["judged"] = float(max(scores, key=scores.get) == self.label)
+        features = self.judges.identity_features(result, self.target_face)
         for name, other in (("to_target", self.target), ("to_source", self.source)):
-            if made is not None and other is not None:
-                said[name] = float(made @ other)
-        return said
+            if features is not None and other is not None:
+                answers[name] = float(features @ other)
+        return answers

@@ -1,4 +1,4 @@
-"""Fitting the expression map to the photos that a model was trained on."""
+"""Fit the expression map to the photos that a model was trained on."""
 
 import logging
 from pathlib import Path
@@ -20,30 +20,33 @@ logger = logging.getLogger(__name__)
 PHOTOS_PER_EXPRESSION = 60
 
 
-def map_of_photos(
+def fit_map(
     pipe: TerGanPipeline, sources: list[tuple[Dataset, bool]], count: int = PHOTOS_PER_EXPRESSION, seed: int = 0
 ) -> ExpressionMap:
     """
-    Draw photos evenly over expressions and sets, and fit the map to their f(e).
+    Fit the map to the f(e) of photos drawn evenly over expressions and sets.
 
     Args:
-        sources: labelled photos as `load_photos` gives them, and whether their faces are to be found and aligned.
+        sources: labelled photos as `load_photos` returns them, and whether their faces must be detected and aligned.
         count: photos of each expression.
+
+    Raises:
+        InvalidInputError: there are too few photos.
     """
     random = np.random.default_rng(seed)
     embeddings, labels = [], []
     with tqdm(total=count * len(pipe.labels), desc="f(e) of training photos", unit="photo") as bar:
         for index, expression in enumerate(pipe.labels):
             rows = [np.flatnonzero(np.array(photos["expression"]) == expression) for photos, _ in sources]
-            having = [at for at, found in enumerate(rows) if len(found)]
-            for at in having:
-                photos, detect = sources[at]
-                for row in random.permutation(rows[at])[: -(-count // len(having))]:
+            with_expression = [number for number, found in enumerate(rows) if len(found)]
+            for number in with_expression:
+                photos, detect = sources[number]
+                for row in random.permutation(rows[number])[: -(-count // len(with_expression))]:
                     try:
-                        found = pipe.embed(decode(photos[int(row)]["image"]), detect=detect)
+                        embedded = pipe.embed(decode(photos[int(row)]["image"]), detect=detect)
                     except NoFaceFoundError:
                         continue
-                    embeddings.append(found["expression"])
+                    embeddings.append(embedded["expression"])
                     labels.append(index)
                     bar.update()
     return ExpressionMap.fit(np.array(embeddings), np.array(labels), pipe.labels)
@@ -51,13 +54,14 @@ def map_of_photos(
 
 def training_photos(weights: str | Path, data_root: str | Path) -> dict[str, tuple[Dataset, bool]]:
     """
-    The sets a model was trained on, without the people kept out, by the `training.yaml` saved beside its weights.
+    Load the sets that a model was trained on, without the people kept out. `training.yaml` beside the weights names
+    them. A missing set is left out with a warning.
 
     Returns:
-        name → (photos, whether they are aligned); a set that is not there is left out with a warning.
+        name → (photos, whether their faces must be detected and aligned).
 
     Raises:
-        MissingFileError: there is no record, or none of the sets.
+        MissingFileError: there is no `training.yaml`, or none of its sets.
     """
     record = read_record(weights)
     found = {}

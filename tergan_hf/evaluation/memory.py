@@ -1,4 +1,4 @@
-"""How much memory a process has needed."""
+"""Peak memory of a process."""
 
 import re
 import sys
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def peak_memory_gib() -> float:
-    """The most memory this process has held, in GiB."""
+    """The most memory that this process has held, in GiB."""
     status = Path("/proc/self/status")
     if status.is_file() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
-        # Not `ru_maxrss`, which Linux hands on from the process that started this one.
+        # On Linux `ru_maxrss` also counts the process that started this one.
         return int(found[1]) / 2**20
     try:
         import resource

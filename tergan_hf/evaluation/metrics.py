@@ -1,31 +1,32 @@
-"""Numbers that say how well a model transfers and recognises."""
+"""Metrics of transfer and recognition."""
 
 import numpy as np
 import torch
 
 
-def confusion_matrix(true: list[str], answered: list[str], labels: list[str]) -> np.ndarray:
-    """(N, N) counts, rows the true labels, columns the answers."""
+HIGHEST_PSNR = 60.0  # dB; rounding to whole grey levels alone gives 59
+INTENSITIES = (0.0, 0.25, 0.5, 0.75, 1.0)  # at which `progress` is measured
+
+
+def confusion_matrix(true: list[str], predicted: list[str], labels: list[str]) -> np.ndarray:
+    """Counts (N, N) of N labels. Rows are the true labels, columns the predicted ones."""
     index = {label: position for position, label in enumerate(labels)}
     matrix = np.zeros((len(labels), len(labels)), dtype=int)
-    for right, answer in zip(true, answered, strict=True):
-        matrix[index[right], index[answer]] += 1
+    for truth, prediction in zip(true, predicted, strict=True):
+        matrix[index[truth], index[prediction]] += 1
     return matrix
 
 
 def accuracy(matrix: np.ndarray) -> float:
-    """Share of right answers in a confusion matrix."""
+    """Share of correct predictions in a confusion matrix."""
     return float(matrix.trace() / matrix.sum())
 
 
 def recall_per_class(matrix: np.ndarray, labels: list[str]) -> dict[str, float]:
-    """Share of right answers among the photos of each label that occurs."""
+    """Recall of each label that occurs in a confusion matrix."""
     return {
         label: float(matrix[row, row] / matrix[row].sum()) for row, label in enumerate(labels) if matrix[row].sum()
     }
-
-
-HIGHEST_PSNR = 60.0  # dB; rounding to whole grey levels alone leaves 59
 
 
 def psnr(images: torch.Tensor | np.ndarray, truth: torch.Tensor | np.ndarray) -> torch.Tensor:
@@ -43,40 +44,43 @@ def psnr(images: torch.Tensor | np.ndarray, truth: torch.Tensor | np.ndarray) ->
     return (10 * torch.log10(255**2 / error.clamp(min=1e-9))).clamp(max=HIGHEST_PSNR)
 
 
-def calibration_error(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al. 2017): Σ_b share_b · |accuracy_b − confidence_b| over equal bins of the
-    confidence in the answer given.
+def calibration_error(confidences: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
+    """
+    Expected calibration error (Guo et al. 2017), Σ_b share_b · |accuracy_b − confidence_b| over equal bins.
 
     Args:
-        confidences: (N,) in 0 to 1. right: (N,) whether that answer was right.
+        confidences: (N,) score of the predicted label, in 0 to 1.
+        correct: (N,) bool.
     """
-    return float(sum(share * abs(accuracy - said) for share, said, accuracy in reliability(confidences, right, bins)))
+    filled = reliability(confidences, correct, bins)
+    return float(sum(share * abs(accuracy - confidence) for share, confidence, accuracy in filled))
 
 
-def reliability(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> list[tuple[float, float, float]]:
-    """(share of the answers, mean confidence, accuracy) of each bin that has any."""
+def reliability(confidences: np.ndarray, correct: np.ndarray, bins: int = 15) -> list[tuple[float, float, float]]:
+    """(share of the predictions, mean confidence, accuracy) of each bin that is not empty."""
     bin_of = np.minimum((np.asarray(confidences) * bins).astype(int), bins - 1)
-    groups = [bin_of == number for number in range(bins)]
+    members = [bin_of == number for number in range(bins)]
     return [
-        (float(own.mean()), float(confidences[own].mean()), float(right[own].mean())) for own in groups if own.any()
+        (float(own.mean()), float(confidences[own].mean()), float(correct[own].mean())) for own in members if own.any()
     ]
 
 
 def progress(generated: np.ndarray, target: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
-    How far x̄ has come on the way from x_t to the truth: ⟨x̄ − x_t, truth − x_t⟩ / ‖truth − x_t‖². 0 is the target,
-    1 the truth; a change that has nothing to do with the wanted one is near 0.
+    Progress of x̄ from x_t to the truth, ⟨x̄ − x_t, truth − x_t⟩ / ‖truth − x_t‖².
+
+    0 is the target and 1 the truth. A change unrelated to the true one is near 0.
 
     Args:
-        generated, target, truth: (B, …) images on any one scale.
+        generated, target, truth: (B, …) images on the same scale.
 
     Returns:
-        (B,); NaN where target and truth are the same image.
+        (B,); NaN if target and truth are the same image.
     """
     generated, target, truth = (
         np.asarray(images, np.float32).reshape(len(images), -1) for images in (generated, target, truth)
     )
-    way = truth - target
-    length = (way**2).sum(1)
+    change = truth - target
+    length = (change**2).sum(1)
     with np.errstate(invalid="ignore"):
-        return ((generated - target) * way).sum(1) / np.where(length > 0, length, np.nan)
+        return ((generated - target) * change).sum(1) / np.where(length > 0, length, np.nan)

@@ -1,60 +1,63 @@
-"""LPIPS (Zhang et al. 2018) and KID (Bińkowski et al. 2018) by torchmetrics, where their networks' weights can be had:
-the first use downloads AlexNet's and InceptionV3's."""
+"""LPIPS (Zhang et al. 2018) and KID (Bińkowski et al. 2018), computed by torchmetrics.
+
+The first use downloads the weights of AlexNet and InceptionV3.
+"""
 
 import numpy as np
 import torch
 
 
 INSTALL = 'pip install "torchmetrics[image]"'
-SUBSET = 100  # images of a draw of KID
+SUBSET = 100  # images in a subset of KID
 
 
 class PerceptualMetrics:
     """
-    Both metrics for several systems at once.
+    LPIPS and KID of several systems.
 
     Args:
-        wanted: `False` computes neither and downloads nothing.
+        enabled: `False` computes and downloads nothing.
         device: where the networks run.
 
     Attributes:
         unavailable: metric → why it is not computed.
     """
 
-    def __init__(self, wanted: bool = True, device: str | torch.device = "cpu"):
+    def __init__(self, enabled: bool = True, device: str | torch.device = "cpu"):
         self.device, self.unavailable, self.scores, self.distances = device, {}, {}, {}
-        self.similarity = self._load("LPIPS", _load_lpips) if wanted else None
-        self.distance = self._load("KID", _load_kid) if wanted else None
-        if not wanted:
-            self.unavailable = dict.fromkeys(("LPIPS", "KID"), "not asked for (--perceptual)")
+        self.similarity = self._load("LPIPS", _load_lpips) if enabled else None
+        self.distance = self._load("KID", _load_kid) if enabled else None
+        if not enabled:
+            self.unavailable = dict.fromkeys(("LPIPS", "KID"), "switched off (--no-perceptual)")
 
     def _load(self, name: str, load):
         try:
             return load().to(self.device)
-        except ImportError:  # its message names this machine's folders
+        except ImportError:  # its own message names folders of this machine
             self.unavailable[name] = INSTALL
         except (OSError, RuntimeError) as error:
             self.unavailable[name] = f"its network's weights cannot be reached ({error})"
         return None
 
     def start(self, name: str):
-        """Begin a system's row."""
+        """Begin the measurement of a system."""
         self.scores[name] = []
         if self.distance is not None:
             self.distances[name] = self.distance.clone()
 
     @torch.inference_mode()
     def update(self, name: str, images: np.ndarray, truths: np.ndarray):
-        """Take in results and true images, (B, H, W, 3) uint8."""
-        made, real = (torch.from_numpy(stack).permute(0, 3, 1, 2).to(self.device) for stack in (images, truths))
+        """Add results and their true images, (B, H, W, 3) uint8."""
+        generated, real = (torch.from_numpy(stack).permute(0, 3, 1, 2).to(self.device) for stack in (images, truths))
         if self.similarity is not None:
-            self.scores[name] += [float(self.similarity(made / 127.5 - 1, real / 127.5 - 1))] * len(made)
+            mean = float(self.similarity(generated / 127.5 - 1, real / 127.5 - 1))
+            self.scores[name] += [mean] * len(generated)
         if self.distance is not None:
-            self.distances[name].update(made, real=False)
+            self.distances[name].update(generated, real=False)
             self.distances[name].update(real, real=True)
 
     def compute(self, name: str) -> dict[str, float]:
-        """`lpips` and `kid` of a system, as far as they can be had."""
+        """`lpips` and `kid` of a system, without those that are unavailable."""
         row = {}
         if self.scores.get(name):
             row["lpips"] = float(np.mean(self.scores[name]))

@@ -1,4 +1,4 @@
-"""Numbers from the paper (Ali & Hughes 2020), to stand beside ours."""
+"""Numbers from the paper (Ali & Hughes 2020), for comparison."""
 
 # Table 1: accuracy in percent on Oulu-CASIA, six expressions, mean of eight folds.
 OULU_CASIA = {
@@ -13,4 +13,4 @@ OULU_CASIA = {
     "HOG 3D": 70.63,
     "LBP-TOP": 68.13,
 }
-OULU_CASIA_PEOPLE, OULU_CASIA_FOLDS = 80, 8
+OULU_CASIA_FOLDS = 8

@@ -1,7 +1,10 @@
-"""`report.json` in words and tables: `report.md`."""
+"""Write the report: `report.json`, and `report.md` with its words and tables."""
 
+import json
+from pathlib import Path
+
+from .metrics import INTENSITIES
 from .systems import COPY_TARGET, MODEL, RANDOM
-from .transfer import INTENSITIES
 
 
 SYSTEM_COLUMNS = {
@@ -9,27 +12,37 @@ SYSTEM_COLUMNS = {
     "psnr": ("PSNR, dB", "{:.1f}"),
     "lpips": ("LPIPS", "{:.3f}"),
     "kid": ("KID", "{:.4f}"),
-    "judged": ("read as the expression", "{:.1%}"),
+    "judged": ("recognised as the expression", "{:.1%}"),
     "to_target": ("SFace to target", "{:.3f}"),
     "to_source": ("SFace to source", "{:.3f}"),
 }
 EDIT_COLUMNS = {
     "cosine": ("SFace to the photo", "{:.3f}"),
     "lowest": ("lowest", "{:.3f}"),
-    "judged": ("read as the label", "{:.0%}"),
+    "judged": ("recognised as the label", "{:.0%}"),
 }
 FIGURE_TITLES = {
     "recognition": "confusion and calibration",
-    "misses": "photos whose expression was not named",
+    "misses": "photos whose expression was not recognised",
     "tsne": "t-SNE of f(e) and f(i)",
-    "transfer": "transfer, as in the paper's figure 3",
-    "editing": "editing, as in the paper's figure 4",
+    "transfer": "transfer, like the paper's figure 3",
+    "editing": "editing, like the paper's figure 4",
     "intensity": "intensity",
 }
 
 
-def write_markdown(report: dict) -> str:
-    """The whole report."""
+def write_report(report: dict, folder: str | Path) -> str:
+    """Write `report.json` and `report.md` to a folder. Returns the text of `report.md`."""
+    text = to_markdown(report)
+    (Path(folder) / "report.json").write_text(
+        json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    (Path(folder) / "report.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def to_markdown(report: dict) -> str:
+    """The text of `report.md`."""
     model, cost = report["model"], report["cost"]
     parts = [
         f"# Evaluation of {model['name']}",
@@ -37,17 +50,17 @@ def write_markdown(report: dict) -> str:
         f"`{model['sha256'][:16]}…`. Made by `{report['command']}` in {cost['minutes']:.1f} minutes "
         f"({cost['processor_minutes']:.1f} of processor time) with at most "
         f"{cost['peak_memory_gib']:.1f} GiB on {cost['device']}.",
-        "Every number is of photos the model was not trained on. Rows without training, or that only copy, say what "
-        "a number is worth.",
+        "Every number is measured on photos that the model was not trained on. Rows of untrained or copying systems "
+        "show what a number is worth.",
     ]
     if report["unavailable"]:
-        parts.append("Not measured here:\n\n" + "\n".join(f"- {n}: {why}" for n, why in report["unavailable"].items()))
+        parts.append("Not measured:\n\n" + "\n".join(f"- {n}: {why}" for n, why in report["unavailable"].items()))
     for name, measured in report["sets"].items():
-        parts += [f"## {name}", _about(measured), *_set_parts(name, measured, model)]
+        parts += [f"## {name}", _set_summary(measured), *_set_sections(name, measured, model)]
     return "\n\n".join(parts) + "\n"
 
 
-def _about(measured: dict) -> str:
+def _set_summary(measured: dict) -> str:
     people = f"{measured['people']} people, " if measured["people"] else ""
     kept = measured["kept_out"]
     return f"{people}{measured['photos']} photos. " + (
@@ -55,7 +68,7 @@ def _about(measured: dict) -> str:
     )
 
 
-def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
+def _set_sections(name: str, measured: dict, model: dict) -> list[str]:
     parts = []
 
     def picture(kind: str) -> str:
@@ -71,19 +84,20 @@ def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
         parts += ["### By group", group_table(groups, measured.get("trained_on"))]
     if measured.get("disentanglement"):
         probes = probe_table(measured["disentanglement"])
-        parts += ["### Disentanglement", probes, _on_probes(model), picture("tsne")]
+        parts += ["### Disentanglement", probes, _probe_note(model), picture("tsne")]
     if transfer := measured.get("transfer"):
         parts += [
             f"### Transfer between people ({transfer['pairs']} pairs)", system_table(transfer["rows"], SYSTEM_COLUMNS),
-            "Expression gain is 1 − Σ|x̄ − truth| / Σ|x_t − truth|: 1 is perfect, 0 is what handing the target back "
-            "gets. The last row has what the judges say of the true images: no result can be expected to do better.",
+            "Expression gain is 1 − Σ|x̄ − truth| / Σ|x_t − truth|. 1 is perfect; handing the target back scores 0. "
+            "The last row has the judges' answers to the true images: no result can be expected to do better. "
+            "Transfer and editing are measured with their defaults, which include test-time augmentation.",
             _gain_by_expression(transfer["rows"]), _gain_on_crops(transfer), _intensity(measured["intensity"]),
         ]  # fmt: skip
     if new := measured.get("nothing_seen"):
         gain = f", expression gain {new['gain']:.3f}" if "gain" in new else ""
         parts.append(
-            f"The {new['people']} people of whom nothing at all was trained on: recognition {new['accuracy']:.1%}"
-            f"{gain}."
+            f"The {new['people']} people whose groups were all kept out of training: recognition "
+            f"{new['accuracy']:.1%}{gain}."
         )
     if editing := measured.get("editing"):
         parts += ["### Editing of neutral photos", editing_table(editing)]
@@ -93,20 +107,21 @@ def _set_parts(name: str, measured: dict, model: dict) -> list[str]:
         columns = {key: SYSTEM_COLUMNS[key] for key in ("judged", "to_target", "to_source")}
         parts += [
             "### A stranger's smile", system_table(strangers, columns),
-            "`real` is the target's own smile: its likeness to the source is that of strangers who both smile, that "
-            "of `copy of the target` is that of strangers of whom one smiles.",
+            "`real` is the target's own smile. Its similarity to the source is that of two smiling strangers. The "
+            "similarity of `copy of the target` is that of two strangers, one of whom smiles.",
         ]  # fmt: skip
     if own := measured.get("own_expression_gain"):
         parts.append(
             "Giving the neutral photo the same person's own smile: expression gain "
-            f"{own['face']:.3f} in the face, in the photo's light, {own['crop']:.3f} over the whole crop, "
-            f"{own['registered']:.3f} in the face where the two photos are first laid over each other by brows, eyes "
-            "and nose (they differ in more than the smile; handing the photo back has 0)."
+            f"{own['face']:.3f} in the face, in the photo's light, {own['crop']:.3f} over the whole crop, and "
+            f"{own['registered']:.3f} in the face after the two photos are registered by brows, eyes and nose. "
+            "The photos differ in more than the smile; handing the photo back scores 0."
         )
     parts += [picture(kind) for kind in ("editing", "transfer", "intensity")]
     if ceiling := measured.get("judge_ceiling"):
         rows = [[label, f"{one['judged']:.0%}", str(one["photos"])] for label, one in ceiling.items()]
-        parts += ["### The expression judge's own score on these photos", _table(["label", "right", "photos"], rows)]
+        table = markdown_table(["label", "recall", "photos"], rows)
+        parts += ["### Recall of the expression judge on these photos", table]
     return [part for part in parts if part]
 
 
@@ -114,15 +129,15 @@ def _recognition(recognition: dict) -> str:
     recall = [f"{label} {value:.1%}" for label, value in recognition["recall"].items()]
     missing = recognition["photos_without_a_face"]
     return (
-        f"The model's own classifier, through the whole pipeline: **{recognition['accuracy']:.1%}** of "
-        f"{recognition['photos']} photos (always naming the most frequent label: {recognition['majority']:.1%}); "
-        f"expected calibration error {recognition['calibration_error']:.3f}. Recall: {', '.join(recall)}."
-        + (f" No face was found in {missing}; they count as wrong." if missing else "")
+        f"The model's own classifier, with the whole pipeline, is right for **{recognition['accuracy']:.1%}** of "
+        f"{recognition['photos']} photos (always naming the most frequent label: {recognition['majority']:.1%}). "
+        f"Expected calibration error: {recognition['calibration_error']:.3f}. Recall: {', '.join(recall)}."
+        + (f" {missing} photos without a detected face count as wrong." if missing else "")
     )
 
 
 def cross_validation_table(measured: dict) -> str:
-    """One row per kind of features."""
+    """A table of the shallow classifiers, one row per kind of features."""
     found = measured["cross_validation"]
     rows = [
         [key, f"{100 * row['mean']:.2f} ± {100 * row['deviation']:.2f}", f"{row['calibration_error']:.3f}",
@@ -133,35 +148,35 @@ def cross_validation_table(measured: dict) -> str:
     return (
         f"Logistic regression on frozen features, {found['count']} folds of {found['by']}, {found['classes']} "
         "expressions, accuracy in percent, mean ± deviation over the folds:\n\n"
-    ) + _table(["features", "accuracy", "calibration error", "recall"], rows)
+    ) + markdown_table(["features", "accuracy", "calibration error", "recall"], rows)
 
 
 def baseline_note(measured: dict, model: dict) -> str:
-    """Which network the CNN baseline is."""
+    """A sentence about the CNN baseline."""
     if measured["cross_validation"]["baseline"] != "the same network":
-        return "`CNN baseline` is G_es as stage 1 left it."
+        return "`CNN baseline` is G_es after stage 1."
     if model["freeze_expression_encoder"]:
         return (
-            "The CNN baseline of the paper, G_es as stage 1 left it, is this very network: stage 2 does not train "
-            "G_es (`freeze_expression_encoder`). Its row is that of f(e)."
+            "The CNN baseline of the paper, G_es after stage 1, is this very network: stage 2 does not train G_es "
+            "(`freeze_expression_encoder`). Its row is that of f(e)."
         )
-    return "No other stage-1 G_es was given to compare with (`--baseline runs/…/stages/expression.safetensors`)."
+    return "No G_es after stage 1 was given as CNN baseline (`--baseline runs/…/stages/expression.safetensors`)."
 
 
 def published_table(measured: dict, published: dict[str, float]) -> str:
-    """The paper's Table 1 with our rows in it."""
+    """The paper's Table 1 with our rows."""
     ours = {
         f"**{key} (this evaluation)**": 100 * row["mean"] for key, row in measured["cross_validation"]["rows"].items()
     }
     rows = sorted({**published, **ours}.items(), key=lambda item: -item[1])
     return (
-        "Table 1 of the paper, Oulu-CASIA, six expressions, mean of eight folds, with these results. The paper trains "
+        "Table 1 of the paper (Oulu-CASIA, six expressions, mean of eight folds) with these results. The paper trains "
         "the whole network on each fold's people; here only the shallow classifier is fitted to them:\n\n"
-    ) + _table(["method", "accuracy, %"], [[name, f"{value:.2f}"] for name, value in rows])
+    ) + markdown_table(["method", "accuracy, %"], [[name, f"{value:.2f}"] for name, value in rows])
 
 
 def group_table(groups: dict, trained: dict | None) -> str:
-    """Recognition of each group, beside how many of it were trained on."""
+    """A table of recognition by group, with the number of people trained on."""
     rows = []
     for column, by_group in groups.items():
         counted = (trained or {}).get(column, {})
@@ -171,24 +186,24 @@ def group_table(groups: dict, trained: dict | None) -> str:
                 f"{column}: {group}", str(counted.get(group, 0)) if trained else "—",
                 str(measured["people"]) if measured else "0", f"{measured['accuracy']:.1%}" if measured else "—",
             ])  # fmt: skip
-    return _table(["group", "people trained on", "people here", "recognition"], rows)
+    return markdown_table(["group", "people trained on", "people here", "recognition"], rows)
 
 
 def edit_group_table(groups: dict) -> str:
-    """What the judges say of edited photos of each group."""
+    """A table of the judges' answers to edited photos by group."""
     rows = [
         [f"{column}: {group}", str(row["people"]), *(_cell(row, key, form) for key, (_, form) in EDIT_COLUMNS.items())]
         for column, by_group in groups.items()
         for group, row in by_group.items()
     ]
-    return _table(["edits by group", "people", *(title for title, _ in EDIT_COLUMNS.values())], rows)
+    return markdown_table(["edits by group", "people", *(title for title, _ in EDIT_COLUMNS.values())], rows)
 
 
 def probe_table(found: dict) -> str:
-    """Factor by code, with chance."""
+    """A table of the linear probes, one row per factor and one column per code."""
     titles = {
         "expression": "expression, people apart",
-        "expression_of_new_ids": "expression, expression_ids apart",
+        "expression_of_new_ids": "expression, expression ids apart",
         "identity": "identity",
     }
     codes = [code for code in found["expression"] if code not in ("values", "chance")]
@@ -200,31 +215,31 @@ def probe_table(found: dict) -> str:
         for factor, title in titles.items() if factor in found
     ]  # fmt: skip
     return (
-        "A linear probe's accuracy (and the mutual information with its answers, 0 by chance, 1 when certain):\n\n"
-        + _table(["read", "values", "chance", *(names.get(code, code) for code in codes)], rows)
-        + f"\n\nMutual information gap, f(e) and f(i) each for its own factor against the other's: {found['gap']:.2f} "
-        "(1 is perfect, 0 is no separation)."
+        "Accuracy of a linear probe, and mutual information of factor and answers (0 is chance, 1 is certain):\n\n"
+        + markdown_table(["factor", "values", "chance", *(names.get(code, code) for code in codes)], rows)
+        + f"\n\nMutual information gap between the right and the wrong code of each factor: {found['gap']:.2f} (1 is "
+        "perfect, 0 is no separation)."
     )
 
 
-def _on_probes(model: dict) -> str:
+def _probe_note(model: dict) -> str:
     if not model["freeze_expression_encoder"]:
         return "Ideal: expression from f(e) near 100 %, identity from f(e) near chance."
     return (
-        "Ideal: expression from f(e) near 100 %, identity from f(e) near chance. Where f(e) still tells people apart, "
-        "the reason is that stage 2 leaves this G_es as the expression classifier of stage 1 "
-        "(`freeze_expression_encoder`): no loss asks it to forget who somebody is."
+        "Ideal: expression from f(e) near 100 %, identity from f(e) near chance. If f(e) still tells people apart, "
+        "the reason is that G_es stays the expression classifier of stage 1 (`freeze_expression_encoder`): no loss "
+        "asks it to forget identity."
     )
 
 
 def system_table(rows: dict[str, dict], columns: dict[str, tuple[str, str]]) -> str:
-    """A row per system, a column for each number that any of them has."""
+    """A table with one row per system, and one column per number that any system has."""
     present = [key for key in columns if any(row.get(key) is not None for row in rows.values())]
     lines = [
         [f"**{name}**" if name == MODEL else name, *(_cell(row, key, columns[key][1]) for key in present)]
         for name, row in rows.items()
     ]
-    return _table(["system", *(columns[key][0] for key in present)], lines)
+    return markdown_table(["system", *(columns[key][0] for key in present)], lines)
 
 
 def _gain_on_crops(transfer: dict) -> str:
@@ -232,7 +247,8 @@ def _gain_on_crops(transfer: dict) -> str:
         return ""
     return (
         f"The same pairs as aligned crops, `detect=False`: expression gain **{transfer['gain_on_crops']:.3f}**. "
-        "A photo also counts what lies around the crop, and compression noise that resampling takes out of a crop."
+        "The gain on whole photos also counts the surroundings of the crop, and compression noise that resampling "
+        "removes from a crop."
     )
 
 
@@ -242,26 +258,24 @@ def _gain_by_expression(rows: dict[str, dict]) -> str:
 
 
 def _intensity(found: dict[str, dict]) -> str:
-    columns = {"monotone": ("moves on at every step", "{:.0%}")}
+    columns = {"monotone": ("advances at every step", "{:.0%}")}
     table = {
         name: {**dict(zip(INTENSITIES, row["progress"])), "monotone": row["monotone"]} for name, row in found.items()
     }
     columns = {**{alpha: (f"α = {alpha:g}", "{:.2f}") for alpha in INTENSITIES}, **columns}
-    return "How far on the way from the target (0) to the truth (1) at each intensity:\n\n" + system_table(
-        table, columns
-    )
+    return "Progress from the target (0) to the truth (1) at each intensity:\n\n" + system_table(table, columns)
 
 
 def editing_table(editing: dict) -> str:
-    """Label by label, beside the photo left alone, a network without training, and the judges' ceiling."""
+    """A table of edits by label, with the unchanged photo, an untrained network, and the judges' ceiling."""
     systems = editing["systems"]
     known = systems[MODEL]["all"]
-    # Who does nothing has a cosine of 1: only what is read of the photo as it was says anything.
+    # The cosine of the unchanged photo is always 1.
     shown = [(MODEL, "cosine"), (MODEL, "lowest"), (MODEL, "judged"), (COPY_TARGET, "judged")]
     shown += [(RANDOM, "cosine"), (RANDOM, "judged")]
     shown = [(name, key) for name, key in shown if name in systems and key in known]
     real = [key for key in ("cosine", "judged") if key in known]
-    titles = {"cosine": "SFace", "lowest": "lowest SFace", "judged": "read"}
+    titles = {"cosine": "SFace", "lowest": "lowest SFace", "judged": "recognised"}
     lines = [
         [
             "all but neutral" if label == "all" else label,
@@ -272,15 +286,16 @@ def editing_table(editing: dict) -> str:
     ]
     head = [f"{name}: {titles[key]}" for name, key in shown] + [f"real photos: {titles[key]}" for key in real]
     return (
-        "SFace is the mean cosine to the photo before the edit, `read` how often FaceExpressionNet reads the label; "
-        "real photos of the same people say how far the two judges can be trusted:\n\n"
-    ) + _table(["edited to", *head], lines)
+        "SFace is the mean cosine to the photo before the edit. `recognised` is how often FaceExpressionNet "
+        "recognises the label. Real photos of the same people show how far both judges can be trusted:\n\n"
+    ) + markdown_table(["edited to", *head], lines)
 
 
 def _cell(row: dict, key, form: str) -> str:
     return form.format(row[key]) if row.get(key) is not None else "—"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def markdown_table(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,18 +1,18 @@
-"""One evaluation: a saved model, the sets it was not trained on, and everything measured on them."""
+"""Evaluate a saved model on the sets that it was not trained on."""
 
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
 
 from ..model.errors_tergan import InvalidInputError
 from ..model.pipeline_tergan import TerGanPipeline
 from ..version import __version__
 from .digest import weights_digest
-from .held_out import RECORD, held_out_sets, read_record, thin_out
+from .held_out import RECORD, held_out_sets, read_record, subsample
 from .judges import Judges
+from .loading import load_pipeline, model_folder
 from .memory import peak_memory_gib
 from .perceptual import PerceptualMetrics
 from .suite import Evaluation, Settings
@@ -26,16 +26,19 @@ class EvaluationOptions:
 
     Args:
         model: folder or Hub id, with `training.yaml`.
-        dataset: names of the run's sets, folders, parquet files or `hub://owner/name`; default: every set that kept
-            somebody out and is there.
+        dataset: names of the run's sets, folders, parquet files or `hub://owner/name`; default: every available set
+            that kept somebody out.
         data_root: relative paths of the run's sets start here.
         report: folder for the figures.
         settings: the protocol and its sizes.
         photos: at most this many photos of each set; default: all.
-        baseline: stage 1's G_es to compare with, a file or a model.
+        baseline: G_es after stage 1 to compare with, a file or a model.
         judges: folder with the weights of independent judges.
         perceptual: measure LPIPS and KID.
-        device: default: the best there is.
+        device: default: cuda, else mps, else cpu.
+
+    Raises:
+        InvalidInputError: the settings contradict each other.
     """
 
     model: str = "weights/ter-gan"
@@ -57,27 +60,28 @@ class EvaluationOptions:
 
     @property
     def is_paper(self) -> bool:
-        """Whether the paper's protocol is asked for."""
+        """Whether the protocol is the paper's."""
         return self.settings.protocol == "oulu-casia"
 
 
 def evaluate(options: EvaluationOptions) -> dict:
     """
-    Measure a model; the result is what `report.json` holds, less the command. Figures go to `options.report`.
+    Measure a model. Figures are written to `options.report`.
+
+    Returns:
+        the contents of `report.json` without the command.
 
     Raises:
-        TerGanError, OSError: a model, data set or judge that was asked for is not there, or does not fit.
+        TerGanError: a requested model, data set or judge is missing or does not fit.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     torch.manual_seed(0)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    folder = Path(options.model)
-    if not folder.is_dir():
-        folder = Path(snapshot_download(options.model))
-    pipe = TerGanPipeline.from_pretrained(folder, device=options.device)
+    folder = model_folder(options.model)
+    pipe = load_pipeline(folder, options.device)
     sets = held_out_sets(folder, options.data_root, options.dataset)
     if options.photos:
-        sets = [thin_out(held_out, options.photos) for held_out in sets]
+        sets = [subsample(held_out, options.photos) for held_out in sets]
     baseline = baseline_system(pipe, options.baseline) if options.baseline else None
     judges = Judges() if options.is_paper else Judges.find(options.judges)
     perceptual = PerceptualMetrics(options.perceptual and not options.is_paper, pipe.model.device)
@@ -92,7 +96,7 @@ def evaluate(options: EvaluationOptions) -> dict:
         "unavailable": {} if options.is_paper else {**judges.unavailable, **perceptual.unavailable},
         "sets": _rounded(measured),
         "cost": {
-            "minutes": round((time.monotonic() - begun) / 60, 1),
+            "minutes": round((time.monotonic() - started) / 60, 1),
             "processor_minutes": round(time.process_time() / 60, 1),
             "peak_memory_gib": round(peak_memory_gib(), 2),
             "device": _device_name(pipe.model.device),
@@ -101,7 +105,7 @@ def evaluate(options: EvaluationOptions) -> dict:
 
 
 def describe_model(pipe: TerGanPipeline, name: str, folder: Path) -> dict:
-    """Which weights were measured."""
+    """Describe the measured weights."""
     config = pipe.model.config
     record = read_record(folder) if (folder / RECORD).is_file() else {}
     return {
@@ -121,7 +125,7 @@ def _device_name(device: torch.device) -> str:
 
 
 def _rounded(value, digits: int = 5):
-    """Plain values; what cannot be told (NaN) is null."""
+    """Round all numbers to plain values. NaN becomes `None`."""
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

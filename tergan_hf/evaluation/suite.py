@@ -1,4 +1,4 @@
-"""The whole evaluation of one model: every measurement that a set allows, and its figures."""
+"""All measurements of one model that its sets allow, and their figures."""
 
 import logging
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from ..model.errors_tergan import InvalidInputError
 from ..model.face_detection_tergan import DetectedFace
 from ..model.pipeline_tergan import TerGanPipeline
 from . import figures, sheets
-from .disentanglement import FEWEST_POINTS, flatten_for_tsne, probe
-from .editing import measure_editing, measure_strangers, own_expression_gain, people_of
-from .embeddings import Embeddings, RememberingDetector, embed_photos
+from .disentanglement import FEWEST_POINTS, probe, project_tsne
+from .editing import group_by_person, measure_editing, measure_strangers, own_expression_gain
+from .embeddings import CachedDetector, Embeddings, embed_photos
 from .groups import accuracy_by_group, count_groups, means_by_group
 from .held_out import HeldOutSet
 from .judges import Judges
@@ -38,14 +38,16 @@ PROTOCOLS = ("held-out", "oulu-casia")
 @dataclass
 class Settings:
     """
+    The protocol and its sizes.
+
     Args:
-        protocol: `held-out` measures everything; `oulu-casia` is the paper's Table 1: six expressions, a shallow
+        protocol: `held-out` measures everything. `oulu-casia` is the paper's Table 1: six expressions, a shallow
             classifier on f(e) in eight folds of people.
-        folds: of every cross-validation.
-        pairs: transfers between rendered people.
-        intensity_pairs: of them, given every intensity.
-        ceiling_photos: photos of each label on which the expression judge is itself judged.
-        seed: of the pairs.
+        folds: number of folds of every cross-validation.
+        pairs: number of transfers between rendered people.
+        intensity_pairs: number of these pairs that are measured at every intensity.
+        ceiling_photos: photos of each label on which the expression judge itself is measured.
+        seed: for drawing the pairs.
     """
 
     protocol: str = "held-out"
@@ -58,13 +60,14 @@ class Settings:
 
 class Evaluation:
     """
-    One model, measured beside its baselines.
+    Measures one model and its baselines.
 
     Args:
         pipe: the model.
         output: folder for the figures.
-        baseline: the CNN baseline, where it is another network than the model's own G_es.
-        judges, perceptual: as far as they are at hand.
+        baseline: the CNN baseline; ignored if it is the model's own G_es.
+        judges: default: none.
+        perceptual: default: none.
     """
 
     def __init__(
@@ -77,8 +80,8 @@ class Evaluation:
         perceptual: PerceptualMetrics | None = None,
     ):
         self.pipe, self.output, self.settings = pipe, Path(output), settings or Settings()
-        self.judges, self.perceptual = judges or Judges(), perceptual or PerceptualMetrics(wanted=False)
-        detector = RememberingDetector(pipe.detector)
+        self.judges, self.perceptual = judges or Judges(), perceptual or PerceptualMetrics(enabled=False)
+        detector = CachedDetector(pipe.detector)
         self.pipe.detector = self.judges.detector = detector
         self.random = random_system(pipe)
         self.baseline = baseline if baseline is not None and not same_expression_encoder(pipe, baseline) else None
@@ -87,7 +90,15 @@ class Evaluation:
         self.systems = {MODEL: pipe, **copy_systems(pipe), RANDOM: self.random}
 
     def run(self, sets: list[HeldOutSet]) -> dict[str, dict]:
-        """set → what was measured on it, plain values for JSON."""
+        """
+        Measure every set.
+
+        Returns:
+            set → its measurements, as plain values for JSON.
+
+        Raises:
+            InvalidInputError: a set cannot be measured; the message names it.
+        """
         measured = {}
         progress = tqdm(sets, desc="sets", dynamic_ncols=True)
         for held_out in progress:
@@ -126,68 +137,67 @@ class Evaluation:
             if ceiling := self._judge_ceiling(held_out):
                 measured["judge_ceiling"] = ceiling
             return measured
-        right = np.zeros(len(photos), bool)
-        right[embeddings.rows] = (
-            np.array(self.pipe.labels)[embeddings.scores.argmax(1)] == expressions[embeddings.rows]
-        )
-        if groups := accuracy_by_group(photos, right):
+        correct = np.zeros(len(photos), bool)
+        predicted = np.array(self.pipe.labels)[embeddings.scores.argmax(1)]
+        correct[embeddings.rows] = predicted == expressions[embeddings.rows]
+        if groups := accuracy_by_group(photos, correct):
             measured["groups"] = groups
             if held_out.training_photos is not None:
                 measured["trained_on"] = {
                     "people": len(set(held_out.training_photos["identity"])),
                     **count_groups(held_out.training_photos),
                 }
-        has_recipes = bool((np.array(photos["expression_id"]) != NO_EXPRESSION_ID).all())
-        measured["disentanglement"] = self._disentangle(held_out, embeddings, expressions, identities, has_recipes)
-        if has_recipes:
-            measured |= self._measure_transfer(held_out, right)
+        has_ids = bool((np.array(photos["expression_id"]) != NO_EXPRESSION_ID).all())
+        measured["disentanglement"] = self._disentangle(held_out, embeddings, expressions, identities, has_ids)
+        if has_ids:
+            measured |= self._measure_transfer(held_out, correct)
         else:
             measured |= self._measure_people(held_out)
         return measured
 
     def _cross_validate(self, embeddings: Embeddings, expressions, identities, named: bool) -> dict:
         rows = embeddings.rows
-        # Where nobody is named every photo is a person of its own, and the folds are of photos.
+        # If nobody is named, every photo counts as a person of its own.
         groups = identities[rows] if named else rows
         features = {"f(e)": embeddings.features["expression"]}
         if self.baseline is not None:
             features[BASELINE] = embeddings.features[BASELINE]
         features |= {"random G_es": embeddings.features[RANDOM], "pixels": embeddings.features["pixels"]}
         targets = expressions[rows]
-        kinds, counts = np.unique(targets, return_counts=True)
-        if len(kinds) < 2 or len(set(groups.tolist())) < 2:
+        classes, counts = np.unique(targets, return_counts=True)
+        if len(classes) < 2 or len(set(groups.tolist())) < 2:
             return {}
         folds = OULU_CASIA_FOLDS if self.settings.protocol == "oulu-casia" else self.settings.folds
         return {
             "by": "people" if named else "photos",
-            "classes": len(kinds),
+            "classes": len(classes),
             "count": min(folds, len(set(groups.tolist()))),
             "baseline": BASELINE if self.baseline is not None else "the same network",
             "majority": float(counts.max() / counts.sum()),
             "rows": {key: cross_validate(columns, targets, groups, folds) for key, columns in features.items()},
         }
 
-    def _disentangle(self, held_out, embeddings: Embeddings, expressions, identities, has_recipes: bool) -> dict:
+    def _disentangle(self, held_out, embeddings: Embeddings, expressions, identities, has_ids: bool) -> dict:
         rows, features = embeddings.rows, embeddings.features
         codes = {"expression": features["expression"], "identity": features["identity"]}
         if self.baseline is not None:
             codes[BASELINE] = features[BASELINE]
-        expression_ids = np.array(held_out.photos["expression_id"])[rows] if has_recipes else None
+        expression_ids = np.array(held_out.photos["expression_id"])[rows] if has_ids else None
         if len(rows) >= FEWEST_POINTS:
-            panels = {} if self.baseline is None else {"f(e) before stage 2": flatten_for_tsne(features[BASELINE])}
-            panels["f(e)"] = flatten_for_tsne(features["expression"])
-            panels["f(i)"] = flatten_for_tsne(features["identity"])
+            panels = {} if self.baseline is None else {"f(e) before stage 2": project_tsne(features[BASELINE])}
+            panels["f(e)"] = project_tsne(features["expression"])
+            panels["f(i)"] = project_tsne(features["identity"])
             figures.plot_tsne(panels, expressions[rows], identities[rows], self._figure(held_out, "tsne"))
         if len(set(expressions[rows])) < 2 or len(set(identities[rows])) < 2:
             return {}
         return probe(codes, expressions[rows], identities[rows], expression_ids, self.settings.folds)
 
-    def _measure_transfer(self, held_out: HeldOutSet, right: np.ndarray) -> dict:
+    def _measure_transfer(self, held_out: HeldOutSet, correct: np.ndarray) -> dict:
         photos, settings, detect = held_out.photos, self.settings, held_out.source.align
         try:
             pairs = draw_pairs(photos, settings.pairs, settings.seed)
         except ValueError as error:
-            logger.warning("%s: no transfer measured: %s", held_out.name, error)
+            logger.warning("%s: transfer is not measured: %s", held_out.name, error)
             return {}
         measured = {
             "transfer": {
@@ -205,31 +215,33 @@ class Evaluation:
         figures.plot_intensity(curves, self.output / "figures" / f"{held_out.name}_intensity.png")
         sheets.draw_transfers(self.pipe, photos, pairs[:12], detect, self._figure(held_out, "transfer"))
         sheets.draw_edits_by_example(self.pipe, photos, detect, self._figure(held_out, "editing"))
-        new = held_out.made_of_kept_out_groups_only()
-        if held_out.source.group_separator and new.any() and not new.all():
-            unseen = photos.select(np.flatnonzero(new))
-            part = {"people": len(set(unseen["identity"])), "accuracy": float(right[new].mean())}
+        is_new = held_out.has_only_kept_out_groups()
+        if held_out.source.group_separator and is_new.any() and not is_new.all():
+            unseen = photos.select(np.flatnonzero(is_new))
+            part = {"people": len(set(unseen["identity"])), "accuracy": float(correct[is_new].mean())}
             if part["people"] > 1:
-                few = draw_pairs(unseen, max(1, settings.pairs // 2), settings.seed)
+                unseen_pairs = draw_pairs(unseen, max(1, settings.pairs // 2), settings.seed)
                 rows = measure_transfer(
-                    {MODEL: self.pipe}, unseen, few, detect, Judges(detector=self.pipe.detector),
-                    PerceptualMetrics(wanted=False),
+                    {MODEL: self.pipe}, unseen, unseen_pairs, detect, Judges(detector=self.pipe.detector),
+                    PerceptualMetrics(enabled=False),
                 )  # fmt: skip
                 part["gain"] = rows[MODEL]["gain"]
             measured["nothing_seen"] = part
         return measured
 
     def _measure_people(self, held_out: HeldOutSet) -> dict:
-        people = people_of(held_out.photos)
+        people = group_by_person(held_out.photos)
         if not people or not held_out.source.align:
-            logger.warning("%s: no editing measured: nobody has a neutral photo, or photos are crops", held_out.name)
+            logger.warning(
+                "%s: editing is not measured: nobody has a neutral photo, or the photos are crops", held_out.name
+            )
             return {}
         measured = {}
-        edited = {name: self.systems[name] for name in (MODEL, COPY_TARGET, RANDOM)}
+        systems = {name: self.systems[name] for name in (MODEL, COPY_TARGET, RANDOM)}
         if self.judges.identity or self.judges.expression:
-            editing = measure_editing(edited, people, self.pipe.labels, self.judges)
-            of_person = editing.pop("people")
-            measured["editing"] = {**editing, "by_group": means_by_group(held_out.photos, of_person)}
+            editing = measure_editing(systems, people, self.pipe.labels, self.judges)
+            by_person = editing.pop("people")
+            measured["editing"] = {**editing, "by_group": means_by_group(held_out.photos, by_person)}
             if sum(SMILE in own for own in people.values()) > 1:
                 measured["strangers"] = measure_strangers(self.systems, people, SMILE, self.judges)
         if any(SMILE in own for own in people.values()):
@@ -240,7 +252,7 @@ class Evaluation:
         return measured
 
     def _judge_ceiling(self, held_out: HeldOutSet) -> dict:
-        """What the expression judge reads right of real photos, label by label."""
+        """Recall of the expression judge on real photos, label by label."""
         if self.judges.expression is None:
             return {}
         shown, recall = np.array(held_out.photos["expression"]), {}
@@ -250,7 +262,7 @@ class Evaluation:
             for row in rows:
                 photo = decode(held_out.photos[int(row)]["image"])
                 whole = DetectedFace(np.array([0.0, 0.0, *photo.size]), np.zeros((5, 2)), 1.0)
-                face = self.judges.faces(photo) if held_out.source.align else whole
+                face = self.judges.detect(photo) if held_out.source.align else whole
                 scores = face and self.judges.expression.scores(photo, face)
                 hits.append(bool(scores) and max(scores, key=scores.get) == label)
             if hits:
@@ -259,11 +271,11 @@ class Evaluation:
 
     def _draw_recognition(self, held_out: HeldOutSet, embeddings: Embeddings, recognition: dict):
         shown = np.array(held_out.photos["expression"])[embeddings.rows]
-        answers = np.array(self.pipe.labels)[embeddings.scores.argmax(1)]
-        bins = reliability(embeddings.scores.max(1), answers == shown)
+        predicted = np.array(self.pipe.labels)[embeddings.scores.argmax(1)]
+        bins = reliability(embeddings.scores.max(1), predicted == shown)
         figures.plot_recognition(recognition, bins, self._figure(held_out, "recognition"))
-        missed = [(int(row), said) for row, said, true in zip(embeddings.rows, answers, shown) if said != true]
-        missed += [(int(row), "no face") for row in embeddings.unseen]
+        missed = [(int(row), label) for row, label, true in zip(embeddings.rows, predicted, shown) if label != true]
+        missed += [(int(row), "no face") for row in embeddings.without_face]
         sheets.draw_misses(held_out.photos, missed, self._figure(held_out, "misses"))
 
     def _figure(self, held_out: HeldOutSet, kind: str) -> Path:

@@ -1,4 +1,4 @@
-"""What is measured side by side: the model, and systems whose worth is known beforehand."""
+"""The systems to compare: the model, and systems whose quality is known beforehand."""
 
 import copy
 from pathlib import Path
@@ -11,51 +11,55 @@ from safetensors.torch import load_file
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 from ..model.modeling_tergan import TerGanModel
 from ..model.pipeline_tergan import TerGanPipeline
+from .loading import load_pipeline
 
 
 MODEL, COPY_TARGET, COPY_SOURCE, RANDOM = "TER-GAN", "copy of the target", "copy of the source", "random weights"
 
 
 class CopiesTarget(TerGanPipeline):
-    """Does nothing: every result is the photo itself."""
+    """A lazy system: every result is the photo itself."""
 
     def transfer(self, source, target, **options):
-        """`target`."""
+        """Return `target`."""
         return target
 
     def edit(self, image, expression, **options):
-        """`image`."""
+        """Return `image`."""
         return image
 
 
 class CopiesSource(TerGanPipeline):
-    """Cheats: every result is the photo that shows the expression, in the size of the target's."""
+    """A cheating system: every result is the photo that shows the expression, at the target's size."""
 
     def transfer(self, source, target, **options):
-        """`source`."""
+        """Return `source` at the size of `target`."""
         if isinstance(target, list):
             return [self.transfer(s, t) for s, t in zip(source, target)]
         return source.resize(target.size, Image.Resampling.BILINEAR)
 
     def edit(self, image, expression, **options):
-        """`expression`, where it is a photo; for a label there is nothing to copy."""
+        """Return `expression` if it is a photo. For a label there is nothing to copy: return `image`."""
         return image if isinstance(expression, str) else self.transfer(expression, image)
 
 
 def copy_systems(pipe: TerGanPipeline) -> dict[str, TerGanPipeline]:
-    """Both that only copy, with the encoders of `pipe`."""
+    """Both copying systems, with the encoders of `pipe`."""
     parts = (pipe.model, pipe.image_processor, pipe.detector)
     return {COPY_TARGET: CopiesTarget(*parts), COPY_SOURCE: CopiesSource(*parts)}
 
 
 def random_system(pipe: TerGanPipeline, seed: int = 0) -> TerGanPipeline:
-    """The same networks before any training. Layers that training starts at zero, so that it begins with the photo
-    itself, are drawn like the others."""
+    """
+    The same networks with random weights.
+
+    Training starts some layers at zero, so that the first result is the photo itself. Here they are random, too.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = TerGanModel(pipe.model.config)
         for layer in model.modules():
-            if hasattr(layer, "initial_std") and layer.weight.dim() == 1:  # a norm's scales
+            if hasattr(layer, "initial_std") and layer.weight.dim() == 1:  # scales of a norm
                 torch.nn.init.ones_(layer.weight)
             elif hasattr(layer, "initial_std"):
                 torch.nn.init.kaiming_normal_(layer.weight)
@@ -65,17 +69,17 @@ def random_system(pipe: TerGanPipeline, seed: int = 0) -> TerGanPipeline:
 
 def baseline_system(pipe: TerGanPipeline, baseline: str | Path) -> TerGanPipeline:
     """
-    The CNN baseline of section 4.4: G_es as stage 1 left it.
+    The CNN baseline of section 4.4: G_es after stage 1.
 
     Args:
-        baseline: a folder or Hub id of a whole model, or the `stages/expression.safetensors` that training writes.
+        baseline: folder or Hub id of a whole model, or the file `stages/expression.safetensors` that training writes.
 
     Raises:
-        OSError: there is no such model.
-        InvalidInputError: the file holds no G_es of this model's sizes.
+        MissingFileError: there is no such file or model.
+        InvalidInputError: the file or model is damaged, or its G_es has other sizes than this model's.
     """
     if not str(baseline).endswith(".safetensors"):
-        other = TerGanPipeline.from_pretrained(baseline, device=pipe.model.device)
+        other = load_pipeline(baseline, pipe.model.device)
         return TerGanPipeline(other.model, other.image_processor, pipe.detector)
     if not Path(baseline).is_file():
         raise MissingFileError(f"no such file: {baseline}")
@@ -90,7 +94,7 @@ def baseline_system(pipe: TerGanPipeline, baseline: str | Path) -> TerGanPipelin
 
 
 def same_expression_encoder(one: TerGanPipeline, other: TerGanPipeline) -> bool:
-    """Whether both read f(e) by the same weights."""
+    """Whether both pipelines have the same weights of G_es."""
     first, second = (pipe.model.expression_encoder.state_dict() for pipe in (one, other))
     return first.keys() == second.keys() and all(
         first[name].shape == second[name].shape and torch.equal(first[name].cpu(), second[name].cpu())

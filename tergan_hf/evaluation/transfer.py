@@ -1,4 +1,4 @@
-"""Transfer between people whose every expression is known exactly (rendered faces)."""
+"""Transfer between rendered people, whose every expression is known exactly."""
 
 import numpy as np
 from datasets import Dataset
@@ -12,42 +12,41 @@ from ..model.errors_tergan import InvalidInputError, NoFaceFoundError
 from ..model.face_alignment_tergan import crop_face
 from ..model.pipeline_tergan import TerGanPipeline
 from .judges import Judges
-from .metrics import progress, psnr
+from .metrics import INTENSITIES, progress, psnr
 from .perceptual import PerceptualMetrics
 
 
-INTENSITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
-SMALLEST_STEP = 0.02  # of the way to the truth; less is standing still
+SMALLEST_STEP = 0.02  # of the way from target to truth; a smaller step counts as none
 TRUTH = "the truth"
 Pair = tuple[int, int, int]
 
 
 def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[Pair]:
     """
-    Draw (source, target, truth) rows: source and target of different people, truth the target's person with the
-    source's expression_id, expressions of the source equally often, truth and target not the same image.
+    Draw rows (source, target, truth).
+
+    Source and target are different people. The truth is the target's person with the source's expression id, and not
+    the target image itself. Every expression is equally frequent among the sources.
 
     Raises:
-        InvalidInputError: the photos have no expression_ids, show one person only, or hardly share a expression_id.
+        InvalidInputError: the photos have no expression ids, show one person only, or hardly share an expression id.
     """
     identities, expression_ids = np.array(photos["identity"]), np.array(photos["expression_id"])
     expressions = np.array(photos["expression"])
     if (expression_ids == NO_EXPRESSION_ID).any() or len(set(identities)) < 2:
-        raise InvalidInputError("expression gain needs at least two people with expression_ids")
+        raise InvalidInputError("expression gain needs at least two people, and an expression_id for every photo")
     sessions = np.array(photos["session"]) if "session" in photos.column_names else np.zeros(len(photos), int)
-    row_of = {key: row for row, key in enumerate(zip(identities, sessions, expression_ids))}
+    rows = {key: row for row, key in enumerate(zip(identities, sessions, expression_ids))}
     random = np.random.default_rng(seed)
     by_expression = [np.flatnonzero(expressions == label) for label in sorted(set(expressions))]
     pairs, tries = [], 0
     while len(pairs) < count:
         tries += 1
         if tries > 100 * count:
-            raise InvalidInputError(
-                "hardly any two people share a expression_id: nothing to measure the expression gain on"
-            )
+            raise InvalidInputError("expression gain cannot be measured: hardly any two people share an expression_id")
         source = int(random.choice(by_expression[len(pairs) % len(by_expression)]))
         target = int(random.integers(len(photos)))
-        truth = row_of.get((identities[target], sessions[target], expression_ids[source]))
+        truth = rows.get((identities[target], sessions[target], expression_ids[source]))
         if identities[source] != identities[target] and truth not in (None, target):
             pairs.append((source, target, truth))
     return pairs
@@ -63,30 +62,28 @@ def measure_transfer(
     batch_size: int = 32,
 ) -> dict[str, dict]:
     """
-    The same pairs through every system, whole images in, whole images out. A pair in which no face is found counts as
-    the target handed back.
+    Measure the same pairs with every system, on whole images. If no face is found, the target counts as the result.
 
     Returns:
-        system → mean `gain` (1 − Σ|x̄ − truth| / Σ|x_t − truth|), `gain_by_expression`, `psnr` to the truth in
-        dB; where the judges are there `judged` (share of results read as the source's expression), `to_target` and
-        `to_source` (SFace cosine to x_t and x_s); where their weights are there `lpips` to the truth and `kid` to the
-        true images. A last row, `TRUTH`, has the judges' readings of the true images: their ceiling.
+        system → mean `gain` (1 − Σ|x̄ − truth| / Σ|x_t − truth|), `gain_by_expression`, and `psnr` to the truth in dB.
+        With judges: `judged` (share of results in which the judge recognises the source's expression), `to_target` and
+        `to_source` (SFace cosine to x_t and x_s). With perceptual metrics: `lpips` to the truth and `kid` to the true
+        images. The last row, `TRUTH`, has the judges' answers to the true images, their ceiling.
     """
     labels = np.array([photos[source]["expression"] for source, _, _ in pairs])
     measured: dict[str, dict[str, list]] = {name: {} for name in (*systems, TRUTH)}
     for name in systems:
         perceptual.start(name)
     for start in tqdm(range(0, len(pairs), batch_size), desc="transfer", dynamic_ncols=True, leave=False):
-        batch = load_pairs(photos, pairs[start : start + batch_size])
-        sources, targets, truths = batch
-        readers = [
-            judges.of_pair(source, target, label) for source, target, label in zip(sources, targets, labels[start:])
+        sources, targets, truths = load_pairs(photos, pairs[start : start + batch_size])
+        pair_judges = [
+            judges.for_pair(source, target, label) for source, target, label in zip(sources, targets, labels[start:])
         ]
         for name, pipe in {**systems, TRUTH: None}.items():
             results = truths if pipe is None else transfer_or_target(pipe, sources, targets, detect)
             columns = measured[name]
-            for result, reader in zip(results, readers):
-                for key, value in reader(result).items():
+            for result, judge in zip(results, pair_judges):
+                for key, value in judge(result).items():
                     columns.setdefault(key, []).append(value)
             if pipe is not None:
                 arrays = [_stack(images) for images in (results, targets, truths)]
@@ -107,23 +104,24 @@ def measure_transfer(
 
 def gain_on_crops(pipe: TerGanPipeline, photos: Dataset, pairs: list[Pair], batch_size: int = 32) -> float:
     """
-    Mean expression gain of the network on its own: aligned crops in and out (`detect=False`), the source's by its own
-    landmarks, target's and truth's alike by the target's. A pair in which no face is found counts as the target handed
-    back.
+    Mean expression gain of the network alone, between aligned crops (`detect=False`).
+
+    The source is cropped by its own landmarks; target and truth are both cropped by the target's. If no face is found,
+    the target counts as the result.
     """
     size, gains = pipe.model.config.image_size, []
     for start in tqdm(range(0, len(pairs), batch_size), desc="crops", dynamic_ncols=True, leave=False):
-        cut = []
+        crops = []
         for source, target, truth in zip(*load_pairs(photos, pairs[start : start + batch_size])):
-            found = [pipe.detector.detect(photo) for photo in (source, target)]
-            if not all(found):
+            detected = [pipe.detector.detect(photo) for photo in (source, target)]
+            if not all(detected):
                 gains.append(0.0)
             else:
-                own, shared = (faces[0].crop_transform for faces in found)
-                cropped = ((source, own), (target, shared), (truth, shared))
-                cut.append([crop_face(photo, crop_transform, size) for photo, crop_transform in cropped])
-        if cut:
-            sources, targets, truths = map(list, zip(*cut))
+                of_source, of_target = (faces[0].crop_transform for faces in detected)
+                photo_transforms = ((source, of_source), (target, of_target), (truth, of_target))
+                crops.append([crop_face(photo, crop_transform, size) for photo, crop_transform in photo_transforms])
+        if crops:
+            sources, targets, truths = map(list, zip(*crops))
             results = pipe.transfer(sources, targets, detect=False)
             gains += expression_gain(*map(_stack, (results, targets, truths))).tolist()
     return float(np.nanmean(gains))
@@ -133,7 +131,7 @@ def measure_intensity(
     systems: dict[str, TerGanPipeline], photos: Dataset, pairs: list[Pair], detect: bool, batch_size: int = 32
 ) -> dict[str, dict]:
     """
-    How x̄ moves from x_t to the truth as the intensity α goes from 0 to 1.
+    Measure how x̄ moves from x_t to the truth as the intensity α goes from 0 to 1.
 
     Returns:
         system → `progress`, the mean of `metrics.progress` at each of `INTENSITIES`, and `monotone`, the share of
@@ -144,18 +142,18 @@ def measure_intensity(
         sources, targets, truths = load_pairs(photos, pairs[start : start + batch_size])
         for name, pipe in systems.items():
             steps = [transfer_or_target(pipe, sources, targets, detect, intensity=alpha) for alpha in INTENSITIES]
-            ways = [progress(_stack(images), _stack(targets), _stack(truths)) for images in steps]
-            measured[name].append(np.stack(ways, axis=1))
+            curves = [progress(_stack(images), _stack(targets), _stack(truths)) for images in steps]
+            measured[name].append(np.stack(curves, axis=1))
     results = {}
     for name, parts in measured.items():
-        ways = np.concatenate(parts)
-        advances = np.diff(ways, axis=1).min(1) >= SMALLEST_STEP
-        results[name] = {"progress": np.nanmean(ways, axis=0).tolist(), "monotone": float(advances.mean())}
+        curves = np.concatenate(parts)
+        is_monotone = np.diff(curves, axis=1).min(1) >= SMALLEST_STEP
+        results[name] = {"progress": np.nanmean(curves, axis=0).tolist(), "monotone": float(is_monotone.mean())}
     return results
 
 
 def load_pairs(photos: Dataset, pairs: list[Pair]) -> list[list[Image.Image]]:
-    """Lists of sources, targets and truths."""
+    """The images of pairs as three lists: sources, targets and truths."""
     images = {row: decode(photos[row]["image"]) for pair in pairs for row in pair}
     return [[images[pair[part]] for pair in pairs] for part in range(3)]
 
@@ -163,7 +161,7 @@ def load_pairs(photos: Dataset, pairs: list[Pair]) -> list[list[Image.Image]]:
 def transfer_or_target(
     pipe: TerGanPipeline, sources: list, targets: list, detect: bool, intensity: float = 1.0
 ) -> list[Image.Image]:
-    """Results of `pipe.transfer`; the target itself where one of the two shows no face."""
+    """Results of `pipe.transfer`. If source or target shows no face, the result is the target."""
     try:
         return pipe.transfer(sources, targets, detect=detect, intensity=intensity)
     except NoFaceFoundError:

@@ -1,1 +1,1 @@
-"""Publishing: model cards, repositories and Spaces on the Hub, ONNX."""
+"""Publishing: model cards, model repositories and Spaces on the Hub, and ONNX."""

@@ -1,4 +1,4 @@
-"""The model card, filled from the files beside the weights: `report.json` and `training.yaml`."""
+"""The model card of saved weights, filled from the files beside them."""
 
 import json
 from pathlib import Path
@@ -10,43 +10,78 @@ from jinja2 import Environment, StrictUndefined
 from ..data.known_sets import known_set
 from ..evaluation.digest import weights_digest
 from ..model.configuration_tergan import TerGanConfig
-from ..model.errors_tergan import InvalidInputError
+from ..model.errors_tergan import InvalidInputError, MissingFileError
+from .card_tables import result_tables, training_table
 
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "model_card.md"
 CARD = "README.md"
-SCARCE = 0.1  # of the people trained on; groups with less are named
+REPORT = "report.json"
+NOTES = "notes.yaml"
 TAGS = [
     "facial-expression-transfer", "facial-expression-editing", "facial-expression-recognition", "image-classification",
     "gan",
 ]  # fmt: skip
 TRANSFER_RESULTS = {"gain": "expression gain", "psnr": "PSNR, dB", "to_target": "SFace to the target"}
-EDITING_RESULTS = {"cosine": "SFace to the photo before the edit", "judged": "edits read as the label"}
+EDITING_RESULTS = {"cosine": "SFace to the photo before the edit", "judged": "edits recognised as the label"}
 
 
 class ReportMismatchError(InvalidInputError):
-    """`report.json` is of other weights than those beside it."""
+    """A report that was made with other weights than those it is used for."""
 
 
-def build_card(folder: str | Path, template: str | Path = TEMPLATE) -> str:
+def write_card(folder: str | Path, report_folder: str | Path | None = None) -> Path:
     """
-    The card of saved weights.
+    Write the card of saved weights to `README.md` beside them.
 
     Args:
-        folder: with `config.json`; `training.yaml`, `report.json` and `ablation.md` where they are.
+        folder: the weights, as for `build_card`.
+        report_folder: folder that the evaluation wrote. Its `report.json` is copied beside the weights.
+
+    Returns:
+        path of the card.
 
     Raises:
-        FileNotFoundError: no `config.json`, or no template.
+        MissingFileError, ReportMismatchError: as for `build_card`.
+    """
+    folder = Path(folder)
+    report = folder / REPORT
+    if report_folder is not None:
+        report = Path(report_folder) / REPORT
+        if not report.is_file():
+            raise MissingFileError(f"{report} is missing: `python -m tergan_hf.evaluate --report` writes it")
+    card = build_card(folder, report)
+    if report_folder is not None:
+        (folder / REPORT).write_text(report.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
+    return folder / CARD
+
+
+def build_card(folder: str | Path, report: str | Path | None = None, template: str | Path = TEMPLATE) -> str:
+    """
+    Fill the card of saved weights.
+
+    Args:
+        folder: holds the weights and `config.json`, and if available `training.yaml` and `notes.yaml`, the footnotes
+            by set, and under `training` how the weights came about if `training.yaml` does not tell all of it.
+        report: path of the report; default: `report.json` in `folder`, if there is one.
+
+    Raises:
+        MissingFileError: there is no `config.json`, or no template.
         ReportMismatchError: the report was made with other weights.
     """
     folder = Path(folder)
+    for path in (folder / "config.json", Path(template)):
+        if not path.is_file():
+            raise MissingFileError(f"{path} is missing: a model card cannot be made without it")
     config = TerGanConfig.from_pretrained(folder)
     record = _read(folder / "training.yaml", yaml.safe_load) or {}
-    report = _read(folder / "report.json", json.loads)
-    if report and report["model"]["sha256"] != weights_digest(folder):
+    notes = _read(folder / NOTES, yaml.safe_load) or {}
+    report_path = Path(report or folder / REPORT)
+    results = _read(report_path, json.loads)
+    if results and results["model"]["sha256"] != weights_digest(folder):
         raise ReportMismatchError(
-            f"{folder / 'report.json'} is of other weights than those beside it: "
-            "run python -m tergan_hf.evaluate again"
+            f"{report_path} was made with other weights than those in {folder}: run python -m tergan_hf.evaluate again"
         )
     record.setdefault("preset", config.decoder_type)
     title = f"TER-GAN ({record['preset']})"
@@ -57,15 +92,17 @@ def build_card(folder: str | Path, template: str | Path = TEMPLATE) -> str:
         title=title,
         config=config,
         record=record,
-        report=report,
-        ablation=_read(folder / "ablation.md", str.strip),
-        card_data=card_data(title, record, report).to_yaml(),
-        tables={"training": _training_table(record), **(_result_tables(report) if report else {})},
+        report=results,
+        training_note=notes.get("training", "`training.yaml` has the arguments of the run."),
+        known_sets=_known_sets(record),
+        has_pseudo_pairs=_has_pseudo_pairs(record),
+        card_data=card_data(title, record, results).to_yaml(),
+        tables={"training": training_table(record), **(result_tables(results, notes) if results else {})},
     )
 
 
 def card_data(title: str, record: dict, report: dict | None) -> ModelCardData:
-    """The card's header, with a `model-index` of the report's numbers."""
+    """The header of the card. `model-index` has the report's numbers."""
     results = _eval_results(record, report) if report else None
     return ModelCardData(
         license="apache-2.0",
@@ -83,15 +120,17 @@ def _eval_results(record: dict, report: dict) -> list[EvalResult]:
     paths = {source["name"]: source["path"] for source in record.get("sources", [])}
     for name, measured in report["sets"].items():
         known = known_set(paths.get(name, name))
-        where = {
+        dataset = {
             "dataset_type": known.hub_name if known else name,
             "dataset_name": f"{known.title if known else name}, {name}, kept out of training",
             "dataset_split": "validation",
         }
 
-        def add(task: str, kind: str, title: str, value: float, where=where):
+        def add(task: str, kind: str, title: str, value: float, dataset=dataset):
             results.append(
-                EvalResult(task_type=task, metric_type=kind, metric_name=title, metric_value=round(value, 4), **where)
+                EvalResult(
+                    task_type=task, metric_type=kind, metric_name=title, metric_value=round(value, 4), **dataset
+                )
             )
 
         if recognition := measured.get("recognition"):
@@ -114,120 +153,17 @@ def _eval_results(record: dict, report: dict) -> list[EvalResult]:
     return results
 
 
-def _training_table(record: dict) -> str:
-    rows = []
-    for source in record.get("sources", []):
-        known = known_set(source["path"])
-        kept_out = record.get("kept_out", {}).get(source["name"]) or []
-        apart = f"{len(kept_out)} groups kept out" if kept_out else "all"
-        if source.get("validation_path"):
-            apart = "its training split"
-        rows.append([
-            f"[{known.title}]({known.address})" if known else source["name"],
-            known.about if known else "not described", known.licence if known else "**not recorded**", apart,
-        ])  # fmt: skip
-    return _table(["set", "what", "licence", "used"], rows) if rows else "Not recorded."
+def _known_sets(record: dict) -> set[str]:
+    """Hub names of the known sets that a run was trained on."""
+    known = (known_set(source["path"]) for source in record.get("sources", []))
+    return {one.hub_name for one in known if one}
 
 
-def _result_tables(report: dict) -> dict[str, str]:
-    # These modules need scikit-learn; whoever only publishes weights without a report does without.
-    from .evaluation.report import (
-        SYSTEM_COLUMNS,
-        baseline_note,
-        edit_group_table,
-        editing_table,
-        group_table,
-        probe_table,
-        system_table,
-    )
-
-    sets = report["sets"]
-    tables = {
-        "recognition": _recognition_table(sets), "folds": _folds_table(sets), "transfer": "", "editing": "",
-        "strangers": "", "ceiling": "", "ceiling_set": "",
-        "baseline": baseline_note(next(iter(sets.values())), report["model"]),
-    }  # fmt: skip
-    probes, groups = [], []
-    for name, measured in sets.items():
-        if "transfer" in measured:
-            tables["transfer"] = system_table(measured["transfer"]["rows"], SYSTEM_COLUMNS)
-        if "editing" in measured:
-            tables["editing"] = editing_table(measured["editing"])
-        if "strangers" in measured:
-            columns = {key: SYSTEM_COLUMNS[key] for key in ("judged", "to_target", "to_source")}
-            tables["strangers"] = system_table(measured["strangers"], columns)
-        if "judge_ceiling" in measured:
-            tables["ceiling_set"], tables["ceiling"] = (
-                name,
-                ", ".join(f"{label} {one['judged']:.0%}" for label, one in measured["judge_ceiling"].items()),
-            )
-        if measured.get("disentanglement"):
-            probes.append(f"**{name}**. " + probe_table(measured["disentanglement"]))
-        if "groups" in measured:
-            groups.append(f"**{name}**\n\n" + group_table(measured["groups"], measured.get("trained_on")))
-        if by_group := measured.get("editing", {}).get("by_group"):
-            groups.append(edit_group_table(by_group))
-    tables["probes"] = "\n\n".join(probes) or "Nobody is named in these sets."
-    tables["groups"] = "\n\n".join(groups) or "These sets do not say who is in them."
-    tables["scarce"] = _scarce(sets)
-    return tables
-
-
-def _recognition_table(sets: dict) -> str:
-    rows = []
-    for name, measured in sets.items():
-        if recognition := measured.get("recognition"):
-            lowest = min(recognition["recall"], key=recognition["recall"].get)
-            rows.append([
-                name, str(measured["people"] or "—"), str(measured["photos"]), f"**{recognition['accuracy']:.1%}**",
-                f"{recognition['majority']:.1%}", f"{lowest} {recognition['recall'][lowest]:.1%}",
-                f"{recognition['calibration_error']:.3f}",
-            ])  # fmt: skip
-    head = ["set", "people", "photos", "accuracy", "most frequent label", "lowest recall", "calibration error"]
-    return _table(head, rows)
-
-
-def _folds_table(sets: dict) -> str:
-    names = list(
-        dict.fromkeys(key for measured in sets.values() for key in measured["cross_validation"].get("rows", {}))
-    )
-    rows = []
-    for name, measured in sets.items():
-        if found := measured["cross_validation"]:
-            cells = [found["rows"].get(key) for key in names]
-            rows.append([
-                f"{name}, {found['count']} folds of {found['by']}",
-                *(f"{100 * cell['mean']:.1f} ± {100 * cell['deviation']:.1f}" if cell else "—" for cell in cells),
-                f"{100 * found['majority']:.1f}",
-            ])  # fmt: skip
-    return _table(["set", *names, "most frequent label"], rows)
-
-
-def _scarce(sets: dict) -> str:
-    """Groups that were hardly trained on, by the sets' own columns."""
-    found = []
-    for name, measured in sets.items():
-        trained = measured.get("trained_on")
-        if not trained:
-            continue
-        for column, counts in trained.items():
-            if column == "people":
-                continue
-            # Also who occurs among the people measured, and not among those trained on.
-            counts = {**dict.fromkeys(measured["groups"].get(column, {}), 0), **counts}
-            found += [
-                f"{group} ({name}: {count} of {trained['people']} people)"
-                for group, count in counts.items()
-                if count < SCARCE * trained["people"] and group != "not given"
-            ]
-    if not found:
-        return "No group that these sets name has less than a tenth of the people trained on."
-    return "Under-represented, with less than a tenth of the people trained on: " + "; ".join(found) + "."
+def _has_pseudo_pairs(record: dict) -> bool:
+    """Whether the decoder was trained on pseudo pairs. Older records call them back-translation."""
+    pairs = record.get("pairs") or {}
+    return bool(pairs.get("pseudo_pairs") or pairs.get("back_translation"))
 
 
 def _read(path: Path, parse):
     return parse(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])

@@ -1,7 +1,7 @@
-"""Publishing on the Hub: a model repository that loads without this package, and a Space.
+"""Publish on the Hub: a model repository that loads without this package, and a Space.
 
-A model repository holds the weights and a copy of `tergan_hf/model/` as remote code, named in `auto_map` and
-`custom_pipelines`.
+A model repository holds the weights, and a copy of `tergan_hf/model/` as remote code. `auto_map` and
+`custom_pipelines` in `config.json` name its classes.
 """
 
 import json
@@ -22,7 +22,8 @@ from .card import CARD, TEMPLATE, build_card
 ROOT = Path(__file__).resolve().parents[2]
 REMOTE_CODE = Path(__file__).resolve().parents[1] / "model"
 WEIGHT_FILES = (
-    "config.json", "preprocessor_config.json", "training.yaml", "report.json", "expression_map.safetensors",
+    "config.json", "preprocessor_config.json", "training.yaml", "report.json", "notes.yaml",
+    "expression_map.safetensors",
 )  # fmt: skip
 AUTO_MAP = {
     "AutoConfig": "configuration_tergan.TerGanConfig",
@@ -41,7 +42,7 @@ SPACE_PARTS = ("app.py", "requirements.txt", "README.md", "LICENSE", "assets", "
 
 
 class PublishError(TerGanError):
-    """Something is missing that publishing needs. The message says what to do."""
+    """Weights, files or a token that publishing needs are missing. The message says what to do."""
 
 
 def write_model_repository(weights: str | Path, folder: str | Path, half: bool = False) -> Path:
@@ -49,31 +50,31 @@ def write_model_repository(weights: str | Path, folder: str | Path, half: bool =
     Lay out a model repository.
 
     Args:
-        weights: folder `save_pretrained` wrote.
-        folder: where to; made where needed.
-        half: add the weights as half-precision tensors, for `from_pretrained(..., variant="fp16")`, whatever precision
-            the main file has.
+        weights: folder that `save_pretrained` wrote.
+        folder: the repository; created if needed.
+        half: add the weights as half-precision tensors for `from_pretrained(..., variant="fp16")`, whatever the
+            precision of the main file.
 
     Returns:
         `folder`.
 
     Raises:
         PublishError: the weights are incomplete.
-        ReportMismatchError: `report.json` is of other weights.
+        ReportMismatchError: `report.json` was made with other weights.
     """
     weights, folder = Path(weights), Path(folder)
     tensors = sorted(weights.glob("model*.safetensors*"))
     missing = [name for name in WEIGHT_FILES[:2] if not (weights / name).is_file()]
     if missing or not tensors:
         lacking = ", ".join(missing + ([] if tensors else ["model.safetensors"]))
-        raise PublishError(f"{weights} is no saved model: it has no {lacking}")
+        raise PublishError(f"{weights} is not a complete saved model: it has no {lacking}")
     folder.mkdir(parents=True, exist_ok=True)
     for path in [*tensors, *(weights / name for name in WEIGHT_FILES)]:
         if path.is_file():
             shutil.copy(path, folder / path.name)
     if half:
         TerGanModel.from_pretrained(weights, use_safetensors=True).half().save_pretrained(folder, variant="fp16")
-        shutil.copy(weights / "config.json", folder / "config.json")  # save_pretrained wrote the halves' dtype into it
+        shutil.copy(weights / "config.json", folder / "config.json")  # save_pretrained changed its dtype to float16
     for module in sorted(REMOTE_CODE.glob("*.py")):
         if module.name != "__init__.py":
             shutil.copy(module, folder / module.name)
@@ -100,23 +101,27 @@ def push_model(
     half: bool = False,
 ) -> str:
     """
-    Publish saved weights, with code, card, licence and example photos. Repeating an interrupted push completes it:
-    files that have arrived are not sent again, and nothing shows before all have.
+    Publish saved weights with code, card, licence and example photos.
+
+    Repeat an interrupted push to complete it. Files that have arrived are not sent again, and nothing is visible
+    before all files have arrived.
 
     Args:
-        weights: folder `save_pretrained` wrote.
-        repo_id: `owner/name`; the repository is made where there is none.
-        private: of a new repository.
-        revision: a branch to push to, made where there is none.
-        tag: a name for this state, for example of the training run.
+        weights: folder that `save_pretrained` wrote.
+        repo_id: `owner/name`; the repository is created if needed.
+        private: make a new repository private.
+        revision: branch to push to; it is created if needed.
+        tag: tag for the commit, for example the name of the training run. An existing tag moves.
+        token: default: the token of `hf auth login`, or `HF_TOKEN`.
         half: add the weights in half precision.
 
     Returns:
         the address of the commit.
 
     Raises:
-        PublishError: incomplete weights, or no token.
-        huggingface_hub.errors.HfHubHTTPError: what the Hub refuses.
+        PublishError: the weights are incomplete, or there is no token.
+        ReportMismatchError: `report.json` was made with other weights.
+        huggingface_hub.errors.HfHubHTTPError: the Hub refuses the push.
     """
     api = check_login(token)
     with tempfile.TemporaryDirectory() as folder:
@@ -131,11 +136,17 @@ def push_space(
     Publish the app as a Gradio Space.
 
     Args:
-        repo_id: `owner/name`.
-        model_id: the model on the Hub it opens (`TERGAN_MODEL`); default: the weights it brings.
+        repo_id: `owner/name`; the Space is created if needed.
+        model_id: the model on the Hub that the Space opens (`TERGAN_MODEL`); default: the weights in this repository.
+        private: make a new Space private.
+        token: as for `push_model`.
 
-    Returns, raises:
-        as `push_model`.
+    Returns:
+        the address of the commit.
+
+    Raises:
+        PublishError: this is not a checkout of the repository, or there is no token.
+        huggingface_hub.errors.HfHubHTTPError: the Hub refuses the push.
     """
     api = check_login(token)
     absent = [part for part in SPACE_PARTS if not (ROOT / part).exists()]
@@ -162,7 +173,7 @@ def _upload(api: HfApi, folder: str, repo_id: str, kind: str, private, revision,
         delete_patterns=["model*.safetensors*"],
     )  # fmt: skip
     if tag:
-        # A tag moves with the run it is named after.
+        # The Hub cannot move a tag.
         if tag in {known.name for known in api.list_repo_refs(repo_id, repo_type=kind).tags}:
             api.delete_tag(repo_id, tag=tag, repo_type=kind)
         api.create_tag(repo_id, tag=tag, revision=commit.oid, repo_type=kind)
@@ -171,7 +182,7 @@ def _upload(api: HfApi, folder: str, repo_id: str, kind: str, private, revision,
 
 def check_login(token: str | None = None) -> HfApi:
     """
-    A client of the Hub that knows who we are.
+    A client of the Hub that is logged in.
 
     Raises:
         PublishError: there is no token.
@@ -193,5 +204,5 @@ def _change_json(path: Path, changes: dict):
 
 
 def run_tag(output_dir: str | Path) -> str:
-    """A tag for a training run: its folder's name, in the letters a Git tag may have."""
+    """A tag for a training run: the name of its folder, limited to the characters that a Git tag may have."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(output_dir).name).strip("-.") or "run"

@@ -1,5 +1,6 @@
-"""TER-GAN as ONNX graphs."""
+"""Export TER-GAN as ONNX graphs."""
 
+import importlib.util
 import json
 import warnings
 from pathlib import Path
@@ -7,14 +8,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..model.errors_tergan import MissingPackageError
 from ..model.modeling_tergan import TerGanModel
 
 
 OPSET = 20
+PACKAGES = ("onnx", "onnxscript")
 
 
 class Recognition(nn.Module):
-    """pixel_values (B, C, S, S) → scores (B, num_labels), summing to 1."""
+    """pixel_values (B, C, S, S) → scores (B, num_labels), which sum to 1."""
 
     def __init__(self, model: TerGanModel):
         super().__init__()
@@ -37,11 +40,20 @@ class Transfer(nn.Module):
 
 def export_onnx(model: TerGanModel, folder: str | Path) -> dict[str, Path]:
     """
-    Write both graphs and `labels.json`, the expressions in the order of the scores.
+    Write `recognition.onnx`, `transfer.onnx`, and `labels.json` with the expressions in the order of the scores.
+
+    Args:
+        folder: created if needed.
 
     Returns:
         `{"recognition": path, "transfer": path}`.
+
+    Raises:
+        MissingPackageError: a package that the export needs is not installed.
     """
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingPackageError(f'the export needs {" and ".join(missing)}: pip install "tergan-hf[export]"')
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model = model.eval()

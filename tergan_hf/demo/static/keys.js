@@ -1,4 +1,4 @@
-// A slider moved by keys is let go like one moved by the mouse: Gradio knows `release` by the pointer only.
+// Gradio fires a slider's `release` for the pointer only. This sends it for the keyboard, too.
 () => {
   const moving = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
   document.addEventListener("keyup", (event) => {

@@ -1,4 +1,4 @@
-// Training photos on the plane of f(e). Where it may be used, a press, a drag or the arrow keys pick a place.
+// Training photos on the plane of f(e). If the map is pickable, a press, a drag or the arrow keys choose a point.
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const SIDE = 400;
 const MARGIN = 22;
@@ -6,8 +6,8 @@ const plot = element.querySelector("svg");
 const marks = plot.querySelector(".map-marks");
 let range = null;
 let chosen = null;
-let drawn = "";
-let waiting = 0;
+let drawnPhotos = "";
+let timer = 0;
 
 const make = (name, attributes, text) => {
   const node = document.createElementNS(NAMESPACE, name);
@@ -24,13 +24,13 @@ const toMap = ([x, y]) => [
   range[3] - ((y - MARGIN) / (SIDE - 2 * MARGIN)) * (range[3] - range[1]),
 ];
 
-// Where a name can be read: at its place, or a little off it where another name is in the way.
+// A name is written at its point, or a little off it if another name is in the way.
 const OFFSETS = [[0, 0], [0, -16], [0, 16], [34, -8], [-34, -8], [34, 12], [-34, 12], [0, -32], [0, 32], [0, -48], [0, 48]];
-const nameAt = (place, text, taken) => {
+const placeName = (point, text, taken) => {
   const half = 4 * text.length;
   const boxes = OFFSETS.map(([right, down]) => {
-    const x = Math.min(Math.max(place[0] + right, half + 2), SIDE - half - 2);
-    const y = Math.min(Math.max(place[1] + down, 14), SIDE - 6);
+    const x = Math.min(Math.max(point[0] + right, half + 2), SIDE - half - 2);
+    const y = Math.min(Math.max(point[1] + down, 14), SIDE - 6);
     return { x, y, left: x - half, right: x + half, top: y - 12, bottom: y + 3 };
   });
   const clear = (box) =>
@@ -41,22 +41,22 @@ const nameAt = (place, text, taken) => {
 };
 
 let groupNames = [];
-const drawPhotos = (points) => {
-  const key = JSON.stringify(points);
-  if (key === drawn) return;
-  drawn = key;
-  range = points.range;
+const drawPhotos = (photos) => {
+  const key = JSON.stringify(photos);
+  if (key === drawnPhotos) return;
+  drawnPhotos = key;
+  range = photos.range;
   const dots = plot.querySelector(".map-dots");
   dots.replaceChildren();
   const names = plot.querySelector(".map-names");
   names.replaceChildren();
   groupNames = [];
-  points.groups.forEach((group, index) => {
-    for (const place of group.places) {
-      const [cx, cy] = toPlot(place);
+  photos.groups.forEach((group, index) => {
+    for (const point of group.points) {
+      const [cx, cy] = toPlot(point);
       dots.append(make("circle", { cx, cy, r: 4, class: "map-dot colour-" + index }));
     }
-    const name = make("text", nameAt(toPlot(group.middle), "● " + group.name, groupNames));
+    const name = make("text", placeName(toPlot(group.centre), "● " + group.name, groupNames));
     name.append(make("tspan", { class: "colour-" + index }, "● "), group.name);
     names.append(name);
   });
@@ -64,50 +64,50 @@ const drawPhotos = (points) => {
 
 const drawMarks = (value) => {
   marks.replaceChildren();
-  const places = (value.marks || []).map((mark) => toPlot(mark.place));
-  const taken = [...groupNames, ...places.map(([x, y]) => ({ left: x - 8, right: x + 8, top: y - 8, bottom: y + 8 }))];
+  const points = (value.marks || []).map((mark) => toPlot(mark.point));
+  const taken = [...groupNames, ...points.map(([x, y]) => ({ left: x - 8, right: x + 8, top: y - 8, bottom: y + 8 }))];
   for (const mark of value.marks || []) {
-    const [x, y] = toPlot(mark.place);
+    const [x, y] = toPlot(mark.point);
     marks.append(make("circle", { cx: x, cy: y, r: 8, class: "map-own" }));
-    const at = nameAt([x, y - 12], mark.name, taken);
-    marks.append(make("text", { ...at, class: "map-own-name" }, mark.name));
+    const position = placeName([x, y - 12], mark.name, taken);
+    marks.append(make("text", { ...position, class: "map-own-name" }, mark.name));
   }
   if (chosen) {
     const [x, y] = toPlot(chosen);
     marks.append(make("circle", { cx: x, cy: y, r: 10, class: "map-chosen" }));
-    marks.append(make("circle", { cx: x, cy: y, r: 2.5, class: "map-chosen-middle" }));
+    marks.append(make("circle", { cx: x, cy: y, r: 2.5, class: "map-chosen-centre" }));
   }
 };
 
 const show = () => {
   const value = props.value || {};
-  // Marks alone are for the map that is already drawn.
-  const known = value.points || (range && value.marks);
+  // Marks without photos belong to the map that is already drawn.
+  const known = value.photos || (range && value.marks);
   element.querySelector(".map").hidden = !known;
   if (!known) return;
-  if (value.points) drawPhotos(value.points);
+  if (value.photos) drawPhotos(value.photos);
   if (!dragging) chosen = value.chosen || null;
   drawMarks(value);
 };
 
-const choose = (place, settled) => {
+const choose = (point, settled) => {
   chosen = [
-    Math.min(Math.max(place[0], range[0]), range[2]),
-    Math.min(Math.max(place[1], range[1]), range[3]),
+    Math.min(Math.max(point[0], range[0]), range[2]),
+    Math.min(Math.max(point[1], range[1]), range[3]),
   ];
   drawMarks(props.value || {});
-  // Not every pixel of a drag: the server is asked ten times a second at most.
-  clearTimeout(waiting);
-  const tell = () => {
-    lastTold = Date.now();
+  // A drag asks the server at most ten times a second.
+  clearTimeout(timer);
+  const send = () => {
+    lastSent = Date.now();
     trigger(settled ? "select" : "input", { x: chosen[0], y: chosen[1] });
   };
-  if (settled || Date.now() - lastTold > 100) tell();
-  else waiting = setTimeout(tell, 100);
+  if (settled || Date.now() - lastSent > 100) send();
+  else timer = setTimeout(send, 100);
 };
-let lastTold = 0;
+let lastSent = 0;
 let dragging = false;
-const pointed = (event) => {
+const pointOf = (event) => {
   const box = plot.getBoundingClientRect();
   return toMap([((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE]);
 };
@@ -115,13 +115,13 @@ if (props.pickable) {
   plot.addEventListener("pointerdown", (event) => {
     dragging = true;
     plot.setPointerCapture(event.pointerId);
-    choose(pointed(event), false);
+    choose(pointOf(event), false);
   });
-  plot.addEventListener("pointermove", (event) => dragging && choose(pointed(event), false));
+  plot.addEventListener("pointermove", (event) => dragging && choose(pointOf(event), false));
   plot.addEventListener("pointerup", (event) => {
     if (!dragging) return;
     dragging = false;
-    choose(pointed(event), true);
+    choose(pointOf(event), true);
   });
   plot.addEventListener("pointercancel", () => (dragging = false));
   plot.addEventListener("keydown", (event) => {

@@ -1,0 +1,93 @@
+"""Answers of `tergan recognize`, and how to write them as JSON, CSV or a table."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from ..model.pipeline_tergan import TerGanPipeline
+from .files import is_clip
+
+
+def recognize_file(pipe: TerGanPipeline, file: Path, progress: bool = False) -> dict:
+    """
+    Recognise the expressions of a photo or clip.
+
+    Args:
+        progress: show a bar for a clip.
+
+    Returns:
+        `file`; for a photo `faces`, each with `box`, `confidence`, `expression` and `scores` by label; for a clip
+        `frames`, each with `time`, `expression` and `scores`, the last two `None` if no face is found.
+    """
+    if is_clip(file):
+        frames = pipe.recognize_video(file, progress=progress)
+        return {
+            "file": str(file),
+            "frames": [{"time": frame["time"], **_by_label(frame["scores"])} for frame in frames],
+        }
+    faces = [
+        {"box": face["box"], "confidence": face["confidence"], **_by_label(face["scores"])}
+        for face in pipe.recognize_faces(file)
+    ]
+    return {"file": str(file), "faces": faces}
+
+
+def write_json(answers: list[dict], labels: list[str], stream: io.TextIOBase):
+    """Write the answers of `recognize_file` as they are."""
+    json.dump(answers, stream, indent=2, ensure_ascii=False)
+    stream.write("\n")
+
+
+def write_csv(answers: list[dict], labels: list[str], stream: io.TextIOBase):
+    """
+    Write one row per face or frame, with one column per label.
+
+    `time` is filled for clips, the box for photos. A file that failed has no row.
+    """
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["file", "face", "time", "left", "top", "right", "bottom", "expression", *labels])
+    for answer in answers:
+        for number, face in enumerate(answer.get("faces", ())):
+            box = [f"{value:.1f}" for value in face["box"]]
+            writer.writerow([answer["file"], number, "", *box, face["expression"], *_score_cells(face, labels)])
+        for frame in answer.get("frames", ()):
+            row = [answer["file"], "", f"{frame['time']:.3f}", *[""] * 4, frame["expression"] or ""]
+            writer.writerow([*row, *_score_cells(frame, labels)])
+
+
+def write_table(answers: list[dict], labels: list[str], stream: io.TextIOBase):
+    """Write a summary for people: the best labels of each face, and of a clip whenever the best label changes."""
+    for answer in answers:
+        if "error" in answer:
+            print(f"{answer['file']}\n    {answer['error']}", file=stream)
+        elif "faces" in answer:
+            print(answer["file"], file=stream)
+            for number, face in enumerate(answer["faces"]):
+                print(f"    face {number}  {_best_labels(face)}", file=stream)
+        else:
+            with_face = [frame for frame in answer["frames"] if frame["scores"]]
+            print(f"{answer['file']}: {len(answer['frames'])} frames, {len(with_face)} with a face", file=stream)
+            last = None
+            for frame in with_face:
+                if frame["expression"] != last:
+                    print(f"    from {frame['time']:6.2f} s  {_best_labels(frame)}", file=stream)
+                last = frame["expression"]
+
+
+WRITERS = {"table": write_table, "json": write_json, "csv": write_csv}
+
+
+def _best_labels(entry: dict) -> str:
+    best = list(entry["scores"].items())[:3]
+    return "  ".join(f"{label} {100 * score:.0f} %" for label, score in best)
+
+
+def _score_cells(entry: dict, labels: list[str]) -> list[str]:
+    return [f"{entry['scores'][label]:.5f}" if entry["scores"] else "" for label in labels]
+
+
+def _by_label(scores: list[dict] | None) -> dict:
+    if scores is None:
+        return {"expression": None, "scores": None}
+    return {"expression": scores[0]["label"], "scores": {entry["label"]: entry["score"] for entry in scores}}

@@ -1,0 +1,126 @@
+"""Tables of the model card."""
+
+from ..data.known_sets import known_set
+from ..evaluation.report import (
+    SYSTEM_COLUMNS,
+    baseline_note,
+    edit_group_table,
+    editing_table,
+    group_table,
+    markdown_table,
+    probe_table,
+    system_table,
+)
+
+
+SCARCE = 0.1  # share of the people trained on; groups with less are named
+FOOTNOTE_MARKS = "¹²³⁴⁵⁶⁷⁸⁹"
+
+
+def training_table(record: dict) -> str:
+    """The sets that a run was trained on, with their licences."""
+    rows = []
+    for source in record.get("sources", []):
+        known = known_set(source["path"])
+        kept_out = record.get("kept_out", {}).get(source["name"]) or []
+        used = f"{len(kept_out)} groups kept out" if kept_out else "all"
+        if source.get("validation_path"):
+            used = "its training split"
+        rows.append([
+            f"[{known.title}]({known.address})" if known else source["name"],
+            known.about if known else "not described", known.licence if known else "**not recorded**", used,
+        ])  # fmt: skip
+    return markdown_table(["set", "content", "licence", "used"], rows) if rows else "Not recorded."
+
+
+def result_tables(report: dict, notes: dict[str, str]) -> dict[str, str]:
+    """
+    The tables of a report by name. A table without data is empty.
+
+    Args:
+        notes: set → footnote to its numbers.
+    """
+    sets = report["sets"]
+    noted = [name for name in sets if name in notes]
+    marks = dict(zip(noted, FOOTNOTE_MARKS))
+    names = {name: f"{name} {marks[name]}" if name in marks else name for name in sets}
+    tables = {
+        "recognition": _recognition_table(sets, names), "folds": _folds_table(sets, names), "transfer": "",
+        "editing": "", "strangers": "", "ceiling": "", "ceiling_set": "",
+        "baseline": baseline_note(next(iter(sets.values())), report["model"]),
+        "notes": "\n".join(f"{marks[name]} {notes[name]}" for name in noted),
+    }  # fmt: skip
+    probes, groups = [], []
+    for name, measured in sets.items():
+        if "transfer" in measured:
+            tables["transfer"] = system_table(measured["transfer"]["rows"], SYSTEM_COLUMNS)
+        if "editing" in measured:
+            tables["editing"] = editing_table(measured["editing"])
+        if "strangers" in measured:
+            columns = {key: SYSTEM_COLUMNS[key] for key in ("judged", "to_target", "to_source")}
+            tables["strangers"] = system_table(measured["strangers"], columns)
+        if ceiling := measured.get("judge_ceiling"):
+            tables["ceiling"] = ", ".join(f"{label} {one['judged']:.0%}" for label, one in ceiling.items())
+            tables["ceiling_set"] = name
+        if measured.get("disentanglement"):
+            probes.append(f"**{name}**. " + probe_table(measured["disentanglement"]))
+        if "groups" in measured:
+            groups.append(f"**{name}**\n\n" + group_table(measured["groups"], measured.get("trained_on")))
+        if by_group := measured.get("editing", {}).get("by_group"):
+            groups.append(edit_group_table(by_group))
+    tables["probes"] = "\n\n".join(probes) or "These sets do not name people."
+    tables["groups"] = "\n\n".join(groups) or "These sets do not name groups of people."
+    tables["scarce"] = _scarce_groups(sets)
+    return tables
+
+
+def _recognition_table(sets: dict, names: dict[str, str]) -> str:
+    rows = []
+    for name, measured in sets.items():
+        if recognition := measured.get("recognition"):
+            lowest = min(recognition["recall"], key=recognition["recall"].get)
+            rows.append([
+                names[name], str(measured["people"] or "—"), str(measured["photos"]),
+                f"**{recognition['accuracy']:.1%}**", f"{recognition['majority']:.1%}",
+                f"{lowest} {recognition['recall'][lowest]:.1%}", f"{recognition['calibration_error']:.3f}",
+            ])  # fmt: skip
+    head = ["set", "people", "photos", "accuracy", "most frequent label", "lowest recall", "calibration error"]
+    return markdown_table(head, rows)
+
+
+def _folds_table(sets: dict, names: dict[str, str]) -> str:
+    features = list(
+        dict.fromkeys(key for measured in sets.values() for key in measured["cross_validation"].get("rows", {}))
+    )
+    rows = []
+    for name, measured in sets.items():
+        if found := measured["cross_validation"]:
+            cells = [found["rows"].get(key) for key in features]
+            rows.append([
+                f"{names[name]}, {found['count']} folds of {found['by']}",
+                *(f"{100 * cell['mean']:.1f} ± {100 * cell['deviation']:.1f}" if cell else "—" for cell in cells),
+                f"{100 * found['majority']:.1f}",
+            ])  # fmt: skip
+    return markdown_table(["set", *features, "most frequent label"], rows)
+
+
+def _scarce_groups(sets: dict) -> str:
+    """A sentence that names the groups with few people among those trained on."""
+    scarce = []
+    for name, measured in sets.items():
+        trained = measured.get("trained_on")
+        if not trained:
+            continue
+        for column, counts in trained.items():
+            if column == "people":
+                continue
+            # Include groups that occur among the people measured only.
+            counts = {**dict.fromkeys(measured["groups"].get(column, {}), 0), **counts}
+            scarce += [
+                f"{group} ({name}: {count} of {trained['people']} people)"
+                for group, count in counts.items()
+                if count < SCARCE * trained["people"] and group != "not given"
+            ]
+    if not scarce:
+        return "No group that these sets name has less than a tenth of the people trained on."
+    return "Under-represented, with less than a tenth of the people trained on: " + "; ".join(scarce) + "."

@@ -1,0 +1,192 @@
+"""The evaluation command, its sets and its report."""
+
+import io
+import json
+
+import pytest
+import torch
+import yaml
+from datasets import Dataset, Features, Image, Value
+from PIL import Image as PILImage
+from safetensors.torch import save_file
+
+from tergan_hf import TerGanPipeline
+from tergan_hf.cli import evaluate
+from tergan_hf.evaluation import held_out
+from tergan_hf.evaluation.suite import BASELINE, Evaluation, Settings
+from tergan_hf.evaluation.systems import COPY_SOURCE, COPY_TARGET, RANDOM, baseline_system, random_system
+
+from .conftest import EXAMPLES
+from .faces import loose_crops, photographed_people, repeatable_people
+
+
+def save(pipe, folder, **record):
+    pipe.model.save_pretrained(folder)
+    pipe.image_processor.save_pretrained(folder)
+    (folder / "training.yaml").write_text(yaml.safe_dump(record))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, tiny_photo_pipeline):
+    """A folder with small sets, and weights that kept some people out."""
+    folder = tmp_path_factory.mktemp("data")
+    repeatable_people(folder / "avatars.parquet")
+    photographed_people(folder / "people")
+    loose_crops(folder / "validation.parquet")
+    loose_crops(folder / "private_test.parquet", 9)
+    save(
+        tiny_photo_pipeline, folder / "weights", preset="photo", freeze_expression_encoder=True,
+        sources=[
+            {"name": "avatars", "path": "avatars.parquet", "align": False},
+            {"name": "people", "path": "people"},
+            {"name": "crops", "path": "crops.parquet", "align": False, "validation_path": "validation.parquet"},
+            {"name": "absent", "path": "absent"},
+            {"name": "all_trained_on", "path": "avatars.parquet"},
+        ],
+        kept_out={"avatars": ["p1", "p2", "p3"], "people": ["london_014"], "absent": ["x"], "all_trained_on": []},
+    )  # fmt: skip
+    return folder
+
+
+def measure(data, report, *arguments):
+    options = ["--model", data / "weights", "--data_root", data, "--report", report, "--device", "cpu"]
+    evaluate.main([*map(str, options), "--no-perceptual", "--pairs", "4", *map(str, arguments)])
+    return json.loads((report / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def report(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    return folder, measure(data, folder)
+
+
+def test_the_command_measures_only_people_kept_out(report):
+    folder, measured = report
+    sets = measured["sets"]
+    assert list(sets) == ["avatars", "people", "crops", "crops_private_test"]
+    assert (sets["avatars"]["photos"], sets["avatars"]["people"]) == (12, 3)
+    assert (sets["people"]["photos"], sets["people"]["kept_out"]) == (2, ["london_014"])
+    assert (sets["crops"]["photos"], sets["crops_private_test"]["photos"]) == (24, 9)
+    assert sets["crops"]["people"] is None and sets["crops"]["cross_validation"]["by"] == "photos"
+    names = {path.name for path in (folder / "figures").iterdir()}
+    assert {"avatars_tsne.png", "avatars_transfer.png", "avatars_intensity.png", "people_editing.png",
+            "crops_recognition.png"} <= names  # fmt: skip
+    assert "SFace" in measured["unavailable"] and "FaceExpressionNet" in measured["unavailable"]
+
+
+def test_the_report_has_baselines_and_pictures(report):
+    folder, _ = report
+    text = (folder / "report.md").read_text()
+    for needed in (COPY_TARGET, COPY_SOURCE, RANDOM, "chance", "most frequent label", "Kept out of training: p1, p2"):
+        assert needed in text
+    for line in text.splitlines():
+        if line.startswith("!["):
+            picture = line.split("](")[1].rstrip(")")
+            assert (folder / picture).is_file(), picture
+    assert "is this very network" in text  # stage 2 does not train G_es, so the CNN baseline is f(e)
+
+
+def test_random_weights_recognise_nothing(report):
+    """Random scores of seven classes are far below those of any trained network."""
+    for name in ("avatars", "crops"):
+        assert report[1]["sets"][name]["recognition"]["accuracy"] <= 0.5
+
+
+def test_the_same_command_gives_the_same_numbers(data, report, tmp_path):
+    again = measure(data, tmp_path, "--dataset", "avatars")
+    assert again["sets"]["avatars"] == report[1]["sets"]["avatars"]
+
+
+def oulu_casia(path):
+    """A small set in the layout of Oulu-CASIA, with six expressions and neutral of each person."""
+    rows = []
+    for number, photo in enumerate(sorted(EXAMPLES.glob("*.jpg"))[:4]):
+        image = PILImage.open(photo).convert("RGB").resize((128, 128))
+        for angle, label in enumerate(["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]):
+            buffer = io.BytesIO()
+            image.rotate(angle - 3, fillcolor="white").save(buffer, "PNG")
+            rows.append({"image": {"bytes": buffer.getvalue(), "path": None}, "identity": f"P{number:03d}",
+                         "expression": label})  # fmt: skip
+    features = Features(image=Image(), identity=Value("string"), expression=Value("string"))
+    Dataset.from_list(rows, features=features).to_parquet(path)
+    return path
+
+
+def test_the_papers_protocol_prints_its_table_beside_ours(data, tmp_path, capsys):
+    path = oulu_casia(tmp_path / "oulu_casia.parquet")
+    measured = measure(data, tmp_path / "out", "--protocol", "oulu-casia", "--dataset", path)["sets"]["oulu_casia"]
+    assert (measured["photos"], measured["people"]) == (24, 4)  # without neutral
+    assert measured["cross_validation"]["classes"] == 6 and measured["cross_validation"]["by"] == "people"
+    printed = capsys.readouterr().out
+    assert "TER-GAN (paper) | 89.65" in printed and "CNN baseline (paper) | 73.14" in printed
+    assert "f(e) (this evaluation)" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "nowhere"], "nowhere"),
+        (["--dataset", "absent"], "absent"),
+        (["--dataset", "all_trained_on"], "kept nobody of this set out"),
+        (["--judges", "no-such-folder"], "face_recognition_sface_2021dec.onnx"),
+        (["--protocol", "oulu-casia"], "your copy of Oulu-CASIA"),
+        (["--baseline", "gone.safetensors"], r"gone\.safetensors"),
+        (["--baseline", "no/model"], "no/model is neither a folder nor a model"),
+        (["--model", "no/model"], "no/model is neither a folder nor a model"),
+        (["--folds", "1"], "--folds"),
+        (["--data_root", "no-data-here"], "no data set that"),
+    ],
+)
+def test_a_missing_input_is_named(data, tmp_path, arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        measure(data, tmp_path, *arguments)
+
+
+def test_weights_without_a_record_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"training\.yaml"):
+        held_out.held_out_sets(tmp_path, tmp_path)
+
+
+def test_sets_on_the_hub_are_read_there(tmp_path, drawn_people, monkeypatch):
+    paths = []
+    monkeypatch.setattr(held_out, "load_photos", lambda path, *_, **__: paths.append(path) or drawn_people)
+    sources = [
+        {"name": "faces", "path": "hub://org/faces"},
+        {"name": "crops", "path": "hub://org/crops", "validation_path": "hub://org/crops-validation"},
+    ]
+    (tmp_path / "training.yaml").write_text(yaml.safe_dump({"sources": sources, "kept_out": {"faces": ["p1"]}}))
+    faces, crops = held_out.held_out_sets(tmp_path, tmp_path)
+    assert paths == ["hub://org/faces", "hub://org/crops-validation"]
+    assert set(faces.photos["identity"]) == {"p1"} and len(faces.training_photos) == 12 and len(crops.photos) == 16
+
+
+def test_a_subsample_has_the_same_expression_ids_of_everybody_or_whole_people(drawn_people):
+    few = held_out.subsample(held_out.HeldOutSet("a", drawn_people, None, []), 8).photos
+    assert set(few["identity"]) == set(drawn_people["identity"]) and len(few) == 8
+    assert len(set(few["expression_id"])) == 2
+    plain = drawn_people.remove_columns("expression_id").add_column("expression_id", [-1] * 16)
+    few = held_out.subsample(held_out.HeldOutSet("a", plain, None, []), 8).photos
+    assert sorted(set(few["identity"])) == ["p0", "p1"] and len(few) == 8
+
+
+def test_the_cnn_baseline_is_loaded_from_stage_one(tmp_path, tiny_photo_pipeline, drawn_people):
+    def stage(model):
+        weights = model.expression_encoder.state_dict().items()
+        save_file({f"encoder.{name}": value.contiguous() for name, value in weights}, tmp_path / "stage.safetensors")
+        return tmp_path / "stage.safetensors"
+
+    measured = {}
+    for name, model in (
+        ("same", tiny_photo_pipeline.model),
+        ("other", random_system(tiny_photo_pipeline, seed=3).model),
+    ):
+        pipe = TerGanPipeline(tiny_photo_pipeline.model, tiny_photo_pipeline.image_processor)
+        baseline = baseline_system(pipe, stage(model))
+        held_out_set = held_out.HeldOutSet("people", drawn_people, held_out.DataSource("people", "", align=False), [])
+        settings = Settings("oulu-casia")
+        measured[name] = Evaluation(pipe, tmp_path, settings, baseline).run([held_out_set])["people"]
+    assert BASELINE not in measured["same"]["cross_validation"]["rows"]
+    assert BASELINE in measured["other"]["cross_validation"]["rows"]
+    save_file({"encoder.embedding.bias": torch.zeros(3)}, tmp_path / "stage.safetensors")
+    with pytest.raises(ValueError, match="no G_es of this model's sizes"):
+        baseline_system(tiny_photo_pipeline, tmp_path / "stage.safetensors")
