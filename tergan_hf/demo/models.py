@@ -40,7 +40,7 @@ class Models:
         for location in dict.fromkeys([own, *offered]):
             self._locations[self._free_name(location)] = location
         self.own = self.names[0]
-        self._own = EditSession(self.own, pipe, ExpressionMap.from_pretrained(own))
+        self._own = EditSession(self.own, pipe, ExpressionMap.from_pretrained(own, pipe.model.config))
         self._others: OrderedDict[str, EditSession] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -73,7 +73,9 @@ class Models:
                     raise InvalidInputError(
                         f"The model {name} cannot be loaded: its files are damaged or incomplete"
                     ) from error
-                self._others[name] = EditSession(name, pipe, ExpressionMap.from_pretrained(location))
+                self._others[name] = EditSession(
+                    name, pipe, ExpressionMap.from_pretrained(location, pipe.model.config)
+                )
             self._others.move_to_end(name)
             while len(self._others) > MAX_OTHER_MODELS:
                 self._others.popitem(last=False)

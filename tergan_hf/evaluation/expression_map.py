@@ -14,12 +14,15 @@ from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalE
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from ..model.configuration_tergan import TerGanConfig
 from ..model.errors_tergan import InvalidInputError
 
 
 logger = logging.getLogger(__name__)
 
+MAX_PHOTOS = 100_000
 FILE_NAME = "expression_map.safetensors"
+_TENSORS = ("embeddings", "labels", "mean", "axes")
 NEIGHBOURHOOD = 0.08  # of the map's width; standard deviation of the weights of the photos around a point
 
 
@@ -106,15 +109,16 @@ class ExpressionMap:
         return path
 
     @classmethod
-    def from_pretrained(cls, model: str | Path) -> "ExpressionMap | None":
+    def from_pretrained(cls, model: str | Path, config: TerGanConfig | None = None) -> "ExpressionMap | None":
         """
         Load the map of a model.
 
         Args:
             model: folder or Hub id.
+            config: of the model; a map that does not fit it counts as unreadable.
 
         Returns:
-            `None` if the model has no map, or an unreadable one.
+            `None` if the model has no map, or an unreadable one, which is logged.
         """
         path = Path(model) / FILE_NAME
         if not Path(model).is_dir():
@@ -126,10 +130,38 @@ class ExpressionMap:
             return None
         try:
             with safe_open(path, "numpy") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+                _check_shapes({name: file.get_slice(name).get_shape() for name in file.keys()}, config)  # noqa: SIM118
+                tensors = {name: file.get_tensor(name) for name in _TENSORS}
                 expressions = json.loads(file.metadata()["expressions"])
-            embeddings = tensors["embeddings"].astype(np.float32)
-            return cls(embeddings, tensors["labels"], expressions, tensors["mean"], tensors["axes"])
+            _check_values(tensors, expressions, config)
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            logger.warning("%s cannot be read: %s", path, error)
+            logger.warning("%s cannot be used: %s", path, error)
             return None
+        floats = {name: tensors[name].astype(np.float32) for name in ("embeddings", "mean", "axes")}
+        return cls(**floats, labels=tensors["labels"], expressions=expressions)
+
+
+def _check_shapes(shapes: dict[str, list[int]], config: TerGanConfig | None):
+    """
+    Raises:
+        InvalidInputError: the tensors are not those of a map.
+        KeyError: one is missing.
+    """
+    photos, *rest = shapes["embeddings"]
+    length = config.expression_embedding_size if config else (rest or [0])[0]
+    expected = {"embeddings": [photos, length], "labels": [photos], "mean": [length], "axes": [2, length]}
+    for name, shape in expected.items():
+        if list(shapes[name]) != shape:
+            raise InvalidInputError(f"{name} has the shape {list(shapes[name])}, not {shape}")
+    if not 3 <= photos <= MAX_PHOTOS:
+        raise InvalidInputError(f"a map has 3 to {MAX_PHOTOS} photos, not {photos}")
+
+
+def _check_values(tensors: dict[str, np.ndarray], expressions: list[str], config: TerGanConfig | None):
+    if config and expressions != config.expressions:
+        raise InvalidInputError(f"its expressions {expressions} are not the model's {config.expressions}")
+    if not all(np.isfinite(tensors[name]).all() for name in ("embeddings", "mean", "axes")):
+        raise InvalidInputError("it holds values that are not finite")
+    labels = tensors["labels"]
+    if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= len(expressions):
+        raise InvalidInputError(f"its labels are not indices of {len(expressions)} expressions")

@@ -1,8 +1,12 @@
 """TER-GAN configuration."""
 
+from typing import Any
+
 from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
 
+from .configuration_checks_tergan import check_bounds
 from .errors_tergan import InvalidInputError
 
 
@@ -71,7 +75,7 @@ class TerGanConfig(PreTrainedConfig):
         id2label: the N_e expressions. Default: the six basic ones.
 
     Raises:
-        InvalidInputError: sizes that contradict each other; the message names the field.
+        InvalidInputError: a value is out of bounds, or sizes contradict each other; the message names the field.
     """
 
     model_type = "tergan"
@@ -107,7 +111,34 @@ class TerGanConfig(PreTrainedConfig):
             self.expression_image_size = self.image_size
         self._check()
 
+    @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path, **kwargs) -> tuple[dict[str, Any], dict[str, Any]]:
+        try:
+            return super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        except (AttributeError, TypeError) as error:  # the file holds a list, a word or a number
+            raise InvalidInputError(f"config.json must hold an object ({error})") from error
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs):
+        """
+        Raises:
+            InvalidInputError: the dictionary does not describe a TER-GAN.
+        """
+        if not isinstance(config_dict, dict):
+            raise InvalidInputError(f"config.json must hold an object, not a {type(config_dict).__name__}")
+        if (model_type := config_dict.get("model_type", cls.model_type)) != cls.model_type:
+            raise InvalidInputError(f"config.json describes a {model_type!r}, not a {cls.model_type!r}")
+        if not isinstance(config_dict.get("id2label") or {}, dict):
+            raise InvalidInputError("config.json: id2label must map numbers to labels")
+        try:
+            return super().from_dict(config_dict, **kwargs)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"config.json: {error}") from error
+        except (StrictDataclassError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidInputError(f"config.json: {' '.join(str(error).split())}") from error
+
     def _check(self):
+        check_bounds(self)
         blocks = len(self.encoder_channels)
         for name in ("identity_encoder_channels", "decoder_channels"):
             if len(getattr(self, name)) != blocks:
@@ -116,11 +147,7 @@ class TerGanConfig(PreTrainedConfig):
             raise InvalidInputError(f"decoder_type must be 'bottleneck' or 'photo', not {self.decoder_type!r}")
         if self.decoder_type == "bottleneck" and self.decoder_channels[-1] != self.num_channels:
             raise InvalidInputError(f"decoder_channels must end with num_channels ({self.num_channels})")
-        if self.intensity_exponent <= 0:
-            raise InvalidInputError(f"intensity_exponent must be above 0, not {self.intensity_exponent}")
-        if self.decoder_mapping_size < 0:
-            raise InvalidInputError(f"decoder_mapping_size must be at least 0, not {self.decoder_mapping_size}")
-        if self.patch_size < 1 or self.image_size % self.patch_size:
+        if self.image_size % self.patch_size:
             raise InvalidInputError(f"patch_size {self.patch_size} does not divide image_size {self.image_size}")
         if self.patch_size > 1 and self.decoder_type == "bottleneck":
             raise InvalidInputError("patch_size above 1 needs decoder_type 'photo'")

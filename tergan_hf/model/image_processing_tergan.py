@@ -1,11 +1,20 @@
 """TER-GAN image processor: aligned face crops → `pixel_values`, and back."""
 
+import math
+from typing import Any
+
 import numpy as np
 import torch
 from PIL import Image
 from transformers.image_processing_backends import PilBackend
 from transformers.image_processing_base import BatchFeature
 from transformers.image_utils import PILImageResampling
+
+from .errors_tergan import InvalidInputError
+
+
+SIZES = (8, 1024)  # pixels, as in the configuration
+_FILE = "preprocessor_config.json"
 
 
 class TerGanImageProcessor(PilBackend):
@@ -24,6 +33,17 @@ class TerGanImageProcessor(PilBackend):
     do_resize = True
     do_rescale = True
     do_normalize = True
+
+    @classmethod
+    def get_image_processor_dict(
+        cls, pretrained_model_name_or_path, **kwargs
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        try:
+            settings, kwargs = super().get_image_processor_dict(pretrained_model_name_or_path, **kwargs)
+        except (AttributeError, TypeError) as error:  # the file holds a list, a word or a number
+            raise InvalidInputError(f"{_FILE} must hold an object ({error})") from error
+        _check_settings(settings)
+        return settings, kwargs
 
     def resize(self, image: np.ndarray, size, resample=None, **kwargs) -> np.ndarray:
         # A grey photo needs only one of its channels enlarged, and checking for grey is faster than enlarging.
@@ -58,6 +78,39 @@ class TerGanImageProcessor(PilBackend):
         mean, std = np.asarray(self.image_mean), np.asarray(self.image_std)
         arrays = pixel_values.detach().float().cpu().permute(0, 2, 3, 1).numpy() * std + mean
         return [Image.fromarray(np.uint8(np.rint(np.clip(array, 0, 1) * 255))) for array in arrays]
+
+
+def _check_settings(settings: dict[str, Any]):
+    """
+    Check what a file says before any photo is resized by it.
+
+    Raises:
+        InvalidInputError: a value is of the wrong type or out of bounds; the message names it.
+    """
+    if not isinstance(settings, dict):
+        raise InvalidInputError(f"{_FILE} must hold an object, not a {type(settings).__name__}")
+    size = settings.get("size", TerGanImageProcessor.size)
+    sides = [size.get("height"), size.get("width")] if isinstance(size, dict) else [size, size]
+    if not all(_is_number(side) and side == int(side) and SIZES[0] <= side <= SIZES[1] for side in sides):
+        raise InvalidInputError(f"{_FILE}: size must have a height and a width from {SIZES[0]} to {SIZES[1]} pixels")
+    for name, expected in (("do_resize", True), ("do_center_crop", None), ("do_pad", None)):
+        if bool(settings.get(name, expected)) is not bool(expected):
+            raise InvalidInputError(f"{_FILE}: {name} must be {bool(expected)}, so that crops have the size given")
+    for name, lowest in (("image_mean", -math.inf), ("image_std", 1e-6)):
+        values = settings.get(name) or getattr(TerGanImageProcessor, name)
+        if not isinstance(values, (list, tuple)) or len(values) != 3 or not all(map(_is_number, values)):
+            raise InvalidInputError(f"{_FILE}: {name} must be three numbers")
+        if min(values) < lowest:
+            raise InvalidInputError(f"{_FILE}: {name} must be above 0")
+    factor = settings.get("rescale_factor", 1 / 255)
+    if not _is_number(factor) or factor <= 0:
+        raise InvalidInputError(f"{_FILE}: rescale_factor must be a number above 0")
+    if settings.get("resample", 2) not in list(PILImageResampling):
+        raise InvalidInputError(f"{_FILE}: resample must be one of Pillow's filters, 0 to 5")
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _shift(image: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarray:

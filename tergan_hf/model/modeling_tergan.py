@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import ImageClassifierOutput
 
@@ -15,6 +15,7 @@ from .encoder_tergan import LEAKY_RELU_SLOPE, TerGanEncoder
 from .fork_safety_tergan import use_one_thread_after_fork
 from .outputs_tergan import TerGanChange, TerGanOutput, TerGanTarget
 from .quantization_tergan import ScaledConv2d
+from .weights_check_tergan import check_finite, check_shapes
 
 
 use_one_thread_after_fork()
@@ -51,6 +52,28 @@ class TerGanPreTrainedModel(PreTrainedModel):
     expression_encoder: TerGanEncoder
     # Quantised weights may be loaded with `expression_int8=False`.
     _keys_to_ignore_on_load_unexpected = [r"^expression_encoder\.activation_ranges$"]
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path=None, *args, config=None, **kwargs):
+        """
+        Load a model as `PreTrainedModel.from_pretrained` does.
+
+        Raises:
+            OSError: there is no such model.
+            InvalidInputError: configuration or weights are damaged, do not fit each other, or are not finite. With
+                `ignore_mismatched_sizes=True` tensors may be missing or of another shape.
+        """
+        strict = not kwargs.get("ignore_mismatched_sizes") and kwargs.get("state_dict") is None
+        if strict and pretrained_model_name_or_path is not None:
+            known = config
+            if not isinstance(config, PreTrainedConfig):
+                known = TerGanConfig.from_pretrained(config or pretrained_model_name_or_path, **kwargs)
+            with torch.device("meta"):
+                network = cls(known)
+            check_shapes(network, pretrained_model_name_or_path, **kwargs)
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, config=config, **kwargs)
+        check_finite(loaded[0] if isinstance(loaded, tuple) else loaded, pretrained_model_name_or_path)
+        return loaded
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):

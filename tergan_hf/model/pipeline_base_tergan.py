@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 
+from .configuration_tergan import TerGanConfig
 from .errors_tergan import InvalidInputError, NoFaceFoundError
 from .face_alignment_tergan import crop_face, whole_image_transform
 from .face_blending_tergan import paste_change, paste_crop
@@ -49,11 +50,15 @@ class FacePipeline:
 
     Args:
         detector: default `FaceDetector()`.
+
+    Raises:
+        InvalidInputError: the image processor gives crops of another size than the model takes.
     """
 
     def __init__(
         self, model: TerGanModel, image_processor: TerGanImageProcessor, detector: FaceDetector | None = None
     ):
+        check_agreement(model.config, image_processor)
         self.model = model.eval()
         self.image_processor = image_processor
         self.detector = detector or FaceDetector()
@@ -75,18 +80,13 @@ class FacePipeline:
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         # Never a pickle: opening one may run any code.
-        settings = {"use_safetensors": True, **kwargs, "output_loading_info": True}
+        settings = {"use_safetensors": True, **kwargs}
         try:
-            model, report = TerGanModel.from_pretrained(pretrained_model_name_or_path, **settings)
+            model = TerGanModel.from_pretrained(pretrained_model_name_or_path, **settings)
         except (SafetensorError, RuntimeError) as error:
             raise InvalidInputError(
                 f"{pretrained_model_name_or_path}: the weights are damaged or do not fit config.json ({error})"
             ) from error
-        if missing := report["missing_keys"]:
-            raise InvalidInputError(
-                f"{pretrained_model_name_or_path}: the weights lack {len(missing)} tensors of this model (for example "
-                f"{min(missing)}): the file is damaged or of another version"
-            )
         return cls(model.to(device), TerGanImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs))
 
     @property
@@ -199,6 +199,21 @@ class FacePipeline:
         )
 
 
+def check_agreement(config: TerGanConfig, image_processor: TerGanImageProcessor):
+    """
+    Raises:
+        InvalidInputError: the image processor gives other crops than the model takes.
+    """
+    size, side = image_processor.size, config.image_size
+    if (size.height, size.width) != (side, side):
+        raise InvalidInputError(
+            f"preprocessor_config.json gives crops of {size.height}×{size.width} pixels, and config.json asks for "
+            f"{side}×{side}"
+        )
+    if config.num_channels != 3:
+        raise InvalidInputError(f"photos have 3 channels, and the model takes {config.num_channels} (num_channels)")
+
+
 def in_batches(network, pixel_values: torch.Tensor) -> torch.Tensor:
     """Apply a network to `BATCH_SIZE` crops at a time."""
     return torch.cat([network(batch) for batch in pixel_values.split(BATCH_SIZE)])
@@ -240,4 +255,13 @@ def _channels_last(image: torch.Tensor) -> np.ndarray:
     return image.float().permute(1, 2, 0).cpu().numpy()
 
 
-__all__ = ["BATCH_SIZE", "UNSURE", "CroppedFace", "FacePipeline", "check_intensity", "check_threshold", "in_batches"]
+__all__ = [
+    "BATCH_SIZE",
+    "UNSURE",
+    "CroppedFace",
+    "FacePipeline",
+    "check_agreement",
+    "check_intensity",
+    "check_threshold",
+    "in_batches",
+]
