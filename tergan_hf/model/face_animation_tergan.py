@@ -1,5 +1,6 @@
 """From frame to frame: what a driving clip does to a photo, and what an expression does to a clip."""
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -22,7 +23,7 @@ class ExpressionReader:
 
     def __init__(self, pipeline, face=None):
         self.pipeline = pipeline
-        self.tracker = FaceTracker(pipeline.detector, face)
+        self.tracker = FaceTracker(pipeline.detector, face, identify=self._identify)
         self._filter = OneEuroFilter(EXPRESSION_MIN_CUTOFF, EXPRESSION_SPEED)
         self.frames_without_face = 0
 
@@ -32,11 +33,19 @@ class ExpressionReader:
         if landmarks is None:
             self.frames_without_face += 1
             return None
+        if self.tracker.restarted:
+            self._filter = OneEuroFilter(EXPRESSION_MIN_CUTOFF, EXPRESSION_SPEED)
         return self.pipeline.cut_out(frame, fit_crop_transform(landmarks))
 
     def smooth(self, expression: torch.Tensor, interval: float) -> torch.Tensor:
         """(1, D) as it comes → (1, D) smoothed."""
         return torch.from_numpy(self._filter(expression.float().cpu().numpy(), interval)).to(expression)
+
+    @torch.inference_mode()
+    def _identify(self, frame: Image.Image, landmarks: np.ndarray) -> np.ndarray:
+        """f(i) of a face of a frame, (D,)."""
+        face = self.pipeline.cut_out(frame, fit_crop_transform(landmarks))
+        return self.pipeline.model.encode_identity(self.pipeline.pixel_values([face]))[0].float().cpu().numpy()
 
 
 class PhotoAnimator:
