@@ -11,8 +11,8 @@ from .face_detection_tergan import LOST_BELOW, FaceDetector, select_face
 
 Identify = Callable[[Image.Image, np.ndarray], np.ndarray]
 
-# Cosine of f(i). On 82 people, neutral and smiling, frontal: at least 0.62 between photos of one person, below 0.39 for
-# three of four pairs of different people. A turned head is less like its frontal photo.
+# Cosine of f(i). On 82 people, neutral and smiling, frontal: at least 0.62 between photos of one person, below 0.39
+# for three of four pairs of different people. A turned head is less like its frontal photo.
 SAME_PERSON = 0.4
 IDENTIFY_AFTER = 5  # frames of refinement between two comparisons of f(i)
 MAX_FACES = 8  # compared in one frame
@@ -56,9 +56,9 @@ class FaceTracker:
     """
     Track one face from frame to frame.
 
-    Between full detections only landmark refinement runs, around the last landmarks. The whole frame is searched if its
-    confidence is low, at a cut, and every `redetect_after` frames. Where that leaves a doubt, f(i) decides which face is
-    the tracked one, and whether it is seen at all.
+    Between full detections only landmark refinement runs, around the last landmarks. The whole frame is searched if
+    its confidence is low, at a cut, and every `redetect_after` frames. Where that leaves a doubt, f(i) decides which
+    face is the tracked one, and whether it is seen at all.
 
     Args:
         detector: for full detections.
