@@ -22,6 +22,7 @@ from .model.image_processing_tergan import TerGanImageProcessor  # noqa: E402
 from .model.modeling_tergan import TerGanForImageClassification, TerGanModel  # noqa: E402
 from .model.outputs_tergan import TerGanChange, TerGanOutput, TerGanTarget  # noqa: E402
 from .model.pipeline_tergan import TerGanPipeline  # noqa: E402
+from .model.provenance_tergan import save_synthetic  # noqa: E402
 from .model.video_tergan import VideoReport  # noqa: E402
 from .version import __version__  # noqa: E402
 
@@ -52,4 +53,5 @@ __all__ = [
     "VideoInputError",
     "VideoReport",
     "__version__",
+    "save_synthetic",
 ]

@@ -10,8 +10,9 @@ from PIL import Image
 from .conftest import EXAMPLES
 
 
-FACE = "face"  # a readable photo of a face
-NONE = "none"  # no face, or not readable
+FACE = "face"  # a readable photo of a face: LABEL is the right answer
+NONE = "none"  # no face, or not readable: only a message is right
+LABEL = "happiness"
 
 
 def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
@@ -66,7 +67,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
         put(f"kind.{kind.lower()}", encoded(kind), FACE)
     put("lossless.webp", encoded("WEBP", lossless=True), FACE)
     put("progressive.jpg", encoded("JPEG", progressive=True), FACE)
-    put("worst quality.jpg", encoded("JPEG", quality=1), NONE)
+    put("worst quality.jpg", encoded("JPEG", quality=1), FACE)
     put("PNG named.jpg", png, FACE)
     put("JPEG named.png", jpeg, FACE)
     for number, kind in enumerate(("GIF", "WEBP", "PNG", "TIFF")):
@@ -90,8 +91,8 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
     wrong[274] = 77
     put("exif of nonsense.jpg", face, FACE, exif=wrong)
     put("exif broken.jpg", encoded("JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"), FACE)
-    put("upside down.jpg", face.rotate(180), NONE)
-    put("lying.jpg", face.rotate(90, expand=True), NONE)
+    put("upside down.jpg", face.rotate(180), FACE)
+    put("lying.jpg", face.rotate(90, expand=True), FACE)
     # Image sizes.
     for width, height in ((1, 1), (1, 500), (500, 1), (2, 2), (7, 9), (19, 19), (4000, 3)):
         put(f"{width}×{height}.png", Image.new("RGB", (width, height), "grey"), NONE)

@@ -13,6 +13,9 @@ from .errors_tergan import ImageInputError, MissingFileError
 
 ImageLike = Image.Image | str | Path | np.ndarray | io.BytesIO
 
+# Formats that run a program (Ghostscript) or are drawings.
+REFUSED_FORMATS = frozenset({"EPS", "WMF"})
+
 _OPENING = threading.Lock()
 
 
@@ -65,7 +68,8 @@ def open_unlimited(image: str | Path | io.BytesIO) -> Image.Image:
         # Pillow looks at its limit while it opens a file; other threads wait for the lock.
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(image)
+            Image.init()
+            return Image.open(image, formats=[kind for kind in Image.ID if kind not in REFUSED_FORMATS])
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 

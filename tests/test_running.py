@@ -1,0 +1,130 @@
+"""The ways people run it: precisions, forked processes, long lists, the pipelines of transformers."""
+
+import json
+import os
+import subprocess
+import sys
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tergan_hf import TerGanPipeline
+from tergan_hf.model.image_loading_tergan import read_image
+
+from .conftest import EXAMPLES, ROOT, WEIGHTS
+
+
+PHOTO, SOURCE = EXAMPLES / "london_014_neutral.jpg", EXAMPLES / "london_099_happiness.jpg"
+
+
+@pytest.fixture(scope="module")
+def expected():
+    pipe = TerGanPipeline.from_pretrained(WEIGHTS, device="cpu")
+    return np.asarray(pipe.transfer(SOURCE, PHOTO), int), pipe.recognize(SOURCE)[0]
+
+
+def assert_same(pipe: TerGanPipeline, expected, mean: float):
+    picture, answer = expected
+    assert np.abs(np.asarray(pipe.transfer(SOURCE, PHOTO), int) - picture).mean() < mean
+    found = pipe.recognize(SOURCE)[0]
+    assert found["label"] == answer["label"] and abs(found["score"] - answer["score"]) < 0.05
+    assert len(pipe.embed(PHOTO)["expression"]) == 30
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_any_precision_gives_nearly_the_same(expected, dtype):
+    assert_same(TerGanPipeline.from_pretrained(WEIGHTS, device="cpu", dtype=dtype), expected, 0.5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_under_autocast(embedded_pipeline, expected, dtype):
+    with torch.autocast("cpu", dtype=dtype):
+        assert_same(embedded_pipeline, expected, 0.5)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float32])
+def test_with_another_default_dtype(expected, dtype):
+    settings = {} if dtype is None else {"dtype": dtype}
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert_same(TerGanPipeline.from_pretrained(WEIGHTS, device="cpu", **settings), expected, 0.1)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def run(program: str, *arguments: str, timeout: int = 120) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=timeout, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-2000:]
+    return result.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_forked_processes_go_on_after_use_in_the_parent():
+    program = """
+import multiprocessing, sys, torch
+torch.set_num_threads(2)
+from tergan_hf import TerGanPipeline
+pipe = TerGanPipeline.from_pretrained(sys.argv[1], device="cpu")
+def work(path):
+    return pipe.recognize(path)[0]["label"], pipe.edit(path, "happiness").size[0]
+here = [work(path) for path in sys.argv[2:]]
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map_async(work, sys.argv[2:]).get(timeout=90) == here
+import datasets
+data = datasets.Dataset.from_dict({"path": sys.argv[2:]})
+mapped = data.map(lambda row: {"label": work(row["path"])[0]}, num_proc=2)
+assert mapped["label"] == [label for label, _ in here]
+print("the same")
+"""
+    assert "the same" in run(program, str(WEIGHTS), str(PHOTO), str(SOURCE))
+
+
+def test_memory_does_not_grow_with_the_length_of_a_list(tiny_pipeline, tmp_path, monkeypatch):
+    monkeypatch.setattr("tergan_hf.model.pipeline_base_tergan.BATCH_SIZE", 2)
+    alive: list[weakref.ref] = []
+    most = 0
+
+    def counted(image, name):
+        nonlocal most
+        photo = read_image(image, name)
+        alive.append(weakref.ref(photo))
+        most = max(most, sum(reference() is not None for reference in alive))
+        return photo
+
+    monkeypatch.setattr("tergan_hf.model.pipeline_base_tergan.read_image", counted)
+    assert len(tiny_pipeline.recognize([str(PHOTO)] * 12, detect=False)) == 12
+    assert len(alive) == 12 and most <= 3
+    most = 0
+    assert len(tiny_pipeline.embed([str(PHOTO)] * 12, detect=False)) == 12
+    assert most <= 3
+
+
+def test_the_transfer_pipeline_of_transformers_takes_batches_and_saves_its_code(tmp_path):
+    program = """
+import sys, tergan_hf
+from pathlib import Path
+from tergan_hf.publishing.hub import write_model_repository
+from transformers import pipeline
+weights, repository, saved, *photos = sys.argv[1:]
+write_model_repository(weights, repository)
+pipe = pipeline("facial-expression-transfer", model=repository, trust_remote_code=True)
+alone = [pipe(photo, expression="happiness") for photo in photos]
+for settings in ({"batch_size": 2}, {"batch_size": 3}, {}):
+    together = pipe(photos, expression="happiness", **settings)
+    assert [a.tobytes() for a in together] == [a.tobytes() for a in alone], settings
+pipe.save_pretrained(saved)
+missing = {path.name for path in Path(repository).glob("*.py")} - {path.name for path in Path(saved).glob("*.py")}
+assert not missing, missing
+again = pipeline("facial-expression-transfer", model=saved, trust_remote_code=True)
+assert again(photos[0], expression="happiness").tobytes() == alone[0].tobytes()
+print("the same")
+"""
+    folders = [str(tmp_path / "repository"), str(tmp_path / "saved")]
+    assert "the same" in run(program, str(WEIGHTS), *folders, str(PHOTO), str(SOURCE))
+    assert json.loads((tmp_path / "saved" / "config.json").read_text())["model_type"] == "tergan"
