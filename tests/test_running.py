@@ -9,7 +9,6 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from tergan_hf import TerGanPipeline
 from tergan_hf.model.image_loading_tergan import read_image
