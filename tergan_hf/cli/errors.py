@@ -8,7 +8,7 @@ from ..model.errors_tergan import TerGanError
 
 
 @contextmanager
-def one_line_errors(program: str, *further: type[Exception]) -> Iterator[None]:
+def one_line_errors(program: str, *further: type[BaseException]) -> Iterator[None]:
     """
     End the program with one line for a foreseen error. Any other error keeps its traceback.
 

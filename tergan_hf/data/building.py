@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset, Features, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
@@ -61,7 +62,7 @@ class Plan:
     description: SetDescription
     features: Features
     shards: list[Shard]
-    make_rows: Callable[[object], list[dict]]
+    make_rows: Callable[[Any], list[dict]]
     settings: dict
     source: list[str]
     missing: list[str] = field(default_factory=list)
@@ -107,7 +108,8 @@ def build_set(plan: Plan, output: str | Path, processes: int = 1) -> dict[str, i
     output = Path(output)
     _claim(plan, output)
     totals = Counter(shard.split for shard in plan.shards)
-    numbers, jobs, done = Counter(), [], 0
+    numbers: Counter[str] = Counter()
+    jobs, done = [], 0
     for shard in plan.shards:
         path = output / f"{shard.split}-{numbers[shard.split]:05d}-of-{totals[shard.split]:05d}.parquet"
         numbers[shard.split] += 1

@@ -1,5 +1,6 @@
 """Contact sheets: pictures in rows, with captions."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -9,10 +10,10 @@ CAPTION_HEIGHT = 18
 
 
 def save_contact_sheet(
-    rows: list[list[Image.Image | None]],
+    rows: Sequence[Sequence[Image.Image | None]],
     path: str | Path,
     column_titles: list[str] | None = None,
-    captions: list[list[str]] | None = None,
+    captions: Sequence[Sequence[str]] | None = None,
     side: int = 128,
 ):
     """

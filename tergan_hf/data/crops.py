@@ -68,7 +68,7 @@ def cut_crops(
     if registration is not None:
         crop_transforms = compose_affine(registration, crop_transforms)
     crop_transforms = crop_transforms / PADDED_CROP_MARGIN
-    grid = F.affine_grid(crop_transforms, (len(padded_crops), 3, size, size), align_corners=False)
+    grid = F.affine_grid(crop_transforms, [len(padded_crops), 3, size, size], align_corners=False)
     if deformations is not None:
         grid = grid + torch.einsum("bij,bjhw->bhwi", crop_transforms[:, :, :2], deformations)
     return F.grid_sample(padded_crops, grid, padding_mode="border", align_corners=False)

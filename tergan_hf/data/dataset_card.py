@@ -72,7 +72,9 @@ def count_rows(folder: Path, splits: list[str]) -> dict[str, Counts]:
     """Count the rows and labels of the shards in a folder. Returns split → counts."""
     counts = {}
     for split in splits:
-        expressions, identities, names, rows = Counter(), Counter(), [], 0
+        expressions: Counter[str] = Counter()
+        identities: Counter[str] = Counter()
+        names, rows = [], 0
         for path in sorted(folder.glob(f"{split}-*.parquet")):
             columns = [c for c in ("expression", "identity", "file_name") if c in parquet.read_schema(path).names]
             table = parquet.read_table(path, columns=columns).to_pydict()

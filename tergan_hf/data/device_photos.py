@@ -35,7 +35,7 @@ class DevicePhotos:
             )  # fmt: skip
             for row in progress:
                 self._padded_crops[first + row] = photos.pixels(row, side).to(device)
-                if with_flow:
+                if self._flow_maps is not None:
                     self._flow_maps[first + row] = photos.flow_map(row).to(device)
             first += len(photos)
 

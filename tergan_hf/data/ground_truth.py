@@ -49,7 +49,7 @@ def true_flow(
     )
     to_photo = compose_affine(to_photo, crop_transforms)
     grid = F.affine_grid(crop_transforms.new_tensor([[1.0, 0, 0], [0, 1, 0]]).expand(len(crop_transforms), 2, 3),
-                         (len(crop_transforms), 2, size, size), align_corners=False)  # fmt: skip
+                         [len(crop_transforms), 2, size, size], align_corners=False)  # fmt: skip
 
     def look_up(offsets, places):
         return F.grid_sample(offsets, places, padding_mode="border", align_corners=False).permute(0, 2, 3, 1)

@@ -69,7 +69,7 @@ def make_padded_crops(
         padded = photos.map(
             cropper, with_indices=True, features=cropper.features(), desc=message, new_fingerprint=fingerprint
         )
-    found = np.flatnonzero(padded.with_format("numpy")["has_face"][:]) if len(padded) else []
+    found = np.flatnonzero(padded.with_format("numpy")["has_face"][:]) if len(padded) else np.array([], int)
     if len(found) == 0:
         raise InvalidInputError("no face was found in any photo; set `align` to false if the photos are face crops")
     if len(found) < len(padded):
@@ -105,7 +105,7 @@ class _PaddedCropper:
         crop_transform, side = whole_image_transform(*image.size), self.size
         if self.known:
             crop_transform = fit_crop_transform(np.array(row["landmarks"]))
-        elif self.align:
+        elif self.detector is not None:
             faces = self.detector.detect(image)
             if not faces:
                 return {"image": None, "crop_transform": crop_transform, "has_face": False, **photo_size}

@@ -47,7 +47,7 @@ class PairSampler:
         """Draw a pair, with this probability one with a ground truth: exact if the target has an `expression_id`,
         otherwise another photo of the same person."""
         number = random.choice(len(self.sets), p=self.weights)
-        target = random.integers(len(self.sets[number]))
+        target = int(random.integers(len(self.sets[number])))
         if random.random() >= ground_truth_share:
             return self.draw_random(random, number, target)
         if self.sets[number].expression_ids[target] != NO_EXPRESSION_ID:

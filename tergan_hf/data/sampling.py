@@ -37,9 +37,9 @@ def class_shares(labels: list[np.ndarray], weights: list[float], balance: float 
     """
     classes = max(int(own.max()) for own in labels) + 1
     shares = np.stack([np.bincount(own, minlength=classes) / len(own) for own in labels])
-    weights = np.array(weights, float)[:, None]
-    tempered = np.where(shares > 0, weights * np.maximum(shares, 1e-12) ** (1 - balance), 0.0)
-    of_class = np.where(shares.any(0), (weights * shares).sum(0).clip(1e-12) ** (1 - balance), 0.0)
+    of_set = np.array(weights, float)[:, None]
+    tempered = np.where(shares > 0, of_set * np.maximum(shares, 1e-12) ** (1 - balance), 0.0)
+    of_class = np.where(shares.any(0), (of_set * shares).sum(0).clip(1e-12) ** (1 - balance), 0.0)
     joint = of_class * tempered / tempered.sum(0).clip(1e-12)
     return joint / joint.sum()
 
@@ -202,6 +202,7 @@ class ExpressionPairs(_DrawnDataset):
     def _to_photo(photos: PhotoSet, target: int) -> torch.Tensor:
         if not photos.has_flow:
             return torch.eye(2, 3)
+        assert photos.photo_sizes is not None  # as photos with flow maps have them
         whole = whole_image_transform(*photos.photo_sizes[target])
         unit = compose_transforms(whole, invert_transform(photos.crop_transforms[target]))
         return torch.from_numpy(compose_transforms(FROM_UNIT, compose_transforms(unit, TO_UNIT))).float()

@@ -5,6 +5,7 @@ travel as data URLs, so nothing stays on the server's disk.
 """
 
 import time
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -114,7 +115,9 @@ def map_view(value: dict | None = None, pickable: bool = False, **settings) -> g
     )  # fmt: skip
 
 
-def map_data(expression_map: ExpressionMap | None, marks: list[tuple[str, list[float]]] = (), chosen=None) -> dict:
+def map_data(
+    expression_map: ExpressionMap | None, marks: Sequence[tuple[str, list[float] | None]] = (), chosen=None
+) -> dict:
     """
     The value of a map view. Empty if there is no map.
 

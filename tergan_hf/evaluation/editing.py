@@ -3,6 +3,9 @@
 No exact truth exists for them. Independent judges say whose face a result shows, and with which expression.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 import torch
 from PIL import Image
@@ -20,6 +23,8 @@ from .judges import Judges
 
 
 NEUTRAL = "neutral"
+
+Default = TypeVar("Default")
 
 
 def group_by_person(photos) -> dict[str, dict[str, Image.Image]]:
@@ -145,7 +150,7 @@ def _batch(images) -> torch.Tensor:
     return to_range(torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2))
 
 
-def result_or(default: Image.Image | None, method, *arguments) -> Image.Image | None:
+def result_or(default: Default, method: Callable[..., Image.Image], *arguments) -> Image.Image | Default:
     """The result of a pipeline's method, or `default` if it finds no face."""
     try:
         return method(*arguments)

@@ -20,7 +20,8 @@ class CachedDetector:
     """A detector that keeps its answers, because several measurements detect the faces of the same photos."""
 
     def __init__(self, detector: FaceDetector):
-        self.detector, self.cache = detector, {}
+        self.detector = detector
+        self.cache: dict[tuple, list[DetectedFace]] = {}
 
     def detect(self, image: Image.Image) -> list[DetectedFace]:
         """Same as `FaceDetector.detect`."""
@@ -74,11 +75,13 @@ def embed_photos(
         images = []
         for row in range(start, min(start + batch_size, len(photos))):
             photo = decode(photos[row]["image"], f"{name}[{row}]")
-            faces = pipe.detector.detect(photo) if detect else None
-            if detect and not faces:
-                without_face.append(row)
-                continue
-            crop_transform = faces[0].crop_transform if detect else whole_image_transform(*photo.size)
+            crop_transform = whole_image_transform(*photo.size)
+            if detect:
+                faces = pipe.detector.detect(photo)
+                if not faces:
+                    without_face.append(row)
+                    continue
+                crop_transform = faces[0].crop_transform
             crop = crop_face(photo, crop_transform, PIXELS_SIDE)
             features["pixels"].append(np.asarray(crop.convert("L"), np.float32))
             images.append(photo)

@@ -103,8 +103,12 @@ class ExpressionMap:
     def save(self, folder: str | Path) -> Path:
         """Write the map beside the weights and return the file's path."""
         path = Path(folder) / FILE_NAME
-        tensors = {"embeddings": self.embeddings.astype(np.float16), "labels": self.labels.astype(np.int64)}
-        tensors |= {"mean": self.mean.astype(np.float32), "axes": self.axes.astype(np.float32)}
+        tensors: dict[str, np.ndarray] = {
+            "embeddings": self.embeddings.astype(np.float16),
+            "labels": self.labels.astype(np.int64),
+            "mean": self.mean.astype(np.float32),
+            "axes": self.axes.astype(np.float32),
+        }
         save_file(tensors, path, metadata={"expressions": json.dumps(self.expressions)})
         return path
 

@@ -19,7 +19,8 @@ def people_groups(photos: Dataset) -> dict[str, dict[str, set[str]]]:
     The columns are `gender`, `ethnicity` and `age`. The column `heads` names the heads that a rendered face is blended
     from, and so its ethnicities and genders: such a face may be in several groups.
     """
-    identities, groups = photos["identity"], {}
+    identities = photos["identity"]
+    groups: dict[str, dict[str, set[str]]] = {}
     for column in ("gender", "ethnicity", "age", "heads"):
         if column not in photos.column_names:
             continue

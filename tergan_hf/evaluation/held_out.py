@@ -154,7 +154,7 @@ def subsample(held_out: HeldOutSet, most: int) -> HeldOutSet:
 
 
 def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:
-    path = source_path(source.validation_path, data_root)
+    path = source_path(str(source.validation_path), data_root)
     sets = [HeldOutSet(source.name, load_photos(path, source.validation_split, **source.extra), source, [])]
     if not path.startswith(HUB_PREFIX):
         folder = Path(path) if Path(path).is_dir() else Path(path).parent

@@ -99,7 +99,9 @@ class ExpressionJudge:
             return None
         crop = image.convert("RGB").crop(tuple(np.rint(face.box).astype(int)))
         scale = 112 / max(crop.size)
-        crop = crop.resize((max(1, round(crop.width * scale)), max(1, round(crop.height * scale))), Image.BILINEAR)
+        crop = crop.resize(
+            (max(1, round(crop.width * scale)), max(1, round(crop.height * scale))), Image.Resampling.BILINEAR
+        )
         square = Image.new("RGB", (112, 112))
         square.paste(crop, ((112 - crop.width) // 2, (112 - crop.height) // 2))
         pixels = (torch.from_numpy(np.array(square)).float() - torch.tensor(self.MEAN)) / 255
@@ -185,13 +187,13 @@ class Judges:
         """
         detector = detector or FaceDetector()
         if folder is not None:
-            identity = IdentityJudge(Path(folder) / SFACE_FILE, detector)
-            return cls(identity, ExpressionJudge(Path(folder) / EXPRESSION_FILE, detector), detector)
+            of_folder = IdentityJudge(Path(folder) / SFACE_FILE, detector)
+            return cls(of_folder, ExpressionJudge(Path(folder) / EXPRESSION_FILE, detector), detector)
         unavailable = {"FaceExpressionNet": "--judges names no folder with its files (tergan_hf/evaluation/judges.py)"}
+        identity: IdentityJudge | None = None
         try:
             identity = IdentityJudge(hf_hub_download(SFACE_REPOSITORY, SFACE_FILE), detector)
         except (OSError, ValueError, ImportError, HfHubHTTPError) as error:
-            identity = None
             unavailable["SFace"] = (
                 f"neither in a folder (--judges) nor from {SFACE_REPOSITORY} on the Hub: {str(error).splitlines()[0]}"
             )
@@ -240,7 +242,7 @@ class PairJudge:
         """
         answers = {}
         if scores := self.judges.expression_scores(result, self.target_face):
-            answers["judged"] = float(max(scores, key=scores.get) == self.label)
+            answers["judged"] = float(max(scores, key=lambda label: scores[label]) == self.label)
         features = self.judges.identity_features(result, self.target_face)
         for name, other in (("to_target", self.target), ("to_source", self.source)):
             if features is not None and other is not None:

@@ -3,6 +3,8 @@
 The first use downloads the weights of AlexNet and InceptionV3.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -24,7 +26,10 @@ class PerceptualMetrics:
     """
 
     def __init__(self, enabled: bool = True, device: str | torch.device = "cpu"):
-        self.device, self.unavailable, self.scores, self.distances = device, {}, {}, {}
+        self.device = device
+        self.unavailable: dict[str, str] = {}
+        self.scores: dict[str, Any] = {}
+        self.distances: dict[str, Any] = {}
         self.similarity = self._load("LPIPS", _load_lpips) if enabled else None
         self.distance = self._load("KID", _load_kid) if enabled else None
         if not enabled:

@@ -262,7 +262,8 @@ def _intensity(found: dict[str, dict]) -> str:
     table = {
         name: {**dict(zip(INTENSITIES, row["progress"])), "monotone": row["monotone"]} for name, row in found.items()
     }
-    columns = {**{alpha: (f"α = {alpha:g}", "{:.2f}") for alpha in INTENSITIES}, **columns}
+    by_intensity: dict = {alpha: (f"α = {alpha:g}", "{:.2f}") for alpha in INTENSITIES}
+    columns = {**by_intensity, **columns}
     return "Progress from the target (0) to the truth (1) at each intensity:\n\n" + system_table(table, columns)
 
 

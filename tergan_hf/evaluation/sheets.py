@@ -36,7 +36,8 @@ def draw_edits_by_example(pipe: TerGanPipeline, photos, detect: bool, path: Path
     """
     expressions, identities = np.array(photos["expression"]), np.array(photos["identity"])
     labels = [label for label in sorted(set(expressions)) if label != NEUTRAL]
-    rows, captions = [], []
+    rows: list[list] = []
+    captions: list[list[str]] = []
     for identity in sorted(set(identities)):
         own = identities == identity
         own_rows = [np.flatnonzero(own & (expressions == label)) for label in (NEUTRAL, *labels)]
@@ -97,9 +98,9 @@ def draw_misses(photos, missed: list[tuple[int, str]], path: Path, most: int = 4
     ]
     if not shown:
         return
-    shown += [(None, "")] * (-len(shown) % columns)
     lines = [shown[start : start + columns] for start in range(0, len(shown), columns)]
-    rows, captions = ([[cell[part] for cell in line] for line in lines] for part in range(2))
+    rows = [[image for image, _ in line] for line in lines]
+    captions = [[caption for _, caption in line] for line in lines]
     save_contact_sheet(rows, path, captions=captions, side=150)
 
 

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -81,7 +82,7 @@ class Evaluation:
     ):
         self.pipe, self.output, self.settings = pipe, Path(output), settings or Settings()
         self.judges, self.perceptual = judges or Judges(), perceptual or PerceptualMetrics(enabled=False)
-        detector = CachedDetector(pipe.detector)
+        detector: Any = CachedDetector(pipe.detector)
         self.pipe.detector = self.judges.detector = detector
         self.random = random_system(pipe)
         self.baseline = baseline if baseline is not None and not same_expression_encoder(pipe, baseline) else None
@@ -122,7 +123,7 @@ class Evaluation:
         named = bool((identities != NO_IDENTITY).all())
         others = {RANDOM: self.random} | ({BASELINE: self.baseline} if self.baseline else {})
         embeddings = embed_photos(self.pipe, photos, held_out.source.align, others, name)
-        measured = {
+        measured: dict[str, Any] = {
             "photos": len(photos),
             "people": len(set(identities)) if named else None,
             "kept_out": held_out.kept_out,
@@ -199,7 +200,7 @@ class Evaluation:
         except ValueError as error:
             logger.warning("%s: transfer is not measured: %s", held_out.name, error)
             return {}
-        measured = {
+        measured: dict[str, Any] = {
             "transfer": {
                 "pairs": len(pairs),
                 "rows": measure_transfer(self.systems, photos, pairs, detect, self.judges, self.perceptual),
@@ -263,8 +264,8 @@ class Evaluation:
                 photo = decode(held_out.photos[int(row)]["image"])
                 whole = DetectedFace(np.array([0.0, 0.0, *photo.size]), np.zeros((5, 2)), 1.0)
                 face = self.judges.detect(photo) if held_out.source.align else whole
-                scores = face and self.judges.expression.scores(photo, face)
-                hits.append(bool(scores) and max(scores, key=scores.get) == label)
+                scores = {} if face is None else self.judges.expression.scores(photo, face)
+                hits.append(bool(scores) and max(scores, key=lambda known: scores[known]) == label)
             if hits:
                 recall[label] = {"photos": len(hits), "judged": float(np.mean(hits))}
         return recall

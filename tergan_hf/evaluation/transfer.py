@@ -39,7 +39,8 @@ def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[Pair]:
     rows = {key: row for row, key in enumerate(zip(identities, sessions, expression_ids))}
     random = np.random.default_rng(seed)
     by_expression = [np.flatnonzero(expressions == label) for label in sorted(set(expressions))]
-    pairs, tries = [], 0
+    pairs: list[Pair] = []
+    tries = 0
     while len(pairs) < count:
         tries += 1
         if tries > 100 * count:
@@ -47,7 +48,7 @@ def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[Pair]:
         source = int(random.choice(by_expression[len(pairs) % len(by_expression)]))
         target = int(random.integers(len(photos)))
         truth = rows.get((identities[target], sessions[target], expression_ids[source]))
-        if identities[source] != identities[target] and truth not in (None, target):
+        if identities[source] != identities[target] and truth is not None and truth != target:
             pairs.append((source, target, truth))
     return pairs
 
@@ -90,7 +91,7 @@ def measure_transfer(
                 columns.setdefault("gain", []).extend(expression_gain(*arrays).tolist())
                 columns.setdefault("psnr", []).extend(psnr(arrays[0], arrays[2]).tolist())
                 perceptual.update(name, arrays[0], arrays[2])
-    rows = {
+    rows: dict[str, dict] = {
         name: {key: float(np.nanmean(values)) for key, values in columns.items()} | perceptual.compute(name)
         for name, columns in measured.items()
     }
@@ -146,9 +147,9 @@ def measure_intensity(
             measured[name].append(np.stack(curves, axis=1))
     results = {}
     for name, parts in measured.items():
-        curves = np.concatenate(parts)
-        is_monotone = np.diff(curves, axis=1).min(1) >= SMALLEST_STEP
-        results[name] = {"progress": np.nanmean(curves, axis=0).tolist(), "monotone": float(is_monotone.mean())}
+        joined = np.concatenate(parts)
+        is_monotone = np.diff(joined, axis=1).min(1) >= SMALLEST_STEP
+        results[name] = {"progress": np.nanmean(joined, axis=0).tolist(), "monotone": float(is_monotone.mean())}
     return results
 
 

@@ -27,7 +27,7 @@ class TerGanDecoder(nn.Module):
     def __init__(self, config: TerGanConfig):
         super().__init__()
         self.sizes = tuple(reversed(config.feature_map_sizes))
-        self.start_channels = config.identity_encoder_channels[-1]
+        self.start_channels = (config.identity_encoder_channels or config.encoder_channels)[-1]
         embedding_size = config.expression_embedding_size + config.identity_embedding_size
         self.projection = nn.Linear(embedding_size, self.start_channels * self.sizes[0] ** 2)
         channels = [self.start_channels, *config.decoder_channels]
@@ -117,7 +117,7 @@ class TerGanPhotoDecoder(nn.Module):
         condition_size = 2 * config.expression_embedding_size + config.identity_embedding_size
         hidden_size = config.decoder_mapping_size
         self.mapping = ConditionMapping(condition_size, hidden_size) if hidden_size else nn.Identity()
-        skips = tuple(reversed(config.identity_encoder_channels))
+        skips = tuple(reversed(config.identity_encoder_channels or config.encoder_channels))
         channels = [skips[0], *config.decoder_channels]
         self.blocks = nn.ModuleList(
             ModulatedBlock(before + skip, after, condition_size)

@@ -100,7 +100,8 @@ class TerGanEncoder(nn.Module):
     def of_expression(cls, config: TerGanConfig) -> "TerGanEncoder":
         """G_es."""
         return cls(
-            config, config.encoder_channels, config.expression_image_size, config.expression_embedding_size,
+            config, config.encoder_channels, config.expression_image_size or config.image_size,
+            config.expression_embedding_size,
             refinements=config.expression_refinements, refined_size=EXPRESSION_REFINED_SIZE,
             scaled=True, int8=config.expression_int8,
         )  # fmt: skip
@@ -109,8 +110,8 @@ class TerGanEncoder(nn.Module):
     def of_identity(cls, config: TerGanConfig) -> "TerGanEncoder":
         """G_et."""
         return cls(
-            config, config.identity_encoder_channels, config.image_size, config.identity_embedding_size,
-            config.patch_size, config.identity_refinements, IDENTITY_REFINED_SIZE,
+            config, config.identity_encoder_channels or config.encoder_channels, config.image_size,
+            config.identity_embedding_size, config.patch_size, config.identity_refinements, IDENTITY_REFINED_SIZE,
         )  # fmt: skip
 
     def prepare(self, pixel_values: torch.Tensor) -> torch.Tensor:

@@ -92,8 +92,8 @@ class FaceTracker:
         cut = self._cuts(frame)
         doubtful = cut or self._landmarks is None
         landmarks = None
-        if not doubtful and self._since < self.redetect_after:
-            landmarks = self._refine(frame)
+        if self._landmarks is not None and not cut and self._since < self.redetect_after:
+            landmarks = self._refine(frame, self._landmarks)
             self._since += 1
             doubtful = landmarks is None
             if landmarks is not None and self._since % IDENTIFY_AFTER == 0 and not self._is_same(frame, landmarks):
@@ -104,7 +104,7 @@ class FaceTracker:
             self._landmarks, self._filter = None, None
             return None
         self.restarted = cut or self._filter is None or self._jumped(landmarks)
-        if self.restarted:
+        if self._filter is None or self.restarted:
             self._filter = OneEuroFilter(min_cutoff=1.5, speed=4.0 / _face_height(landmarks))
         self._landmarks, self._last_seen = landmarks, landmarks.mean(0)
         return self._filter(landmarks, interval)
@@ -132,11 +132,11 @@ class FaceTracker:
     def _jumped(self, landmarks: np.ndarray) -> bool:
         return float(np.linalg.norm(landmarks.mean(0) - self._last_seen)) > JUMP * _face_height(landmarks)
 
-    def _refine(self, frame: Image.Image) -> np.ndarray | None:
-        reach = _face_height(self._landmarks)
-        if (self._landmarks.max(0) < -reach).any() or (self._landmarks.min(0) > np.add(frame.size, reach)).any():
+    def _refine(self, frame: Image.Image, last: np.ndarray) -> np.ndarray | None:
+        reach = _face_height(last)
+        if (last.max(0) < -reach).any() or (last.min(0) > np.add(frame.size, reach)).any():
             return None
-        landmarks, confidence = self.detector.refine_landmarks(frame, self._landmarks, views=1)
+        landmarks, confidence = self.detector.refine_landmarks(frame, last, views=1)
         return landmarks if confidence >= LOST_BELOW else None
 
 

@@ -115,7 +115,7 @@ def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         # 16-bit files open as I;16 or I, and a direct conversion would clip at 255.
         brightest = 65535 if values.max() > 255 else 255
-        return Image.fromarray(np.uint8(np.clip(values / brightest, 0, 1) * 255)).convert("RGB")
+        return Image.fromarray((np.clip(values / brightest, 0, 1) * 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layered = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
@@ -128,7 +128,7 @@ def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         transform = ImageCms.buildTransform(
             ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
         )
-        return ImageCms.applyTransform(image, transform)
+        return transform.apply(image)
     return image.convert("RGB")
 
 

@@ -65,7 +65,7 @@ class TerGanImageProcessor(PilBackend):
         factor = rescale_factor if do_rescale else 1.0
         mean, std = (image_mean, image_std) if do_normalize else (0.0, 1.0)
         mean, std = (np.reshape(np.asarray(values, float), (-1, 1, 1)) for values in (mean, std))
-        gain, bias = np.float32(factor / std), np.float32(-mean / std)
+        gain, bias = (factor / std).astype(np.float32), (-mean / std).astype(np.float32)
         if np.ptp(gain) == np.ptp(bias) == 0:
             gain, bias = gain[:1], bias[:1]
         images = [_shift(image, gain, bias) for image in images]
@@ -77,7 +77,7 @@ class TerGanImageProcessor(PilBackend):
         """Invert the preprocessing: (B, 3, H, W) in [-1, 1] → B RGB images of H×W."""
         mean, std = np.asarray(self.image_mean), np.asarray(self.image_std)
         arrays = pixel_values.detach().float().cpu().permute(0, 2, 3, 1).numpy() * std + mean
-        return [Image.fromarray(np.uint8(np.rint(np.clip(array, 0, 1) * 255))) for array in arrays]
+        return [Image.fromarray(np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)) for array in arrays]
 
 
 def _check_settings(settings: dict[str, Any]):
@@ -90,8 +90,8 @@ def _check_settings(settings: dict[str, Any]):
     if not isinstance(settings, dict):
         raise InvalidInputError(f"{_FILE} must hold an object, not a {type(settings).__name__}")
     size = settings.get("size", TerGanImageProcessor.size)
-    sides = [size.get("height"), size.get("width")] if isinstance(size, dict) else [size, size]
-    if not all(_is_number(side) and side == int(side) and SIZES[0] <= side <= SIZES[1] for side in sides):
+    sides: list[Any] = [size.get("height"), size.get("width")] if isinstance(size, dict) else [size, size]
+    if not all(_is_number(side) and side % 1 == 0 and SIZES[0] <= side <= SIZES[1] for side in sides):
         raise InvalidInputError(f"{_FILE}: size must have a height and a width from {SIZES[0]} to {SIZES[1]} pixels")
     for name, expected in (("do_resize", True), ("do_center_crop", None), ("do_pad", None)):
         if bool(settings.get(name, expected)) is not bool(expected):

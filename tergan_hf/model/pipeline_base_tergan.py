@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,6 +114,7 @@ class FacePipeline:
     def paste(face: CroppedFace, change: TerGanChange, row: int) -> Image.Image:
         """The face's photo with one row of a batch of changes applied."""
         if change.residual is None:
+            assert change.pixel_values is not None  # missing only beside a residual
             crop = (_channels_last(change.pixel_values[row]) + 1) * 127.5
             return paste_crop(face.photo, face.crop_transform, crop, face.fades)
         # The network's coordinates span [-1, 1]: two of them are the crop's side.
@@ -167,7 +169,7 @@ class FacePipeline:
     def _read_expressions(self, wanted: list[tuple[str, object]], detect: bool, face: Face) -> torch.Tensor:
         """Named labels and photos → f(e) (B, 2, D), as they are and mirrored. A label has the same for both."""
         embeddings: list[torch.Tensor | None] = []
-        photos = []
+        photos: list[tuple[str, Any]] = []
         for name, expression in wanted:
             label = self._as_label(expression, name)
             if label is None:
@@ -204,11 +206,11 @@ def check_agreement(config: TerGanConfig, image_processor: TerGanImageProcessor)
     Raises:
         InvalidInputError: the image processor gives other crops than the model takes.
     """
-    size, side = image_processor.size, config.image_size
-    if (size.height, size.width) != (side, side):
+    height, width = image_processor.size["height"], image_processor.size["width"]
+    side = config.image_size
+    if (height, width) != (side, side):
         raise InvalidInputError(
-            f"preprocessor_config.json gives crops of {size.height}×{size.width} pixels, and config.json asks for "
-            f"{side}×{side}"
+            f"preprocessor_config.json gives crops of {height}×{width} pixels, and config.json asks for {side}×{side}"
         )
     if config.num_channels != 3:
         raise InvalidInputError(f"photos have 3 channels, and the model takes {config.num_channels} (num_channels)")

@@ -1,6 +1,7 @@
 """TerGanPipeline: photos in, photos out."""
 
 import warnings
+from typing import Any
 
 import torch
 from PIL import Image
@@ -261,7 +262,7 @@ def _warn_if_unchanged(face: CroppedFace, result: Image.Image):
         )
 
 
-def _pair_up(*inputs: tuple[str, object]) -> tuple[list[list[tuple[str, object]]], bool]:
+def _pair_up(*inputs: tuple[str, Any]) -> tuple[list[list[tuple[str, Any]]], bool]:
     """Named inputs, each a list or a single one → named lists of one length, and whether all were single."""
     lengths = {len(value) for _, value in inputs if isinstance(value, (list, tuple))}
     if len(lengths) > 1:

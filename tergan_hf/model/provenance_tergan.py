@@ -97,7 +97,8 @@ def draw_mark(image: Image.Image) -> Image.Image:
     font = ImageFont.load_default(size=height)
     left, top, right, bottom = font.getbbox(MARK)
     pad = height // 2
-    note = Image.new("RGBA", (right - left + 2 * pad, bottom - top + 2 * pad), (0, 0, 0, 110))
+    size = (round(right - left) + 2 * pad, round(bottom - top) + 2 * pad)
+    note = Image.new("RGBA", size, (0, 0, 0, 110))
     ImageDraw.Draw(note).text((pad - left, pad - top), MARK, fill=(255, 255, 255, 235), font=font)
     marked = image.copy()
     marked.paste(note, (image.width - note.width - pad, image.height - note.height - pad), note)

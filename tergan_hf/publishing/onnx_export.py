@@ -59,7 +59,7 @@ def export_onnx(model: TerGanModel, folder: str | Path) -> dict[str, Path]:
     model = model.eval()
     channels, size = model.config.num_channels, model.config.image_size
     crops = torch.zeros(2, channels, size, size)
-    graphs = {
+    graphs: dict[str, tuple[nn.Module, tuple, list[str], list[str]]] = {
         "recognition": (Recognition(model), (crops,), ["pixel_values"], ["scores"]),
         "transfer": (
             Transfer(model), (crops, crops.clone(), torch.ones(2, 1)), ["source", "target", "intensity"],

@@ -184,7 +184,7 @@ def draw_person(number: int, heads: Heads, random: np.random.Generator) -> Perso
 
 
 def _draw_blend(heads: Heads, random: np.random.Generator) -> tuple[list[Head], np.ndarray]:
-    count = int(min(random.integers(2, 4), len(heads)))
+    count = min(int(random.integers(2, 4)), len(heads))
     chosen = [heads[index] for index in random.choice(len(heads), count, replace=False)]
     weights = random.dirichlet([1.2] * count)
     # Some extrapolate a little beyond their heads.

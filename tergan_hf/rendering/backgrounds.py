@@ -15,7 +15,8 @@ SKIES = ((190, 205, 225), (215, 220, 225), (160, 185, 215))
 
 def draw_background(random: np.random.Generator, size: int) -> np.ndarray:
     """Draw a background, (size, size, 3) in [0, 255]."""
-    draw = random.choice([_plain, _room, _outdoors, _evening], p=[0.35, 0.35, 0.2, 0.1])
+    kinds = (_plain, _room, _outdoors, _evening)
+    draw = kinds[random.choice(len(kinds), p=[0.35, 0.35, 0.2, 0.1])]
     image = draw(random)
     pixels = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC), np.float32)
     # Light falls off towards one side, and a little towards the corners.
@@ -71,7 +72,8 @@ def _canvas(random: np.random.Generator, tones) -> Image.Image:
 
 def _tone(random: np.random.Generator, tones) -> tuple[int, int, int]:
     tone = np.array(tones[random.integers(len(tones))]) * random.uniform(0.8, 1.15) + random.normal(0, 8, 3)
-    return tuple(int(value) for value in np.clip(tone, 0, 255))
+    red, green, blue = np.clip(tone, 0, 255)
+    return int(red), int(green), int(blue)
 
 
 def _blurred(image: Image.Image, random: np.random.Generator) -> Image.Image:

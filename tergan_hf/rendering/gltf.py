@@ -170,10 +170,11 @@ class _Reader:
         parents = {child: at for at, node in enumerate(nodes) for child in node.get("children", [])}
 
         def world(at: int) -> np.ndarray:
-            if worlds[at] is None:
+            known = worlds[at]
+            if known is None:
                 local = local_matrix(nodes[at])
-                worlds[at] = world(parents[at]) @ local if at in parents else local
-            return worlds[at]
+                known = worlds[at] = world(parents[at]) @ local if at in parents else local
+            return known
 
         return [world(at) for at in range(len(nodes))]
 
@@ -194,7 +195,7 @@ class _Reader:
             values = rows.reshape(accessor["count"], stride)[:, :size].copy().view(kind)
         if keep_integers or kind == np.float32 or accessor["type"] == "SCALAR":
             return values
-        scale = np.iinfo(kind).max if accessor.get("normalized") else 1
+        scale = np.iinfo(values.dtype).max if accessor.get("normalized") else 1
         return np.maximum(values.astype(np.float32) / scale, -1 if accessor.get("normalized") else -np.inf)
 
     def _view(self, index: int) -> np.ndarray:

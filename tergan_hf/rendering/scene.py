@@ -169,7 +169,7 @@ class Camera:
             )  # fmt: skip
             if part.casts_shadow and not self.session.plain:
                 seen = turned @ self.shadow_axes.T
-                flat = seen[:, :2] * np.float32([1, -1]) * self.shadow_scale + self.shadow_origin
+                flat = seen[:, :2] * np.array([1, -1], np.float32) * self.shadow_scale + self.shadow_origin
                 draw_depth(
                     flat, np.ascontiguousarray(seen[:, 2]), part.triangles, part.uv, part.alpha, part.cut_out, 0,
                     shadow, *spare,
@@ -203,8 +203,8 @@ class Camera:
         session, side = self.session, self.side
         turned = (positions - (self.person.eyes + CENTRE)).astype(np.float32) @ self.rotation.T
         scale = np.float32(side * session.zoom / FRAME * DISTANCE) / (np.float32(DISTANCE) - turned[:, 2])
-        screen = turned[:, :2] * scale[:, None] * np.float32([1, -1])
-        screen += np.float32([side * (0.5 + session.shift[0]), side * (0.5 + session.shift[1])])
+        screen = turned[:, :2] * scale[:, None] * np.array([1, -1], np.float32)
+        screen += np.array([side * (0.5 + session.shift[0]), side * (0.5 + session.shift[1])], np.float32)
         screen = screen @ self.crop_transform[:, :2].T + self.crop_transform[:, 2]
         return screen, np.ascontiguousarray(turned[:, 2]), turned
 

@@ -89,6 +89,7 @@ class GeneratorObjective(nn.Module):
             target.expression_embedding = model.encode_expression(batch.encoder_target)
         change = model.change(expression, target)
         generated, identity = change.pixel_values, change.identity_embedding
+        assert generated is not None
 
         if costly and weights.identity_feature:
             terms["identity_feature"] = self._features(self.frozen_identity, generated, batch.target)
@@ -99,13 +100,14 @@ class GeneratorObjective(nn.Module):
         if weights.expression_reconstruction:
             terms["expression_reconstruction"] = losses.reconstruction_loss(generated, batch.source)
         # Eq. 4 and 5 minimise over the encoders alone, so x̄ is a constant there (decided).
+        constant = generated.detach()
         if costly and weights.expression_consistency and self.trains_expression:
             terms["expression_consistency"] = self._consistency(
-                self.expression_discriminator, expression, model.encode_expression(generated.detach())
+                self.expression_discriminator, expression, model.encode_expression(constant)
             )
         if costly and weights.identity_consistency:
             terms["identity_consistency"] = self._consistency(
-                self.identity_discriminator, identity, model.encode_identity(generated.detach())
+                self.identity_discriminator, identity, model.encode_identity(constant)
             )
         terms |= truth_terms(generated, batch, weights)
         if weights.smoothness and change.flow is not None:

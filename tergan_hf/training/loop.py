@@ -59,7 +59,7 @@ class TrainingLoop:
         ]  # fmt: skip
         prepared = accelerator.prepare(*modules, *optimizers)
         self.modules, self.optimizers = list(prepared[: len(modules)]), list(prepared[len(modules) :])
-        self.average = None
+        self.average: AveragedModel | None = None
         if averaged is not None:
             self.source_of_average = averaged
             self.average = AveragedModel(
@@ -67,6 +67,12 @@ class TrainingLoop:
             )
             accelerator.register_for_checkpointing(self.average)
         accelerator.register_for_checkpointing(self, *self.schedulers)
+
+    @property
+    def averaged_module(self) -> nn.Module:
+        """The moving average of `averaged`, which must have been given."""
+        assert self.average is not None
+        return self.average.module
 
     def state_dict(self) -> dict:
         """The state that a checkpoint needs beside modules and optimisers."""

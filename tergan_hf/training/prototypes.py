@@ -79,15 +79,16 @@ def strengthen(model: TerGanModel, crops: torch.Tensor):
     if not len(crops) or "neutral" not in expressions:
         return
     neutral = prototypes[expressions.index("neutral")].clone()
-    targets = [model.encode_target(part) for part in crops.split(16)]
+    parts = crops.split(16)
+    targets = [model.encode_target(part) for part in parts]
     for label, expression in enumerate(expressions):
         if expression == "neutral" or not prototypes[label].any():
             continue
         away, visible = prototypes[label] - neutral, None
         for strength in STRENGTHS:
             edited = [
-                model.synthesize((neutral + strength * away).expand(len(part.pixel_values), -1), part)
-                for part in targets
+                model.synthesize((neutral + strength * away).expand(len(part), -1), target)
+                for part, target in zip(parts, targets)
             ]
             if (torch.cat(edited) - crops).abs().mean() < LEAST_CHANGE:
                 continue

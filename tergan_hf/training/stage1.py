@@ -150,13 +150,13 @@ def pretrain_encoder(
 
     def evaluate(step):
         return {
-            f"accuracy_{photos.name}": classification_accuracy(loop.average.module, photos, seen)
+            f"accuracy_{photos.name}": classification_accuracy(loop.averaged_module, photos, seen)
             for photos in validation_sets
         }
 
     loop.run(photos, train_step, evaluate if names_expressions else None)
     if settings.ema_decay and settings.steps:
-        classifier.load_state_dict(loop.average.module.state_dict())
+        classifier.load_state_dict(loop.averaged_module.state_dict())
     loop.close()
     if accelerator.is_main_process:
         finished.parent.mkdir(parents=True, exist_ok=True)

@@ -137,7 +137,7 @@ def train_generator(
         return terms
 
     def evaluate(step):
-        average = loop.average.module.eval()
+        average = loop.averaged_module.eval()
         measured = previews.expression_gain(average)
         previews.save_sheet(average, f"{arguments.output_dir}/samples/{loop.name}-{step:07d}.png")
         reader = nn.Sequential(average.expression_encoder, objective.recognition_head)
@@ -153,6 +153,6 @@ def train_generator(
         parts["photographs"] = pseudo_pair_photos(sets, length, side, arguments.seed + 2, first_rows)
     loop.run(StackDataset(**parts), train_step, evaluate)
     if loop.settings.ema_decay and loop.settings.steps:
-        model.load_state_dict(loop.average.module.state_dict())
+        model.load_state_dict(loop.averaged_module.state_dict())
     loop.close()
     return model

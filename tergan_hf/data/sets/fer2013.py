@@ -2,6 +2,7 @@
 
 import csv
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,8 @@ def plan(source: Path, options: dict) -> Plan:
     root = source.parent if source.is_file() else source
     if size < 8:
         raise BuildError(f"--size must be at least 8 pixels, not {size}")
+    entries: dict[str, list]
+    make_rows: Callable[..., list[dict]]
     if tables:
         entries, files, make_rows = _read_table(tables[0]), tables, rows_of_pixels
     else:

@@ -49,7 +49,8 @@ def plan(source: Path, options: dict) -> Plan:
         BuildError: the source holds no photos of this set.
     """
     cropping = cropping_of(options)
-    facts, entries, seen = _facts(source), [], {}
+    facts, entries = _facts(source), []
+    seen: dict = {}
     for folder, expression in FOLDERS.items():
         if not (source / folder).is_dir():
             continue
