@@ -1,0 +1,84 @@
+"""Hair and spectacles over the face, which do not move with the skin under them."""
+
+import cv2
+import numpy as np
+
+from .landmarks import BROWS, EYES, OVAL
+
+
+DARK_HAIR = 0.55  # of the skin's brightness
+BRIDGE_CONTRAST = 0.10  # of the skin's brightness, at which a line across the bridge of the nose is a frame
+FRAME_CONTRAST = 0.09
+SKIN_POINTS = [9, 151, 117, 346, 50, 280, 36, 266]
+
+
+def find_occluders(picture: np.ndarray, points: np.ndarray, cm: float) -> np.ndarray:
+    """
+    Where hair or the frame of spectacles covers the face.
+
+    Args:
+        picture: (S, S, 3) float32, upright. points: (478, 2) landmarks in it. cm: pixels per cm.
+
+    Returns:
+        (S, S) float32, 0 to 1, with soft edges.
+    """
+    grey = picture @ np.float32([0.299, 0.587, 0.114])
+    columns, rows = np.clip(points[SKIN_POINTS].T.astype(int), 0, len(grey) - 1)
+    skin = float(np.median(cv2.GaussianBlur(grey, (0, 0), 0.2 * cm)[rows, columns]))
+    found = _hair(grey, points, cm, skin)
+    if has_spectacles(picture, points, cm):
+        found |= _frames(grey, points, cm, skin)
+    grown = cv2.dilate(found.astype(np.uint8), np.ones((3, 3), np.uint8))
+    return cv2.GaussianBlur(grown.astype(np.float32), (0, 0), 0.12 * cm)
+
+
+def has_spectacles(picture: np.ndarray, points: np.ndarray, cm: float) -> bool:
+    """Whether a line runs across the bridge of the nose, where bare skin is smooth."""
+    return bridge_contrast(picture, points, cm) > BRIDGE_CONTRAST
+
+
+def bridge_contrast(picture: np.ndarray, points: np.ndarray, cm: float) -> float:
+    """The strongest horizontal line on the bridge of the nose, as a share of the brightness there."""
+    grey = picture @ np.float32([0.299, 0.587, 0.114])
+    inner = points[[133, 362]]
+    middle = inner.mean(0)
+    half = int(0.28 * np.ptp(inner[:, 0]))
+    top, bottom = int(middle[1] - 1.4 * cm), int(middle[1] + 1.1 * cm)
+    patch = grey[max(top, 0) : bottom, max(int(middle[0]) - half, 0) : int(middle[0]) + half + 1]
+    if patch.size == 0:
+        return 0.0
+    # The median across the bridge: a frame spans it, a fold or a lash does not.
+    profile = np.median(patch, 1).astype(np.float32)[:, None]
+    line = cv2.GaussianBlur(profile, (1, 0), 0.05 * cm, sigmaY=0.05 * cm)
+    around = cv2.GaussianBlur(profile, (1, 0), 0.3 * cm, sigmaY=0.3 * cm)
+    return float(np.abs(line - around).max() / max(float(np.median(profile)), 1.0))
+
+
+def _hair(grey: np.ndarray, points: np.ndarray, cm: float, skin: float) -> np.ndarray:
+    """Dark strands over the forehead and the temples."""
+    face, brows = np.zeros(grey.shape, np.uint8), np.zeros(grey.shape, np.uint8)
+    cv2.fillConvexPoly(face, cv2.convexHull(np.round(points[OVAL]).astype(np.int32)), 1)
+    for side in BROWS:
+        cv2.fillConvexPoly(brows, cv2.convexHull(np.round(points[BROWS[side]]).astype(np.int32)), 1)
+    reach = int(0.5 * cm) * 2 + 1
+    brows = cv2.dilate(brows, np.ones((reach, reach), np.uint8))
+    level = points[BROWS["Right"] + BROWS["Left"], 1].min()
+    above = np.arange(len(grey))[:, None] < level
+    return (grey < DARK_HAIR * skin) & (face > 0) & (brows == 0) & above
+
+
+def _frames(grey: np.ndarray, points: np.ndarray, cm: float, skin: float) -> np.ndarray:
+    """Lines around the eyes that are darker or brighter than the skin, away from lids and brows."""
+    smooth = cv2.GaussianBlur(grey, (0, 0), 0.06 * cm)
+    contrast = np.abs(smooth - cv2.GaussianBlur(grey, (0, 0), 0.4 * cm)) / max(skin, 1.0)
+    band = np.zeros(grey.shape, np.uint8)
+    kept_out = np.zeros(grey.shape, np.uint8)
+    for side in EYES:
+        eye = points[EYES[side]]
+        centre, width = eye.mean(0), float(np.ptp(eye[:, 0]))
+        cv2.ellipse(band, tuple(map(int, centre + [0, 0.25 * cm])), (int(1.15 * width), int(0.95 * width)), 0, 0, 360, 1, -1)
+        cv2.fillPoly(kept_out, [np.round(eye).astype(np.int32)], 1)
+        cv2.fillConvexPoly(kept_out, cv2.convexHull(np.round(points[BROWS[side]]).astype(np.int32)), 1)
+    reach = int(0.22 * cm) * 2 + 1
+    kept_out = cv2.dilate(kept_out, np.ones((reach, reach), np.uint8))
+    return (contrast > FRAME_CONTRAST) & (band > 0) & (kept_out == 0)
