@@ -1,5 +1,6 @@
 """Pixels that are decoded once, not once per epoch, and shared by all workers of a process."""
 
+import io
 import mmap
 
 import numpy as np
@@ -16,16 +17,18 @@ class DecodedColumn:
         photos: a data set whose only column of interest is `column`.
         most_bytes: of memory; what does not fit is decoded each time.
         side: the pixels are kept as squares of this side; default: as they are.
+        as_stored: keep a picture's own channels instead of RGB.
     """
 
-    def __init__(self, photos, column: str, most_bytes: int, side: int | None = None):
+    def __init__(self, photos, column: str, most_bytes: int, side: int | None = None, as_stored: bool = False):
+        self.as_stored = as_stored
         self.photos, self.column, self.most_bytes = photos.select_columns([column]), column, most_bytes
         self.side = side
         self.shape = self._decode(0).shape
         self._allocate()
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """(H, W, 3) uint8; not to be written to."""
+        """(H, W, C) uint8; not to be written to."""
         row = int(row)
         if row < len(self._known) and self._known[row]:
             return self._pixels[row]
@@ -36,6 +39,10 @@ class DecodedColumn:
         return pixels
 
     def _decode(self, row: int) -> np.ndarray:
+        if self.as_stored:
+            encoded = self.photos[row][self.column]
+            with Image.open(encoded["path"] if encoded["bytes"] is None else io.BytesIO(encoded["bytes"])) as stored:
+                return np.array(stored)
         image = decode(self.photos[row][self.column])
         if self.side is not None and image.size != (self.side, self.side):
             image = image.resize((self.side, self.side), Image.Resampling.BILINEAR)

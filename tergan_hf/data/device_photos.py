@@ -3,7 +3,7 @@
 import torch
 from tqdm.auto import tqdm
 
-from .photo_set import PhotoSet
+from .photo_set import PhotoSet, common_flow_map_shape
 
 
 class DevicePhotos:
@@ -25,7 +25,8 @@ class DevicePhotos:
         moving = [chips for chips in sets if with_flow_maps and chips.has_flow]
         self._flow_map = None
         if moving:
-            self._flow_map = torch.empty(total, *moving[0].flow_map(0).shape, dtype=torch.uint8, device=device)
+            shape = common_flow_map_shape(moving)
+            self._flow_map = torch.empty(total, *shape, dtype=torch.uint8, device=device)
         first = 0
         for chips in sets:
             self.first_rows[chips.name] = first
@@ -34,7 +35,7 @@ class DevicePhotos:
             ):
                 self._chips[first + row] = chips.pixels(row, side).to(device)
                 if moving:
-                    self._flow_map[first + row] = chips.flow_map(row).to(device)
+                    self._flow_map[first + row] = chips.flow_map(row, shape).to(device)
             first += len(chips)
 
     def look_up(self, batch: dict) -> dict:

@@ -5,10 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from .crops import compose_affine
+from .flow_maps import decode_flow_map
 
 
-FLOW_STEPS_PER_SIDE = 640  # a flow map's grey level is 1/640 of the picture's side; 128 is standing still
-FLOW_SCALE = 2 / FLOW_STEPS_PER_SIDE  # one grey level, on the photo's [-1, 1]
 FLOW_ITERATIONS = 6
 FLOW_TOLERANCE = 0.01  # of [-1, 1]
 INVERSION_ITERATIONS = 3
@@ -33,7 +32,7 @@ def true_flow(
     n as well; it is found by repeating y ← n − motion(y).
 
     Args:
-        target_flow_map, truth_flow_map: (B, 2, M, M) uint8 maps over the whole photo.
+        target_flow_map, truth_flow_map: (B, 2 or 4, M, M) uint8 maps over the whole photo (`flow_maps`).
         crop_transforms: (B, 2, 3) the crops' crop_transform, as for `cut_crops`.
         to_photo: (B, 2, 3) from the target's own crop_transform to its photo, [-1, 1] over each.
         size: side of the flow in pixels.
@@ -44,7 +43,7 @@ def true_flow(
         does not show the surface, as teeth behind closed lips.
     """
     target_flow_map, truth_flow_map = (
-        FLOW_SCALE * (motion.float() - 128) for motion in (target_flow_map, truth_flow_map)
+        2 * decode_flow_map(flow_map) for flow_map in (target_flow_map, truth_flow_map)  # on the photo's [-1, 1]
     )
     to_photo = compose_affine(to_photo, crop_transforms)
     grid = F.affine_grid(crop_transforms.new_tensor([[1.0, 0, 0], [0, 1, 0]]).expand(len(crop_transforms), 2, 3),

@@ -12,7 +12,7 @@ from ..model.errors_tergan import InvalidInputError
 from ..model.face_alignment_tergan import compose_transforms, invert_transform, whole_image_transform
 from .loading import NO_EXPRESSION_ID
 from .pairs import PairSampler, rows_by_value
-from .photo_set import PhotoSet
+from .photo_set import PhotoSet, common_flow_map_shape
 
 
 TO_UNIT = np.array([[0.5, 0, 0.5], [0, 0.5, 0.5]])  # [-1, 1] → [0, 1]
@@ -133,7 +133,7 @@ class ExpressionPairs(_DrawnDataset):
     Items: `source`, `target`, `truth` (3, side, side) uint8 chips; `registration` (2, 3), from the target's crop_transform to
     the coordinates of the truth's chip, [-1, 1] over the crop; `has_truth` bool; `is_rendered` bool, whether the
     target has a expression_id; `source_expression`, `target_expression`, `target_identity` int64; `target_flow_map`,
-    `truth_flow_map` (2, M, M) uint8 flow maps, `has_flow` bool, and `to_photo` (2, 3), from the target's crop_transform,
+    `truth_flow_map` (2 or 4, M, M) uint8 flow maps, `has_flow` bool, and `to_photo` (2, 3), from the target's crop_transform,
     [-1, 1] over the crop, to its photo, [-1, 1] as well.
     """
 
@@ -146,6 +146,7 @@ class ExpressionPairs(_DrawnDataset):
             raise InvalidInputError("stage 2 needs a set of photos with identities")
         self.sampler = PairSampler(self.sets)
         self.ground_truth_share = ground_truth_share
+        self.flow_map_shape = common_flow_map_shape(self.sets)
 
     def __getitem__(self, index: int) -> dict:
         pair = self.sampler.draw(self.random(index), self.ground_truth_share)
@@ -154,7 +155,8 @@ class ExpressionPairs(_DrawnDataset):
         shown = target if truth is None else truth
         motion = {}
         if self.first_rows is None:
-            motion = {"target_flow_map": chips.flow_map(target), "truth_flow_map": chips.flow_map(shown)}
+            maps = (chips.flow_map(row, self.flow_map_shape) for row in (target, shown))
+            motion = dict(zip(("target_flow_map", "truth_flow_map"), maps))
         return {
             "source": self.photo(sources, pair.source),
             "target": self.photo(chips, target),

@@ -76,7 +76,7 @@ def learn(
     shape = np.tensordot(share, np.array(shapes), 1) / (share**2).sum()
     mirrored = cKDTree(model.neutral[: model.skin]).query(model.neutral[: model.skin] * np.float32([-1, 1, 1]))[1]
     shape = (shape + shape[mirrored] * np.float32([-1, 1])) / 2
-    folds = np.nan_to_num(np.nanmedian(np.array(ratios), 0))
+    folds = np.nan_to_num(np.ma.median(np.ma.masked_invalid(np.array(ratios)), 0).filled(0))
     folds = (folds + folds[:, ::-1]) / 2 * _fold_mask(fitter)
     donors = sorted(donors, key=lambda donor: -donor.biting_edge)[:MOST_DONORS]
     return Learnt(shape.astype(np.float32), folds.astype(np.float32), tuple(donors), mouth), correspondence

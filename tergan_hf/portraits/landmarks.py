@@ -1,5 +1,6 @@
 """MediaPipe's 478 face landmarks: what their numbers mean, and finding them in a photo."""
 
+import atexit
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ class Landmarker:
             output_face_blendshapes=True,
         )
         self._mediapipe, self._detector = mediapipe, vision.FaceLandmarker.create_from_options(options)
+        atexit.register(self._detector.close)  # at the interpreter's very end it can no longer close itself
 
     def find(self, pixels: np.ndarray) -> tuple[np.ndarray, dict[str, float]] | None:
         """

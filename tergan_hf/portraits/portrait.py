@@ -8,7 +8,6 @@ import numpy as np
 from scipy.sparse import diags
 from scipy.sparse.linalg import splu
 
-from ..data.building import BuildError
 from ..model.face_alignment_tergan import fit_crop_transform, zoom_out
 from .camera import Camera
 from .eyes import EyePlate, make_eye_plate, white_colour
@@ -26,6 +25,7 @@ OVERSAMPLING = 2  # side of the working frame / side of the picture
 POSED_SMILE = 0.3  # mouthSmile above which a photo does not show a resting face
 OPEN_LIPS = 0.28  # cm between the lips
 UPPER_TEETH_RISE, LOWER_TEETH_RISE = -0.08, 0.28  # cm, from ICT's resting place to where people show them
+MOST_ERROR, MOST_REMAINING = 0.4, 0.08  # cm, of a fit before and after its residual
 BACK_OF_SKIN = 0.12  # cm, tolerance of the depth test
 
 
@@ -215,12 +215,7 @@ class Portrait:
         return np.clip(lines, -0.12, 0)
 
 
-def checked_fit(portrait: Portrait, name: str):
-    """
-    Refuse a fit that went astray.
-
-    Raises:
-        BuildError: the landmarks are far from the model.
-    """
-    if portrait.fit.remaining > 0.08 * portrait.cm or portrait.fit.error > 0.4 * portrait.cm:
-        raise BuildError(f"the face model does not fit {name}: its landmarks are {portrait.fit.error:.1f} pixels off")
+def fits(portrait: Portrait) -> bool:
+    """Whether the landmarks lie about where the model can have them; a face half hidden or far turned does not."""
+    fit = portrait.fit
+    return fit.remaining < MOST_REMAINING * portrait.cm and fit.error < MOST_ERROR * portrait.cm
