@@ -105,15 +105,10 @@ def _whole_iris(
 
 
 def white_colour(portrait: Portrait) -> np.ndarray:
-    """(3,) what white looks like in this photo's light, for teeth: from shown teeth, else from eyes and skin."""
+    """(3,) what white looks like in this photo's light, for teeth: from its own teeth, else from eyes and skin."""
     picture, points = portrait.picture, portrait.points2d
-    if portrait.open_mouth:
-        inside = picture[cv2.erode(portrait.mouth, np.ones((3, 3), np.uint8)) > 0]
-        if len(inside) > 30:
-            brightness = inside.mean(1)
-            shown = np.median(inside[brightness >= np.percentile(brightness, 65)], 0)
-            if shown.mean() > 90:
-                return np.clip(shown * 1.05, 90, 240)
+    if portrait.own_teeth is not None:
+        return np.clip(portrait.own_teeth.white * 1.05, 90, 240)
     samples = []
     for plate in portrait.eyes.values():
         rows, columns = np.nonzero((plate.opening > 0) & (plate.cover < 0.02))

@@ -183,7 +183,7 @@ class Folds:
             x, y = wing
             height += self._stroke(
                 [(side * (x + 0.02), y + 0.75), (side * (x + 0.4), y + 0.3), (side * (x + 0.85), y - 0.5),
-                 (side * (x + 1.2), y - 1.4)], 0.15, draw(0.7, 0.95), 0.5,
+                 (side * (x + 1.2), y - 1.4)], 0.21, draw(0.7, 0.95), 0.35,
             )  # fmt: skip
         return height
 

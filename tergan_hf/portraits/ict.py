@@ -30,7 +30,7 @@ class FaceModel:
 
     Args:
         neutral: (V, 3) cm, x to the subject's left, y up, z forward.
-        triangles: (T, 3) int32.
+        triangles: (T, 3) int32, those of the skin first.
         identity: (K, V, 3) how people differ.
         expressions: (51, V, 3) in the order of `BLENDSHAPES`.
         parts: name → range of vertices; the first is `face`, the skin.
@@ -137,8 +137,10 @@ def read_face_model(folder: str | Path) -> FaceModel:
         parts[name] = slice(start, start + last - first)
         start += last - first
     triangles = new[triangles]
+    triangles = triangles[(triangles >= 0).all(1)]
+    skin_first = np.argsort((triangles >= parts["face"].stop).any(1), kind="stable")
     return FaceModel(
-        vertices[kept], np.ascontiguousarray(triangles[(triangles >= 0).all(1)]), identity[:, kept],
+        vertices[kept], np.ascontiguousarray(triangles[skin_first]), identity[:, kept],
         expressions[:, kept], parts, files,
     )  # fmt: skip
 

@@ -1,6 +1,5 @@
 """MediaPipe's 478 face landmarks: what their numbers mean, and finding them in a photo."""
 
-import atexit
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +61,11 @@ class Landmarker:
             base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=Path(file).read_bytes()),
             output_face_blendshapes=True,
         )
-        self._mediapipe, self._detector = mediapipe, vision.FaceLandmarker.create_from_options(options)
-        atexit.register(self._detector.close)  # at the interpreter's very end it can no longer close itself
+        class Detector(vision.FaceLandmarker):
+            def __del__(self):
+                """Leave it to the end of the process, when MediaPipe's own way to close it fails."""
+
+        self._mediapipe, self._detector = mediapipe, Detector.create_from_options(options)
 
     def find(self, pixels: np.ndarray) -> tuple[np.ndarray, dict[str, float]] | None:
         """

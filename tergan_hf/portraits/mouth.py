@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from .portrait import Portrait
 
 LIGHT = np.float32([0.1, 0.45, 0.88])
-LIKE_A_SMILE = (0.07, 0.12, 0.30)  # aspects between which a smile's whole inner mouth fits
+LEAST_OPENING = (0.07, 0.12)  # height / width of an opening, over which real teeth come in
+UNLIKE_A_SMILE = (0.06, 0.11)  # difference from the donor's, over which its mouth would be stretched
+WIDEST_DONOR = 0.24
 WARP_GRID = 4
 
 
@@ -47,8 +49,6 @@ def draw_mouth(
     mouth = _modelled(portrait, part, shape, points, normals, low)
     lips = points[portrait.nearest[INNER_LIPS], :2].astype(float) - low
     mouth = _with_donor(portrait, mouth, shape, lips, points, low)
-    if portrait.open_mouth:
-        mouth = _with_own(portrait, mouth, part, shape)
     mouth = cv2.GaussianBlur(mouth, (0, 0), 0.03 * portrait.cm)
     soft = cv2.GaussianBlur(shape.astype(np.float32), (0, 0), 0.035 * portrait.cm)
     canvas[box] = canvas[box] * (1 - soft[..., None]) + mouth * soft[..., None]
@@ -75,7 +75,7 @@ def _modelled(portrait, part: Raster, shape, points, normals, low) -> np.ndarray
     lit = np.clip(normal @ LIGHT, 0, 1)
     # Narrow gaps between teeth are darker than their faces, and the arch turns away to the sides.
     shade = np.where(teeth, 0.50 + 0.52 * smoothstep(facing, 0.1, 0.85), 0.38 + 0.62 * lit)
-    shade = shade * (0.10 + 0.90 * np.exp(-np.clip(behind - 2.2, 0, 20) / 2.6))
+    shade = shade * (0.14 + 0.86 * np.exp(-np.clip(behind - 2.2, 0, 20) / 3.2))
     from_top = run_from_top(shape) / cm
     from_bottom = run_from_top(shape[::-1])[::-1] / cm
     tall = cv2.blur((from_top + from_bottom) * shape, (9, 9)) / np.maximum(cv2.blur(shape.astype(np.float32), (9, 9)), 0.1)
@@ -83,6 +83,9 @@ def _modelled(portrait, part: Raster, shape, points, normals, low) -> np.ndarray
     shade = shade * (0.45 + 0.55 * smoothstep(tall, 0.02, 0.36))
     middle = points[portrait.nearest[[13, 14]], 0].mean() - low[0]
     half = np.abs(points[portrait.nearest[[78, 308]], 0] - low[0] - middle).mean()
+    resting = np.linalg.norm(portrait.points[portrait.nearest[78], :2] - portrait.points[portrait.nearest[308], :2])
+    # Little light falls through pursed lips.
+    shade = shade * (0.3 + 0.7 * smoothstep(np.float64(2 * half / max(float(resting), 1.0)), 0.5, 0.85))
     shade = shade * (1 - 0.42 * smoothstep(np.abs(np.arange(shape.shape[1]) + 0.5 - middle) / max(half, 1), 0.4, 1.0))[None]
     shade = cv2.GaussianBlur(np.where(shape, shade, 0.35).astype(np.float32), (0, 0), 0.035 * cm)
     wet = np.clip(normal @ (np.float32([0.1, 0.3, 1.0]) / 1.049), 0, 1) ** 50
@@ -108,46 +111,36 @@ def lip_colour(portrait: Portrait) -> np.ndarray:
     return np.median(cv2.GaussianBlur(portrait.picture, (0, 0), 0.1 * portrait.cm)[rows, columns], 0)
 
 
-def _with_own(portrait, mouth, part: Raster, shape) -> np.ndarray:
-    """The teeth and gums that the photo shows itself, where it shows them."""
-    model = portrait.model
-    fields = np.column_stack([portrait.points[:, :2], portrait.seen_inside])
-    fields = part.interpolate(model.triangles, fields.astype(np.float32))
-    opened = cv2.GaussianBlur(cv2.erode(portrait.mouth, np.ones((3, 3), np.uint8)).astype(np.float32) / 255, (0, 0), 1.2)
-    shown = sample(opened, fields[..., :2], cv2.INTER_LINEAR) * fields[..., 2] * shape
-    photo = sample(portrait.picture, fields[..., :2])
-    return mouth * (1 - shown[..., None]) + photo * shown[..., None]
-
-
 def _with_donor(portrait, mouth, shape, lips, points, low) -> np.ndarray:
-    """Real teeth: a smile's whole inner mouth where the opening is like a smile's, else its upper teeth alone."""
-    donors = portrait.learnt.donors
+    """Real teeth: a smile's whole inner mouth where the opening is like that smile's, else its upper teeth alone."""
     aspect = opening_aspect(lips)
-    start, full, end = LIKE_A_SMILE
-    if not donors or aspect <= start or portrait.open_mouth:
+    start, full = LEAST_OPENING
+    if not (portrait.learnt.donors or portrait.own_teeth) or aspect <= start:
         return mouth
     donor = choose_donor(portrait, aspect)
     share = float(smoothstep(np.float64(aspect), start, full))
     gain = np.clip(portrait.white * 0.97 / donor.white, 0.55, 1.4)
-    if aspect < end:
+    alike = 1 - float(smoothstep(np.float64(abs(aspect - donor.aspect)), *UNLIKE_A_SMILE))
+    if alike < 1:
+        mouth = _hang_teeth(portrait, mouth, donor, gain, shape, lips, points, low)
+    if alike > 0:
         places = _warp(lips, donor.contour, shape.shape)
         real = np.clip(sample(donor.picture, places).astype(np.float32) * gain, 0, 250)
-        return mouth * (1 - share) + real * share
-    return _hang_teeth(portrait, mouth, donor, gain, shape, lips, points, low)
+        mouth = mouth * (1 - share * alike) + real * share * alike
+    return mouth
 
 
 def choose_donor(portrait: Portrait, aspect: float) -> TeethDonor:
-    """The person's own smile if there is one, else the nearest in shape and brightness; a wide mouth takes one that
-    shows much of the upper teeth."""
-    donors = portrait.learnt.donors
-    own = [donor for donor in donors if donor.owner == portrait.owner]
-    wanted = min(aspect, 0.24)
+    """The person's own teeth unless they would be stretched, else those nearest in shape and brightness."""
+    wanted = min(aspect, WIDEST_DONOR)
 
     def unlike(donor: TeethDonor) -> float:
         brightness = abs(np.log(donor.white.mean() / portrait.white.mean()))
-        return abs(donor.aspect - wanted) + 0.02 * float(brightness)
+        own = donor is portrait.own_teeth or donor.owner == portrait.owner
+        return abs(donor.aspect - wanted) + 0.02 * float(brightness) - 0.08 * own
 
-    return min(own or donors, key=unlike)
+    own = [portrait.own_teeth] if portrait.own_teeth else []
+    return min([*own, *portrait.learnt.donors], key=unlike)
 
 
 def _warp(lips: np.ndarray, contour: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -27,9 +27,25 @@ def find_occluders(picture: np.ndarray, points: np.ndarray, cm: float) -> np.nda
     skin = float(np.median(cv2.GaussianBlur(grey, (0, 0), 0.2 * cm)[rows, columns]))
     found = _hair(grey, points, cm, skin)
     if has_spectacles(picture, points, cm):
-        found |= _frames(grey, points, cm, skin)
+        found |= _frames(grey, points, cm, skin) | _lenses(grey.shape, points, cm)
     grown = cv2.dilate(found.astype(np.uint8), np.ones((3, 3), np.uint8))
     return cv2.GaussianBlur(grown.astype(np.float32), (0, 0), 0.12 * cm)
+
+
+def _lenses(shape: tuple[int, int], points: np.ndarray, cm: float) -> np.ndarray:
+    """Where the rims may run, seen or not: around the lids, below the brows, and across the bridge of the nose."""
+    band, kept_out = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    for side in EYES:
+        eye, brow = points[EYES[side]], points[BROWS[side]]
+        centre, width = eye.mean(0), float(np.ptp(eye[:, 0]))
+        middle = tuple(map(int, centre + [0, 0.3 * cm]))
+        cv2.ellipse(band, middle, (int(1.05 * width), int(0.8 * width)), 0, 0, 360, 1, -1)
+        inner = tuple(map(int, centre))
+        cv2.ellipse(kept_out, inner, (int(0.55 * width), int(0.32 * width)), 0, 0, 360, 1, -1)
+        cv2.fillConvexPoly(kept_out, cv2.convexHull(np.round(brow - [0, 0.2 * cm]).astype(np.int32)), 1)
+    right, left = (points[EYES[side]].mean(0) for side in EYES)
+    cv2.line(band, tuple(map(int, right)), tuple(map(int, left)), 1, max(1, int(1.1 * cm)))
+    return (band > 0) & (kept_out == 0)
 
 
 def has_spectacles(picture: np.ndarray, points: np.ndarray, cm: float) -> bool:

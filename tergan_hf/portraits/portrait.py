@@ -18,13 +18,14 @@ from .learnt import Learnt
 from .light import estimate_light
 from .mesh import rasterize, vertex_normals
 from .occluders import find_occluders
+from .teeth import TeethDonor, make_donor
 from .warping import sample
 
 
 OVERSAMPLING = 2  # side of the working frame / side of the picture
 POSED_SMILE = 0.3  # mouthSmile above which a photo does not show a resting face
 OPEN_LIPS = 0.28  # cm between the lips
-UPPER_TEETH_RISE, LOWER_TEETH_RISE = -0.08, 0.28  # cm, from ICT's resting place to where people show them
+UPPER_TEETH_RISE, LOWER_TEETH_RISE = -0.20, 0.14  # cm, from ICT's resting place to where people show them
 MOST_ERROR, MOST_REMAINING = 0.4, 0.08  # cm, of a fit before and after its residual
 BACK_OF_SKIN = 0.12  # cm, tolerance of the depth test
 
@@ -85,7 +86,9 @@ class Portrait:
         self.fit: FaceFit = fit
         self.cm = fit.camera.scale
         self.nearest = fitter.correspondence.nearest(self.model)
-        self.open_mouth = self._lips_apart(self.cm) > OPEN_LIPS
+        self.own_teeth: TeethDonor | None = None
+        if self._lips_apart(self.cm) > OPEN_LIPS:
+            self.own_teeth = make_donor(self.picture, self.points2d[INNER_LIPS], owner)
         self.vertices = self.model.shape(fit.identity, fit.own)
         self.points = self.place(self.vertices, fit.camera)
         self.normals = self.face_normals(self.vertices, fit.camera.rotation)
@@ -144,11 +147,7 @@ class Portrait:
         skin = self.points[: model.skin]
         facing = self.normals[: model.skin, 2]
         at = tuple(np.clip(skin[:, k].astype(int), 0, size - 1) for k in (1, 0))
-        front = cv2.dilate(self.raster.depth, np.ones((3, 3)))[at]
         self.seen = ((skin[:, 2] > self.raster.depth[at] - BACK_OF_SKIN) & (facing > 0.12)).astype(np.float32)
-        every = tuple(np.clip(self.points[:, k].astype(int), 0, size - 1) for k in (1, 0))
-        front = cv2.dilate(self.raster.depth, np.ones((3, 3)))[every]
-        self.seen_inside = ((self.points[:, 2] > front - 0.15) & (self.normals[:, 2] > 0)).astype(np.float32)
         near = max(3, round(0.12 * cm) | 1)
         edges = cv2.dilate(cv2.bitwise_or(self.openings, self.mouth), np.ones((near, near), np.uint8))
         away = cv2.distanceTransform(255 - edges, cv2.DIST_L2, 5)[at]
@@ -175,7 +174,8 @@ class Portrait:
         low = smoothstep(y, at[152, 1] - 2.5, at[152, 1] - 0.5)
         front = smoothstep(z, depth - 2.5, depth + 0.5)
         jaw = 1 - smoothstep(y, at[[58, 288], 1].mean() - 0.5, at[[132, 361], 1].mean() + 1.0)
-        self.turns = (low * smoothstep(y, at[152, 1] - 4, at[152, 1] - 1)).astype(np.float32)
+        crown = 1 - smoothstep(y, at[10, 1], at[10, 1] + 3.5)
+        self.turns = (low * crown).astype(np.float32)  # of the head's own turns: ears and temples come along
         mobility = top * low * np.maximum(side, jaw) * np.maximum(front, jaw * front)
         covered = sample(self.occluders, self.points[None, : model.skin, :2], cv2.INTER_LINEAR)[0]
         return (mobility * (1 - np.clip(1.6 * covered, 0, 1))).astype(np.float32)

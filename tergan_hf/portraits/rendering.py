@@ -8,9 +8,9 @@ import numpy as np
 from ..expressions.blendshapes import BLENDSHAPES
 from .eyes import close_lids, draw_eye, draw_lashes
 from .fitting import smoothstep
-from .landmarks import CORE, EYES, five_landmarks
+from .landmarks import CORE, EYES, INNER_LIPS, five_landmarks
 from .light import LightChange, harmonics
-from .mesh import rasterize, stretch
+from .mesh import Raster, rasterize, stretch
 from .mouth import draw_mouth
 from .portrait import OVERSAMPLING, Portrait
 from .warping import extend, pixel_grid, sample
@@ -134,11 +134,28 @@ class _Painting:
         points[: model.skin] = session.points[: model.skin] + moves * (points[: model.skin] - session.points[: model.skin])
         self.points = points
         self.normals = portrait.face_normals(self.vertices, session.rotation)
-        self.raster = rasterize(points, model.triangles, portrait.size)
+        self.raster = self._draw(points)
         part = np.where(self.raster.triangle >= 0, model.part_of_triangle[np.maximum(self.raster.triangle, 0)], -1)
         self.skin = part == model.part_number("face")
         self.inside = part > 0
         self.eye_openings = {side: self._eye_opening(side, part) for side in EYES}
+
+    def _draw(self, points: np.ndarray) -> Raster:
+        """The moved face; gums and teeth that pierce the skin away from the lips are left out."""
+        portrait, model = self.portrait, self.portrait.model
+        raster = rasterize(points, model.triangles, portrait.size)
+        lips = np.zeros((portrait.size,) * 2, np.uint8)
+        cv2.fillPoly(lips, [np.round(points[portrait.nearest[INNER_LIPS], :2]).astype(np.int32)], 1)
+        reach = round(0.2 * portrait.cm) * 2 + 1
+        lips = cv2.dilate(lips, np.ones((reach, reach), np.uint8)) > 0
+        pierced = (raster.triangle >= 0) & ~lips
+        pierced[pierced] = model.part_of_triangle[raster.triangle[pierced]] > 0
+        if pierced.any():
+            skin_first = len(model.skin_triangles)
+            skin = rasterize(points, model.triangles[:skin_first], portrait.size)
+            for values, bare in ((raster.triangle, skin.triangle), (raster.weights, skin.weights), (raster.depth, skin.depth)):
+                values[pierced] = bare[pierced]
+        return raster
 
     def _eye_opening(self, side: str, part: np.ndarray) -> np.ndarray:
         """Between the lids, no part of the model is drawn."""
@@ -251,15 +268,12 @@ class _Painting:
         if light == LightChange():
             return canvas
         gains = np.ones(len(self.normals), np.float32)
-        gains[: self.portrait.model.skin] = light.gain(self.normals[: self.portrait.model.skin])
-        drawn = self.raster.interpolate(self.portrait.model.triangles, gains, 0.0)
-        covered = (self.skin & (drawn > 0)).astype(np.float32)
-        sigma = 0.8 * self.portrait.cm
-        around = cv2.GaussianBlur(drawn * covered, (0, 0), sigma) + 0.02
-        around = around / (cv2.GaussianBlur(covered, (0, 0), sigma) + 0.02)
-        soft = cv2.GaussianBlur(covered, (0, 0), 0.15 * self.portrait.cm)
-        gain = np.where(covered > 0, drawn, 1.0) * soft + around * (1 - soft)
-        gain = cv2.GaussianBlur(gain.astype(np.float32), (0, 0), 0.06 * self.portrait.cm)
+        skin = self.portrait.model.skin
+        gains[:skin] = 1 + self.portrait.turns * (light.gain(self.normals[:skin]) - 1)
+        gain = np.where(self.skin, self.raster.interpolate(self.portrait.model.triangles, gains), 1.0)
+        inner = self.inside | np.any(list(self.eye_openings.values()), 0)
+        gain[inner] = float(np.median(gain[self._core()]))
+        gain = cv2.GaussianBlur(gain.astype(np.float32), (0, 0), 0.12 * self.portrait.cm)
         return canvas * gain[..., None] * np.float32(light.tint)
 
     def _reduce(self, canvas: np.ndarray, flow: np.ndarray, hidden: np.ndarray) -> Rendering:

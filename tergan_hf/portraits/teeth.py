@@ -17,6 +17,7 @@ SOCKET, GUM, TONGUE = (0.42, 0.16, 0.15), (0.80, 0.49, 0.46), (0.80, 0.43, 0.42)
 TOOTH = (1.0, 0.985, 0.94)
 LOWER_TEETH_DARKER = 0.88
 CANINES = (5, 10)
+LEAST_TEETH_CONTRAST = 0.85  # of the lips' and the skin's brightness
 TONGUE_RISE = 0.95  # cm out of the floor of the mouth
 
 
@@ -162,6 +163,8 @@ def make_donor(picture: np.ndarray, contour: np.ndarray, owner: str) -> TeethDon
     colours = cut[inside > 0]
     brightness = colours.mean(1)
     white = colours[brightness > np.percentile(brightness, 60)].mean(0)
-    if white.mean() < 105 or white[0] - white[1:].min() > 60:
+    around = cv2.dilate(inside, np.ones((31, 31), np.uint8)) - cv2.dilate(inside, np.ones((15, 15), np.uint8))
+    lips = float(np.median(cut[around > 0].mean(1)))
+    if white.mean() < max(105, LEAST_TEETH_CONTRAST * lips) or white[0] - white[1:].min() > 60:
         return None
     return TeethDonor(np.clip(cut, 0, 255).round().astype(np.uint8), placed, white.astype(np.float32), owner)
