@@ -12,7 +12,7 @@ from .eyes import run_from_top
 from .fitting import smoothstep
 from .landmarks import INNER_LIPS
 from .mesh import Raster
-from .teeth import TeethDonor, opening_aspect
+from .teeth import SOCKET, TeethDonor, opening_aspect
 from .warping import sample
 
 
@@ -23,6 +23,7 @@ LIGHT = np.float32([0.1, 0.45, 0.88])
 LEAST_OPENING = (0.07, 0.12)  # height / width of an opening, over which real teeth come in
 UNLIKE_A_SMILE = (0.06, 0.11)  # difference from the donor's, over which its mouth would be stretched
 WIDEST_DONOR = 0.24
+LONGEST = 1.5  # times a donor's teeth
 WARP_GRID = 4
 
 
@@ -63,7 +64,10 @@ def _modelled(portrait, part: Raster, shape, points, normals, low) -> np.ndarray
     gums = kind == model.part_number("gums")
     fields = np.column_stack([materials.albedo, normals, points[:, 2], materials.tongue, materials.tip_distance])
     fields = part.interpolate(model.triangles, fields.astype(np.float32))
-    colour, normal, depth, tongue = fields[..., :3] * portrait.white, fields[..., 3:6], fields[..., 6], fields[..., 7]
+    colour, normal, depth, tongue = fields[..., :3], fields[..., 3:6], fields[..., 6], fields[..., 7]
+    beyond = kind <= 0  # past the edge of the model's mouth
+    colour = np.where(beyond[..., None], np.float32(SOCKET), colour) * portrait.white
+    depth = np.where(beyond, np.minimum(depth, points[portrait.nearest[13], 2] - 4), depth)
     normal = normal / np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
     lip = lip_colour(portrait)
     blended = 0.6 * colour + 0.4 * lip * np.float32([1.02, 0.95, 0.95])
@@ -170,8 +174,11 @@ def _hang_teeth(portrait, mouth, donor: TeethDonor, gain, shape, lips, points, l
     scale = float(np.linalg.norm(donor.contour[0] - donor.contour[10])) / (6.0 * portrait.cm)
     rows, columns = np.mgrid[: shape.shape[0], : shape.shape[1]].astype(np.float32)
     arch_x, arch_y = donor.contour[5]
+    # Lips that rise higher than the donor's uncover more of the teeth: they are longer, up to a point.
+    uncovered = (edge - float(lips[5, 1])) * scale
+    longer = float(np.clip(uncovered / donor.biting_edge, 1.0, LONGEST))
     places = np.stack(
-        [arch_x + (columns + 0.5 - middle) * scale, arch_y + donor.biting_edge + (rows + 0.5 - edge) * scale], 2
+        [arch_x + (columns + 0.5 - middle) * scale, arch_y + donor.biting_edge + (rows + 0.5 - edge) * scale / longer], 2
     ).astype(np.float32)
     real = np.clip(sample(donor.picture, places).astype(np.float32) * gain, 0, 250)
     alpha = cv2.remap(

@@ -42,7 +42,7 @@ def _lenses(shape: tuple[int, int], points: np.ndarray, cm: float) -> np.ndarray
         cv2.ellipse(band, middle, (int(1.05 * width), int(0.8 * width)), 0, 0, 360, 1, -1)
         inner = tuple(map(int, centre))
         cv2.ellipse(kept_out, inner, (int(0.55 * width), int(0.32 * width)), 0, 0, 360, 1, -1)
-        cv2.fillConvexPoly(kept_out, cv2.convexHull(np.round(brow - [0, 0.2 * cm]).astype(np.int32)), 1)
+        cv2.fillConvexPoly(kept_out, cv2.convexHull(np.round(brow - [0, 0.5 * cm]).astype(np.int32)), 1)
     right, left = (points[EYES[side]].mean(0) for side in EYES)
     cv2.line(band, tuple(map(int, right)), tuple(map(int, left)), 1, max(1, int(1.1 * cm)))
     return (band > 0) & (kept_out == 0)

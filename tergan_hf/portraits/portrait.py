@@ -151,6 +151,9 @@ class Portrait:
         near = max(3, round(0.12 * cm) | 1)
         edges = cv2.dilate(cv2.bitwise_or(self.openings, self.mouth), np.ones((near, near), np.uint8))
         away = cv2.distanceTransform(255 - edges, cv2.DIST_L2, 5)[at]
+        from_mouth = cv2.distanceTransform(255 - cv2.dilate(self.mouth, np.ones((3, 3))), cv2.DIST_L2, 5)[at]
+        apart = float(smoothstep(np.float64(self._lips_apart(cm)), 0.05, 0.2))
+        self.rim = (apart * (1 - smoothstep(from_mouth, 0.04 * cm, 0.14 * cm))).astype(np.float32)
         self.reliable = self.seen * smoothstep(away, 0.03 * cm, 0.17 * cm) * smoothstep(facing, 0.1, 0.35)
         # Between the lashes and the crease of the lid a blink spreads a few pixels of the photo over the whole lid.
         lids = np.min([

@@ -22,6 +22,7 @@ JAW_LIMIT, JAW_SLOWDOWN = 0.5, 0.35  # the model's jaw drops too far
 SHADOW_TINT = np.float32([0.86, 1.05, 1.1])  # shadows on skin are warm
 SHADING_SHARE, MOST_SHADE = 0.7, (0.6, 1.3)
 CAVITY_STEPS, CAVITY_STRENGTH = 6, 3.6
+BEHIND_LIPS = 1.2  # cm, from where on skin between the lips is the inside of a cheek
 DETAIL_GAIN = 2.6
 AREAS = np.array([0 if name.startswith("brow") else 1 if name.startswith("eye") else 2 for name in BLENDSHAPES])
 PIVOT_BEHIND = 8.5  # cm from the middle of the face back to the axis of the neck and the ears
@@ -136,8 +137,11 @@ class _Painting:
         self.normals = portrait.face_normals(self.vertices, session.rotation)
         self.raster = self._draw(points)
         part = np.where(self.raster.triangle >= 0, model.part_of_triangle[np.maximum(self.raster.triangle, 0)], -1)
-        self.skin = part == model.part_number("face")
-        self.inside = part > 0
+        lips = np.zeros(part.shape, np.uint8)
+        cv2.fillPoly(lips, [np.round(points[portrait.nearest[INNER_LIPS], :2]).astype(np.int32)], 1)
+        behind = points[portrait.nearest[INNER_LIPS], 2].min() - BEHIND_LIPS
+        self.inside = (part > 0) | ((lips > 0) & ((part < 0) | (self.raster.depth < behind)))
+        self.skin = (part == model.part_number("face")) & ~self.inside
         self.eye_openings = {side: self._eye_opening(side, part) for side in EYES}
 
     def _draw(self, points: np.ndarray) -> Raster:
@@ -221,7 +225,9 @@ class _Painting:
         fill = (1 - portrait.reliable) * smoothstep(growth, 1.3, 2.2)
         fill = fill + (1 - portrait.seen) * smoothstep(moved, 0.03, 0.14)
         fill = np.clip(fill, 0, 1) * smoothstep(portrait.mobility, 0.1, 0.4)
-        return np.maximum(fill, portrait.lid * smoothstep(growth, 1.4, 2.4))
+        fill = np.maximum(fill, portrait.lid * smoothstep(growth, 1.4, 2.4))
+        # The rim of an open mouth in the photo is half teeth.
+        return np.maximum(fill, portrait.rim * smoothstep(moved, 0.03, 0.14))
 
     def _shading(self) -> np.ndarray:
         """(skin,) factor of the brightness: normals towards the light, and hollows."""
@@ -288,7 +294,7 @@ class _Painting:
         five = five_landmarks(self._landmarks()) / OVERSAMPLING
         return Rendering(
             np.clip(shrink(canvas), 0, 255).round().astype(np.uint8), np.where(torn, corner, mean) / OVERSAMPLING,
-            shrink(hidden) > 0.12, five.astype(np.float32),
+            shrink(hidden) > 0.06, five.astype(np.float32),
         )  # fmt: skip
 
     def _landmarks(self) -> np.ndarray:

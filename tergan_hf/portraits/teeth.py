@@ -67,7 +67,7 @@ def mouth_materials(model: FaceModel) -> MouthMaterials:
             colour = np.float32(TOOTH) * (1 - (0.05 if number in CANINES else 0)) * (1 + 0.02 * random.normal())
             if sign < 0:
                 colour = colour * LOWER_TEETH_DARKER
-            to_gum = np.outer(reach**1.5, [-0.03, -0.07, -0.15])
+            to_gum = np.outer(reach**1.5, [-0.02, -0.05, -0.09])
             to_edge = np.outer(1 - smoothstep(reach, 0, 0.3), [-0.10, -0.07, -0.03])  # enamel lets light through there
             albedo[piece] = colour * (1 + to_gum + to_edge)
             tip[piece] = reach
