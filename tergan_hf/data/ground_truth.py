@@ -43,7 +43,8 @@ def true_flow(
         does not show the surface, as teeth behind closed lips.
     """
     target_flow_map, truth_flow_map = (
-        2 * decode_flow_map(flow_map) for flow_map in (target_flow_map, truth_flow_map)  # on the photo's [-1, 1]
+        2 * decode_flow_map(flow_map)
+        for flow_map in (target_flow_map, truth_flow_map)  # on the photo's [-1, 1]
     )
     to_photo = compose_affine(to_photo, crop_transforms)
     grid = F.affine_grid(crop_transforms.new_tensor([[1.0, 0, 0], [0, 1, 0]]).expand(len(crop_transforms), 2, 3),

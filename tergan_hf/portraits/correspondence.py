@@ -35,7 +35,9 @@ def find_correspondence(
         picture, raster = draw_face(model, jaw, skin)
         found = landmarker.find(picture)
         if found is None:
-            raise BuildError("the landmarker finds no face in a drawing of the face model: are these files ICT-FaceKit?")
+            raise BuildError(
+                "the landmarker finds no face in a drawing of the face model: are these files ICT-FaceKit?"
+            )
         parts.append(_look_up(model, found[0], raster))
     closed, parted = parts
     for column, other in zip(closed, parted):
@@ -74,7 +76,11 @@ def _paint_eyes(vertices: np.ndarray, camera: Camera, model: FaceModel) -> np.nd
     canvas = np.full((SIDE, SIDE, 3), BACKGROUND, np.uint8)
     for centre in _eye_openings(model, vertices):
         at = camera.project(np.float32([[*centre, 9.0]]))[0]
-        for radius, colour in ((EYE_RADIUS, (225, 220, 215)), (IRIS_RADIUS, (95, 75, 60)), (PUPIL_RADIUS, (20, 15, 15))):
+        for radius, colour in (
+            (EYE_RADIUS, (225, 220, 215)),
+            (IRIS_RADIUS, (95, 75, 60)),
+            (PUPIL_RADIUS, (20, 15, 15)),
+        ):
             cv2.circle(canvas, (round(float(at[0])), round(float(at[1]))), round(radius * PIXELS_PER_CM), colour, -1)
     return canvas.astype(np.float32)
 

@@ -236,7 +236,9 @@ def draw_lashes(portrait: Portrait, canvas: np.ndarray, hidden: np.ndarray, poin
         along = np.linspace(0, len(margin) - 1, 4 * LASHES)
         curve = np.stack([np.interp(along, np.arange(len(margin)), margin[:, k]) for k in (0, 1)], 1)
         for k in (0, 1):
-            curve[:, k] = cv2.GaussianBlur(np.pad(curve[:, k], 12, "reflect", reflect_type="odd")[:, None], (1, 25), 5)[12:-12, 0]
+            curve[:, k] = cv2.GaussianBlur(
+                np.pad(curve[:, k], 12, "reflect", reflect_type="odd")[:, None], (1, 25), 5
+            )[12:-12, 0]
         low = np.clip(curve.min(0).astype(int) - 4, 0, portrait.size - 2)
         high = np.clip(curve.max(0).astype(int) + 4, 1, portrait.size)
         near = canvas[low[1] : high[1] + 1, low[0] : high[0] + 1].reshape(-1, 3)
@@ -256,6 +258,8 @@ def draw_lashes(portrait: Portrait, canvas: np.ndarray, hidden: np.ndarray, poin
             root = curve[number] + random.normal(0, 0.02 * portrait.cm, 2)
             bend, tip = (root + length * np.array([sideways * a, b]) for a, b in ((0.5, 0.5), (1.4, 0.8)))
             line(np.stack([root, bend, tip]), int(random.uniform(90, 150)), 1)
-        alpha = cv2.GaussianBlur(layer.astype(np.float32) / 255, (0, 0), 0.032 * portrait.cm)[..., None] * closing * 0.85
+        alpha = (
+            cv2.GaussianBlur(layer.astype(np.float32) / 255, (0, 0), 0.032 * portrait.cm)[..., None] * closing * 0.85
+        )
         canvas[:] = canvas * (1 - alpha) + lash_colour * alpha
         np.maximum(hidden, smoothstep(alpha[..., 0], 0.03, 0.15), out=hidden)

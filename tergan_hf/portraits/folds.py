@@ -108,7 +108,9 @@ class Folds:
             for k in (0, 1)
         ], 1)  # fmt: skip
         curve += 0.035 * np.cumsum(self._random.normal(0, 0.35, curve.shape), 0) / 2
-        taper = np.sin(np.pi * np.clip(along, 0.02, 0.98)) ** 0.6 * (1 + 0.25 * np.sin(along * 9 + self._random.uniform(0, 6)))
+        taper = np.sin(np.pi * np.clip(along, 0.02, 0.98)) ** 0.6 * (
+            1 + 0.25 * np.sin(along * 9 + self._random.uniform(0, 6))
+        )
         pixels = np.stack([MIDDLE + PIXELS_PER_CM * curve[:, 0], NOSE_ROW - PIXELS_PER_CM * curve[:, 1]], 1)
         spread = width * PIXELS_PER_CM
         pad = int(3 * spread * reach) + 3
@@ -119,7 +121,9 @@ class Folds:
         canvas = np.zeros((high[1] - low[1], high[0] - low[0]), np.float32)
         shifted = np.round((pixels - low) * 16).astype(int)
         for k in range(len(shifted) - 1):
-            cv2.line(canvas, tuple(map(int, shifted[k])), tuple(map(int, shifted[k + 1])), float(taper[k]), 1, cv2.LINE_4, 4)
+            cv2.line(
+                canvas, tuple(map(int, shifted[k])), tuple(map(int, shifted[k + 1])), float(taper[k]), 1, cv2.LINE_4, 4
+            )
         valley, sides = (cv2.GaussianBlur(canvas, (0, 0), spread * factor) for factor in (1.0, reach))
         valley /= max(float(valley.max()), 1e-6)
         sides /= max(float(sides.max()), 1e-6)
@@ -141,12 +145,12 @@ class Folds:
             top = draw(0.55, 1.15)
             height += self._stroke(
                 [(near + lean * 0.4, y - 0.5), (near, y - 0.05), (near + lean * 0.6, y + 0.5 * top), (near + lean, y + top)],
-                draw(0.07, 0.1), draw(0.45, 0.8),
+                draw(0.08, 0.11), draw(0.75, 1.2),
             )  # fmt: skip
             if draw() < 0.6:
                 far = side * x * draw(0.85, 1.15)
                 height += self._stroke(
-                    [(far, y + 0.05), (far + lean, y + 0.45), (far + 1.5 * lean, y + 0.8)], draw(0.06, 0.09), draw(0.15, 0.3)
+                    [(far, y + 0.05), (far + lean, y + 0.45), (far + 1.5 * lean, y + 0.8)], draw(0.07, 0.1), draw(0.25, 0.5)
                 )  # fmt: skip
             height += self._stroke(
                 [(side * x * 0.35, y - 0.95), (side * x * 1.2, y - 0.62), (side * x * 2.1, y - 0.5)], 0.14, draw(0.3, 0.5), 0.4

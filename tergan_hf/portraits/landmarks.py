@@ -33,6 +33,8 @@ CORE = [
     117, 118, 50, 205, 207, 214, 210, 211, 32, 208, 199, 428, 262, 431, 430, 434, 427, 425, 280, 347, 346, 353, 300,
     293, 334, 296, 9, 66, 105, 63, 70, 124,
 ]  # fmt: skip
+# Where a smile folds the skin: from below the eyes to the jaw.
+CHEEKS = [117, 118, 6, 347, 346, 352, 376, 434, 430, 262, 171, 210, 214, 147, 123]
 NOSE_TIP, MOUTH_CORNERS = 4, (61, 291)
 MOST_PIXELS = 1200  # a photo's longer side for the detector, which finds irises less well in larger ones
 WHERE = (
@@ -61,6 +63,7 @@ class Landmarker:
             base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=Path(file).read_bytes()),
             output_face_blendshapes=True,
         )
+
         class Detector(vision.FaceLandmarker):
             def __del__(self):
                 """Leave it to the end of the process, when MediaPipe's own way to close it fails."""
@@ -83,9 +86,7 @@ class Landmarker:
             size = (round(width * shrink), round(height * shrink))
             pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         found = self._detector.detect(
-            self._mediapipe.Image(
-                image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(pixels)
-            )
+            self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(pixels))
         )
         if not found.face_landmarks:
             return None

@@ -107,8 +107,12 @@ def stretch(old, new, triangles, count):
     total, number = np.zeros(count), np.zeros(count)
     for t in range(len(triangles)):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        before = abs((old[b, 0] - old[a, 0]) * (old[c, 1] - old[a, 1]) - (old[b, 1] - old[a, 1]) * (old[c, 0] - old[a, 0]))
-        after = abs((new[b, 0] - new[a, 0]) * (new[c, 1] - new[a, 1]) - (new[b, 1] - new[a, 1]) * (new[c, 0] - new[a, 0]))
+        before = abs(
+            (old[b, 0] - old[a, 0]) * (old[c, 1] - old[a, 1]) - (old[b, 1] - old[a, 1]) * (old[c, 0] - old[a, 0])
+        )
+        after = abs(
+            (new[b, 0] - new[a, 0]) * (new[c, 1] - new[a, 1]) - (new[b, 1] - new[a, 1]) * (new[c, 0] - new[a, 0])
+        )
         ratio = min(after / max(before, 1e-3), 6.0)
         for corner in (a, b, c):
             total[corner] += ratio

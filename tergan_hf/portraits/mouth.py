@@ -82,7 +82,9 @@ def _modelled(portrait, part: Raster, shape, points, normals, low) -> np.ndarray
     shade = shade * (0.14 + 0.86 * np.exp(-np.clip(behind - 2.2, 0, 20) / 3.2))
     from_top = run_from_top(shape) / cm
     from_bottom = run_from_top(shape[::-1])[::-1] / cm
-    tall = cv2.blur((from_top + from_bottom) * shape, (9, 9)) / np.maximum(cv2.blur(shape.astype(np.float32), (9, 9)), 0.1)
+    tall = cv2.blur((from_top + from_bottom) * shape, (9, 9)) / np.maximum(
+        cv2.blur(shape.astype(np.float32), (9, 9)), 0.1
+    )
     shade = shade * (0.62 + 0.38 * smoothstep(from_top, 0, 0.34)) * (0.84 + 0.16 * smoothstep(from_bottom, 0, 0.12))
     shade = shade * (0.45 + 0.55 * smoothstep(tall, 0.02, 0.36))
     middle = points[portrait.nearest[[13, 14]], 0].mean() - low[0]
@@ -90,7 +92,10 @@ def _modelled(portrait, part: Raster, shape, points, normals, low) -> np.ndarray
     resting = np.linalg.norm(portrait.points[portrait.nearest[78], :2] - portrait.points[portrait.nearest[308], :2])
     # Little light falls through pursed lips.
     shade = shade * (0.3 + 0.7 * smoothstep(np.float64(2 * half / max(float(resting), 1.0)), 0.5, 0.85))
-    shade = shade * (1 - 0.42 * smoothstep(np.abs(np.arange(shape.shape[1]) + 0.5 - middle) / max(half, 1), 0.4, 1.0))[None]
+    shade = (
+        shade
+        * (1 - 0.42 * smoothstep(np.abs(np.arange(shape.shape[1]) + 0.5 - middle) / max(half, 1), 0.4, 1.0))[None]
+    )
     shade = cv2.GaussianBlur(np.where(shape, shade, 0.35).astype(np.float32), (0, 0), 0.035 * cm)
     wet = np.clip(normal @ (np.float32([0.1, 0.3, 1.0]) / 1.049), 0, 1) ** 50
     bumps = _tongue_grain(shape.shape, cm)
@@ -141,7 +146,8 @@ def choose_donor(portrait: Portrait, aspect: float) -> TeethDonor:
     def unlike(donor: TeethDonor) -> float:
         brightness = abs(np.log(donor.white.mean() / portrait.white.mean()))
         own = donor is portrait.own_teeth or donor.owner == portrait.owner
-        return abs(donor.aspect - wanted) + 0.02 * float(brightness) - 0.08 * own
+        poor = max(0.0, 0.6 - donor.enamel_share)
+        return abs(donor.aspect - wanted) + 0.02 * float(brightness) + 0.25 * poor - 0.08 * own
 
     own = [portrait.own_teeth] if portrait.own_teeth else []
     return min([*own, *portrait.learnt.donors], key=unlike)
@@ -178,7 +184,8 @@ def _hang_teeth(portrait, mouth, donor: TeethDonor, gain, shape, lips, points, l
     uncovered = (edge - float(lips[5, 1])) * scale
     longer = float(np.clip(uncovered / donor.biting_edge, 1.0, LONGEST))
     places = np.stack(
-        [arch_x + (columns + 0.5 - middle) * scale, arch_y + donor.biting_edge + (rows + 0.5 - edge) * scale / longer], 2
+        [arch_x + (columns + 0.5 - middle) * scale, arch_y + donor.biting_edge + (rows + 0.5 - edge) * scale / longer],
+        2,
     ).astype(np.float32)
     real = np.clip(sample(donor.picture, places).astype(np.float32) * gain, 0, 250)
     alpha = cv2.remap(

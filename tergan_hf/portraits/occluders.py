@@ -42,7 +42,7 @@ def _lenses(shape: tuple[int, int], points: np.ndarray, cm: float) -> np.ndarray
         cv2.ellipse(band, middle, (int(1.05 * width), int(0.8 * width)), 0, 0, 360, 1, -1)
         inner = tuple(map(int, centre))
         cv2.ellipse(kept_out, inner, (int(0.55 * width), int(0.32 * width)), 0, 0, 360, 1, -1)
-        cv2.fillConvexPoly(kept_out, cv2.convexHull(np.round(brow - [0, 0.5 * cm]).astype(np.int32)), 1)
+        cv2.fillConvexPoly(kept_out, cv2.convexHull(np.round(brow).astype(np.int32)), 1)
     right, left = (points[EYES[side]].mean(0) for side in EYES)
     cv2.line(band, tuple(map(int, right)), tuple(map(int, left)), 1, max(1, int(1.1 * cm)))
     return (band > 0) & (kept_out == 0)
@@ -92,7 +92,9 @@ def _frames(grey: np.ndarray, points: np.ndarray, cm: float, skin: float) -> np.
     for side in EYES:
         eye = points[EYES[side]]
         centre, width = eye.mean(0), float(np.ptp(eye[:, 0]))
-        cv2.ellipse(band, tuple(map(int, centre + [0, 0.25 * cm])), (int(1.15 * width), int(0.95 * width)), 0, 0, 360, 1, -1)
+        cv2.ellipse(
+            band, tuple(map(int, centre + [0, 0.25 * cm])), (int(1.15 * width), int(0.95 * width)), 0, 0, 360, 1, -1
+        )
         cv2.fillPoly(kept_out, [np.round(eye).astype(np.int32)], 1)
         cv2.fillConvexPoly(kept_out, cv2.convexHull(np.round(points[BROWS[side]]).astype(np.int32)), 1)
     reach = int(0.22 * cm) * 2 + 1

@@ -13,7 +13,7 @@ from .camera import Camera
 from .eyes import EyePlate, make_eye_plate, white_colour
 from .fitting import FaceFit, Fitter, smoothstep
 from .folds import Folds
-from .landmarks import EYES, INNER_LIPS, UPPER_LIDS, five_landmarks
+from .landmarks import CHEEKS, EYES, INNER_LIPS, NOSTRILS, OUTER_LIPS, UPPER_LIDS, five_landmarks
 from .learnt import Learnt
 from .light import estimate_light
 from .mesh import rasterize, vertex_normals
@@ -126,7 +126,9 @@ class Portrait:
         points = camera.project(vertices - model.middle)
         residual = fit.residual
         points[: model.skin, :2] += residual + self.learnt.smile_shape * (fit.camera.scale * max(smile, 0.0))
-        upper, lower = (residual[self.nearest[ring]].mean(0) for ring in ([164, 0, 37, 267, 393, 167], [17, 18, 200, 84, 314, 199]))
+        upper, lower = (
+            residual[self.nearest[ring]].mean(0) for ring in ([164, 0, 37, 267, 393, 167], [17, 18, 200, 84, 314, 199])
+        )
         for part, shift in (
             ("upper_teeth", upper), ("lower_teeth", lower), ("gums", (upper + lower) / 2), ("socket", (upper + lower) / 2),
         ):  # fmt: skip
@@ -216,6 +218,21 @@ class Portrait:
         grey = np.log(self.picture @ np.float32([0.299, 0.587, 0.114]) + 8)
         lines = cv2.GaussianBlur(grey, (0, 0), 0.035 * self.cm) - cv2.GaussianBlur(grey, (0, 0), 0.22 * self.cm)
         return np.clip(lines, -0.12, 0)
+
+    @cached_property
+    def creases(self) -> np.ndarray:
+        """(S, S) float32: the creases that a smile made beside nose and mouth, as a change of log brightness, at most 0."""
+        grey = np.log(self.picture @ np.float32([0.299, 0.587, 0.114]) + 8)
+        lines = cv2.GaussianBlur(grey, (0, 0), 0.04 * self.cm) - cv2.GaussianBlur(grey, (0, 0), 0.55 * self.cm)
+        cheeks, kept_out = (np.zeros(grey.shape, np.uint8) for _ in range(2))
+        cv2.fillConvexPoly(cheeks, cv2.convexHull(np.round(self.points2d[CHEEKS]).astype(np.int32)), 1)
+        for ring, grow in ((OUTER_LIPS, 0.16), (NOSTRILS, 0.25)):
+            hull = np.zeros(grey.shape, np.uint8)
+            cv2.fillConvexPoly(hull, cv2.convexHull(np.round(self.points2d[ring]).astype(np.int32)), 1)
+            reach = round(grow * self.cm) * 2 + 1
+            kept_out |= cv2.dilate(hull, np.ones((reach, reach), np.uint8))
+        soft = cv2.GaussianBlur((cheeks & (1 - kept_out)).astype(np.float32), (0, 0), 0.08 * self.cm)
+        return np.clip(lines, -0.6, 0) * soft * (1 - self.occluders)
 
 
 def fits(portrait: Portrait) -> bool:

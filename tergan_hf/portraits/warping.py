@@ -21,7 +21,9 @@ def _relax(values, fixed, sweeps, factor):
                 if not fixed[y, x]:
                     left, right = max(x - 1, 0), min(x + 1, width - 1)
                     for c in range(channels):
-                        mean = 0.25 * (values[up, x, c] + values[down, x, c] + values[y, left, c] + values[y, right, c])
+                        mean = 0.25 * (
+                            values[up, x, c] + values[down, x, c] + values[y, left, c] + values[y, right, c]
+                        )
                         values[y, x, c] += factor * (mean - values[y, x, c])
 
 
