@@ -34,8 +34,8 @@ def make_face_model() -> FaceModel:
     parts, vertices, corners = {"face": slice(0, len(skin))}, [skin], [triangles]
     top = FACE_POINTS[13, 1]
     for name, low, high, depth in (
-        ("socket", top - 4, top + 1.5, 6.0), ("gums", top - 2.5, top - 2.0, 7.0), ("upper_teeth", top - 0.6, top + 0.5, 8.2),
-        ("lower_teeth", top - 1.4, top - 0.6, 8.0),
+        ("socket", top - 4, top + 1.5, 6.0), ("gums", top - 2.5, top - 2.0, 7.0),
+        ("upper_teeth", top - 0.6, top + 0.5, 8.2), ("lower_teeth", top - 1.4, top - 0.6, 8.0),
     ):  # fmt: skip
         start = sum(map(len, vertices))
         wide = 2.2

@@ -24,13 +24,13 @@ COLUMNS = {
     "landmarks": "(5, 2) pixels: left and right eye as the viewer sees them, nose tip, mouth corners",
     "flow": (
         "where each visible point is in the session's neutral photo: red and green are x and y, 128 is standing "
-        "still, one level is 1/640 of the picture's side; where there are blue and alpha, they add 1/256 of a level each, "
-        "128 being none"
+        "still, one level is 1/640 of the picture's side; blue and alpha, where there are any, add 1/256 of a level "
+        "each, 128 being none"
     ),
     "uncovered": "255 where the photo does not show what is seen, as teeth behind closed lips",
     "blendshapes": (
-        "how far each morph target of the face is activated, in alphabetical order of their names; of portraits ARKit's "
-        "51, then the gaze to the viewer's right and up in units of 30°"
+        "how far each morph target of the face is activated, in alphabetical order of their names; of portraits "
+        "ARKit's 51, then the gaze to the viewer's right and up in units of 30°"
     ),
     "sequence": "the recording",
     "frame": "number of the frame in it",

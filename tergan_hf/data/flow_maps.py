@@ -1,8 +1,8 @@
 """
 Flow maps as pictures: for each place of a photo, where the surface seen there is in its session's reference photo.
 
-Red and green are the movement along x and y; 128 is standing still, one level is 1/640 of the picture's side. A fine map
-adds blue and alpha: 1/256 of a level each, 128 being none. Who reads only red and green gets the nearest level.
+Red and green are the movement along x and y; 128 is standing still, one level is 1/640 of the picture's side. A fine
+map adds blue and alpha: 1/256 of a level each, 128 being none. Red and green alone give the nearest level.
 """
 
 import numpy as np

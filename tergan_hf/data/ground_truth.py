@@ -42,10 +42,8 @@ def true_flow(
         flow (B, 2, size, size) as in `TerGanChange`, and whether it is known (B, 1, size, size): not where the target
         does not show the surface, as teeth behind closed lips.
     """
-    target_flow_map, truth_flow_map = (
-        2 * decode_flow_map(flow_map)
-        for flow_map in (target_flow_map, truth_flow_map)  # on the photo's [-1, 1]
-    )
+    # Shares of the side are half as much on the photo's [-1, 1].
+    target_flow_map, truth_flow_map = (2 * decode_flow_map(levels) for levels in (target_flow_map, truth_flow_map))
     to_photo = compose_affine(to_photo, crop_transforms)
     grid = F.affine_grid(crop_transforms.new_tensor([[1.0, 0, 0], [0, 1, 0]]).expand(len(crop_transforms), 2, 3),
                          (len(crop_transforms), 2, size, size), align_corners=False)  # fmt: skip

@@ -98,16 +98,16 @@ def _draw_way(random: np.random.Generator, label: str) -> dict[str, float]:
 
 
 def _draw_single_blendshapes(random: np.random.Generator, count: int) -> dict[str, float]:
-    stems = sorted({name.removesuffix("Left").removesuffix("Right") for name in BLENDSHAPES
-                    if not name.startswith("eyeLook")} - {"jaw", "mouth"} | {"jawLeft", "jawRight", "mouthLeft", "mouthRight"})  # fmt: skip
+    sideways = {"jawLeft", "jawRight", "mouthLeft", "mouthRight"}
+    sided = {_stem(name) for name in BLENDSHAPES if name not in sideways and not name.startswith("eyeLook")}
+    stems = sorted(sided | sideways)
     weights: dict[str, float] = {}
     barred: set[str] = set()
     for stem in random.permutation(stems):
-        if len(barred) and stem in barred:
+        if stem in barred:
             continue
-        sided = f"{stem}Left" in BLENDSHAPES
-        names = [str(stem)] if not sided else [f"{stem}Left", f"{stem}Right"]
-        if sided and random.random() < 0.4:
+        names = [f"{stem}Left", f"{stem}Right"] if f"{stem}Left" in BLENDSHAPES else [str(stem)]
+        if len(names) == 2 and random.random() < 0.4:
             names = [names[random.integers(2)]]
         for name in names:
             weights[name] = float(random.uniform(0.6, 1.0))
@@ -129,11 +129,15 @@ def _vary(random: np.random.Generator, weights: dict[str, float]) -> dict[str, f
     stems: dict[str, float] = {}
     varied = {}
     for name, weight in weights.items():
-        stem = name.removesuffix("Left").removesuffix("Right")
+        stem = _stem(name)
         amount = stems.setdefault(stem, random.uniform(0.7, 1.25))
         side = 1 if name.endswith("Left") else -1 if name.endswith("Right") else 0
         varied[name] = weight * amount * (1 + side * skew + (random.normal(0, 0.04) if side else 0))
     return varied
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix("Left").removesuffix("Right")
 
 
 def _draw_glance(random: np.random.Generator) -> tuple[float, float]:

@@ -150,15 +150,15 @@ def _brightness_ratio(rest: tuple[np.ndarray, np.ndarray], smile: tuple[np.ndarr
 
 
 def _fold_mask(fitter: Fitter) -> np.ndarray:
-    """(SIDE, SIDE) 0 at brows, eyes, lips and nostrils, whose edges never lie exactly on each other, and off the face."""
+    """(SIDE, SIDE) 0 off the face and at brows, eyes, lips and nostrils, whose edges never lie quite on each other."""
     model = fitter.model
     nearest = fitter.correspondence.nearest(model)
     flat = flat_coordinates(model, int(nearest[NOSE_TIP]))[nearest]
     mask = np.zeros((SIDE, SIDE), np.uint8)
     cv2.fillConvexPoly(mask, cv2.convexHull(np.round(flat[OVAL]).astype(np.int32)), 1)
     mask = cv2.erode(mask, np.ones((21, 21), np.uint8))
-    for ring, grow in [*((EYES[side], 0.17) for side in EYES), (OUTER_LIPS, 0.12), *((BROWS[side], 0.22) for side in BROWS),
-                       (NOSTRILS, 0.12)]:  # fmt: skip
+    rings = [(ring, 0.17) for ring in EYES.values()] + [(ring, 0.22) for ring in BROWS.values()]
+    for ring, grow in [*rings, (OUTER_LIPS, 0.12), (NOSTRILS, 0.12)]:
         hole = np.zeros((SIDE, SIDE), np.uint8)
         cv2.fillConvexPoly(hole, cv2.convexHull(np.round(flat[ring]).astype(np.int32)), 1)
         reach = round(grow * PIXELS_PER_CM) * 2 + 1

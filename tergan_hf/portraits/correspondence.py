@@ -1,4 +1,4 @@
-"""Where MediaPipe's landmarks lie on the face model: it is drawn, the landmarks are found in the drawing, and looked up."""
+"""Where MediaPipe's landmarks lie on the face model: they are found in a drawing of it and looked up."""
 
 import cv2
 import numpy as np

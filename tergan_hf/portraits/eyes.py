@@ -68,7 +68,8 @@ def make_eye_plate(picture: np.ndarray, points: np.ndarray, side: str, cm: float
     iris, highlight = _whole_iris(patch, inner, distance, radius, cm)
     return EyePlate(
         int(low[0]), int(low[1]), centre, radius, white, iris,
-        (1 - smoothstep(distance, 0.92 * radius, 1.1 * radius)).astype(np.float32), highlight, inner.astype(np.float32),
+        (1 - smoothstep(distance, 0.92 * radius, 1.1 * radius)).astype(np.float32), highlight,
+        inner.astype(np.float32),
     )  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def white_colour(portrait: Portrait) -> np.ndarray:
 
 
 def close_lids(portrait: Portrait, points: np.ndarray, weights: np.ndarray, camera) -> np.ndarray:
-    """Move the skin of each upper lid so that it meets the lower one when the blink is full; (V, 3) points in place."""
+    """Move the skin of each upper lid, (V, 3) points in place, so that it meets the lower one when a blink is full."""
     model, nearest = portrait.model, portrait.nearest
     at = {name: BLENDSHAPES.index(name) for name in BLENDSHAPES}
     for side in EYES:
@@ -134,7 +135,7 @@ def close_lids(portrait: Portrait, points: np.ndarray, weights: np.ndarray, came
         full[at[f"eyeBlink{side}"]] = 1
         for name in ("eyeLookDown", "eyeSquint", "cheekSquint"):
             full[at[f"{name}{side}"]] = min(1.0, weights[at[f"{name}{side}"]])
-        closed = portrait.place(model.shape(portrait.fit.identity, full), camera)
+        closed = portrait.place(model.move(portrait.person, full), camera)
         gap = closed[nearest[LOWER_LIDS[side]], :2] - closed[nearest[UPPER_LIDS[side]], :2]
         gap[:, 0] *= 0.3
         gap[:, 1] += 0.05 * portrait.cm

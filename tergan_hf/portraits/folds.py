@@ -144,21 +144,24 @@ class Folds:
             lean = side * draw(0.0, 0.22)
             top = draw(0.55, 1.15)
             height += self._stroke(
-                [(near + lean * 0.4, y - 0.5), (near, y - 0.05), (near + lean * 0.6, y + 0.5 * top), (near + lean, y + top)],
+                [(near + lean * 0.4, y - 0.5), (near, y - 0.05), (near + lean * 0.6, y + 0.5 * top),
+                 (near + lean, y + top)],
                 draw(0.08, 0.11), draw(0.75, 1.2),
             )  # fmt: skip
             if draw() < 0.6:
                 far = side * x * draw(0.85, 1.15)
                 height += self._stroke(
-                    [(far, y + 0.05), (far + lean, y + 0.45), (far + 1.5 * lean, y + 0.8)], draw(0.07, 0.1), draw(0.25, 0.5)
+                    [(far, y + 0.05), (far + lean, y + 0.45), (far + 1.5 * lean, y + 0.8)], draw(0.07, 0.1),
+                    draw(0.25, 0.5),
                 )  # fmt: skip
             height += self._stroke(
-                [(side * x * 0.35, y - 0.95), (side * x * 1.2, y - 0.62), (side * x * 2.1, y - 0.5)], 0.14, draw(0.3, 0.5), 0.4
+                [(side * x * 0.35, y - 0.95), (side * x * 1.2, y - 0.62), (side * x * 2.1, y - 0.5)], 0.14,
+                draw(0.3, 0.5), 0.4,
             )  # fmt: skip
         return height
 
     def _forehead(self, half_width: float, inner: float = 0.0) -> np.ndarray:
-        """Waves across the forehead; those of the inner brows are short, those of the outer brows leave the middle out."""
+        """Waves across the forehead, `half_width` cm to each side; those of outer brows begin `inner` cm off."""
         draw = self._random.uniform
         low, high = self._landmark(105)[1], self._landmark(10)[1]
         height = np.zeros((SIDE, SIDE), np.float32)
@@ -182,7 +185,8 @@ class Folds:
             for line in range(int(self._random.integers(2, 4))):
                 y = bridge - 0.4 - 0.36 * line + draw(-0.05, 0.05)
                 height += self._stroke(
-                    [(side * 0.2, y - 0.1), (side * 0.6, y + 0.06), (side * 0.98, y + 0.3)], 0.06, draw(0.16, 0.32), 0.7
+                    [(side * 0.2, y - 0.1), (side * 0.6, y + 0.06), (side * 0.98, y + 0.3)], 0.06,
+                    draw(0.16, 0.32), 0.7,
                 )  # fmt: skip
             x, y = wing
             height += self._stroke(
@@ -221,10 +225,9 @@ class Folds:
         for side in (-1, 1):
             for angle in (-0.45, 0.0, 0.4):
                 reach, angle = draw(0.7, 1.3), angle + draw(-0.1, 0.1)
-                height += self._stroke(
-                    [(side * (x + 0.35 + s * reach * np.cos(angle)), y + s * reach * np.sin(angle)) for s in (0, 0.5, 1)],
-                    0.06, draw(0.06, 0.18), 0.7,
-                )  # fmt: skip
+                away, up = 0.5 * reach * np.cos(angle), 0.5 * reach * np.sin(angle)
+                path = [(side * (x + 0.35 + step * away), y + step * up) for step in range(3)]
+                height += self._stroke(path, 0.06, draw(0.06, 0.18), 0.7)
         return height
 
     def _under_eye(self) -> np.ndarray:
@@ -234,7 +237,8 @@ class Folds:
         for side in (-1, 1):
             for drop in (0.45, 0.75):
                 height += self._stroke(
-                    [(side * (inner[0] + 0.1), inner[1] - drop), (side * (inner[0] + outer[0]) / 2, inner[1] - drop - 0.32),
+                    [(side * (inner[0] + 0.1), inner[1] - drop),
+                     (side * (inner[0] + outer[0]) / 2, inner[1] - drop - 0.32),
                      (side * (outer[0] - 0.1), outer[1] - drop)], 0.08, draw(0.1, 0.22), 0.6,
                 )  # fmt: skip
         return height
@@ -251,7 +255,7 @@ class Folds:
 
 def shade(height: np.ndarray, light: np.ndarray) -> np.ndarray:
     """
-    The change of log brightness by a relief: its slopes towards the light and away from it, and the darkness of valleys.
+    The change of log brightness by a relief: slopes towards the light and away from it, and dark valleys.
 
     Args:
         height: (SIDE, SIDE) mm. light: (9,) spherical harmonics.
@@ -263,6 +267,6 @@ def shade(height: np.ndarray, light: np.ndarray) -> np.ndarray:
     slope = -across * toward[0] + down * (toward[1] + LIGHT_FROM_ABOVE)
     valley = np.maximum(cv2.GaussianBlur(height, (0, 0), 0.22 * PIXELS_PER_CM) - height, 0)
     change = RELIEF * slope - OCCLUSION * valley
-    return np.where(
-        change < 0, MOST_DARKENING * np.tanh(change / MOST_DARKENING), MOST_BRIGHTENING * np.tanh(change / MOST_BRIGHTENING)
-    ).astype(np.float32)  # fmt: skip
+    darker = MOST_DARKENING * np.tanh(change / MOST_DARKENING)
+    brighter = MOST_BRIGHTENING * np.tanh(change / MOST_BRIGHTENING)
+    return np.where(change < 0, darker, brighter).astype(np.float32)

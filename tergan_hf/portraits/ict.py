@@ -45,9 +45,14 @@ class FaceModel:
 
     def shape(self, identity: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """(V, 3) vertices of (K,) identity coefficients and (51,) blendshape weights."""
-        moving = np.flatnonzero(weights)
-        posed = self.neutral + np.tensordot(identity.astype(np.float32), self.identity, 1)
-        return posed + np.tensordot(weights[moving].astype(np.float32), self.expressions[moving], 1)
+        return self.move(self.neutral + np.tensordot(identity.astype(np.float32), self.identity, 1), weights)
+
+    def move(self, person: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """(V, 3) vertices of a person's resting face (V, 3) and (51,) blendshape weights."""
+        moved = person.copy()
+        for index in np.flatnonzero(weights):
+            moved += np.float32(weights[index]) * self.expressions[index]
+        return moved
 
     @cached_property
     def skin(self) -> int:
@@ -140,8 +145,8 @@ def read_face_model(folder: str | Path) -> FaceModel:
     triangles = triangles[(triangles >= 0).all(1)]
     skin_first = np.argsort((triangles >= parts["face"].stop).any(1), kind="stable")
     return FaceModel(
-        vertices[kept], np.ascontiguousarray(triangles[skin_first]), identity[:, kept],
-        expressions[:, kept], parts, files,
+        vertices[kept], np.ascontiguousarray(triangles[skin_first]), np.ascontiguousarray(identity[:, kept]),
+        np.ascontiguousarray(expressions[:, kept]), parts, files,
     )  # fmt: skip
 
 

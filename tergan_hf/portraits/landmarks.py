@@ -95,6 +95,6 @@ class Landmarker:
 
 
 def five_landmarks(points: np.ndarray) -> np.ndarray:
-    """(5, 2) of (478, 2) or (468, 2): eye centres, nose tip and mouth corners, left ones as the viewer sees them first."""
+    """(5, 2) of (468 or more, 2): eye centres, nose tip, mouth corners; the viewer's left before the right."""
     eyes = [points[list(EYES[side])].mean(0) for side in ("Right", "Left")]
     return np.stack([*eyes, points[NOSE_TIP], points[MOUTH_CORNERS[0]], points[MOUTH_CORNERS[1]]])

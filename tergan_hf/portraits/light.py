@@ -55,3 +55,6 @@ class LightChange:
         toward = normals[:, 0] * self.direction[0] + normals[:, 1] * self.direction[1]
         toward = toward * np.clip(normals[:, 2] / RIM, 0, 1)
         return np.clip(1 + 1.4 * self.strength * toward, 0.55, 1.5).astype(np.float32)
+
+
+UNCHANGED = LightChange()

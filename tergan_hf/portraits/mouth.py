@@ -1,4 +1,4 @@
-"""The inner mouth of a rendered portrait: the photo's own where it shows it, real teeth, or the model's, lit and shaded."""
+"""The inner mouth of a rendered portrait: the model's, lit and shaded, with real teeth in it."""
 
 from __future__ import annotations
 

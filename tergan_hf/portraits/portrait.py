@@ -27,6 +27,7 @@ POSED_SMILE = 0.3  # mouthSmile above which a photo does not show a resting face
 OPEN_LIPS = 0.28  # cm between the lips
 UPPER_TEETH_RISE, LOWER_TEETH_RISE = -0.20, 0.14  # cm, from ICT's resting place to where people show them
 MOST_ERROR, MOST_REMAINING = 0.4, 0.08  # cm, of a fit before and after its residual
+EARS_BEHIND = 1.0  # cm, behind the landmarks at the sides of the face
 BACK_OF_SKIN = 0.12  # cm, tolerance of the depth test
 
 
@@ -89,7 +90,8 @@ class Portrait:
         self.own_teeth: TeethDonor | None = None
         if self._lips_apart(self.cm) > OPEN_LIPS:
             self.own_teeth = make_donor(self.picture, self.points2d[INNER_LIPS], owner)
-        self.vertices = self.model.shape(fit.identity, fit.own)
+        self.person = self.model.shape(fit.identity, np.zeros_like(fit.own))
+        self.vertices = self.model.move(self.person, fit.own)
         self.points = self.place(self.vertices, fit.camera)
         self.normals = self.face_normals(self.vertices, fit.camera.rotation)
         self.raster = rasterize(self.points, self.model.triangles, self.size)
@@ -129,9 +131,8 @@ class Portrait:
         upper, lower = (
             residual[self.nearest[ring]].mean(0) for ring in ([164, 0, 37, 267, 393, 167], [17, 18, 200, 84, 314, 199])
         )
-        for part, shift in (
-            ("upper_teeth", upper), ("lower_teeth", lower), ("gums", (upper + lower) / 2), ("socket", (upper + lower) / 2),
-        ):  # fmt: skip
+        both = (upper + lower) / 2
+        for part, shift in (("upper_teeth", upper), ("lower_teeth", lower), ("gums", both), ("socket", both)):
             points[model.parts[part], :2] += shift
         return points
 
@@ -180,7 +181,9 @@ class Portrait:
         front = smoothstep(z, depth - 2.5, depth + 0.5)
         jaw = 1 - smoothstep(y, at[[58, 288], 1].mean() - 0.5, at[[132, 361], 1].mean() + 1.0)
         crown = 1 - smoothstep(y, at[10, 1], at[10, 1] + 3.5)
-        self.turns = (low * crown).astype(np.float32)  # of the head's own turns: ears and temples come along
+        # The head turns about its ears, which stay, so that its outline does too.
+        self.turns = (low * crown * (1 - smoothstep(np.abs(x), width - 0.5, width + 0.8))).astype(np.float32)
+        self.pivot = np.float32([0, at[[234, 454], 1].mean(), depth - EARS_BEHIND]) - model.middle
         mobility = top * low * np.maximum(side, jaw) * np.maximum(front, jaw * front)
         covered = sample(self.occluders, self.points[None, : model.skin, :2], cv2.INTER_LINEAR)[0]
         return (mobility * (1 - np.clip(1.6 * covered, 0, 1))).astype(np.float32)
@@ -221,7 +224,7 @@ class Portrait:
 
     @cached_property
     def creases(self) -> np.ndarray:
-        """(S, S) float32: the creases that a smile made beside nose and mouth, as a change of log brightness, at most 0."""
+        """(S, S) float32: creases of a smile beside nose and mouth, as a change of log brightness, at most 0."""
         grey = np.log(self.picture @ np.float32([0.299, 0.587, 0.114]) + 8)
         lines = cv2.GaussianBlur(grey, (0, 0), 0.04 * self.cm) - cv2.GaussianBlur(grey, (0, 0), 0.55 * self.cm)
         cheeks, kept_out = (np.zeros(grey.shape, np.uint8) for _ in range(2))

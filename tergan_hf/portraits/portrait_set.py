@@ -19,12 +19,13 @@ DESCRIPTION = SetDescription(
     licence_id="cc-by-4.0",
     attribution=(
         "Photos: DeBruine, Lisa; Jones, Benedict (2017): Face Research Lab London Set, and Young Adult White Faces, "
-        "figshare; US Government Publishing Office. Face model: USC Institute for Creative Technologies. The expressions "
-        "are synthetic: nobody made these faces."
+        "figshare; US Government Publishing Office. Face model: USC Institute for Creative Technologies. The "
+        "expressions are synthetic: nobody made these faces."
     ),
     citation=(
         "@misc{li2020learning,\n  title = {Learning Formation of Physically-Based Face Attributes},\n"
-        "  author = {Li, Ruilong and others},\n  year = {2020},\n  eprint = {2004.03458},\n  archivePrefix = {arXiv}\n}\n"
+        "  author = {Li, Ruilong and others},\n  year = {2020},\n  eprint = {2004.03458},\n"
+        "  archivePrefix = {arXiv}\n}\n"
         "@misc{debruine2017london,\n  title = {Face Research Lab London Set},\n"
         "  author = {DeBruine, Lisa and Jones, Benedict},\n  howpublished = {figshare},\n  year = {2017},\n"
         "  doi = {10.6084/m9.figshare.5047666}\n}"

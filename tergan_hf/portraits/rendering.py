@@ -9,7 +9,7 @@ from ..expressions.blendshapes import BLENDSHAPES
 from .eyes import close_lids, draw_eye, draw_lashes
 from .fitting import smoothstep
 from .landmarks import CORE, EYES, INNER_LIPS, five_landmarks
-from .light import LightChange, harmonics
+from .light import UNCHANGED, LightChange, harmonics
 from .mesh import Raster, rasterize, stretch
 from .mouth import draw_mouth
 from .portrait import OVERSAMPLING, POSED_SMILE, Portrait
@@ -26,7 +26,6 @@ CREASE_REMOVAL = 0.75
 BEHIND_LIPS = 0.8  # cm, from where on skin between the lips is the inside of a cheek
 DETAIL_GAIN = 2.6
 AREAS = np.array([0 if name.startswith("brow") else 1 if name.startswith("eye") else 2 for name in BLENDSHAPES])
-PIVOT_BEHIND = 8.5  # cm from the middle of the face back to the axis of the neck and the ears
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class View:
 
     yaw: float = 0.0
     pitch: float = 0.0
-    light: LightChange = LightChange()
+    light: LightChange = UNCHANGED
 
     @property
     def is_the_photo(self) -> bool:
@@ -70,8 +69,8 @@ class Session:
     def __init__(self, portrait: Portrait, view: View = View()):
         self.portrait, self.view = portrait, view
         camera = portrait.fit.camera
-        pivot = portrait.model.middle * 0 + np.float32([0, -2.0, -PIVOT_BEHIND])
-        self.camera = camera if not (view.yaw or view.pitch) else camera.turned(view.yaw, view.pitch, pivot)
+        turned = bool(view.yaw or view.pitch)
+        self.camera = camera.turned(view.yaw, view.pitch, portrait.pivot) if turned else camera
         # As `_Painting` places an expression; only what differs from it moves.
         placed = portrait.place(portrait.vertices, self.camera)
         self.resting = close_lids(portrait, placed.copy(), portrait.fit.own, self.camera)
@@ -131,7 +130,7 @@ class _Painting:
         self.session, self.portrait, self.total = session, session.portrait, total
         portrait, model = session.portrait, session.portrait.model
         self.change = total - portrait.fit.own
-        self.vertices = model.shape(portrait.fit.identity, total)
+        self.vertices = model.move(portrait.person, total)
         smile = float(self.change[list(portrait.learnt.smile_indices)].mean())
         points = portrait.place(self.vertices, session.camera, smile)
         points = close_lids(portrait, points, total, session.camera)
@@ -287,7 +286,7 @@ class _Painting:
 
     def _relight(self, canvas: np.ndarray) -> np.ndarray:
         light = self.session.view.light
-        if light == LightChange():
+        if light == UNCHANGED:
             return canvas
         gains = np.ones(len(self.normals), np.float32)
         skin = self.portrait.model.skin

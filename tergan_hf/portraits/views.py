@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .light import LightChange
+from .light import UNCHANGED, LightChange
 from .rendering import View
 
 
@@ -18,7 +18,7 @@ def draw_views(random: np.random.Generator, count: int) -> list[View]:
 
 def _draw_view(random: np.random.Generator) -> View:
     turned, relit = ((True, True), (True, False), (False, True))[random.choice(3, p=[0.5, 0.25, 0.25])]
-    yaw, pitch, light = 0.0, 0.0, LightChange()
+    yaw, pitch, light = 0.0, 0.0, UNCHANGED
     if turned:
         yaw, pitch = float(random.uniform(-MOST_YAW, MOST_YAW)), float(random.uniform(-MOST_PITCH, MOST_PITCH))
     if relit:

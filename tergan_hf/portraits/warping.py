@@ -11,7 +11,7 @@ SWEEPS_COARSE, SWEEPS_FINE, OVERRELAXATION = 150, 10, 1.8
 
 @njit(cache=True)
 def _relax(values, fixed, sweeps, factor):
-    """Gauss-Seidel sweeps of Laplace's equation on the pixels that are not fixed, in place; mirrored at the borders."""
+    """Gauss-Seidel sweeps of Laplace's equation on pixels that are not fixed, in place; mirrored at the borders."""
     height, width, channels = values.shape
     for sweep in range(sweeps):
         for row in range(height):
