@@ -97,7 +97,9 @@ def _whole_iris(
     for number in range(rings):
         here = seen & (ring == number)
         profile[number] = np.median(patch[here], 0) if here.sum() > 3 else (profile[number - 1] if number else 25)
-    full = cv2.GaussianBlur(profile[ring], (0, 0), 0.04 * cm)
+    profile = cv2.GaussianBlur(profile[:, None], (1, 0), 0.05 * cm, sigmaY=0.05 * cm)[:, 0]
+    at = np.clip(distance - 0.5, 0, rings - 1)
+    full = np.stack([np.interp(at, np.arange(rings), profile[:, k]) for k in range(3)], 2).astype(np.float32)
     brighter = (patch - full).max(2)
     lamp = (seen & (distance < 0.85 * radius)).astype(np.float32) * smoothstep(brighter, 25, 60)
     lamp = cv2.GaussianBlur(cv2.dilate(lamp.astype(np.float32), np.ones((3, 3))), (0, 0), 0.03 * cm)[..., None]

@@ -50,6 +50,7 @@ def draw_mouth(
     mouth = _modelled(portrait, part, shape, points, normals, low)
     lips = points[portrait.nearest[INNER_LIPS], :2].astype(float) - low
     mouth = _with_donor(portrait, mouth, shape, lips, points, low)
+    mouth = mouth.mean(2, keepdims=True) * (1 - portrait.colourfulness) + mouth * portrait.colourfulness
     mouth = cv2.GaussianBlur(mouth, (0, 0), 0.03 * portrait.cm)
     soft = cv2.GaussianBlur(shape.astype(np.float32), (0, 0), 0.035 * portrait.cm)
     canvas[box] = canvas[box] * (1 - soft[..., None]) + mouth * soft[..., None]

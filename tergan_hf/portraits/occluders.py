@@ -3,12 +3,13 @@
 import cv2
 import numpy as np
 
-from .landmarks import BROWS, EYES, OVAL
+from .landmarks import BROWS, EYE_CORNERS, EYES, OVAL
 
 
 DARK_HAIR = 0.55  # of the skin's brightness
 BRIDGE_CONTRAST = 0.10  # of the skin's brightness, at which a line across the bridge of the nose is a frame
 FRAME_CONTRAST = 0.09
+TEMPLES = {"Right": 127, "Left": 356}
 SKIN_POINTS = [9, 151, 117, 346, 50, 280, 36, 266]
 
 
@@ -39,13 +40,18 @@ def _lenses(shape: tuple[int, int], points: np.ndarray, cm: float) -> np.ndarray
         eye, brow = points[EYES[side]], points[BROWS[side]]
         centre, width = eye.mean(0), float(np.ptp(eye[:, 0]))
         middle = tuple(map(int, centre + [0, 0.3 * cm]))
-        cv2.ellipse(band, middle, (int(1.05 * width), int(0.8 * width)), 0, 0, 360, 1, -1)
+        cv2.ellipse(band, middle, (int(1.2 * width), int(0.95 * width)), 0, 0, 360, 1, -1)
         inner = tuple(map(int, centre))
         cv2.ellipse(kept_out, inner, (int(0.55 * width), int(0.32 * width)), 0, 0, 360, 1, -1)
         cv2.fillConvexPoly(kept_out, cv2.convexHull(np.round(brow).astype(np.int32)), 1)
     right, left = (points[EYES[side]].mean(0) for side in EYES)
     cv2.line(band, tuple(map(int, right)), tuple(map(int, left)), 1, max(1, int(1.1 * cm)))
-    return (band > 0) & (kept_out == 0)
+    arms = np.zeros(shape, np.uint8)
+    for side, temple in TEMPLES.items():
+        outer, end = points[EYE_CORNERS[side][0]], points[temple]
+        hinge = outer + 0.35 * (end - outer) - [0, 0.4 * cm]
+        cv2.line(arms, tuple(map(int, hinge)), tuple(map(int, end)), 1, max(1, int(1.3 * cm)))
+    return (band > 0) & (kept_out == 0) | (arms > 0)
 
 
 def has_spectacles(picture: np.ndarray, points: np.ndarray, cm: float) -> bool:
@@ -80,7 +86,12 @@ def _hair(grey: np.ndarray, points: np.ndarray, cm: float, skin: float) -> np.nd
     brows = cv2.dilate(brows, np.ones((reach, reach), np.uint8))
     level = points[BROWS["Right"] + BROWS["Left"], 1].min()
     above = np.arange(len(grey))[:, None] < level
-    return (grey < DARK_HAIR * skin) & (face > 0) & (brows == 0) & above
+    hair = (grey < DARK_HAIR * skin) & (face > 0) & (brows == 0) & above
+    # Hair grows in from the rim; a dark patch in the middle is a mole, a shadow or the edge of a brow.
+    _, pieces = cv2.connectedComponents(hair.astype(np.uint8))
+    inset = round(0.4 * cm) * 2 + 1
+    rim = (face > 0) & (cv2.erode(face, np.ones((inset, inset), np.uint8)) == 0)
+    return hair & np.isin(pieces, np.unique(pieces[hair & rim]))
 
 
 def _frames(grey: np.ndarray, points: np.ndarray, cm: float, skin: float) -> np.ndarray:

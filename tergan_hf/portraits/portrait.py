@@ -204,6 +204,13 @@ class Portrait:
         return (diffused * (1 - share) + skin * share).astype(np.float32)
 
     @cached_property
+    def colourfulness(self) -> float:
+        """0 of a grey photo, 1 of one in colour."""
+        columns, rows = np.clip(self.points2d[[9, 117, 346, 50, 280]].T.astype(int), 0, self.size - 1)
+        skin = np.median(cv2.GaussianBlur(self.picture, (0, 0), 0.2 * self.cm)[rows, columns], 0)
+        return float(smoothstep(np.ptp(skin) / max(float(skin.max()), 1.0), 0.02, 0.10))
+
+    @cached_property
     def grain(self) -> np.ndarray:
         """(S, S, 3) the fine texture of the cheek, tiled, for skin that the photo does not show."""
         half = max(8, int(1.0 * self.cm))
@@ -223,8 +230,8 @@ class Portrait:
         return np.clip(lines, -0.12, 0)
 
     @cached_property
-    def creases(self) -> np.ndarray:
-        """(S, S) float32: creases of a smile beside nose and mouth, as a change of log brightness, at most 0."""
+    def uncreased(self) -> np.ndarray:
+        """(S, S, 3) what to add to the picture to take the creases of a smile beside nose and mouth out of it."""
         grey = np.log(self.picture @ np.float32([0.299, 0.587, 0.114]) + 8)
         lines = cv2.GaussianBlur(grey, (0, 0), 0.04 * self.cm) - cv2.GaussianBlur(grey, (0, 0), 0.55 * self.cm)
         cheeks, kept_out = (np.zeros(grey.shape, np.uint8) for _ in range(2))
@@ -234,8 +241,15 @@ class Portrait:
             cv2.fillConvexPoly(hull, cv2.convexHull(np.round(self.points2d[ring]).astype(np.int32)), 1)
             reach = round(grow * self.cm) * 2 + 1
             kept_out |= cv2.dilate(hull, np.ones((reach, reach), np.uint8))
-        soft = cv2.GaussianBlur((cheeks & (1 - kept_out)).astype(np.float32), (0, 0), 0.08 * self.cm)
-        return np.clip(lines, -0.6, 0) * soft * (1 - self.occluders)
+        allowed = (cheeks & (1 - kept_out)).astype(np.float32)
+        crease = smoothstep(-lines, 0.03, 0.16).astype(np.float32) * allowed
+        # Skin without creases, from the skin on both sides; pores and stubble stay.
+        clear = np.maximum(allowed - crease, 0)
+        around = cv2.GaussianBlur(self.picture * clear[..., None], (0, 0), 0.4 * self.cm)
+        around = around / np.maximum(cv2.GaussianBlur(clear, (0, 0), 0.4 * self.cm), 1e-3)[..., None]
+        pores = self.picture - cv2.GaussianBlur(self.picture, (0, 0), 0.06 * self.cm)
+        soft = cv2.GaussianBlur(crease, (0, 0), 0.06 * self.cm) * cv2.GaussianBlur(allowed, (0, 0), 0.08 * self.cm)
+        return (around + pores - self.picture) * (soft * (1 - self.occluders))[..., None]
 
 
 def fits(portrait: Portrait) -> bool:

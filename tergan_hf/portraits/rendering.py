@@ -22,7 +22,7 @@ JAW_LIMIT, JAW_SLOWDOWN = 0.5, 0.35  # the model's jaw drops too far
 SHADOW_TINT = np.float32([0.86, 1.05, 1.1])  # shadows on skin are warm
 SHADING_SHARE, MOST_SHADE = 0.7, (0.6, 1.3)
 CAVITY_STEPS, CAVITY_STRENGTH = 6, 3.6
-CREASE_REMOVAL = 0.75
+CREASE_REMOVAL = 0.8
 BEHIND_LIPS = 0.8  # cm, from where on skin between the lips is the inside of a cheek
 DETAIL_GAIN = 2.6
 AREAS = np.array([0 if name.startswith("brow") else 1 if name.startswith("eye") else 2 for name in BLENDSHAPES])
@@ -207,6 +207,11 @@ class _Painting:
         flows = extend(known, face, still)
         to_photo, to_neutral = flows[..., :2], np.ascontiguousarray(flows[..., 2:])
         canvas = sample(portrait.picture, grid + to_photo)
+        relaxed = -float(self.change[list(portrait.learnt.smile_indices)].mean()) / POSED_SMILE
+        if portrait.posed and relaxed > 0:
+            canvas += (
+                CREASE_REMOVAL * min(relaxed, 1.0) * sample(portrait.uncreased, grid + to_photo, cv2.INTER_LINEAR)
+            )
 
         hidden = np.zeros((size, size), np.float32)
         filled = cv2.GaussianBlur(field[..., 6] * self.skin, (0, 0), 0.035 * portrait.cm)
@@ -273,16 +278,12 @@ class _Painting:
         folds = cv2.remap(map_, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderValue=0)
         pressed = cv2.GaussianBlur(field[..., 11] * skin, (0, 0), 0.2 * cm)
         lines = DETAIL_GAIN * pressed * sample(portrait.detail, grid + to_photo, cv2.INTER_LINEAR)
-        if portrait.posed:
-            fewer = float(np.clip(-self.change[list(portrait.learnt.smile_indices)].mean(), 0, 1) / POSED_SMILE)
-            lines = lines - CREASE_REMOVAL * min(fewer, 1.0) * sample(
-                portrait.creases, grid + to_photo, cv2.INTER_LINEAR
-            )
         folds = (folds + lines) * self.skin * smoothstep(field[..., 4], 0.1, 0.5)
         change = np.log(ratio) + cv2.GaussianBlur(folds.astype(np.float32), (0, 0), 0.025 * cm)
         # Skin keeps its highlights: what brightens, brightens less.
-        change = change * np.where(change < 0, 1, 1 if portrait.posed else 0.6)
-        return canvas * np.exp(change[..., None] * SHADOW_TINT)
+        change = change * np.where(change < 0, 1, 0.6)
+        tint = 1 + (SHADOW_TINT - 1) * portrait.colourfulness
+        return canvas * np.exp(change[..., None] * np.where(change[..., None] < 0, tint, 1))
 
     def _relight(self, canvas: np.ndarray) -> np.ndarray:
         light = self.session.view.light
