@@ -147,6 +147,7 @@ def test_hair_and_frames_do_not_move(fitter, portrait):
     assert has_spectacles(frame.picture, frame.points, portrait.cm)
     assert not has_spectacles(portrait.picture, portrait.points2d, portrait.cm)
     covered = Portrait(fitter, frame, Learnt.nothing(fitter.model))
+    assert not covered.showable(weights(browInnerUp=1.0)).any() and portrait.showable(weights(browInnerUp=1.0)).any()
     bridge = portrait.nearest[168]
     assert covered.mobility[bridge] < 0.2 < portrait.mobility[bridge]
 

@@ -13,12 +13,13 @@ TEMPLES = {"Right": 127, "Left": 356}
 SKIN_POINTS = [9, 151, 117, 346, 50, 280, 36, 266]
 
 
-def find_occluders(picture: np.ndarray, points: np.ndarray, cm: float) -> np.ndarray:
+def find_occluders(picture: np.ndarray, points: np.ndarray, cm: float, spectacles: bool) -> np.ndarray:
     """
     Where hair or the frame of spectacles covers the face.
 
     Args:
         picture: (S, S, 3) float32, upright. points: (478, 2) landmarks in it. cm: pixels per cm.
+        spectacles: whether there are any (`has_spectacles`).
 
     Returns:
         (S, S) float32, 0 to 1, with soft edges.
@@ -27,14 +28,14 @@ def find_occluders(picture: np.ndarray, points: np.ndarray, cm: float) -> np.nda
     columns, rows = np.clip(points[SKIN_POINTS].T.astype(int), 0, len(grey) - 1)
     skin = float(np.median(cv2.GaussianBlur(grey, (0, 0), 0.2 * cm)[rows, columns]))
     found = _hair(grey, points, cm, skin)
-    if has_spectacles(picture, points, cm):
+    if spectacles:
         found |= _frames(grey, points, cm, skin) | _lenses(grey.shape, points, cm)
     grown = cv2.dilate(found.astype(np.uint8), np.ones((3, 3), np.uint8))
     return cv2.GaussianBlur(grown.astype(np.float32), (0, 0), 0.12 * cm)
 
 
 def _lenses(shape: tuple[int, int], points: np.ndarray, cm: float) -> np.ndarray:
-    """Where the rims may run, seen or not: around the lids, below the brows, and across the bridge of the nose."""
+    """Where the rims may run, seen or not: around the lids, over the brows, across the nose and to the ears."""
     band, kept_out = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     for side in EYES:
         eye, brow = points[EYES[side]], points[BROWS[side]]
@@ -43,7 +44,9 @@ def _lenses(shape: tuple[int, int], points: np.ndarray, cm: float) -> np.ndarray
         cv2.ellipse(band, middle, (int(1.2 * width), int(0.95 * width)), 0, 0, 360, 1, -1)
         inner = tuple(map(int, centre))
         cv2.ellipse(kept_out, inner, (int(0.55 * width), int(0.32 * width)), 0, 0, 360, 1, -1)
-        cv2.fillConvexPoly(kept_out, cv2.convexHull(np.round(brow).astype(np.int32)), 1)
+        cv2.fillConvexPoly(
+            band, cv2.convexHull(np.round(np.vstack([brow, brow - [0, 0.4 * cm], eye])).astype(np.int32)), 1
+        )
     right, left = (points[EYES[side]].mean(0) for side in EYES)
     cv2.line(band, tuple(map(int, right)), tuple(map(int, left)), 1, max(1, int(1.1 * cm)))
     arms = np.zeros(shape, np.uint8)
@@ -103,9 +106,11 @@ def _frames(grey: np.ndarray, points: np.ndarray, cm: float, skin: float) -> np.
     for side in EYES:
         eye = points[EYES[side]]
         centre, width = eye.mean(0), float(np.ptp(eye[:, 0]))
-        cv2.ellipse(
-            band, tuple(map(int, centre + [0, 0.25 * cm])), (int(1.15 * width), int(0.95 * width)), 0, 0, 360, 1, -1
-        )
+        lens = np.zeros(grey.shape, np.uint8)
+        middle = tuple(map(int, centre + [0, 0.25 * cm]))
+        cv2.ellipse(lens, middle, (int(1.15 * width), int(0.95 * width)), 0, 0, 360, 1, -1)
+        lens[: max(int(points[BROWS[side], 1].mean()), 0)] = 0  # brows are lines too
+        band |= lens
         cv2.fillPoly(kept_out, [np.round(eye).astype(np.int32)], 1)
         cv2.fillConvexPoly(kept_out, cv2.convexHull(np.round(points[BROWS[side]]).astype(np.int32)), 1)
     reach = int(0.22 * cm) * 2 + 1

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import diags
 from scipy.sparse.linalg import splu
 
+from ..expressions.blendshapes import BLENDSHAPES
 from ..model.face_alignment_tergan import fit_crop_transform, zoom_out
 from .camera import Camera
 from .eyes import EyePlate, make_eye_plate, white_colour
@@ -17,7 +18,7 @@ from .landmarks import CHEEKS, EYES, INNER_LIPS, NOSTRILS, OUTER_LIPS, UPPER_LID
 from .learnt import Learnt
 from .light import estimate_light
 from .mesh import rasterize, vertex_normals
-from .occluders import find_occluders
+from .occluders import find_occluders, has_spectacles
 from .teeth import TeethDonor, make_donor
 from .warping import sample
 
@@ -28,6 +29,7 @@ OPEN_LIPS = 0.28  # cm between the lips
 UPPER_TEETH_RISE, LOWER_TEETH_RISE = -0.20, 0.14  # cm, from ICT's resting place to where people show them
 MOST_ERROR, MOST_REMAINING = 0.4, 0.08  # cm, of a fit before and after its residual
 EARS_BEHIND = 1.0  # cm, behind the landmarks at the sides of the face
+BROWS_MOVE = np.array([name.startswith("brow") for name in BLENDSHAPES])
 BACK_OF_SKIN = 0.12  # cm, tolerance of the depth test
 
 
@@ -96,7 +98,8 @@ class Portrait:
         self.normals = self.face_normals(self.vertices, fit.camera.rotation)
         self.raster = rasterize(self.points, self.model.triangles, self.size)
         self._measure_visibility()
-        self.occluders = find_occluders(self.picture, self.points2d, self.cm)
+        self.spectacles = has_spectacles(self.picture, self.points2d, self.cm)
+        self.occluders = find_occluders(self.picture, self.points2d, self.cm, self.spectacles)
         self.mobility = self._find_mobility()
         self.colours = self._vertex_colours()
         sure = (self.reliable > 0.8) & (self.normals[: self.model.skin, 2] > 0.3)
@@ -108,6 +111,10 @@ class Portrait:
         }
         self.white = white_colour(self)
         self.folds = Folds(self.model, self.nearest, seed, learnt.smile_folds)
+
+    def showable(self, weights: np.ndarray) -> np.ndarray:
+        """(51,) blendshapes without those that this photo cannot show: brows behind the rims of spectacles."""
+        return weights * ~BROWS_MOVE if self.spectacles else weights
 
     def _lips_apart(self, cm: float) -> float:
         return float(np.linalg.norm(self.points2d[13] - self.points2d[14])) / cm

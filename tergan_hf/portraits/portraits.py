@@ -35,6 +35,7 @@ FLOW_MAP_REDUCTION = 2
 # Raise when anything that is learnt would come out different, so that a cached file is not used.
 LEARNT_VERSION = 1
 FIRST_OWN_ID = 1_000_000  # expression_id of a photo that shows its own expression, which nobody else has
+FIRST_PARTIAL_ID = 2_000_000  # added to that of an expression whose brows spectacles hold still
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,9 @@ def _render_person(
         ]
         for identifier, expression in shown:
             vector = to_vector(expression)
+            possible = np.append(portrait.showable(vector[: len(BLENDSHAPES)]), vector[len(BLENDSHAPES) :])
+            if not np.array_equal(possible, vector):
+                identifier, vector = identifier + FIRST_PARTIAL_ID, possible
             add(number_of_session, identifier, expression, vector, session.render(vector[: len(BLENDSHAPES)]))
     return rows
 

@@ -93,10 +93,10 @@ class Session:
 
         Args:
             weights: (51,) blendshapes in the order of `BLENDSHAPES`; zeros are the neutral face, which a photo that
-                shows an expression is relaxed to.
+                shows an expression is relaxed to. What the photo cannot show (`Portrait.showable`) is left out.
         """
         portrait = self.portrait
-        weights = weights.astype(np.float32)
+        weights = portrait.showable(weights.astype(np.float32))
         if not weights.any() and not portrait.posed and self.view.is_the_photo:
             return self.photo()
         return _Painting(self, self._total(weights)).finish()
