@@ -23,6 +23,7 @@ SHADOW_TINT = np.float32([0.86, 1.05, 1.1])  # shadows on skin are warm
 SHADING_SHARE, MOST_SHADE = 0.7, (0.6, 1.3)
 CAVITY_STEPS, CAVITY_STRENGTH = 6, 3.6
 CREASE_REMOVAL = 0.8
+LEAST_HIDDEN = 0.06  # share of a pixel that is painted, from which on it counts as uncovered
 BEHIND_LIPS = 0.8  # cm, from where on skin between the lips is the inside of a cheek
 DETAIL_GAIN = 2.6
 AREAS = np.array([0 if name.startswith("brow") else 1 if name.startswith("eye") else 2 for name in BLENDSHAPES])
@@ -310,7 +311,7 @@ class _Painting:
         five = five_landmarks(self._landmarks()) / OVERSAMPLING
         return Rendering(
             np.clip(shrink(canvas), 0, 255).round().astype(np.uint8), np.where(torn, corner, mean) / OVERSAMPLING,
-            shrink(hidden) > 0.06, five.astype(np.float32),
+            shrink(cv2.dilate(hidden, np.ones((3, 3)))) > LEAST_HIDDEN, five.astype(np.float32),
         )  # fmt: skip
 
     def _landmarks(self) -> np.ndarray:
