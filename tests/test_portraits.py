@@ -1,5 +1,6 @@
 """Portraits in any expression: the fit, exact flow, what is marked as uncovered, and a set that comes out the same."""
 
+import io
 import sys
 
 import cv2
@@ -10,8 +11,10 @@ from PIL import Image
 
 from tergan_hf.data import __main__ as command
 from tergan_hf.data.flow_maps import decode_flow_map, encode_fine_flow_map, match_flow_map
+from tergan_hf.data.ground_truth import true_flow
 from tergan_hf.data.loading import load_photos
 from tergan_hf.expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, Expression, to_vector
+from tergan_hf.model.outputs_tergan import warp
 from tergan_hf.portraits import portraits
 from tergan_hf.portraits.camera import Camera, rotation_matrix
 from tergan_hf.portraits.fitting import Fitter
@@ -240,6 +243,31 @@ def test_the_sets_columns(build):
     assert {one["expression_id"] for one in neutral} == {0} and {one["session"] for one in neutral} == {0, 1}
     card = (folder / "README.md").read_text()
     assert "--exclude b" in card and "eyeBlinkLeft" in card
+
+
+def test_training_reads_the_sets_flow(build, monkeypatch):
+    """From a picture of a session to another, outside what only one of them shows."""
+    shown = [
+        Expression("happiness", share, {"mouthSmileLeft": share, "mouthSmileRight": share, "jawOpen": 0.3 * share})
+        for share in (0.4, 1.0)
+    ]
+    monkeypatch.setattr(portraits, "expression_deck", lambda *_: shown)
+    rows = load_photos(str(build("set", "--size", "128", "--sessions", "1")))
+    target, truth = rows[1], rows[2]
+    assert truth["intensity"] == 1 and target["identity"] == truth["identity"]
+
+    def picture(column, row):
+        return np.array(Image.open(io.BytesIO(row[column]["bytes"])))
+
+    maps = [torch.from_numpy(picture("flow", row)).permute(2, 0, 1)[None] for row in (target, truth)]
+    whole = torch.eye(2, 3)[None]
+    flow, known = true_flow(*maps, whole, whole, 128)
+    photos = [torch.from_numpy(picture("image", row)).permute(2, 0, 1)[None].float() for row in (target, truth)]
+    both = [torch.from_numpy(np.array(row["uncovered"]) == 0)[None, None] for row in (target, truth)]
+    moved = known & both[0] & both[1] & (flow.abs().amax(1, keepdim=True) > 0.01)
+    before = ((photos[0] - photos[1]).abs().mean(1, keepdim=True))[moved].mean()
+    after = ((warp(photos[0], flow) - photos[1]).abs().mean(1, keepdim=True))[moved].mean()
+    assert moved.sum() > 100 and after < 0.6 * before
 
 
 def test_somebody_unknown_cannot_be_excluded(build):

@@ -6,7 +6,7 @@ import numpy as np
 from .landmarks import BROWS, EYE_CORNERS, EYES, OVAL
 
 
-DARK_HAIR = 0.55  # of the skin's brightness
+DARK_HAIR = 0.6  # of the skin's brightness
 BRIDGE_CONTRAST = 0.10  # of the skin's brightness, at which a line across the bridge of the nose is a frame
 FRAME_CONTRAST = 0.09
 TEMPLES = {"Right": 127, "Left": 356}
@@ -30,7 +30,8 @@ def find_occluders(picture: np.ndarray, points: np.ndarray, cm: float, spectacle
     found = _hair(grey, points, cm, skin)
     if spectacles:
         found |= _frames(grey, points, cm, skin) | _lenses(grey.shape, points, cm)
-    grown = cv2.dilate(found.astype(np.uint8), np.ones((3, 3), np.uint8))
+    reach = round(0.12 * cm) * 2 + 1  # thin strands at the edge are brighter than hair
+    grown = cv2.dilate(found.astype(np.uint8), np.ones((reach, reach), np.uint8))
     return cv2.GaussianBlur(grown.astype(np.float32), (0, 0), 0.12 * cm)
 
 
