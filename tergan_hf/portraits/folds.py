@@ -108,7 +108,7 @@ class Folds:
             for k in (0, 1)
         ], 1)  # fmt: skip
         curve += 0.035 * np.cumsum(self._random.normal(0, 0.35, curve.shape), 0) / 2
-        taper = np.sin(np.pi * np.clip(along, 0.02, 0.98)) ** 0.6 * (
+        taper = np.sin(np.pi * np.clip(along, 0.02, 0.98)) ** 0.9 * (
             1 + 0.25 * np.sin(along * 9 + self._random.uniform(0, 6))
         )
         pixels = np.stack([MIDDLE + PIXELS_PER_CM * curve[:, 0], NOSE_ROW - PIXELS_PER_CM * curve[:, 1]], 1)
@@ -146,13 +146,13 @@ class Folds:
             height += self._stroke(
                 [(near + lean * 0.4, y - 0.5), (near, y - 0.05), (near + lean * 0.6, y + 0.5 * top),
                  (near + lean, y + top)],
-                draw(0.08, 0.11), draw(0.75, 1.2),
+                draw(0.13, 0.18), draw(0.6, 1.0),
             )  # fmt: skip
             if draw() < 0.6:
                 far = side * x * draw(0.85, 1.15)
                 height += self._stroke(
-                    [(far, y + 0.05), (far + lean, y + 0.45), (far + 1.5 * lean, y + 0.8)], draw(0.07, 0.1),
-                    draw(0.25, 0.5),
+                    [(far, y + 0.05), (far + lean, y + 0.45), (far + 1.5 * lean, y + 0.8)], draw(0.11, 0.15),
+                    draw(0.25, 0.45),
                 )  # fmt: skip
             height += self._stroke(
                 [(side * x * 0.35, y - 0.95), (side * x * 1.2, y - 0.62), (side * x * 2.1, y - 0.5)], 0.14,
