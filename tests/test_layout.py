@@ -10,7 +10,18 @@ from .conftest import ROOT
 
 PACKAGE = ROOT / "tergan_hf"
 # A package may import the packages before it.
-ORDER = ["model", "data", "rendering", "training", "evaluation", "publishing", "demo", "cli"]
+ORDER = [
+    "model",
+    "data",
+    "expressions",
+    "rendering",
+    "portraits",
+    "training",
+    "evaluation",
+    "publishing",
+    "demo",
+    "cli",
+]
 APART = {("training", "evaluation"), ("evaluation", "training"), ("demo", "cli"), ("cli", "demo")}
 
 

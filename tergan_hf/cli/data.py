@@ -15,11 +15,12 @@ from pathlib import Path
 from ..data import sets
 from ..data.building import build_set
 from ..model.errors_tergan import InvalidInputError, TerGanError
+from ..portraits import portrait_set
 from ..rendering import avatar_set
 
 
 PROGRAM = "tergan_hf.data"
-SETS = {avatar_set.DESCRIPTION.name: avatar_set, **sets.SETS}
+SETS = {module.DESCRIPTION.name: module for module in (avatar_set, portrait_set)} | sets.SETS
 
 
 def main():
@@ -28,7 +29,12 @@ def main():
     name, source, output, processes = (options.pop(key) for key in ("name", "source", "output", "processes"))
     module = SETS[name]
     try:
-        plan = module.plan(existing_source(source, module.DESCRIPTION.layout), options)
+        layout = module.DESCRIPTION.layout
+        if takes_several(module):
+            source = [existing_source(one, layout) for one in source]
+        else:
+            source = existing_source(source, layout)
+        plan = module.plan(source, options)
         for sentence in plan.missing:
             print(f"missing: {sentence}", file=sys.stderr)
         counts = build_set(plan, output, processes)
@@ -60,7 +66,8 @@ def parse_arguments() -> argparse.Namespace:
             name, prog=f"python -m tergan_hf.data {name}", formatter_class=argparse.RawDescriptionHelpFormatter,
             description=describe(about), epilog=about.citation,
         )  # fmt: skip
-        one.add_argument("--source", required=True, help="folder or table of the source")
+        several = {"nargs": "+"} if takes_several(module) else {}
+        one.add_argument("--source", required=True, help="folder or table of the source", **several)
         one.add_argument("--output", required=True, help="folder for the set; a killed run continues there")
         one.add_argument("--seed", type=int, default=0, help="seed of random choices and of the order (%(default)s)")
         one.add_argument(
@@ -68,6 +75,11 @@ def parse_arguments() -> argparse.Namespace:
         )
         module.add_options(one)
     return parser.parse_args()
+
+
+def takes_several(module) -> bool:
+    """Whether a set is made from several sources at once."""
+    return getattr(module, "SEVERAL_SOURCES", False)
 
 
 def existing_source(source: str, layout: str) -> Path:

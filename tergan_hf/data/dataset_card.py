@@ -24,9 +24,14 @@ COLUMNS = {
     "landmarks": "(5, 2) pixels: the left and right eye as the viewer sees them, nose tip, mouth corners",
     "flow": (
         "position of each visible point in the neutral photo of the session, relative to its position here: red is x, "
-        "green is y, 128 is no movement and one level is 1/640 of the photo's side"
+        "green is y, 128 is no movement and one level is 1/640 of the photo's side. Blue and alpha, if there are any, "
+        "add 1/256 of a level each; 128 adds nothing"
     ),
-    "blendshapes": "weight of each morph target of the face, in alphabetical order of their names",
+    "uncovered": "255 where the photo does not show what is seen, for example teeth behind closed lips",
+    "blendshapes": (
+        "weight of each morph target of the face, in alphabetical order of their names. Portraits have ARKit's 51, and "
+        "then the gaze to the viewer's right and up in units of 30°"
+    ),
     "sequence": "the recorded sequence",
     "frame": "number of the frame in the sequence",
 }

@@ -1,5 +1,6 @@
 """Decoded pixels in memory that all workers of a process share: each image is decoded once, not once per epoch."""
 
+import io
 import mmap
 
 import numpy as np
@@ -17,16 +18,18 @@ class DecodedColumn:
         column: its column of images.
         max_bytes: memory to use. Images that do not fit are decoded at each access.
         side: resize the images to squares of this side. Default: keep their size.
+        as_stored: keep the channels of the images instead of converting them to RGB.
     """
 
-    def __init__(self, photos, column: str, max_bytes: int, side: int | None = None):
+    def __init__(self, photos, column: str, max_bytes: int, side: int | None = None, as_stored: bool = False):
+        self.as_stored = as_stored
         self.photos, self.column, self.max_bytes = photos.select_columns([column]), column, max_bytes
         self.side = side
         self.shape = self._decode(0).shape
         self._allocate()
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """(H, W, 3) uint8. Do not write to it: it may be the shared memory."""
+        """(H, W, C) uint8. Do not write to it: it may be the shared memory."""
         row = int(row)
         if row < len(self._known) and self._known[row]:
             return self._pixels[row]
@@ -37,6 +40,10 @@ class DecodedColumn:
         return pixels
 
     def _decode(self, row: int) -> np.ndarray:
+        if self.as_stored:
+            encoded = self.photos[row][self.column]
+            with Image.open(encoded["path"] if encoded["bytes"] is None else io.BytesIO(encoded["bytes"])) as stored:
+                return np.array(stored)
         image = decode(self.photos[row][self.column])
         if self.side is not None and image.size != (self.side, self.side):
             image = image.resize((self.side, self.side), Image.Resampling.BILINEAR)

@@ -3,7 +3,7 @@
 import torch
 from tqdm.auto import tqdm
 
-from .photo_set import PhotoSet
+from .photo_set import PhotoSet, common_flow_map_shape
 
 
 class DevicePhotos:
@@ -23,9 +23,10 @@ class DevicePhotos:
         total = sum(len(photos) for photos in sets)
         self._padded_crops = torch.empty(total, 3, side, side, dtype=torch.uint8, device=device)
         with_flow = [photos for photos in sets if with_flow_maps and photos.has_flow]
+        shape = common_flow_map_shape(with_flow)
         self._flow_maps = None
         if with_flow:
-            self._flow_maps = torch.empty(total, *with_flow[0].flow_map(0).shape, dtype=torch.uint8, device=device)
+            self._flow_maps = torch.empty(total, *shape, dtype=torch.uint8, device=device)
         first = 0
         for photos in sets:
             self.first_rows[photos.name] = first
@@ -36,7 +37,7 @@ class DevicePhotos:
             for row in progress:
                 self._padded_crops[first + row] = photos.pixels(row, side).to(device)
                 if self._flow_maps is not None:
-                    self._flow_maps[first + row] = photos.flow_map(row).to(device)
+                    self._flow_maps[first + row] = photos.flow_map(row, shape).to(device)
             first += len(photos)
 
     def look_up(self, batch: dict) -> dict:

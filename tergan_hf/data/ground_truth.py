@@ -5,10 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from .crops import compose_affine
+from .flow_maps import decode_flow_map
 
 
-FLOW_STEPS_PER_SIDE = 640  # one grey level of a flow map is 1/640 of the photo's side; 128 is no movement
-FLOW_SCALE = 2 / FLOW_STEPS_PER_SIDE  # one grey level, with the photo spanning [-1, 1]
 FLOW_ITERATIONS = 6
 FLOW_TOLERANCE = 0.01  # of [-1, 1]
 INVERSION_ITERATIONS = 3
@@ -33,7 +32,7 @@ def true_flow(
     y + m(y) = n for the target's map; the fixed-point iteration y ← n − m(y) finds it.
 
     Args:
-        target_flow_map, truth_flow_map: (B, 2, M, M) uint8 maps over the whole photo.
+        target_flow_map, truth_flow_map: (B, 2 or 4, M, M) uint8 maps over the whole photo (`flow_maps`).
         crop_transforms: (B, 2, 3) crop transforms of both crops, as for `cut_crops`.
         to_photo: (B, 2, 3) from the target's aligned crop to its photo, both [-1, 1].
         size: side of the flow in pixels.
@@ -44,9 +43,8 @@ def true_flow(
         the flow (B, 2, size, size) as in `TerGanChange`, and a mask (B, 1, size, size) of the positions with a known
         flow. It is unknown where the target hides the surface, as closed lips hide the teeth.
     """
-    target_offsets, truth_offsets = (
-        FLOW_SCALE * (flow_map.float() - 128) for flow_map in (target_flow_map, truth_flow_map)
-    )
+    # `decode_flow_map` counts in shares of the side, which spans 2 in [-1, 1].
+    target_offsets, truth_offsets = (2 * decode_flow_map(levels) for levels in (target_flow_map, truth_flow_map))
     to_photo = compose_affine(to_photo, crop_transforms)
     grid = F.affine_grid(crop_transforms.new_tensor([[1.0, 0, 0], [0, 1, 0]]).expand(len(crop_transforms), 2, 3),
                          [len(crop_transforms), 2, size, size], align_corners=False)  # fmt: skip

@@ -8,6 +8,7 @@ from datasets import Dataset as PhotoDataset
 
 from ..model.errors_tergan import InvalidInputError
 from .decoded import DecodedColumn
+from .flow_maps import STILL, match_flow_map
 from .loading import NO_EXPRESSION_ID, NO_IDENTITY
 
 
@@ -54,7 +55,7 @@ class PhotoSet:
     def __post_init__(self):
         # Allocated before workers are forked, so that they share it.
         if "flow" in getattr(self.photos, "column_names", ()):
-            self._decoded["flow"] = DecodedColumn(self.photos, "flow", CACHE_BYTES // 2)
+            self._decoded["flow"] = DecodedColumn(self.photos, "flow", CACHE_BYTES // 2, as_stored=True)
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -91,11 +92,35 @@ class PhotoSet:
         """Side of the aligned crop in pixels of the photo. A crop with more pixels is interpolated."""
         return round(float(1 / np.sqrt(abs(np.linalg.det(self.crop_transforms[row][:, :2])))))
 
-    def flow_map(self, row: int) -> torch.Tensor:
-        """(2, M, M) uint8 flow map. In a set without them it is 128, no movement, everywhere."""
+    @property
+    def flow_map_shape(self) -> tuple[int, int, int]:
+        """(2, M, M), or (4, M, M) for 16-bit maps (`flow_maps`)."""
         if not self.has_flow:
-            return torch.full((2, FLOW_MAP_SIZE, FLOW_MAP_SIZE), 128, dtype=torch.uint8)
-        return torch.from_numpy(np.array(self._decoded["flow"][row][:, :, :2])).permute(2, 0, 1)
+            return (2, FLOW_MAP_SIZE, FLOW_MAP_SIZE)
+        height, width, channels = self._decoded["flow"].shape
+        return (4 if channels == 4 else 2, height, width)
+
+    def flow_map(self, row: int, shape: tuple[int, int, int] | None = None) -> torch.Tensor:
+        """
+        The flow map of a photo. In a set without flow maps it says that nothing moves.
+
+        Args:
+            shape: convert the map to this shape, so that sets with different maps share a batch. Default: as stored.
+
+        Returns:
+            (2, M, M) or (4, M, M) uint8, as `flow_maps.decode_flow_map` reads it.
+        """
+        shape = shape or self.flow_map_shape
+        if not self.has_flow:
+            return torch.full(shape, STILL, dtype=torch.uint8)
+        levels = np.array(self._decoded["flow"][row][:, :, : self.flow_map_shape[0]])
+        return match_flow_map(torch.from_numpy(levels).permute(2, 0, 1), shape)
+
+
+def common_flow_map_shape(sets: list[PhotoSet]) -> tuple[int, int, int]:
+    """The finest shape of the flow maps of some sets."""
+    shapes = [photos.flow_map_shape for photos in sets if photos.has_flow] or [(2, FLOW_MAP_SIZE, FLOW_MAP_SIZE)]
+    return tuple(max(sizes) for sizes in zip(*shapes))
 
 
 def label_photo_sets(

@@ -12,7 +12,7 @@ from ..model.errors_tergan import InvalidInputError
 from ..model.face_alignment_tergan import compose_transforms, invert_transform, whole_image_transform
 from .loading import NO_EXPRESSION_ID
 from .pairs import PairSampler, rows_by_value
-from .photo_set import PhotoSet
+from .photo_set import PhotoSet, common_flow_map_shape
 
 
 TO_UNIT = np.array([[0.5, 0, 0.5], [0, 0.5, 0.5]])  # [-1, 1] → [0, 1]
@@ -147,7 +147,7 @@ class ExpressionPairs(_DrawnDataset):
         `has_truth`, `is_rendered`, `has_flow`: bool; whether a truth is known, the target has an `expression_id`, and
         the exact flow is known.
         `source_expression`, `target_expression`, `target_identity`: int64.
-        `target_flow_map`, `truth_flow_map`: (2, M, M) uint8 flow maps.
+        `target_flow_map`, `truth_flow_map`: (2 or 4, M, M) uint8 flow maps.
         `to_photo`: (2, 3) from the target's aligned crop to its photo, both [-1, 1].
 
     Raises:
@@ -165,6 +165,7 @@ class ExpressionPairs(_DrawnDataset):
             )
         self.sampler = PairSampler(self.sets)
         self.ground_truth_share = ground_truth_share
+        self.flow_map_shape = common_flow_map_shape(self.sets)
 
     def __getitem__(self, index: int) -> dict:
         pair = self.sampler.draw(self.random(index), self.ground_truth_share)
@@ -173,7 +174,8 @@ class ExpressionPairs(_DrawnDataset):
         shown = target if truth is None else truth
         flow_maps = {}
         if self.first_rows is None:
-            flow_maps = {"target_flow_map": photos.flow_map(target), "truth_flow_map": photos.flow_map(shown)}
+            maps = (photos.flow_map(row, self.flow_map_shape) for row in (target, shown))
+            flow_maps = dict(zip(("target_flow_map", "truth_flow_map"), maps))
         return {
             "source": self.photo(sources, pair.source),
             "target": self.photo(photos, target),

@@ -12,7 +12,7 @@ from PIL import Image as PILImage
 
 from ..data.building import BuildError, Plan, Shard, list_source
 from ..data.dataset_card import SetDescription
-from ..data.ground_truth import FLOW_STEPS_PER_SIDE
+from ..data.flow_maps import FLOW_STEPS_PER_SIDE
 from ..data.padded_crops import PADDED_CROP_MARGIN
 from .expressions import FULL_EXPRESSIONS, BlendshapePose, draw_plain_pose, draw_pose, full_pose
 from .library import head_files, missing_heads

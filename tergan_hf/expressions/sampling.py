@@ -1,0 +1,153 @@
+"""Expressions drawn at random, for every renderer alike."""
+
+import numpy as np
+
+from .blendshapes import BLENDSHAPES, MOST, NEUTRAL, Expression, both_sides
+from .recipes import ACTIONS, ANTAGONISTS, BASIC, NEAREST, VISEMES, WAYS
+
+
+KINDS = {"basic": 0.45, "blendshapes": 0.25, "mixture": 0.15, "speech": 0.15}  # shares
+OTHER = "other"  # the label of an expression that is none of the six
+LEAST_INTENSITY, MOST_INTENSITY = 0.2, 1.1
+GAZE_LIMITS = (30.0, 20.0)  # degrees sideways, up and down
+
+
+def draw_expression(random: np.random.Generator, kind: str | None = None) -> Expression:
+    """An expression of a kind in `KINDS`, by default of one drawn by their shares."""
+    kind = kind or str(random.choice(list(KINDS), p=list(KINDS.values())))
+    return {
+        "basic": draw_basic, "blendshapes": draw_blendshapes, "mixture": draw_mixture, "speech": draw_viseme,
+    }[kind](random)  # fmt: skip
+
+
+def draw_deck(random: np.random.Generator, count: int) -> list[Expression]:
+    """`count` expressions: kinds by their shares, the basic expressions in turn."""
+    order = list(random.permutation(len(BASIC)))
+    deck, turn = [], 0
+    for kind in random.choice(list(KINDS), count, p=list(KINDS.values())):
+        if kind == "basic":
+            deck.append(draw_basic(random, BASIC[order[turn % len(order)]]))
+            turn += 1
+        else:
+            deck.append(draw_expression(random, str(kind)))
+    return deck
+
+
+def exact_expression(label: str, way: str | None = None, intensity: float = 1.0) -> Expression:
+    """One way to show a basic expression (default: the first in `WAYS`), both sides alike."""
+    if label == "neutral":
+        return NEUTRAL
+    weights = WAYS[label][way or next(iter(WAYS[label]))]
+    return Expression(label, intensity, _limit(both_sides(weights), intensity))
+
+
+def draw_basic(random: np.random.Generator, label: str | None = None) -> Expression:
+    """A basic expression in one of its ways, at 0.2 to 1.1, each muscle a little more or less, one side more than the
+    other, with some wandering of the eyes."""
+    label = label or str(random.choice(BASIC))
+    intensity = random.uniform(LEAST_INTENSITY, MOST_INTENSITY)
+    weights = _draw_way(random, label)
+    weights = _vary(random, weights)
+    return Expression(label, float(intensity), _limit(weights, intensity), _draw_glance(random))
+
+
+def draw_mixture(random: np.random.Generator) -> Expression:
+    """Two basic expressions at once; the label is the stronger one's."""
+    label = str(random.choice(BASIC))
+    other = str(random.choice([name for name in BASIC if name not in (label, NEAREST.get(label))]))
+    share, intensity = random.uniform(0.15, 0.45), random.uniform(0.4, MOST_INTENSITY)
+    first, second = _draw_way(random, label), _draw_way(random, other)
+    weights = {
+        name: (1 - share) * first.get(name, 0.0) + share * second.get(name, 0.0) for name in sorted({*first, *second})
+    }
+    return Expression(label, float(intensity), _limit(_vary(random, weights), intensity), _draw_glance(random), other)
+
+
+def draw_blendshapes(random: np.random.Generator) -> Expression:
+    """One to four blendshapes, on one side or both; or an action such as a blink; or a gaze of up to 30°."""
+    intensity = random.uniform(LEAST_INTENSITY, MOST_INTENSITY)
+    gaze = _draw_glance(random)
+    choice = random.random()
+    if choice < 0.25:
+        gaze = tuple(float(random.uniform(-limit, limit)) for limit in GAZE_LIMITS)
+        weights = {}
+    elif choice < 0.6:
+        weights = both_sides(ACTIONS[str(random.choice(list(ACTIONS)))])
+        if "eyeBlinkLeft" in weights or "eyeBlinkRight" in weights:
+            intensity = max(intensity, random.uniform(0.5, 1.0))
+    else:
+        weights = _draw_single_blendshapes(random, int(random.integers(1, 5)))
+    return Expression(OTHER, float(intensity), _limit(weights, intensity), gaze)
+
+
+def draw_viseme(random: np.random.Generator) -> Expression:
+    """A mouth shape of speech, or a place between two."""
+    first, second = (VISEMES[str(name)] for name in random.choice(list(VISEMES)[1:], 2))
+    share, intensity = random.uniform(0, 0.5), random.uniform(0.5, 1.1)
+    weights = both_sides({
+        name: (1 - share) * first.get(name, 0.0) + share * second.get(name, 0.0) for name in sorted({*first, *second})
+    })  # fmt: skip
+    if random.random() < 0.2:
+        weights |= both_sides({"eyeBlink": random.uniform(0.2, 1.0)})
+    return Expression(OTHER, float(intensity), _limit(weights, intensity), _draw_glance(random))
+
+
+def _draw_way(random: np.random.Generator, label: str) -> dict[str, float]:
+    ways = list(WAYS[label].values())
+    return both_sides(ways[random.integers(len(ways))])
+
+
+def _draw_single_blendshapes(random: np.random.Generator, count: int) -> dict[str, float]:
+    sideways = {"jawLeft", "jawRight", "mouthLeft", "mouthRight"}
+    sided = {_stem(name) for name in BLENDSHAPES if name not in sideways and not name.startswith("eyeLook")}
+    stems = sorted(sided | sideways)
+    weights: dict[str, float] = {}
+    barred: set[str] = set()
+    for stem in random.permutation(stems):
+        if stem in barred:
+            continue
+        names = [f"{stem}Left", f"{stem}Right"] if f"{stem}Left" in BLENDSHAPES else [str(stem)]
+        if len(names) == 2 and random.random() < 0.4:
+            names = [names[random.integers(2)]]
+        for name in names:
+            weights[name] = float(random.uniform(0.6, 1.0))
+        for group in ANTAGONISTS:
+            if stem in group:
+                barred |= group
+        if stem == "mouthClose":  # it closes the lips of an open jaw; alone it pulls them through each other
+            weights["jawOpen"] = weights["mouthClose"]
+            barred.add("jawOpen")
+        count -= 1
+        if count == 0:
+            break
+    return weights
+
+
+def _vary(random: np.random.Generator, weights: dict[str, float]) -> dict[str, float]:
+    """Each muscle a little more or less; the two sides differ by a common skew and a little of their own."""
+    skew = random.normal(0, 0.12) if random.random() < 0.85 else random.uniform(-0.6, 0.6)
+    stems: dict[str, float] = {}
+    varied = {}
+    for name, weight in weights.items():
+        stem = _stem(name)
+        amount = stems.setdefault(stem, random.uniform(0.7, 1.25))
+        side = 1 if name.endswith("Left") else -1 if name.endswith("Right") else 0
+        varied[name] = weight * amount * (1 + side * skew + (random.normal(0, 0.04) if side else 0))
+    return varied
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix("Left").removesuffix("Right")
+
+
+def _draw_glance(random: np.random.Generator) -> tuple[float, float]:
+    if random.random() < 0.5:
+        return (0.0, 0.0)
+    return (
+        float(np.clip(random.normal(0, 8), -GAZE_LIMITS[0], GAZE_LIMITS[0])),
+        float(np.clip(random.normal(0, 4), -GAZE_LIMITS[1], GAZE_LIMITS[1])),
+    )
+
+
+def _limit(weights: dict[str, float], intensity: float) -> dict[str, float]:
+    return {name: float(np.clip(weight * intensity, 0, MOST)) for name, weight in weights.items() if weight > 0}

@@ -1,0 +1,80 @@
+"""Who is in a folder of portraits: from the published layouts of London, Canada and Congress, or any like them."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..data.building import BuildError
+
+
+NEUTRAL_FOLDERS, SMILE_FOLDERS = ("neutral_front", "neutral"), ("smiling_front", "happiness")
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+@dataclass(frozen=True)
+class PortraitPerson:
+    """
+    Somebody with a portrait.
+
+    Args:
+        identity: name of the folder and of the file, `london_014`.
+        photo: the portrait. smile: a smiling photo of the same person, or None.
+        file_name: of the portrait, below its source.
+    """
+
+    identity: str
+    photo: Path
+    file_name: str
+    smile: Path | None = field(default=None)
+
+
+def find_people(source: Path) -> list[PortraitPerson]:
+    """
+    People of one source, by their files' names.
+
+    Args:
+        source: a folder with `neutral/` (or `neutral_front/`) and, for smiles, `happiness/` (or `smiling_front/`); or
+            a folder with one portrait of each person.
+
+    Raises:
+        BuildError: it holds no photos.
+    """
+    neutral = next((source / name for name in NEUTRAL_FOLDERS if (source / name).is_dir()), source)
+    smiles = next((source / name for name in SMILE_FOLDERS if (source / name).is_dir()), None)
+    smiling = {_person(path): path for path in _photos(smiles)} if smiles else {}
+    people = [
+        PortraitPerson(
+            f"{source.resolve().name}_{_person(path)}", path, path.relative_to(source).as_posix(),
+            smiling.get(_person(path)),
+        )
+        for path in _photos(neutral)
+    ]  # fmt: skip
+    if not people:
+        raise BuildError(f"{source} holds no portraits: expected neutral/ and happiness/, or one photo of each person")
+    return people
+
+
+def exclude_people(people: list[PortraitPerson], names: tuple[str, ...]) -> list[PortraitPerson]:
+    """
+    Leave people out, who are named as the set names them (`london_014`) or by their file (`014`).
+
+    Raises:
+        BuildError: nobody has that name.
+    """
+    kept = people
+    for name in names:
+        stem = Path(name).stem
+        rest = [one for one in kept if stem not in (one.identity, _person(one.photo), one.photo.stem)]
+        if len(rest) == len(kept):
+            raise BuildError(f"--exclude {name}: nobody has that name; people are named like {people[0].identity}")
+        kept = rest
+    return kept
+
+
+def _photos(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def _person(path: Path) -> str:
+    """`014` of `014.jpg`, and of London's `014_03.jpg` (pose 03) and `014_08.jpg`."""
+    return re.sub(r"_\d\d$", "", path.stem)

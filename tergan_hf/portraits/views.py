@@ -1,0 +1,32 @@
+"""Sessions of a portrait: small turns of the head and changes of light."""
+
+import numpy as np
+
+from .light import UNCHANGED, LightChange
+from .rendering import View
+
+
+MOST_YAW, MOST_PITCH = 12.0, 7.0  # degrees; beyond, hair and background betray the warp
+MOST_STRENGTH, MOST_TINT = 0.35, 0.07
+EXPOSURE = (0.8, 1.12)
+
+
+def draw_views(random: np.random.Generator, count: int) -> list[View]:
+    """`count` views: first the photo's own, then turned, relit, or both."""
+    return [View(), *(_draw_view(random) for _ in range(count - 1))][:count]
+
+
+def _draw_view(random: np.random.Generator) -> View:
+    turned, relit = ((True, True), (True, False), (False, True))[random.choice(3, p=[0.5, 0.25, 0.25])]
+    yaw, pitch, light = 0.0, 0.0, UNCHANGED
+    if turned:
+        yaw, pitch = float(random.uniform(-MOST_YAW, MOST_YAW)), float(random.uniform(-MOST_PITCH, MOST_PITCH))
+    if relit:
+        angle = random.uniform(-0.25 * np.pi, 1.25 * np.pi)  # seldom from below
+        exposure = random.uniform(*EXPOSURE)
+        tint = exposure * (1 + random.uniform(-MOST_TINT, MOST_TINT, 3))
+        light = LightChange(
+            (float(np.cos(angle)), float(np.sin(angle))), float(random.uniform(0.1, MOST_STRENGTH)),
+            tuple(float(value) for value in tint),
+        )  # fmt: skip
+    return View(yaw, pitch, light)

@@ -1,0 +1,84 @@
+"""The shared language of expression: names, gaze, what is drawn, and sequences."""
+
+import numpy as np
+import pytest
+
+from tergan_hf.expressions.blendshapes import BLENDSHAPES, MOST, Expression, both_sides, to_vector
+from tergan_hf.expressions.recipes import ACTIONS, ANTAGONISTS, BASIC, VISEMES, WAYS
+from tergan_hf.expressions.sampling import KINDS, draw_blendshapes, draw_deck, draw_expression, exact_expression
+from tergan_hf.expressions.sequences import draw_rise, draw_sequence
+from tergan_hf.model.errors_tergan import InvalidInputError
+
+
+def test_the_names_are_arkits():
+    assert len(BLENDSHAPES) == 51 and list(BLENDSHAPES) == sorted(BLENDSHAPES)
+    assert {"browInnerUp", "cheekPuff", "eyeLookOutLeft", "noseSneerRight"} <= set(BLENDSHAPES)
+    assert both_sides({"mouthSmile": 0.5, "jawOpen": 0.2}) == {
+        "mouthSmileLeft": 0.5, "mouthSmileRight": 0.5, "jawOpen": 0.2,
+    }  # fmt: skip
+    with pytest.raises(InvalidInputError, match="smileWide"):
+        both_sides({"smileWide": 1.0})
+
+
+def test_every_recipe_is_made_of_known_names():
+    for recipes in (*WAYS.values(), ACTIONS, VISEMES):
+        for recipe in recipes.values():
+            assert set(both_sides(recipe)) <= set(BLENDSHAPES)
+    assert all(len(ways) >= 3 for ways in WAYS.values()) and len(BASIC) == 6
+
+
+def test_gaze_and_its_blendshapes_agree():
+    vector = to_vector(Expression("other", 1.0, {}, (15.0, -10.0)))
+    assert vector[BLENDSHAPES.index("eyeLookOutLeft")] == vector[BLENDSHAPES.index("eyeLookInRight")] == 0.5
+    assert vector[-2:] == pytest.approx([0.5, -1 / 3])
+    down = to_vector(exact_expression("sadness", "downcast"))
+    assert down[-1] == pytest.approx(-0.35)
+
+
+def test_what_is_drawn_covers_the_range_and_stays_in_it():
+    random = np.random.default_rng(0)
+    drawn = [draw_expression(random) for _ in range(600)]
+    vectors = np.array([to_vector(one) for one in drawn])
+    assert vectors[:, :51].min() >= 0 and vectors[:, :51].max() <= MOST
+    assert {one.label for one in drawn} == {*BASIC, "other"}
+    moving = (vectors[:, :51] > 0.3).mean(0)
+    assert (moving > 0.002).all(), [name for name, share in zip(BLENDSHAPES, moving) if share <= 0.002]
+    intensities = [one.intensity for one in drawn if one.label in BASIC and not one.mixed_with]
+    assert min(intensities) < 0.3 and max(intensities) > 1.0
+    blink = np.abs(vectors[:, BLENDSHAPES.index("eyeBlinkLeft")] - vectors[:, BLENDSHAPES.index("eyeBlinkRight")])
+    assert (blink > 0.4).any()  # winks
+    assert np.abs(vectors[:, -2]).max() > 0.8
+
+
+def test_antagonists_are_not_drawn_together():
+    random = np.random.default_rng(1)
+    for _ in range(200):
+        names = {name.removesuffix("Left").removesuffix("Right") if not name.startswith(("jaw", "mouthL", "mouthR"))
+                 else name for name in draw_blendshapes(random).blendshapes}  # fmt: skip
+        if len(names) <= 4 and not any(names <= {n.removesuffix("Left").removesuffix("Right") for n in both_sides(a)}
+                                       for a in ACTIONS.values()):  # fmt: skip
+            for group in ANTAGONISTS:
+                assert len(names & group) <= 1
+
+
+def test_a_deck_repeats_and_takes_the_basic_expressions_in_turn():
+    first, second = (draw_deck(np.random.default_rng(3), 60) for _ in range(2))
+    assert first == second
+    counts = [sum(one.label == label and not one.mixed_with for one in first) for label in BASIC]
+    assert max(counts) - min(counts) <= 1 and sum(counts) == pytest.approx(60 * KINDS["basic"], abs=12)
+
+
+def test_speech_opens_the_mouth_smoothly_and_blinks():
+    frames = draw_sequence(np.random.default_rng(2), 250, 25.0)
+    vectors = np.array([to_vector(frame) for frame in frames])
+    jaw = vectors[:, BLENDSHAPES.index("jawOpen")]
+    assert jaw.max() > 0.15 and np.abs(np.diff(jaw)).max() < 0.25
+    blink = vectors[:, BLENDSHAPES.index("eyeBlinkLeft")]
+    assert blink.max() > 0.6 and np.median(blink) < 0.2
+    assert len(draw_sequence(np.random.default_rng(2), 0)) == 0
+
+
+def test_a_rise_begins_at_neutral():
+    rise = draw_rise(np.random.default_rng(0), "anger", 12)
+    assert rise[0].label == "neutral" and rise[0].intensity == 0
+    assert [one.intensity for one in rise] == sorted(one.intensity for one in rise) and rise[-1].label == "anger"
