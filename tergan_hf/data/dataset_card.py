@@ -29,8 +29,8 @@ COLUMNS = {
     ),
     "uncovered": "255 where the photo does not show what is seen, for example teeth behind closed lips",
     "blendshapes": (
-        "weight of each morph target of the face, in alphabetical order of their names. Portraits have ARKit's 51, and "
-        "then the gaze to the viewer's right and up in units of 30°"
+        "weight of each morph target of the face, in alphabetical order of their names. Portraits have ARKit's 51, "
+        "and then the gaze to the viewer's right and up in units of 30°"
     ),
     "sequence": "the recorded sequence",
     "frame": "number of the frame in the sequence",

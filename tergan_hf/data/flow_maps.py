@@ -1,8 +1,8 @@
-"""Flow maps stored as images: for each position of a photo, the offset to the same surface point in the neutral photo of
-its session.
+"""Flow maps stored as images: for each position of a photo, the offset to the same surface point in the neutral photo
+of its session.
 
-Red and green are the offset along x and y. 128 is no movement, and one level is 1/640 of the photo's side. A 16-bit map
-adds blue and alpha, 1/256 of a level each; 128 adds nothing. Red and green alone are the map rounded to whole levels.
+Red and green are the offset along x and y. 128 is no movement, and one level is 1/640 of the photo's side. A 16-bit
+map adds blue and alpha, 1/256 of a level each; 128 adds nothing. Red and green alone are the map in whole levels.
 """
 
 import numpy as np
@@ -19,8 +19,8 @@ def encode_fine_flow_map(motion: np.ndarray, levels_per_step: int = 8) -> np.nda
     Encode offsets, (2, M, M) shares of the photo's side, as (M, M, 4) uint8.
 
     Args:
-        levels_per_step: round to multiples of this many 256ths of a level. Coarser steps compress better. 8 is 1/20,480
-            of the side.
+        levels_per_step: round to multiples of this many 256ths of a level. Coarser steps compress better. 8 is
+            1/20,480 of the side.
     """
     steps = np.rint(motion * (FLOW_STEPS_PER_SIDE * FINE_STEPS / levels_per_step)).astype(np.int64) * levels_per_step
     steps = np.clip(steps, -STILL * FINE_STEPS, (255 - STILL) * FINE_STEPS)

@@ -8,12 +8,11 @@ import cv2
 import numpy as np
 from scipy.interpolate import RBFInterpolator
 
-from .eyes import run_from_top
 from .fitting import smoothstep
 from .landmarks import INNER_LIPS
 from .mesh import Raster
 from .teeth import SOCKET, TeethDonor, opening_aspect
-from .warping import sample
+from .warping import run_from_top, sample
 
 
 if TYPE_CHECKING:

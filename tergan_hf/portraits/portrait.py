@@ -11,10 +11,10 @@ from scipy.sparse.linalg import splu
 from ..expressions.blendshapes import BLENDSHAPES
 from ..model.face_alignment_tergan import fit_crop_transform, zoom_out
 from .camera import Camera
-from .eyes import EyePlate, make_eye_plate, white_colour
+from .eyes import EyePlate, make_eye_plate
 from .fitting import FaceFit, Fitter, smoothstep
 from .folds import Folds
-from .landmarks import CHEEKS, EYES, INNER_LIPS, NOSTRILS, OUTER_LIPS, UPPER_LIDS, five_landmarks
+from .landmarks import CHEEKS, EYES, FACE_LANDMARKS, INNER_LIPS, NOSTRILS, OUTER_LIPS, UPPER_LIDS, five_landmarks
 from .learnt import Learnt
 from .light import estimate_light
 from .mesh import rasterize, vertex_normals
@@ -109,8 +109,25 @@ class Portrait:
         self.eyes: dict[str, EyePlate] = {
             side: make_eye_plate(self.picture, self.points2d, side, self.cm) for side in EYES
         }
-        self.white = white_colour(self)
+        self.white = self._white_colour()
         self.folds = Folds(self.model, self.nearest, seed, learnt.smile_folds)
+
+    def _white_colour(self) -> np.ndarray:
+        """(3,) what white looks like in this photo's light, for teeth: from its own teeth, else from eyes and skin."""
+        picture, points = self.picture, self.points2d
+        if self.own_teeth is not None:
+            return np.clip(self.own_teeth.white * 1.05, 90, 240)
+        samples = []
+        for plate in self.eyes.values():
+            rows, columns = np.nonzero((plate.opening > 0) & (plate.cover < 0.02))
+            if len(rows) > 8:
+                samples.append(np.percentile(picture[rows + plate.top, columns + plate.left], 80, axis=0))
+        colour = np.mean(samples, 0) if samples else np.array([215.0, 205.0, 200.0])
+        at = np.clip(points[:FACE_LANDMARKS].astype(int), 0, self.size - 1)
+        skin = float(np.percentile(picture[at[:, 1], at[:, 0]].mean(1), 80))
+        colour = 0.85 * colour + 0.15 * colour.mean()
+        bright = np.clip(max(1.4 * skin, 1.12 * colour.mean()), 165, 226)
+        return np.clip(colour * bright / colour.mean(), 0, 250).astype(np.float32)
 
     def showable(self, weights: np.ndarray) -> np.ndarray:
         """(51,) blendshapes without those that this photo cannot show: brows behind the rims of spectacles."""

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from ..expressions.blendshapes import BLENDSHAPES
-from .eyes import close_lids, draw_eye, draw_lashes
 from .fitting import smoothstep
 from .landmarks import CORE, EYES, INNER_LIPS, five_landmarks
+from .lids import close_lids, draw_eye, draw_lashes
 from .light import UNCHANGED, LightChange, harmonics
 from .mesh import Raster, rasterize, stretch
 from .mouth import draw_mouth

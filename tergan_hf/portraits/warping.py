@@ -74,3 +74,13 @@ def sample(picture: np.ndarray, places: np.ndarray, interpolation: int = cv2.INT
         picture, np.ascontiguousarray(places[..., 0] - 0.5), np.ascontiguousarray(places[..., 1] - 0.5),
         interpolation, borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
+
+
+def run_from_top(mask: np.ndarray) -> np.ndarray:
+    """(h, w) float32: how many pixels of the mask lie without a break from here to its upper edge."""
+    run = np.zeros(mask.shape, np.float32)
+    count = np.zeros(mask.shape[1], np.float32)
+    for row in range(len(mask)):
+        count = (count + 1) * mask[row]
+        run[row] = count
+    return run
