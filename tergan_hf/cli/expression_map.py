@@ -7,7 +7,9 @@ import argparse
 
 from ..evaluation.loading import load_pipeline
 from ..evaluation.map_fitting import PHOTOS_PER_EXPRESSION, fit_map, training_photos
+from ..model.model_loading_tergan import check_model_name
 from .errors import one_line_errors
+from .outputs import check_writable_folder
 
 
 def main(argv: list[str] | None = None):
@@ -20,11 +22,13 @@ def main(argv: list[str] | None = None):
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
     with one_line_errors("tergan_hf.expression_map"):
+        check_model_name(options.model)
+        check_writable_folder(options.model)
         sources = training_photos(options.model, options.data_root)
         pipe = load_pipeline(options.model)
         expression_map = fit_map(pipe, list(sources.values()), options.count, options.seed)
-    path = expression_map.save(options.model)
-    print(f"Wrote {path}, fitted to {len(expression_map.labels)} photos of {', '.join(sources)}")
+        path = expression_map.save(options.model)
+        print(f"Wrote {path}, fitted to {len(expression_map.labels)} photos of {', '.join(sources)}")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ import numpy as np
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ..model.errors_tergan import InvalidInputError
+from ..model.output_files_tergan import write_whole
 
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class ExpressionMap:
         path = Path(folder) / FILE_NAME
         tensors = {"embeddings": self.embeddings.astype(np.float16), "labels": self.labels.astype(np.int64)}
         tensors |= {"mean": self.mean.astype(np.float32), "axes": self.axes.astype(np.float32)}
-        save_file(tensors, path, metadata={"expressions": json.dumps(self.expressions)})
+        write_whole(path, save(tensors, metadata={"expressions": json.dumps(self.expressions)}))
         return path
 
     @classmethod

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 
 from .errors_tergan import InvalidInputError, NoFaceFoundError
 from .face_alignment_tergan import crop_face, whole_image_transform
@@ -16,6 +15,7 @@ from .face_blending_tergan import paste_change, paste_crop
 from .face_detection_tergan import DetectedFace, Face, FaceDetector, select_face
 from .image_loading_tergan import ImageLike, full_name, is_file, read_image
 from .image_processing_tergan import TerGanImageProcessor
+from .model_loading_tergan import PROCESSOR, check_model_name, choose_device, foreseen_loading_errors
 from .modeling_tergan import TerGanModel
 from .outputs_tergan import TerGanChange
 
@@ -69,25 +69,25 @@ class FacePipeline:
             kwargs: passed on to both `from_pretrained` (`revision`, `token`, `cache_dir`, …).
 
         Raises:
-            OSError: there is no such model, or its weights are not safetensors.
-            InvalidInputError: the weights are damaged, incomplete, or do not fit the configuration.
+            MissingFileError: there is no such model, it is incomplete, or it cannot be reached.
+            InvalidInputError: the weights are damaged, incomplete, or do not fit the configuration; or this machine
+                has no such device.
         """
-        if device is None:
-            device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        device = choose_device(device)
+        name = pretrained_model_name_or_path
+        folder = Path(name, kwargs.get("subfolder") or "")
+        check_model_name(folder if folder.is_dir() else name, PROCESSOR)
         # Never a pickle: opening one may run any code.
         settings = {"use_safetensors": True, **kwargs, "output_loading_info": True}
-        try:
-            model, report = TerGanModel.from_pretrained(pretrained_model_name_or_path, **settings)
-        except (SafetensorError, RuntimeError) as error:
-            raise InvalidInputError(
-                f"{pretrained_model_name_or_path}: the weights are damaged or do not fit config.json ({error})"
-            ) from error
+        with foreseen_loading_errors(name):
+            model, report = TerGanModel.from_pretrained(name, **settings)
+            image_processor = TerGanImageProcessor.from_pretrained(name, **kwargs)
         if missing := report["missing_keys"]:
             raise InvalidInputError(
-                f"{pretrained_model_name_or_path}: the weights lack {len(missing)} tensors of this model (for example "
-                f"{min(missing)}): the file is damaged or of another version"
+                f"{name}: the weights lack {len(missing)} tensors of this model (for example {min(missing)}): the "
+                "file is damaged or of another version"
             )
-        return cls(model.to(device), TerGanImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs))
+        return cls(model.to(device), image_processor)
 
     @property
     def labels(self) -> list[str]:
