@@ -148,7 +148,7 @@ def test_a_table_of_own_photos_has_any_labels(monkeypatch, tmp_path):
     found = dict(zip(photos["file_name"], photos["expression"]))
     assert found == {"a.png": "contempt", "b.png": "happiness", "c.png": "happiness"}
     table.write_text("file_name,expression\nd.png,fear\n")
-    assert "the first is d.png" in refusal(monkeypatch, "folder", table, tmp_path / "other", "--whole")
+    assert "line 2: there is no file d.png" in refusal(monkeypatch, "folder", table, tmp_path / "other", "--whole")
     table.write_text("file_name,expression\na.png, \n")
     assert "line 2: the file name or the expression is empty" in refusal(monkeypatch, "folder", table, tmp_path / "no")
 
@@ -243,7 +243,7 @@ def test_a_run_continues_after_a_full_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(SETS["folder"], "plan", lambda source, options: number_plan(failing_rows))
     write_photo(tmp_path / "source" / "a.png")
     message = refusal(monkeypatch, "folder", tmp_path / "source", tmp_path / "out")
-    assert "no space left" in message and "repeat the command to continue" in message
+    assert "no space left" in message and "then repeat the command to continue" in message
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".json", ".parquet", ".parquet"]
     assert build_set(number_plan(), tmp_path / "out") == {"train": 16}
 

@@ -28,7 +28,7 @@ def main():
     options = vars(parse_arguments())
     name, source, output, processes = (options.pop(key) for key in ("name", "source", "output", "processes"))
     module = SETS[name]
-    with one_line_errors(PROGRAM, again=f". Repeat the command to continue {output}"):
+    with one_line_errors(PROGRAM, again=f"repeat the command to continue {output}"):
         try:
             check_writable_folder(output)
             plan = module.plan(existing_source(source, module.DESCRIPTION.layout), options)

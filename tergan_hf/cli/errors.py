@@ -38,14 +38,15 @@ def one_line_errors(program: str, again: str = "") -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except KeyboardInterrupt:
-            sys.exit(f"\n{program}: stopped{again}")
+            sys.exit(f"\n{program}: stopped{f'; {again}' if again else ''}")
         except TerGanError as error:
-            sys.exit(f"{program}: {' '.join(str(error).splitlines())}{again if is_disk_full(error) else ''}")
+            sys.exit(f"{program}: {' '.join(str(error).splitlines())}")
         except Exception as error:
             if not is_disk_full(error):
                 raise
-            place = f" for {error.filename}" if isinstance(error, OSError) and error.filename else ""
-            sys.exit(f"{program}: no space left on the disk{place}{again}")
+            place = getattr(error, "filename", None)
+            place = f" for {place}" if place else " on the disk"
+            sys.exit(f"{program}: no space left{place}: free some, then {again or 'try again'}")
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -148,6 +148,15 @@ def without_media_suffix(name: str) -> str:
     return stem if dot and stem and f".{suffix.lower()}" in known else name
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a file's name can be encoded."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def text_name(path: str | Path) -> str:
     """A path as text. Bytes that are not UTF-8 become escape sequences."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
