@@ -95,7 +95,7 @@ def plan_jobs(
     """
     path, goal = existing_path(source), Path(output)
     if path.is_dir():
-        if goal.is_dir() and goal.samefile(path):
+        if os.path.isdir(goal) and goal.samefile(path):
             raise CommandError(f"{output} is the folder of the inputs: choose another one for the results")
         files = list_files(path, kinds, without=goal)
         jobs = [Job(file, files[file], goal / name) for file, name in _output_names(path, files, suffix)]
@@ -103,7 +103,7 @@ def plan_jobs(
         return jobs
     kind = kind_of(path)
     ending = suffix or _output_suffix(kind)
-    if goal.is_dir() or output.endswith(("/", os.sep)):
+    if os.path.isdir(goal) or output.endswith(("/", os.sep)):
         goal = goal / f"{without_media_suffix(path.name)}{ending}"
         check_outputs([goal], [path, *others], goal.parent, overwrite)
         return [Job(path, kind, goal)]

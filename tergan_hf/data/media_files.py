@@ -26,6 +26,15 @@ CLIP_SUFFIXES = {
 AMBIGUOUS_SUFFIXES = {".ts", ".vob", ".ogv", ".mxf", ".dv"}
 # Pillow knows these by their first bytes and cannot decode them.
 NOT_DECODED = {"MPEG", "EPS", "WMF", "EMF", "BUFR", "GRIB", "HDF5"}
+PICTURE_HEADS = (
+    b"\xff\xd8",
+    b"\x89PNG",
+    b"GIF8",
+    b"BM",
+    b"II*\0",
+    b"MM\0*",
+    b"8BPS",
+)  # some demuxers take them for clips
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
 NAMES_SHOWN = 10
 
@@ -110,7 +119,7 @@ def is_photo(path: Path) -> bool:
 
 def _is_clip(path: Path) -> bool:
     head = _head(path)
-    if not head or _is_text(head):
+    if not head or head.startswith(PICTURE_HEADS) or _is_text(head):
         return False
     try:
         clip_seconds(path)

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 
 from .errors_tergan import InvalidInputError, MissingFileError, TerGanError
 
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+# Of the library that huggingface_hub sends its requests with, which depends on its version.
+REQUEST_ERROR = HfHubHTTPError.__mro__[1]
 HUB_ID = re.compile(r"([\w.-]+/)?[\w.-]+", re.ASCII)
 
 
@@ -99,7 +101,7 @@ def foreseen_loading_errors(model: str | Path) -> Iterator[None]:
         raise InvalidInputError(
             f"{model}: the weights are damaged or do not fit {CONFIG} ({_first_line(error)})"
         ) from error
-    except (OSError, HFValidationError, OfflineModeIsEnabled) as error:
+    except (OSError, HFValidationError, REQUEST_ERROR) as error:
         if os.path.isdir(model):
             raise MissingFileError(f"{model} holds no model that can be loaded: {_first_line(error)}") from error
         raise MissingFileError(

@@ -75,8 +75,8 @@ class FacePipeline:
         """
         device = choose_device(device)
         name = pretrained_model_name_or_path
-        folder = Path(name, kwargs.get("subfolder") or "")
-        check_model_name(folder if folder.is_dir() else name, PROCESSOR)
+        subfolder = kwargs.get("subfolder")
+        check_model_name(Path(name, subfolder) if subfolder and Path(name).is_dir() else name, PROCESSOR)
         # Never a pickle: opening one may run any code.
         settings = {"use_safetensors": True, **kwargs, "output_loading_info": True}
         with foreseen_loading_errors(name):

@@ -25,10 +25,23 @@ def load_saved(kind: type[PreTrainedModel], name: str, argument: str):
     Raises:
         InvalidInputError: there is none, or it cannot be read; the message names the argument.
     """
+    check_saved(name, argument)
     try:
-        check_model_name(name)
         with foreseen_loading_errors(name):
             return kind.from_pretrained(name, use_safetensors=True)
+    except TerGanError as error:
+        raise InvalidInputError(f"{argument}: {error}") from error
+
+
+def check_saved(name: str, argument: str):
+    """
+    Check that the name in a training argument can be that of a saved model.
+
+    Raises:
+        InvalidInputError: it cannot; the message names the argument.
+    """
+    try:
+        check_model_name(name)
     except TerGanError as error:
         raise InvalidInputError(f"{argument}: {error}") from error
 
