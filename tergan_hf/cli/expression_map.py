@@ -4,10 +4,11 @@ Writes `expression_map.safetensors` beside the weights.
 """
 
 import argparse
+from pathlib import Path
 
 from ..evaluation.loading import load_pipeline
 from ..evaluation.map_fitting import PHOTOS_PER_EXPRESSION, fit_map, training_photos
-from ..model.model_loading_tergan import check_model_name
+from ..model.errors_tergan import MissingFileError
 from .errors import one_line_errors
 from .outputs import check_writable_folder
 
@@ -22,7 +23,8 @@ def main(argv: list[str] | None = None):
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
     with one_line_errors("tergan_hf.expression_map"):
-        check_model_name(options.model)
+        if not Path(options.model).is_dir():
+            raise MissingFileError(f"there is no folder {options.model}: name the folder with the weights")
         check_writable_folder(options.model)
         sources = training_photos(options.model, options.data_root)
         pipe = load_pipeline(options.model)

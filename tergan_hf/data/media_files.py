@@ -26,6 +26,7 @@ CLIP_SUFFIXES = {
 AMBIGUOUS_SUFFIXES = {".ts", ".vob", ".ogv", ".mxf", ".dv"}
 # Pillow knows these by their first bytes and cannot decode them.
 NOT_DECODED = {"MPEG", "EPS", "WMF", "EMF", "BUFR", "GRIB", "HDF5"}
+# Some demuxers take these pictures for clips.
 PICTURE_HEADS = (
     b"\xff\xd8",
     b"\x89PNG",
@@ -34,7 +35,7 @@ PICTURE_HEADS = (
     b"II*\0",
     b"MM\0*",
     b"8BPS",
-)  # some demuxers take them for clips
+)
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
 NAMES_SHOWN = 10
 
@@ -81,7 +82,7 @@ def find_media(folder: Path, kinds: Iterable[str] = (PHOTO, CLIP), without: Path
         for name in names:
             path = Path(parent, name)
             kind = media_kind(path)
-            if kind in kinds:
+            if kind is not None and kind in kinds:
                 found.files[path] = kind
             else:
                 found.skipped.append(str(path.relative_to(folder)))

@@ -15,7 +15,7 @@ from .errors_tergan import InvalidInputError, MissingFileError, TerGanError
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 # Of the library that huggingface_hub sends its requests with, which depends on its version.
-REQUEST_ERROR = HfHubHTTPError.__mro__[1]
+REQUEST_ERROR: type[Exception] = HfHubHTTPError.__mro__[1]
 HUB_ID = re.compile(r"([\w.-]+/)?[\w.-]+", re.ASCII)
 
 

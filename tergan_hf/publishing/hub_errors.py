@@ -15,7 +15,7 @@ from ..model.errors_tergan import TerGanError
 
 
 # Of the library that huggingface_hub sends its requests with, which depends on its version.
-RequestError = HfHubHTTPError.__mro__[1]
+REQUEST_ERROR: type[Exception] = HfHubHTTPError.__mro__[1]
 LOG_IN = "run `hf auth login`, or set HF_TOKEN to a token with write access (https://huggingface.co/settings/tokens)"
 
 
@@ -44,7 +44,7 @@ def one_sentence(repo_id: str = "") -> Iterator[None]:
         raise PublishError(f"{repo_id!r} is no name of a repository (owner/name): {error}") from error
     except HfHubHTTPError as error:
         raise PublishError(_refusal(error, repo_id)) from error
-    except (RequestError, ConnectionError) as error:
+    except (REQUEST_ERROR, ConnectionError) as error:
         raise PublishError(
             f"the Hub ({constants.ENDPOINT}) cannot be reached ({_reason(error)}): check the network, HTTPS_PROXY and "
             "HF_ENDPOINT, then repeat the command"
