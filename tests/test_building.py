@@ -269,3 +269,28 @@ def test_the_card_describes_the_set(monkeypatch, tmp_path):
     assert "train: 28702 of 28709 photos" in card.text
     shown = load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
     assert isinstance(shown[0]["image"], Image.Image) and shown[0]["image"].size == (32, 32)
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(monkeypatch, tmp_path):
+    write_photo(tmp_path / "own" / "ann" / "calm" / "1.png")
+    (tmp_path / "file").write_text("")
+    assert "nothing can be written to /proc/out" in refusal(monkeypatch, "folder", tmp_path / "own", "/proc/out")
+    assert "not a folder" in refusal(monkeypatch, "folder", tmp_path / "own", tmp_path / "file" / "out")
+
+
+def test_sigterm_stops_a_build_that_can_be_continued(tmp_path):
+    script = (
+        "from tests.test_building import *\n"
+        "from tergan_hf.cli.errors import one_line_errors\n"
+        "if __name__ == '__main__':\n"
+        f"    with one_line_errors('x'): build_set(number_plan(), {str(tmp_path / 'out')!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("out/*.parquet")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.terminate()
+    printed = process.communicate(timeout=60)[1]
+    assert process.returncode == 143 and "x: stopped" in printed and "Traceback" not in printed
+    assert not list(tmp_path.glob("out/*.unfinished"))
+    assert build_set(number_plan(), tmp_path / "out") == {"train": 16}

@@ -23,6 +23,7 @@ from tergan_hf.data.media_files import CLIP, PHOTO, find_media
 from tergan_hf.evaluation.loading import load_model, load_pipeline
 from tergan_hf.model.model_loading_tergan import choose_device
 from tergan_hf.model.unfinished_file_tergan import UnfinishedFile
+from tergan_hf.training.warm_start import load_saved
 
 from .conftest import EXAMPLES, ROOT, WEIGHTS
 
@@ -144,6 +145,11 @@ def test_a_model_that_is_not_there_is_named(tmp_path, monkeypatch, name, message
         with pytest.raises((MissingFileError, InvalidInputError), match=message) as caught:
             load(name)
         assert "\n" not in str(caught.value)
+
+
+def test_a_training_argument_names_a_model_that_is_not_there():
+    with pytest.raises(InvalidInputError, match="^pretrained: /nowhere is neither a folder nor an id on the Hub"):
+        load_saved(TerGanModel, "/nowhere", "pretrained")
 
 
 def test_the_app_names_a_model_that_is_not_there(tmp_path):
@@ -290,7 +296,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(tergan, tmp
         (("edit", "in/a.jpg", "anger", "-o", "file/a.png"), "no such folder|not a folder"),
         (("edit", "in", "anger", "-o", "file"), "not a folder"),
         (("edit", "in", "anger", "-o", "file/out"), "not a folder"),
-        (("edit", "in", "anger", "-o", "/proc/out"), "/proc.* cannot be written"),
+        (("edit", "in", "anger", "-o", "/proc/out"), "nothing can be written to /proc/out"),
         (("recognize", "in", "-o", "/proc/a.json"), "/proc/a.json cannot be written"),
         (("recognize", "in", "-o", "a.json"), "a.json is a folder"),
         (("recognize", "in", "-o", "gone/a.json"), "no such folder: gone"),

@@ -109,9 +109,9 @@ def plan_jobs(
         return [Job(path, kind, goal)]
     if (ending == ".mp4") != (goal.suffix.lower() == ".mp4"):
         raise CommandError(f"the output {output} does not fit {source}: a clip becomes .mp4, a photo .png or .jpg")
+    check_output(goal, [path, *others], overwrite)
     if ending != ".mp4":
         check_photo_name(goal)
-    check_output(goal, [path, *others], overwrite)
     return [Job(path, kind, goal)]
 
 

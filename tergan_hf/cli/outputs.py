@@ -79,8 +79,12 @@ def check_writable_folder(folder: str | Path):
         above = above.parent
     if not above.is_dir():
         raise CommandError(f"{above} is not a folder, so that nothing can be written to {folder}")
-    with UnfinishedFile(above / "result"):
-        pass
+    try:
+        with UnfinishedFile(above / "result"):
+            pass
+    except OutputFileError as error:
+        reason = getattr(error.__cause__, "strerror", None) or error
+        raise OutputFileError(f"nothing can be written to {folder} ({reason})") from error
 
 
 def make_folder(folder: Path):
