@@ -72,6 +72,7 @@ TABLES = {
     "tabs": b"file_name\texpression\tidentity\na.png\tanger\t007\nb.png\tfear\tann\n",
     "byte order mark": "\ufefffile_name,expression,identity\na.png,anger,007\nb.png,fear,ann\n".encode(),
     "UTF-16": "file_name\texpression\tidentity\na.png\tanger\t007\nb.png\tfear\tann\n".encode("utf-16"),
+    "UTF-32": "file_name,expression,identity\na.png,anger,007\nb.png,fear,ann\n".encode("utf-32"),
     "UTF-16 without a mark": "file_name,expression,identity\na.png,anger,007\nb.png,fear,ann\n".encode("utf-16-le"),
     "Excel's hint": b"sep=;\r\nfile_name;expression;identity\r\na.png;anger;007\r\nb.png;fear;ann\r\n",
     "capitals, spaces, empty rows": b"\nFile_Name, Expression ,identity\n\na.png , anger,007\n,,\nb.png,fear,ann\n",

@@ -142,6 +142,8 @@ def _open_text(table: Path) -> io.TextIOWrapper:
 
 
 def _encoding(head: bytes) -> str:
+    if head in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     # The first letters of a header are ASCII.
@@ -177,8 +179,8 @@ def _columns(table: Path, names: list[str], required: tuple[str, ...], optional:
 
 def _not_text(table: Path, encoding: str) -> InvalidInputError:
     """The error for a table that cannot be decoded, with the first line to blame."""
-    if encoding.startswith("utf-16"):
-        return InvalidInputError(f"{table} is no complete UTF-16 text: save it as UTF-8")
+    if not encoding.startswith("utf-8"):
+        return InvalidInputError(f"{table} is no complete {encoding.upper()} text: save it as UTF-8")
     with open(table, "rb") as file:
         for number, content in enumerate(file, start=1):
             try:
