@@ -13,6 +13,7 @@ with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  a ZeroGPU Space needs this import before torch
 
 from tergan_hf import TerGanPipeline
+from tergan_hf.cli.errors import one_line_errors
 from tergan_hf.demo.interface import LAUNCH, QUEUE, build_demo
 from tergan_hf.demo.upload_folder import use_own_upload_folder
 
@@ -25,7 +26,9 @@ HAS_SCREEN = sys.platform in ("darwin", "win32") or bool(
 )
 
 use_own_upload_folder()
-demo = build_demo(TerGanPipeline.from_pretrained(MODEL), MODEL)
+with one_line_errors("app.py"):
+    pipe = TerGanPipeline.from_pretrained(MODEL)
+demo = build_demo(pipe, MODEL)
 
 if __name__ == "__main__":
     demo.queue(**QUEUE).launch(**LAUNCH, inbrowser=HAS_SCREEN and os.environ.get("TERGAN_OPEN_BROWSER") == "1")

@@ -23,7 +23,7 @@ from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.saving import save_model
 from tergan_hf.training.stage1 import pretrain_encoder
 from tergan_hf.training.stage2 import train_generator
-from tergan_hf.training.warm_start import load_saved, shares_expression_encoder, warm_start
+from tergan_hf.training.warm_start import check_saved, load_saved, shares_expression_encoder, warm_start
 
 
 def main():
@@ -52,6 +52,10 @@ def main():
         if arguments.push_to_hub:
             check_login()  # now, not after hours of training
     config = arguments.model_config()
+    # Now, not after the faces were found.
+    for argument, names in (("pretrained", [arguments.pretrained]), ("teachers", arguments.teachers or [])):
+        for name in filter(None, names):
+            check_saved(name, argument)
     sets = prepare_sets(
         accelerator, arguments.sources, arguments.resolve, config.expressions, config.image_size, arguments.split_seed
     )

@@ -14,6 +14,7 @@ from .model.errors_tergan import (  # noqa: E402
     MissingFileError,
     MissingPackageError,
     NoFaceFoundError,
+    OutputFileError,
     TerGanError,
     VideoInputError,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "MissingFileError",
     "MissingPackageError",
     "NoFaceFoundError",
+    "OutputFileError",
     "TerGanChange",
     "TerGanConfig",
     "TerGanError",

@@ -106,6 +106,8 @@ class LoopbackHub:
             options = await request.json()
             kind, repo_id = options.get("type") or "model", f"{options.get('organization') or 'me'}/{options['name']}"
             address = f"{self.endpoint}/{'' if kind == 'model' else kind + 's/'}{repo_id}"
+            if options["name"] == "forbidden":
+                return problem(403, "Forbidden", "You don't have the rights to create a model under this namespace")
             if (kind, repo_id) in self.repositories:
                 return JSONResponse({"error": "You already created this repo", "url": address}, 409)
             private = bool(options.get("private")) or options.get("visibility") == "private"

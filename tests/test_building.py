@@ -148,7 +148,7 @@ def test_a_table_of_own_photos_has_any_labels(monkeypatch, tmp_path):
     found = dict(zip(photos["file_name"], photos["expression"]))
     assert found == {"a.png": "contempt", "b.png": "happiness", "c.png": "happiness"}
     table.write_text("file_name,expression\nd.png,fear\n")
-    assert "the first is d.png" in refusal(monkeypatch, "folder", table, tmp_path / "other", "--whole")
+    assert "line 2: there is no file d.png" in refusal(monkeypatch, "folder", table, tmp_path / "other", "--whole")
     table.write_text("file_name,expression\na.png, \n")
     assert "line 2: the file name or the expression is empty" in refusal(monkeypatch, "folder", table, tmp_path / "no")
 
@@ -243,7 +243,7 @@ def test_a_run_continues_after_a_full_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(SETS["folder"], "plan", lambda source, options: number_plan(failing_rows))
     write_photo(tmp_path / "source" / "a.png")
     message = refusal(monkeypatch, "folder", tmp_path / "source", tmp_path / "out")
-    assert "no space left" in message and "repeat the command to continue" in message
+    assert "no space left" in message and "then repeat the command to continue" in message
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".json", ".parquet", ".parquet"]
     assert build_set(number_plan(), tmp_path / "out") == {"train": 16}
 
@@ -269,3 +269,28 @@ def test_the_card_describes_the_set(monkeypatch, tmp_path):
     assert "train: 28702 of 28709 photos" in card.text
     shown = load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
     assert isinstance(shown[0]["image"], Image.Image) and shown[0]["image"].size == (32, 32)
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(monkeypatch, tmp_path):
+    write_photo(tmp_path / "own" / "ann" / "calm" / "1.png")
+    (tmp_path / "file").write_text("")
+    assert "nothing can be written to /proc/out" in refusal(monkeypatch, "folder", tmp_path / "own", "/proc/out")
+    assert "not a folder" in refusal(monkeypatch, "folder", tmp_path / "own", tmp_path / "file" / "out")
+
+
+def test_sigterm_stops_a_build_that_can_be_continued(tmp_path):
+    script = (
+        "from tests.test_building import *\n"
+        "from tergan_hf.cli.errors import one_line_errors\n"
+        "if __name__ == '__main__':\n"
+        f"    with one_line_errors('x'): build_set(number_plan(), {str(tmp_path / 'out')!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("out/*.parquet")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.terminate()
+    printed = process.communicate(timeout=60)[1]
+    assert process.returncode == 143 and "x: stopped" in printed and "Traceback" not in printed
+    assert not list(tmp_path.glob("out/*.unfinished"))
+    assert build_set(number_plan(), tmp_path / "out") == {"train": 16}

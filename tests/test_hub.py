@@ -8,9 +8,12 @@ import sys
 
 import pytest
 import torch
+from huggingface_hub import close_session, constants
 from safetensors.torch import load, load_file, save
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
+from tergan_hf.cli import hub as command
+from tergan_hf.publishing import hub as publishing
 from tergan_hf.publishing.hub import PublishError, run_tag, write_model_repository
 
 from .conftest import EXAMPLES, ROOT, TINY
@@ -174,6 +177,61 @@ def test_a_pushed_space_is_complete(hub, tmp_path):
 def test_publishing_without_a_token_says_how_to_log_in(hub, weights, tmp_path):
     done = push(hub, tmp_path / "nobody", "push", weights, "org/ter-gan", check=False, HF_TOKEN=None)
     assert done.returncode != 0 and "hf auth login" in done.stderr and "Traceback" not in done.stderr
+
+
+UNREACHABLE = {
+    "a dead endpoint": ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "cannot be reached"),
+    "a dead proxy": ({"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}, "HTTPS_PROXY"),
+    "a proxy of an unknown kind": ({"HTTP_PROXY": "foo://127.0.0.1:9"}, "proxy"),
+    "an unknown host": ({"HF_ENDPOINT": "http://hub.invalid"}, "http://hub.invalid"),
+    "no address": ({"HF_ENDPOINT": "nonsense"}, "nonsense"),
+    "offline mode": ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
+    "a wrong token": ({"HF_TOKEN": "hf_wrong"}, "does not accept the token"),
+    "a token with odd letters": ({"HF_TOKEN": "hf_é"}, "the token holds letters"),
+}
+
+
+@pytest.mark.parametrize("fault", UNREACHABLE)
+def test_a_hub_that_cannot_be_used_is_one_sentence(hub, weights, monkeypatch, fault):
+    changes, message = UNREACHABLE[fault]
+    endpoint = "http://hub.invalid" if "proxy" in fault else hub.endpoint
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HF_TOKEN": TOKEN, **changes}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(constants, "ENDPOINT", changes.get("HF_ENDPOINT", endpoint))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", "HF_HUB_OFFLINE" in changes)
+    close_session()
+    try:
+        with pytest.raises(SystemExit) as ended:
+            command.main(["push", str(weights), "org/ter-gan"])
+    finally:
+        close_session()
+    assert message in ended.value.code and "\n" not in ended.value.code, ended.value.code
+    assert ended.value.code.startswith("tergan_hf.hub: ")
+
+
+def test_what_is_wrong_here_is_noticed_before_logging_in(tmp_path, weights, monkeypatch):
+    def log_in(*_):
+        raise AssertionError("logged in")
+
+    monkeypatch.setattr(publishing, "check_login", log_in)
+    (tmp_path / "empty").mkdir()
+    for folder, repo_id, message in (
+        (tmp_path / "nowhere", "org/a", "there is no folder .*nowhere"),
+        (tmp_path / "empty", "org/a", "config.json"),
+        (weights / "config.json", "org/a", "there is no folder"),
+        (weights, "org/a/b", "'org/a/b' is no name of a repository"),
+        (weights, "org/a b", "'org/a b' is no name of a repository"),
+    ):
+        with pytest.raises(PublishError, match=message):
+            publishing.push_model(folder, repo_id)
+
+
+def test_a_repository_of_somebody_else_is_one_sentence(hub, weights, tmp_path):
+    done = push(hub, tmp_path, "push", weights, "org/forbidden", check=False)
+    assert done.returncode == 1 and "the Hub refuses org/forbidden" in done.stderr and "write access" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 CLIENT = """

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from tergan_hf import TerGanPipeline
-from tergan_hf.model.face_detection_tergan import DetectedFace, NoFaceFoundError
+from tergan_hf.model.errors_tergan import NoFaceFoundError
+from tergan_hf.model.face_detection_tergan import DetectedFace
 from tergan_hf.model.face_tracking_tergan import FaceTracker, OneEuroFilter, select_face
 from tergan_hf.model.video_tergan import VideoInputError, map_video, read_frames
 

@@ -4,23 +4,25 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import TextIO
 
+from ..data.media_files import CLIP
 from ..model.pipeline_tergan import TerGanPipeline
-from .files import is_clip
 
 
-def recognize_file(pipe: TerGanPipeline, file: Path, progress: bool = False) -> dict:
+def recognize_file(pipe: TerGanPipeline, file: Path, kind: str, progress: bool = False) -> dict:
     """
     Recognise the expressions of a photo or clip.
 
     Args:
+        kind: `PHOTO` or `CLIP`.
         progress: show a bar for a clip.
 
     Returns:
         `file`; for a photo `faces`, each with `box`, `confidence`, `expression` and `scores` by label; for a clip
         `frames`, each with `time`, `expression` and `scores`, the last two `None` if no face is found.
     """
-    if is_clip(file):
+    if kind == CLIP:
         frames = pipe.recognize_video(file, progress=progress)
         return {
             "file": str(file),
@@ -33,13 +35,18 @@ def recognize_file(pipe: TerGanPipeline, file: Path, progress: bool = False) -> 
     return {"file": str(file), "faces": faces}
 
 
-def write_json(answers: list[dict], labels: list[str], stream: io.TextIOBase):
-    """Write the answers of `recognize_file` as they are."""
-    json.dump(answers, stream, indent=2, ensure_ascii=False)
-    stream.write("\n")
+def write_json(answers: list[dict], labels: list[str], stream: TextIO):
+    """Write the answers of `recognize_file` as they are. Characters that `stream` cannot encode become JSON's escape
+    sequences."""
+    text = json.dumps(answers, indent=2, ensure_ascii=False)
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(answers, indent=2)
+    stream.write(text + "\n")
 
 
-def write_csv(answers: list[dict], labels: list[str], stream: io.TextIOBase):
+def write_csv(answers: list[dict], labels: list[str], stream: TextIO):
     """
     Write one row per face or frame, with one column per label.
 
@@ -56,7 +63,7 @@ def write_csv(answers: list[dict], labels: list[str], stream: io.TextIOBase):
             writer.writerow([*row, *_score_cells(frame, labels)])
 
 
-def write_table(answers: list[dict], labels: list[str], stream: io.TextIOBase):
+def write_table(answers: list[dict], labels: list[str], stream: TextIO):
     """Write a summary for people: the best labels of each face, and of a clip whenever the best label changes."""
     for answer in answers:
         if "error" in answer:
@@ -73,6 +80,15 @@ def write_table(answers: list[dict], labels: list[str], stream: io.TextIOBase):
                 if frame["expression"] != last:
                     print(f"    from {frame['time']:6.2f} s  {_best_labels(frame)}", file=stream)
                 last = frame["expression"]
+
+
+def encode_answers(kind: str, answers: list[dict], labels: list[str]) -> bytes:
+    """The content of a file of answers, in UTF-8; `kind` is a key of `WRITERS`."""
+    content = io.BytesIO()
+    stream = io.TextIOWrapper(content, encoding="utf-8", errors="backslashreplace", newline="")
+    WRITERS[kind](answers, labels, stream)
+    stream.flush()
+    return content.getvalue()
 
 
 WRITERS = {"table": write_table, "json": write_json, "csv": write_csv}

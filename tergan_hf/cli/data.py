@@ -6,17 +6,18 @@ same source, options and seed give the same bytes.
 """
 
 import argparse
-import errno
 import os
 import sys
 import textwrap
 from pathlib import Path
 
 from ..data import sets
-from ..data.building import build_set
+from ..data.building import BuildError, build_set
 from ..model.errors_tergan import InvalidInputError, TerGanError
 from ..portraits import portrait_set
 from ..rendering import avatar_set
+from .errors import is_disk_full, one_line_errors
+from .outputs import check_writable_folder
 
 
 PROGRAM = "tergan_hf.data"
@@ -28,29 +29,27 @@ def main():
     options = vars(parse_arguments())
     name, source, output, processes = (options.pop(key) for key in ("name", "source", "output", "processes"))
     module = SETS[name]
-    try:
-        layout = module.DESCRIPTION.layout
-        if takes_several(module):
-            source = [existing_source(one, layout) for one in source]
-        else:
-            source = existing_source(source, layout)
-        plan = module.plan(source, options)
-        for sentence in plan.missing:
-            print(f"missing: {sentence}", file=sys.stderr)
-        counts = build_set(plan, output, processes)
-    except KeyboardInterrupt:
-        sys.exit(f"\nStopped. Repeat the command to continue {output}.")
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
-            sys.exit(f"{PROGRAM}: no space left for {output}: free some, then repeat the command to continue")
-        sys.exit(f"{PROGRAM}: {error}")
-    except TerGanError as error:
-        sys.exit(f"{PROGRAM}: {error}")
-    faceless = len(plan.expected or ()) - sum(counts.values())
-    if faceless > 0:
-        print(f"missing: no face was found in {faceless} photos; the card names them", file=sys.stderr)
-    parts = ", ".join(f"{rows} photos for {split}" for split, rows in counts.items())
-    print(f"{output}: {parts}. {Path(output) / 'README.md'} describes them.")
+    with one_line_errors(PROGRAM, again=f"repeat the command to continue {output}"):
+        try:
+            check_writable_folder(output)
+            layout = module.DESCRIPTION.layout
+            if takes_several(module):
+                source = [existing_source(one, layout) for one in source]
+            else:
+                source = existing_source(source, layout)
+            plan = module.plan(source, options)
+            for sentence in plan.missing:
+                print(f"missing: {sentence}", file=sys.stderr)
+            counts = build_set(plan, output, processes)
+        except OSError as error:
+            if is_disk_full(error) or isinstance(error, TerGanError):
+                raise
+            raise BuildError(str(error)) from error
+        faceless = len(plan.expected or ()) - sum(counts.values())
+        if faceless > 0:
+            print(f"missing: no face was found in {faceless} photos; the card names them", file=sys.stderr)
+        parts = ", ".join(f"{rows} photos for {split}" for split, rows in counts.items())
+        print(f"{output}: {parts}. {Path(output) / 'README.md'} describes them.")
 
 
 def parse_arguments() -> argparse.Namespace:

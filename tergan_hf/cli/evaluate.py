@@ -11,6 +11,7 @@ from ..evaluation.report import write_report
 from ..evaluation.run import EvaluationOptions, evaluate
 from ..evaluation.suite import PROTOCOLS, Settings
 from .errors import one_line_errors
+from .outputs import check_writable_folder
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,6 +45,7 @@ def main(argv: list[str] | None = None):
     options = build_parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     with one_line_errors("tergan_hf.evaluate"):
+        check_writable_folder(options.report)
         report = evaluate(
             EvaluationOptions(
                 options.model, options.dataset, options.data_root, options.report,
@@ -51,8 +53,8 @@ def main(argv: list[str] | None = None):
                 options.judges, not options.no_perceptual, options.device,
             )
         )  # fmt: skip
-    print(write_report({"command": recorded_command(options), **report}, options.report))
-    print(f"Wrote {Path(options.report) / 'report.json'}, and report.md and figures/ beside it")
+        print(write_report({"command": recorded_command(options), **report}, options.report))
+        print(f"Wrote {Path(options.report) / 'report.json'}, and report.md and figures/ beside it")
 
 
 def recorded_command(options: argparse.Namespace) -> str:

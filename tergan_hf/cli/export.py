@@ -5,21 +5,26 @@ Writes `recognition.onnx` and `transfer.onnx`, which take face crops in [-1, 1] 
 """
 
 import argparse
+from pathlib import Path
 
 from ..evaluation.loading import load_model
-from ..publishing.onnx_export import export_onnx
+from ..publishing.onnx_export import FILES, export_onnx
 from .errors import one_line_errors
+from .outputs import check_outputs
 
 
 def main(argv: list[str] | None = None):
     parser = argparse.ArgumentParser(prog="python -m tergan_hf.export", description=__doc__.splitlines()[0])
     parser.add_argument("model", help="folder or Hub id")
     parser.add_argument("output", help="folder for the .onnx files")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     options = parser.parse_args(argv)
     with one_line_errors("tergan_hf.export"):
-        paths = export_onnx(load_model(options.model), options.output)
-    for path in paths.values():
-        print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        folder = Path(options.output)
+        check_outputs([folder / name for name in FILES], [], folder, options.overwrite)
+        paths = export_onnx(load_model(options.model), folder)
+        for path in paths.values():
+            print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ org/ter-gan-demo` a Space.
 
 import argparse
 
-from huggingface_hub.errors import HfHubHTTPError
-
 from ..publishing.hub import push_model, push_space
 from .errors import one_line_errors
 
@@ -29,14 +27,14 @@ def main(argv: list[str] | None = None):
     for command in (push, space):
         command.add_argument("--private", action="store_true", default=None, help="make a new repository private")
     options = parser.parse_args(argv)
-    with one_line_errors("tergan_hf.hub", HfHubHTTPError):
+    with one_line_errors("tergan_hf.hub"):
         if options.command == "push":
             address = push_model(
                 options.weights, options.repo_id, options.private, options.revision, options.tag, half=options.half
             )
         else:
             address = push_space(options.repo_id, options.model, options.private)
-    print(address)
+        print(address)
 
 
 if __name__ == "__main__":

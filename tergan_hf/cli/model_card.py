@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None):
     options = parser.parse_args(argv)
     with one_line_errors("tergan_hf.model_card"):
         path = write_card(options.weights, options.report)
-    print(f"Wrote {path}")
+        print(f"Wrote {path}")
 
 
 if __name__ == "__main__":

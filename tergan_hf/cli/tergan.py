@@ -9,14 +9,18 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from ..data.media_files import CLIP, PHOTO
 from ..evaluation.loading import load_pipeline
 from ..model.errors_tergan import TerGanError
 from ..model.face_detection_tergan import Face
+from ..model.image_loading_tergan import is_file
+from ..model.output_files_tergan import write_whole
 from ..model.pipeline_tergan import TerGanPipeline
-from ..model.provenance_tergan import VIDEO_METADATA, draw_mark, save_synthetic
-from .answers import WRITERS, recognize_file
+from ..model.provenance_tergan import VIDEO_METADATA, draw_mark
+from .answers import WRITERS, encode_answers, recognize_file
 from .errors import one_line_errors
-from .files import CLIPS, PHOTOS, CommandError, existing_path, is_clip, list_files, plan_jobs, run_jobs
+from .files import Job, existing_path, kind_of, list_files, plan_jobs, run_jobs
+from .outputs import CommandError, check_output, encode_result
 
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[2] / "weights" / "ter-gan"
@@ -40,11 +44,8 @@ def main(argv: list[str] | None = None):
         SystemExit: 0 on success; 1 if the command or any of several files failed; 2 for a wrong command line.
     """
     options = build_parser().parse_args(argv)
-    try:
-        with one_line_errors("tergan"):
-            failed = options.run(options)
-    except KeyboardInterrupt:
-        sys.exit("tergan: stopped")
+    with one_line_errors("tergan"):
+        failed = options.run(options)
     sys.exit(1 if failed else 0)
 
 
@@ -70,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "-o", "--output", required=True, help=".png, .jpg, .webp or .mp4 file; a folder for a folder"
         )
+        command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
         command.add_argument("--intensity", type=float, default=1.0, help="0 changes nothing, above 1 exaggerates")
         command.add_argument("--face", type=_face, help="the face to change: 0 is the largest, or a point X,Y")
         names = ["--source-face", "--driving-face"] if command is transfer else ["--source-face"]
@@ -78,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     recognize = _add_command(commands, recognize_command, "recognize", "recognise the expression of every face")
     recognize.add_argument("inputs", nargs="+", help="photos, clips, folders of them")
     recognize.add_argument("-o", "--output", help=".json or .csv file; default: a table on the screen")
+    recognize.add_argument("--overwrite", action="store_true", help="replace an existing output")
     recognize.add_argument("--format", choices=list(WRITERS), help="default: by the name of the output file")
     return parser
 
@@ -110,35 +113,44 @@ def _face(text: str) -> Face:
 def transfer_command(options) -> int:
     """Run `tergan transfer`. Returns the number of photos of a folder that failed."""
     source = existing_path(options.source)
-    jobs = plan_jobs(options.target, options.output, PHOTOS, ".mp4" if is_clip(source) else ".png")
+    if source.is_dir():
+        raise CommandError(f"{source} is a folder: name the photo or clip that shows the expression")
+    moving = kind_of(source) == CLIP
+    jobs = plan_jobs(
+        options.target, options.output, [PHOTO], options.overwrite, ".mp4" if moving else ".png", [source]
+    )
     pipe = _load(options)
 
-    def animate(target: Path, output: Path):
+    def animate(job: Job):
         pipe.transfer_video(
-            source, target, output, options.intensity, options.relative, face=options.face,
+            source, job.source, job.output, options.intensity, options.relative, face=options.face,
             driving_face=options.source_face, progress=not options.quiet, **_video_provenance(options),
         )  # fmt: skip
 
-    def transfer(target: Path, output: Path):
-        result = pipe.transfer(source, target, options.intensity, face=options.face, source_face=options.source_face)
-        save_synthetic(draw_mark(result) if options.mark else result, output)
+    def transfer(job: Job):
+        result = pipe.transfer(
+            source, job.source, options.intensity, face=options.face, source_face=options.source_face
+        )
+        _save(result, job, options)
 
-    return run_jobs(jobs, animate if is_clip(source) else transfer, options.command, options.quiet)
+    return run_jobs(jobs, animate if moving else transfer, options.command, options.quiet)
 
 
 def edit_command(options) -> int:
     """Run `tergan edit`. Returns the number of files of a folder that failed."""
-    jobs = plan_jobs(options.input, options.output, PHOTOS | CLIPS)
+    example = [Path(options.expression)] if is_file(options.expression) else []
+    jobs = plan_jobs(options.input, options.output, [PHOTO, CLIP], options.overwrite, others=example)
     pipe = _load(options)
     settings = {"intensity": options.intensity, "face": options.face, "source_face": options.source_face}
 
-    def edit(file: Path, output: Path):
-        if is_clip(file):
-            provenance = _video_provenance(options)
-            pipe.edit_video(file, options.expression, output, progress=not options.quiet, **settings, **provenance)
+    def edit(job: Job):
+        if job.kind == CLIP:
+            pipe.edit_video(
+                job.source, options.expression, job.output, progress=not options.quiet, **settings,
+                **_video_provenance(options),
+            )  # fmt: skip
         else:
-            result = pipe.edit(file, options.expression, **settings)
-            save_synthetic(draw_mark(result) if options.mark else result, output)
+            _save(pipe.edit(job.source, options.expression, **settings), job, options)
 
     return run_jobs(jobs, edit, options.command, options.quiet)
 
@@ -148,30 +160,32 @@ def recognize_command(options) -> int:
     kind = options.format or (Path(options.output).suffix[1:].lower() if options.output else "table")
     if kind not in WRITERS:
         raise CommandError(f"the output must be a .json or .csv file, got {options.output!r}")
-    files = [file for name in options.inputs for file in list_files(existing_path(name), PHOTOS | CLIPS)]
-    if options.output:
-        output = Path(options.output)
-        if output.resolve() in {file.resolve() for file in files}:
-            raise CommandError(f"{output} would be written over itself: choose another output")
-        if not output.parent.is_dir():
-            raise CommandError(f"no such folder: {output.parent}")
+    output = Path(options.output) if options.output else None
+    files: dict[Path, str] = {}
+    for name in options.inputs:
+        files |= list_files(existing_path(name), [PHOTO, CLIP], without=output)
+    if output:
+        check_output(output, files, options.overwrite)
     pipe = _load(options)
     answers, failed = [], 0
-    for file in tqdm(files, desc="recognize", unit="file", disable=options.quiet or len(files) < 2):
+    for file, media in tqdm(files.items(), desc="recognize", unit="file", disable=options.quiet or len(files) < 2):
         try:
-            answers.append(recognize_file(pipe, file, progress=not options.quiet))
+            answers.append(recognize_file(pipe, file, media, progress=not options.quiet))
         except TerGanError as error:
             answers.append({"file": str(file), "error": str(error)})
             failed += 1
-    if options.output:
-        with open(options.output, "w", encoding="utf-8", newline="") as stream:
-            WRITERS[kind](answers, pipe.labels, stream)
+    if output:
+        write_whole(output, encode_answers(kind, answers, pipe.labels))
     else:
         WRITERS[kind](answers, pipe.labels, sys.stdout)
     for answer in answers:
-        if "error" in answer and (kind == "csv" or options.output):
+        if "error" in answer and (kind == "csv" or output):
             print(f"tergan: {answer['error']}", file=sys.stderr)
     return failed
+
+
+def _save(image, job: Job, options):
+    write_whole(job.output, encode_result(draw_mark(image) if options.mark else image, job.output))
 
 
 def _load(options) -> TerGanPipeline:

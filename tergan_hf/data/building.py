@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 
 from ..model.errors_tergan import InvalidInputError
 from .dataset_card import CARD, SetDescription, count_rows, write_card
+from .media_files import text_name
 
 
 RECORD = "build.json"
@@ -78,7 +79,7 @@ class Plan:
 
 def list_source(root: Path, files: list[Path]) -> list[str]:
     """Name and size of each file, for `Plan.source`."""
-    return [f"{path.relative_to(root).as_posix()} {path.stat().st_size}" for path in files]
+    return [f"{text_name(path.relative_to(root).as_posix())} {path.stat().st_size}" for path in files]
 
 
 def in_shards(split: str, entries: list, size: int, shared: object) -> list[Shard]:
@@ -219,8 +220,9 @@ def _write_shard(job: tuple) -> int:
     rows = make_rows(task)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
     try:
-        with _no_progress_bars():
-            Dataset.from_list(rows, features=features).to_parquet(unfinished)
+        # Opened here: `datasets` would take some names for addresses.
+        with _no_progress_bars(), open(unfinished, "wb") as file:
+            Dataset.from_list(rows, features=features).to_parquet(file)
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -1,9 +1,12 @@
 """Contact sheets: pictures in rows, with captions."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+
+from ..model.output_files_tergan import write_whole
 
 
 CAPTION_HEIGHT = 18
@@ -41,4 +44,6 @@ def save_contact_sheet(
                 position = (column * side + 3, header + line * height + side + 2)
                 draw.text(position, captions[line][column], fill="black", font=font)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    content = io.BytesIO()
+    sheet.save(content, Image.registered_extensions()[Path(path).suffix.lower()])
+    write_whole(path, content.getvalue())

@@ -81,8 +81,10 @@ def count_rows(folder: Path, splits: list[str]) -> dict[str, Counts]:
         identities: Counter[str] = Counter()
         names, rows = [], 0
         for path in sorted(folder.glob(f"{split}-*.parquet")):
-            columns = [c for c in ("expression", "identity", "file_name") if c in parquet.read_schema(path).names]
-            table = parquet.read_table(path, columns=columns).to_pydict()
+            with open(path, "rb") as file:
+                shard = parquet.ParquetFile(file)
+                columns = [c for c in ("expression", "identity", "file_name") if c in shard.schema_arrow.names]
+                table = shard.read(columns=columns).to_pydict()
             rows += len(table["expression"])
             expressions.update(table["expression"])
             identities.update(name for name in table.get("identity", []) if name)

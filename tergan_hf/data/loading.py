@@ -1,5 +1,7 @@
 """Load labelled photos from folders, parquet files and the Hub, all with the same columns."""
 
+import os
+import re
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -10,6 +12,8 @@ from datasets.fingerprint import Hasher
 
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .building import is_unfinished
+from .media_files import is_utf8
+from .photo_folder import load_parquet_files, load_photo_folder
 
 
 HUB_PREFIX = "hub://"
@@ -77,7 +81,8 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
             layout with `metadata.csv`, a `.parquet` file, or `hub://owner/name`.
         split: the split to read.
         streaming: return an `IterableDataset`, which reads the photos one by one.
-        extra: further keyword arguments for `datasets.load_dataset`.
+        extra: further keyword arguments for `datasets.load_dataset`. Of a folder with `metadata.csv`, and where a path
+            holds one of `*?[]:{}`, only `cache_dir` is used.
 
     Returns:
         A data set with the columns `image` (not decoded), `expression` (label), `identity` and `expression_id`
@@ -89,19 +94,24 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
         InvalidInputError: a required column is missing, the data cannot be read, or the set is unfinished.
     """
     location = Path(path)
-    extra["streaming"] = streaming
     if is_unfinished(location):
         raise InvalidInputError(f"{path} holds an unfinished set: run the command that began it again to complete it")
     if location.suffix == ".parquet":
         if not location.is_file():
             raise MissingFileError(f"no such parquet file: {path}")
-        photos = _load_dataset(path, "parquet", data_files={split: str(location)}, split=split, **extra)
+        photos = _load_parquet([location], split, streaming, extra)
     elif files := parquet_files(location, split):
-        photos = _load_dataset(path, "parquet", data_files={split: files}, split=split, **extra)
+        photos = _load_parquet([Path(file) for file in files], split, streaming, extra)
     elif location.is_dir():
-        photos = _load_dataset(path, "imagefolder", data_dir=str(location), split=split, **extra)
+        photos = load_photo_folder(location.absolute(), split, streaming, **extra)
     elif path.startswith(HUB_PREFIX):
-        photos = _load_dataset(path, path.removeprefix(HUB_PREFIX), split=split, **extra)
+        name = path.removeprefix(HUB_PREFIX)
+        if Path(name).exists():
+            raise InvalidInputError(
+                f"{path}: there is also a folder {name} here, which `datasets` would read instead; rename it, or work "
+                "in another folder"
+            )
+        photos = _load_dataset(path, name, split=split, streaming=streaming, **extra)
     else:
         raise MissingFileError(f"no such folder: {path} (write {HUB_PREFIX}owner/name for a data set on the Hub)")
     if streaming and photos.features is None:
@@ -125,6 +135,21 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
     return _without_gaps(photos, "expression_id", NO_EXPRESSION_ID, "int32")
 
 
+def _load_parquet(files: list[Path], split: str, streaming: bool, extra: dict) -> Dataset | IterableDataset:
+    files = [file.absolute() for file in files]
+    if any(_looks_like_a_pattern(str(file)) for file in files):
+        return load_parquet_files(files, streaming, **extra)
+    path = str(files[0].parent if len(files) > 1 else files[0])
+    data_files = {split: [str(file) for file in files]}
+    return _load_dataset(path, "parquet", data_files=data_files, split=split, streaming=streaming, **extra)
+
+
+def _looks_like_a_pattern(path: str) -> bool:
+    """Whether `datasets` would take a path for a pattern or an address, or could not encode it."""
+    below = os.path.splitdrive(path)[1]
+    return bool(re.search(r"[*?\[\]:{}]", below)) or not is_utf8(path)
+
+
 def _load_dataset(path: str, *arguments, **options) -> Dataset | IterableDataset:
     """`datasets.load_dataset`, with errors that name the path."""
     try:
@@ -133,6 +158,8 @@ def _load_dataset(path: str, *arguments, **options) -> Dataset | IterableDataset
         raise MissingFileError(f"{path}: {error}") from error
     except (ValueError, DatasetsError) as error:
         raise InvalidInputError(f"{path}: {error}") from error
+    except (ConnectionError, OSError) as error:
+        raise InvalidInputError(f"{path} cannot be reached or read: {str(error).splitlines()[0]}") from error
 
 
 def parquet_files(folder: str | PathLike, split: str) -> list[str]:

@@ -12,10 +12,11 @@ import numpy as np
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ..model.configuration_tergan import TerGanConfig
 from ..model.errors_tergan import InvalidInputError
+from ..model.output_files_tergan import write_whole
 
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class ExpressionMap:
             "mean": self.mean.astype(np.float32),
             "axes": self.axes.astype(np.float32),
         }
-        save_file(tensors, path, metadata={"expressions": json.dumps(self.expressions)})
+        write_whole(path, save(tensors, metadata={"expressions": json.dumps(self.expressions)}))
         return path
 
     @classmethod

@@ -177,7 +177,8 @@ def _repeat_split(source: DataSource, data_root, kept_out: list[str]) -> HeldOut
 
 def _unseen_set(dataset: str, data_root) -> HeldOutSet:
     name, separator, path = dataset.rpartition("=")
-    if not separator:
+    if not separator or Path(dataset).exists():
+        path = dataset
         name = Path(path).stem
     photos = load_photos(path if Path(path).exists() else source_path(path, data_root))
     return HeldOutSet(name, photos, DataSource(name=name, path=path), [])

@@ -1,14 +1,11 @@
-"""Load saved models, with foreseen errors for names that lead nowhere."""
+"""Load saved models."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError
 
-from ..model.errors_tergan import MissingFileError, TerGanError
+from ..model.model_loading_tergan import check_model_name, foreseen_loading_errors
 from ..model.modeling_tergan import TerGanModel
 from ..model.pipeline_tergan import TerGanPipeline
 
@@ -22,11 +19,9 @@ def load_pipeline(model: str | Path, device: str | torch.device | None = None) -
         device: default: cuda, else mps, else cpu.
 
     Raises:
-        MissingFileError: there is no such model, or it cannot be reached.
-        InvalidInputError: the weights are damaged, incomplete, or do not fit the configuration.
+        MissingFileError, InvalidInputError: as `TerGanPipeline.from_pretrained`.
     """
-    with _foreseen_errors(model):
-        return TerGanPipeline.from_pretrained(model, device)
+    return TerGanPipeline.from_pretrained(model, device)
 
 
 def load_model(model: str | Path) -> TerGanModel:
@@ -38,8 +33,10 @@ def load_model(model: str | Path) -> TerGanModel:
 
     Raises:
         MissingFileError: there is no such model, or it cannot be reached.
+        InvalidInputError: the weights are damaged, or do not fit the configuration.
     """
-    with _foreseen_errors(model):
+    check_model_name(model)
+    with foreseen_loading_errors(model):
         return TerGanModel.from_pretrained(model, use_safetensors=True)
 
 
@@ -49,22 +46,10 @@ def model_folder(model: str | Path) -> Path:
 
     Raises:
         MissingFileError: there is no such model, or it cannot be reached.
+        InvalidInputError: the name is that of a file, or empty.
     """
+    check_model_name(model)
     if Path(model).is_dir():
         return Path(model)
-    with _foreseen_errors(model):
+    with foreseen_loading_errors(model):
         return Path(snapshot_download(str(model)))
-
-
-@contextmanager
-def _foreseen_errors(model: str | Path) -> Iterator[None]:
-    """Reword the errors of transformers and huggingface_hub about a missing model in one sentence."""
-    try:
-        yield
-    except TerGanError:
-        raise
-    except (OSError, HFValidationError) as error:
-        reason = str(error).splitlines()[0]
-        if Path(model).is_dir():
-            raise MissingFileError(f"{model} holds no complete model: {reason}") from error
-        raise MissingFileError(f"{model} is neither a folder nor a model that can be loaded: {reason}") from error

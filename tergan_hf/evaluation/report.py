@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from ..model.output_files_tergan import write_whole
 from .metrics import INTENSITIES
 from .systems import COPY_TARGET, MODEL, RANDOM
 
@@ -34,10 +35,9 @@ FIGURE_TITLES = {
 def write_report(report: dict, folder: str | Path) -> str:
     """Write `report.json` and `report.md` to a folder. Returns the text of `report.md`."""
     text = to_markdown(report)
-    (Path(folder) / "report.json").write_text(
-        json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    (Path(folder) / "report.md").write_text(text, encoding="utf-8")
+    whole = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+    for name, content in (("report.json", whole), ("report.md", text)):
+        write_whole(Path(folder) / name, content.encode("utf-8", "backslashreplace"))
     return text
 
 

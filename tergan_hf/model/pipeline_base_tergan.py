@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 
 from .configuration_tergan import TerGanConfig
 from .errors_tergan import InvalidInputError, NoFaceFoundError
@@ -18,6 +17,7 @@ from .face_blending_tergan import paste_change, paste_crop
 from .face_detection_tergan import DetectedFace, Face, FaceDetector, select_face
 from .image_loading_tergan import ImageLike, full_name, is_file, read_image
 from .image_processing_tergan import TerGanImageProcessor
+from .model_loading_tergan import PROCESSOR, check_model_name, choose_device, foreseen_loading_errors
 from .modeling_tergan import TerGanModel
 from .outputs_tergan import TerGanChange
 
@@ -75,20 +75,20 @@ class FacePipeline:
             kwargs: passed on to both `from_pretrained` (`revision`, `token`, `cache_dir`, …).
 
         Raises:
-            OSError: there is no such model, or its weights are not safetensors.
-            InvalidInputError: the weights are damaged, incomplete, or do not fit the configuration.
+            MissingFileError: there is no such model, it is incomplete, or it cannot be reached.
+            InvalidInputError: the weights are damaged, incomplete, or do not fit the configuration; or this machine
+                has no such device.
         """
-        if device is None:
-            device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        device = choose_device(device)
+        name = pretrained_model_name_or_path
+        subfolder = kwargs.get("subfolder")
+        check_model_name(Path(name, subfolder) if subfolder and Path(name).is_dir() else name, PROCESSOR)
         # Never a pickle: opening one may run any code.
         settings = {"use_safetensors": True, **kwargs}
-        try:
-            model = TerGanModel.from_pretrained(pretrained_model_name_or_path, **settings)
-        except (SafetensorError, RuntimeError) as error:
-            raise InvalidInputError(
-                f"{pretrained_model_name_or_path}: the weights are damaged or do not fit config.json ({error})"
-            ) from error
-        return cls(model.to(device), TerGanImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs))
+        with foreseen_loading_errors(name):
+            model = TerGanModel.from_pretrained(name, **settings)
+            image_processor = TerGanImageProcessor.from_pretrained(name, **kwargs)
+        return cls(model.to(device), image_processor)
 
     @property
     def labels(self) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import ExifTags, Image, ImageDraw, ImageFont, PngImagePlugin
 
 from .errors_tergan import InvalidInputError
+from .output_files_tergan import write_whole
 
 
 NOTICE = "Synthetic, made with TER-GAN"
@@ -68,11 +69,12 @@ def save_synthetic(image: Image.Image, path: str | Path) -> Path:
 
     Raises:
         InvalidInputError: another kind of file.
+        MissingFileError, OutputFileError: the file cannot be written; nothing is left of it.
     """
     path = Path(path)
     if path.suffix.lower() not in KINDS:
         raise InvalidInputError(f"pictures are saved as .png, .jpg or .webp, got {path.name!r}")
-    path.write_bytes(encode_synthetic(image, KINDS[path.suffix.lower()]))
+    write_whole(path, encode_synthetic(image, KINDS[path.suffix.lower()]))
     return path
 
 

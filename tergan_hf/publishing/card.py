@@ -11,6 +11,7 @@ from ..data.known_sets import known_set
 from ..evaluation.digest import weights_digest
 from ..model.configuration_tergan import TerGanConfig
 from ..model.errors_tergan import InvalidInputError, MissingFileError
+from ..model.output_files_tergan import write_whole
 from .card_tables import result_tables, training_table
 
 
@@ -52,8 +53,8 @@ def write_card(folder: str | Path, report_folder: str | Path | None = None) -> P
             raise MissingFileError(f"{report} is missing: `python -m tergan_hf.evaluate --report` writes it")
     card = build_card(folder, report)
     if report_folder is not None:
-        (folder / REPORT).write_text(report.read_text(encoding="utf-8"), encoding="utf-8")
-    (folder / CARD).write_text(card, encoding="utf-8")
+        write_whole(folder / REPORT, report.read_bytes())
+    write_whole(folder / CARD, card.encode("utf-8", "backslashreplace"))
     return folder / CARD
 
 

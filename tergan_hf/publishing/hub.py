@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import LocalTokenNotFoundError
+from huggingface_hub.utils import validate_repo_id
 
-from ..model.errors_tergan import TerGanError
 from ..model.modeling_tergan import TerGanModel
 from ..model.transfer_pipeline_tergan import TASK, FacialExpressionTransferPipeline
 from .card import CARD, TEMPLATE, build_card
+from .hub_errors import LOG_IN, PublishError, one_sentence
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,10 +41,6 @@ CUSTOM_PIPELINES = {
 SPACE_PARTS = ("app.py", "requirements.txt", "README.md", "LICENSE", "assets", "tergan_hf", "weights")
 
 
-class PublishError(TerGanError):
-    """Weights, files or a token that publishing needs are missing. The message says what to do."""
-
-
 def write_model_repository(weights: str | Path, folder: str | Path, half: bool = False) -> Path:
     """
     Lay out a model repository.
@@ -63,6 +59,8 @@ def write_model_repository(weights: str | Path, folder: str | Path, half: bool =
         ReportMismatchError: `report.json` was made with other weights.
     """
     weights, folder = Path(weights), Path(folder)
+    if not weights.is_dir():
+        raise PublishError(f"there is no folder {weights}: name the folder that save_pretrained or the trainer wrote")
     tensors = sorted(weights.glob("model*.safetensors*"))
     missing = [name for name in WEIGHT_FILES[:2] if not (weights / name).is_file()]
     if missing or not tensors:
@@ -119,13 +117,14 @@ def push_model(
         the address of the commit.
 
     Raises:
-        PublishError: the weights are incomplete, or there is no token.
+        PublishError: the weights are incomplete, there is no valid token, or the Hub cannot be reached or refuses the
+            push.
         ReportMismatchError: `report.json` was made with other weights.
-        huggingface_hub.errors.HfHubHTTPError: the Hub refuses the push.
     """
-    api = check_login(token)
-    with tempfile.TemporaryDirectory() as folder:
+    with one_sentence(repo_id), tempfile.TemporaryDirectory() as folder:
+        validate_repo_id(repo_id)
         write_model_repository(weights, folder, half)
+        api = check_login(token)
         return _upload(api, folder, repo_id, "model", private, revision, tag, "Weights, code and card")
 
 
@@ -145,13 +144,18 @@ def push_space(
         the address of the commit.
 
     Raises:
-        PublishError: this is not a checkout of the repository, or there is no token.
-        huggingface_hub.errors.HfHubHTTPError: the Hub refuses the push.
+        PublishError: this is not a checkout of the repository, there is no valid token, or the Hub cannot be reached
+            or refuses the push.
     """
-    api = check_login(token)
     absent = [part for part in SPACE_PARTS if not (ROOT / part).exists()]
     if absent:
         raise PublishError(f"push-space needs a checkout of the repository; {ROOT} has no {', '.join(absent)}")
+    with one_sentence(repo_id):
+        validate_repo_id(repo_id)
+        return _upload_space(check_login(token), repo_id, model_id, private)
+
+
+def _upload_space(api: HfApi, repo_id: str, model_id: str | None, private: bool | None) -> str:
     ignored = ["**/__pycache__/**", "*.pyc", "*.pyi", "*.egg-info/*"]
     api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
     if model_id:
@@ -185,16 +189,20 @@ def check_login(token: str | None = None) -> HfApi:
     A client of the Hub that is logged in.
 
     Raises:
-        PublishError: there is no token.
+        PublishError: there is no token, the Hub does not accept it, or it cannot be reached.
     """
     api = HfApi(token=token)
     try:
-        api.whoami()
-    except LocalTokenNotFoundError as error:
+        with one_sentence():
+            api.whoami()
+    except UnicodeEncodeError as error:
+        raise PublishError(f"the token holds letters that no token has: {LOG_IN}") from error
+    except json.JSONDecodeError as error:
         raise PublishError(
-            "publishing needs a token: run `hf auth login`, or set HF_TOKEN to one with write access "
-            "(https://huggingface.co/settings/tokens)"
+            f"{api.endpoint} does not answer like the Hub; perhaps this network asks you to log in first"
         ) from error
+    except (ValueError, ImportError) as error:
+        raise PublishError(f"the settings of the proxy or the token cannot be used ({error})") from error
     return api
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ..model.modeling_tergan import TerGanModel
 
 OPSET = 20
 PACKAGES = ("onnx", "onnxscript")
+FILES = ("recognition.onnx", "transfer.onnx", "labels.json")
 
 
 class Recognition(nn.Module):
@@ -66,16 +68,18 @@ def export_onnx(model: TerGanModel, folder: str | Path) -> dict[str, Path]:
             ["pixel_values"],
         ),
     }  # fmt: skip
-    paths = {}
-    for name, (graph, inputs, input_names, output_names) in graphs.items():
-        paths[name] = folder / f"{name}.onnx"
-        batch = torch.export.Dim("batch")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                graph.eval(), inputs, str(paths[name]), input_names=input_names, output_names=output_names,
-                opset_version=OPSET, dynamo=True, dynamic_shapes=tuple({0: batch} for _ in inputs),
-                external_data=False, verbose=False,
-            )  # fmt: skip
-    (folder / "labels.json").write_text(json.dumps(model.config.expressions))
-    return paths
+    # Written aside, so that `folder` never holds half a graph.
+    with tempfile.TemporaryDirectory(prefix=".tergan-", dir=folder) as aside:
+        for name, (graph, inputs, input_names, output_names) in graphs.items():
+            batch = torch.export.Dim("batch")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                torch.onnx.export(
+                    graph.eval(), inputs, str(Path(aside) / f"{name}.onnx"), input_names=input_names,
+                    output_names=output_names, opset_version=OPSET, dynamo=True,
+                    dynamic_shapes=tuple({0: batch} for _ in inputs), external_data=False, verbose=False,
+                )  # fmt: skip
+        (Path(aside) / "labels.json").write_text(json.dumps(model.config.expressions), encoding="utf-8")
+        for name in FILES:
+            (Path(aside) / name).replace(folder / name)
+    return {name: folder / f"{name}.onnx" for name in graphs}

@@ -5,8 +5,10 @@
 
 import argparse
 import sys
+from pathlib import Path
 
-from ..model.errors_tergan import TerGanError
+from ..cli.errors import one_line_errors
+from ..cli.outputs import check_output
 from .expressions import FULL_EXPRESSIONS
 
 
@@ -44,10 +46,9 @@ def main():
         from .sheet import draw_people
     except ImportError as error:
         sys.exit(f'{PROGRAM}: rendering needs the package {error.name}: pip install -e ".[render]"')
-    try:
+    with one_line_errors(PROGRAM):
+        check_output(Path(options["output"]), [], overwrite=True)
         draw_people(**options, settings=AvatarSettings(**settings))
-    except (TerGanError, OSError) as error:
-        sys.exit(f"{PROGRAM}: {error}")
 
 
 if __name__ == "__main__":

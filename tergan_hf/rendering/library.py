@@ -32,7 +32,9 @@ def head_files(source: str | Path, exclude: tuple[str, ...] = ()) -> dict[str, P
     Raises:
         BuildError: there is no head, or `exclude` names an unknown one or leaves none.
     """
-    found = sorted(Path(source).rglob("*.glb"), key=lambda path: (path.name, path))
+    # macOS writes hidden ._*.glb files beside them.
+    visible = [path for path in Path(source).rglob("*.glb") if not path.name.startswith(".")]
+    found = sorted(visible, key=lambda path: (path.name, path))
     known = [path for path in found if path.stem.endswith(CLOTHES) and head_name(path) in HEADS]
     files: dict[str, Path] = {}
     for path in known or (path for path in found if path.parent == Path(source)):

@@ -5,7 +5,8 @@ import logging
 import torch
 from transformers import PreTrainedModel
 
-from ..model.errors_tergan import InvalidInputError
+from ..model.errors_tergan import InvalidInputError, TerGanError
+from ..model.model_loading_tergan import check_model_name, foreseen_loading_errors
 from ..model.modeling_tergan import TerGanModel
 
 
@@ -24,10 +25,25 @@ def load_saved(kind: type[PreTrainedModel], name: str, argument: str):
     Raises:
         InvalidInputError: there is none, or it cannot be read; the message names the argument.
     """
+    check_saved(name, argument)
     try:
-        return kind.from_pretrained(name, use_safetensors=True)
-    except OSError as error:
-        raise InvalidInputError(f"{argument}: {name} cannot be loaded ({str(error).splitlines()[0]})") from error
+        with foreseen_loading_errors(name):
+            return kind.from_pretrained(name, use_safetensors=True)
+    except TerGanError as error:
+        raise InvalidInputError(f"{argument}: {error}") from error
+
+
+def check_saved(name: str, argument: str):
+    """
+    Check that the name in a training argument can be that of a saved model.
+
+    Raises:
+        InvalidInputError: it cannot; the message names the argument.
+    """
+    try:
+        check_model_name(name)
+    except TerGanError as error:
+        raise InvalidInputError(f"{argument}: {error}") from error
 
 
 def shares_expression_encoder(model: TerGanModel, saved: TerGanModel) -> bool:

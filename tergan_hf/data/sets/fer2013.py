@@ -1,6 +1,5 @@
 """FER2013: 35,887 grey crops of 48 pixels with noisy labels and no identities."""
 
-import csv
 from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,8 @@ from PIL import Image as PILImage
 
 from ..building import BuildError, Plan, in_shards, list_source
 from ..dataset_card import SetDescription
+from ..media_files import text_name
+from ..tables import read_csv
 from .photographs import encode, known_expression, photo_files, read_source
 
 
@@ -126,34 +127,22 @@ def _missing(entries: dict[str, list]) -> list[str]:
 
 def _read_table(table: Path) -> dict[str, list[tuple[str, str, str]]]:
     """Read a table: split → list of (pixels, name, expression)."""
-    csv.field_size_limit(10_000_000)
     splits: dict[str, list] = {}
-    with open(table, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = {name.strip().lower(): name for name in reader.fieldnames or []}
-        lacking = [name for name in ("emotion", "pixels") if name not in columns]
-        if lacking:
-            found = ", ".join(columns) or "none"
+    for number, (line, row) in enumerate(read_csv(table, ("emotion", "pixels"), ("Usage",))):
+        pixels, emotion, usage = row["pixels"], row["emotion"], row.get("Usage", "Training")
+        where = f"{table}, line {line}"
+        if len(values := pixels.split()) != SIDE * SIDE:
             raise BuildError(
-                f"{table} has no column {' and '.join(lacking)} (it has: {found}): expected {DESCRIPTION.layout}"
+                f"{where}: {len(values)} of {SIDE * SIDE} pixels; the file is cut off or damaged, copy it again"
             )
-        for number, row in enumerate(reader):
-            pixels = row[columns["pixels"]] or ""
-            usage = (row[columns["usage"]] or "" if "usage" in columns else "Training").strip()
-            emotion = (row[columns["emotion"]] or "").strip()
-            where = f"{table}, row {number + 1}"
-            if len(values := pixels.split()) != SIDE * SIDE:
-                raise BuildError(
-                    f"{where}: {len(values)} of {SIDE * SIDE} pixels; the file is cut off or damaged, copy it again"
-                )
-            if not all(value.isdigit() and int(value) < 256 for value in set(values)):
-                raise BuildError(f"{where}: pixels must be whole numbers from 0 to 255")
-            if not emotion.isdigit() or int(emotion) >= len(CLASSES) or usage not in SPLITS:
-                raise BuildError(
-                    f"{where}: emotion '{emotion}' and usage '{usage}'; expected 0 to {len(CLASSES) - 1} and one of "
-                    f"{', '.join(SPLITS)}"
-                )
-            splits.setdefault(SPLITS[usage], []).append((pixels, f"row{number:05d}", CLASSES[int(emotion)]))
+        if not all(value.isdigit() and int(value) < 256 for value in set(values)):
+            raise BuildError(f"{where}: pixels must be whole numbers from 0 to 255")
+        if not emotion.isdigit() or int(emotion) >= len(CLASSES) or usage not in SPLITS:
+            raise BuildError(
+                f"{where}: emotion '{emotion}' and usage '{usage}'; expected 0 to {len(CLASSES) - 1} and one of "
+                f"{', '.join(SPLITS)}"
+            )
+        splits.setdefault(SPLITS[usage], []).append((pixels, f"row{number:05d}", CLASSES[int(emotion)]))
     if not splits:
         raise BuildError(f"{table} has no rows: expected {DESCRIPTION.layout}")
     return splits
@@ -171,7 +160,7 @@ def _list_folders(source: Path) -> dict[str, list[tuple[Path, str, str]]]:
             if expression is None and files:
                 raise BuildError(f"{folder}: '{folder.name}' is not an expression of FER2013")
             splits.setdefault(split, []).extend(
-                (path, path.relative_to(source).as_posix(), expression) for path in files
+                (path, text_name(path.relative_to(source).as_posix()), expression) for path in files
             )
     splits = {split: listed for split, listed in splits.items() if listed}
     if "train" not in splits:

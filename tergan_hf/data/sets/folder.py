@@ -1,11 +1,12 @@
 """Your own photos: a folder for each person and expression, or a table. Any label is allowed."""
 
-import csv
 from argparse import ArgumentParser
 from pathlib import Path
 
-from ..building import BuildError, Plan
+from ..building import RECORD, BuildError, Plan
 from ..dataset_card import SetDescription
+from ..media_files import FoundMedia, text_name
+from ..tables import NamedFiles, read_csv
 from .photographs import (
     PhotoEntry,
     add_cropping_options,
@@ -41,53 +42,63 @@ def plan(source: Path, options: dict) -> Plan:
         BuildError: there are no photos, the table is incomplete, or it names missing files.
     """
     cropping = cropping_of(options)
-    tables = [source] if source.is_file() else sorted(source.glob("*.csv"))
+    tables = [source] if source.is_file() else _tables(source)
     if len(tables) > 1:
         raise BuildError(
             f"{source} holds several tables ({', '.join(t.name for t in tables)}): choose one as --source"
         )
     root = source.parent if source.is_file() else source
-    entries = _from_table(tables[0]) if tables else _from_folders(root)
+    entries, missing = (_from_table(tables[0]), []) if tables else _from_folders(root)
     people = people_in_order(entries, options["seed"])
-    return plan_photos(DESCRIPTION, root, people, cropping, {"seed": options["seed"]}, [])
+    return plan_photos(DESCRIPTION, root, people, cropping, {"seed": options["seed"]}, missing)
 
 
-def _from_folders(root: Path) -> list[PhotoEntry]:
-    """List the photos of `root/identity/expression/`."""
-    entries = [
-        PhotoEntry(path, path.relative_to(root).as_posix(), person.name, normalize_expression(folder.name))
-        for person in _folders(root)
-        for folder in _folders(person)
-        for path in photo_files(folder)
-    ]
+def _tables(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and not path.name.startswith("."))
+
+
+def _from_folders(root: Path) -> tuple[list[PhotoEntry], list[str]]:
+    """List the photos of `root/identity/expression/`, and name the files that are left out in a sentence."""
+    entries, others = [], FoundMedia()
+    for person in _folders(root):
+        for folder in _folders(person):
+            photos = photo_files(folder)
+            others.skipped += [
+                text_name(path.relative_to(root).as_posix())
+                for path in sorted(set(folder.iterdir()) - set(photos))
+                if not path.name.startswith(".")
+            ]
+            entries += [
+                PhotoEntry(
+                    path, text_name(path.relative_to(root).as_posix()), text_name(person.name),
+                    normalize_expression(text_name(folder.name)),
+                )
+                for path in photos
+            ]  # fmt: skip
     if not entries:
         raise BuildError(f"{root} holds no photos: expected {DESCRIPTION.layout}")
-    return entries
+    skipped = others.skipped_sentence("photos")
+    return entries, [skipped] if skipped else []
 
 
 def _folders(parent: Path) -> list[Path]:
-    """The folders in a folder, without hidden ones."""
-    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """The folders in a folder, without hidden ones and without sets that were built there."""
+    return sorted(
+        path
+        for path in parent.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and not (path / RECORD).is_file()
+    )
 
 
 def _from_table(table: Path) -> list[PhotoEntry]:
     """Read the rows of a table."""
-    with open(table, newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        lacking = [name for name in ("file_name", "expression") if name not in (rows.fieldnames or [])]
-        if lacking:
-            found = ", ".join(rows.fieldnames or []) or "none"
-            raise BuildError(f"{table} has no column {' and '.join(lacking)} (it has: {found})")
-        entries = []
-        for number, row in enumerate(rows, start=2):
-            expression = normalize_expression(row["expression"] or "")
-            if not row["file_name"] or not expression:
-                raise BuildError(f"{table}, line {number}: the file name or the expression is empty")
-            path = table.parent / row["file_name"]
-            entries.append(PhotoEntry(path, row["file_name"], row.get("identity") or "", expression))
+    files, entries = NamedFiles(table), []
+    for line, row in read_csv(table, ("file_name", "expression"), ("identity",)):
+        expression = normalize_expression(row["expression"])
+        if not row["file_name"] or not expression:
+            raise BuildError(f"{table}, line {line}: the file name or the expression is empty")
+        path = files.find(line, row["file_name"])
+        entries.append(PhotoEntry(path, row["file_name"], row.get("identity", ""), expression))
     if not entries:
         raise BuildError(f"{table} has no rows")
-    absent = [entry.file_name for entry in entries if not entry.path.is_file()]
-    if absent:
-        raise BuildError(f"{table} names {len(absent)} files that do not exist, the first is {absent[0]}")
     return entries

@@ -1,11 +1,12 @@
 """The Face Research Lab London Set: neutral and smiling photographs of 102 adults."""
 
-import csv
 from argparse import ArgumentParser
 from pathlib import Path
 
 from ..building import BuildError, Plan
 from ..dataset_card import SetDescription
+from ..media_files import text_name
+from ..tables import read_csv
 from .photographs import PhotoEntry, add_cropping_options, cropping_of, people_in_order, photo_files, plan_photos
 
 
@@ -55,10 +56,10 @@ def plan(source: Path, options: dict) -> Plan:
         if not (source / folder).is_dir():
             continue
         for path in photo_files(source / folder):
-            number = path.stem.split("_")[0]
+            number = text_name(path.stem.split("_")[0])
             seen.setdefault(expression, set()).add(number)
             entries.append(PhotoEntry(
-                path, path.relative_to(source).as_posix(), f"london_{number}", expression,
+                path, text_name(path.relative_to(source).as_posix()), f"london_{number}", expression,
                 facts.get(number, UNKNOWN_PERSON),
             ))  # fmt: skip
     if not entries:
@@ -80,11 +81,10 @@ def _facts(source: Path) -> dict[str, dict]:
     facts = {}
     for name in ("metadata.csv", "london_faces_info.csv"):
         if (source / name).is_file():
-            with open(source / name, newline="", encoding="utf-8-sig") as file:
-                for row in csv.DictReader(file):
-                    person = (row.get("identity") or row.get("face_id") or "").removeprefix("london_").lstrip("X")
-                    facts[person.zfill(3)] = {
-                        ours: next((row[name] for name in names if row.get(name)), "")
-                        for ours, names in PERSON_COLUMNS.items()
-                    }
+            for _, row in read_csv(source / name, optional=("identity", "face_id", *sum(PERSON_COLUMNS.values(), ()))):
+                person = (row.get("identity") or row.get("face_id") or "").removeprefix("london_").lstrip("X")
+                facts[person.zfill(3)] = {
+                    ours: next((row[name] for name in names if row.get(name)), "")
+                    for ours, names in PERSON_COLUMNS.items()
+                }
     return facts

@@ -16,12 +16,13 @@ from ...model.face_detection_tergan import FaceDetector
 from ...model.image_loading_tergan import ImageInputError, read_image
 from ..building import BuildError, Plan, in_shards, list_source
 from ..dataset_card import SetDescription
+from ..media_files import PHOTO_SUFFIXES, is_photo
 from ..padded_crops import PADDED_CROP_MARGIN, padded_crop_size
 
 
 ROWS_PER_SHARD = 300
 JPEG_QUALITY = 95
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+MESH_SUFFIX = ".wrl"  # of the large files beside BU-4DFE's photos
 PAPER_SIZE, PAPER_CROP = 85, 75  # section 4.1: five 75-pixel crops of an aligned face of 85 pixels
 PAPER_MARGIN = PAPER_SIZE / PAPER_CROP
 SYNONYMS = {
@@ -198,6 +199,14 @@ def known_expression(name: str) -> str | None:
 
 
 def photo_files(folder: Path) -> list[Path]:
-    """The image files of a folder, in the order of their names; names that are numbers in the order of the numbers."""
-    files = [path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()]
+    """The photos of a folder by their content, in the order of their names; names that are numbers in the order of the
+    numbers. Hidden files are left out."""
+    files = [
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".")
+        and path.is_file()
+        # A damaged photo counts: reading it names it.
+        and (path.suffix.lower() in PHOTO_SUFFIXES or (path.suffix.lower() != MESH_SUFFIX and is_photo(path)))
+    ]
     return sorted(files, key=lambda path: (len(path.stem) if path.stem.isdigit() else 0, path.name))

@@ -7,6 +7,7 @@ from pathlib import Path
 from ...model.configuration_tergan import BASIC_EXPRESSIONS
 from ..building import BuildError, Plan
 from ..dataset_card import SetDescription
+from ..media_files import text_name
 from .photographs import (
     PhotoEntry,
     add_cropping_options,
@@ -65,7 +66,7 @@ def plan_recordings(
             chosen += [(files[0], "neutral")] if neutral else []
             for path, label in chosen:
                 entries.append(PhotoEntry(
-                    path, path.relative_to(root).as_posix(), f"{description.name}_{subject}", label,
+                    path, text_name(path.relative_to(root).as_posix()), f"{description.name}_{subject}", label,
                     {"sequence": f"{subject}/{expression}", "frame": files.index(path)},
                 ))  # fmt: skip
     if not entries:
