@@ -25,6 +25,14 @@ class VideoInputError(InvalidInputError):
     """A file that is no readable video."""
 
 
+class VideoLimitError(VideoInputError):
+    """A video that is larger, or takes longer, than the caller allows."""
+
+
+class OutputFileError(TerGanError, OSError):
+    """A result that cannot be written: no permission, a full disk, a name that is too long."""
+
+
 class NoFaceFoundError(InvalidInputError):
     """An image or clip that should show a face and shows none."""
 
@@ -35,6 +43,8 @@ __all__ = [
     "MissingFileError",
     "MissingPackageError",
     "NoFaceFoundError",
+    "OutputFileError",
     "TerGanError",
     "VideoInputError",
+    "VideoLimitError",
 ]

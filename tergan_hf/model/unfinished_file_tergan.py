@@ -1,0 +1,131 @@
+"""A file that appears under its name when it is complete, and leaves nothing behind when it never is."""
+
+import contextlib
+import os
+import secrets
+import stat
+import time
+from pathlib import Path
+
+from .errors_tergan import MissingFileError, OutputFileError
+
+
+try:
+    import fcntl
+except ImportError:  # Windows does not let others delete a file that is open
+    fcntl = None
+
+
+PREFIX, SUFFIX = ".tergan-", ".part"
+YOUNG_SECONDS = 60  # a file that young may be about to be locked
+
+
+class UnfinishedFile:
+    """
+    A file to write into, in a `with` statement; `finish` gives it its name.
+
+    Where the system can (Linux, on its usual file systems), the file has no name until then, so that nothing remains of
+    it however the process ends: an exception, Ctrl-C, SIGTERM, a power cut. Elsewhere it has a short hidden name in the
+    same folder and is locked while it is written; an exception and Ctrl-C remove it, and what a killed process left is
+    removed when the next file is written there.
+
+    Args:
+        output: the file's name. A file of that name stays as it is until `finish`.
+
+    Attributes:
+        stream: to write to and seek in.
+
+    Raises:
+        MissingFileError: there is no such folder.
+        OutputFileError: nothing can be written there, or not under this name.
+    """
+
+    def __init__(self, output: Path):
+        self.output = output
+        self._name: Path | None = None
+        if not output.parent.is_dir():
+            raise MissingFileError(f"no such folder: {output.parent}")
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                if stat.S_ISDIR(os.lstat(output).st_mode):
+                    raise OutputFileError(f"{output} is a folder; name a file to write")
+            remove_leftovers(output.parent)
+            self.stream = self._open()
+        except OutputFileError:
+            raise
+        except (OSError, ValueError) as error:
+            raise self._error(error) from error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):  # a full disk; the error that said so is under way
+            self.stream.close()
+        if self._name is not None:
+            self._name.unlink(missing_ok=True)
+
+    def finish(self):
+        """
+        Put the file in its place.
+
+        Raises:
+            OutputFileError: the disk is full, or the folder is gone.
+        """
+        try:
+            self.stream.flush()
+            os.fsync(self.stream.fileno())
+            if self._name is None:
+                self._name = self._new_name()
+                # The folder's handle is there for linkat(2), which alone can follow the link to a file without a name.
+                folder = os.open(self.output.parent, os.O_RDONLY)
+                try:
+                    source = f"/proc/self/fd/{self.stream.fileno()}"
+                    os.link(source, self._name.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+                finally:
+                    os.close(folder)
+            self.stream.close()
+            self._name.replace(self.output)
+            self._name = None
+        except OSError as error:
+            raise self._error(error) from error
+
+    def _open(self):
+        if hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):  # this file system cannot
+                return os.fdopen(os.open(self.output.parent, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b")
+        name = self._new_name()
+        stream = open(name, "x+b")
+        self._name = name
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return stream
+
+    def _new_name(self) -> Path:
+        return self.output.with_name(f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")
+
+    def _error(self, error: Exception) -> OutputFileError:
+        return OutputFileError(f"{self.output} cannot be written ({getattr(error, 'strerror', None) or error})")
+
+
+def remove_leftovers(folder: Path):
+    """Remove unfinished files that no process is writing any more."""
+    if fcntl is None:
+        return
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
+                with contextlib.suppress(OSError):
+                    _remove_if_left(entry)
+
+
+def _remove_if_left(entry: os.DirEntry):
+    if not entry.is_file(follow_symlinks=False) or time.time() - entry.stat().st_mtime < YOUNG_SECONDS:
+        return
+    with open(entry.path, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an error while somebody writes it
+        os.unlink(entry.path)
+
+
+__all__ = ["UnfinishedFile", "remove_leftovers"]

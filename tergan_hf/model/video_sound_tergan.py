@@ -1,0 +1,254 @@
+"""The sound of a clip on its way into an MP4 file: copied where MP4 takes it as it is, else encoded as AAC."""
+
+import io
+from fractions import Fraction
+
+import numpy as np
+
+from .video_container_tergan import av, open_container
+
+
+# By FFmpeg's names; what players expect in MP4. Other codecs, and rates that MP4 does not take, are encoded anew.
+COPIED_CODECS = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")
+LOWEST_RATE = 8000  # AAC has 7350 Hz, too, which hardly any player knows
+KEPT_LAYOUTS = ("mono", "stereo", "5.1", "5.1(side)")  # by AAC; others are mixed to stereo
+DEFAULT_RATE, FRAME_SAMPLES = 48_000, 1024
+LONGEST_DRIFT = Fraction(1, 10)  # seconds that time stamps may differ from the samples counted
+ADTS_MARK, ADTS_MASK = 0xFFF0, 0xFFF6
+
+
+def add_sound(reader, container):
+    """
+    Add a clip's sound to an MP4 file.
+
+    Args:
+        reader: the clip, a `ClipReader`. container: PyAV's, for writing, before its first packet.
+
+    Returns:
+        `CopiedSound`, `EncodedSound`, or `None` where the clip has none that can be read.
+    """
+    if reader.sound is None:
+        return None
+    copied = _fits_mp4(reader.sound) and _stays_the_same(reader)
+    return (CopiedSound if copied else EncodedSound)(reader, container)
+
+
+class _Sound:
+    """
+    Attributes:
+        damaged_packets: packets that could not be decoded or written, and were left out.
+        notes: sentences about what is not as in the clip.
+    """
+
+    def __init__(self, reader, container):
+        self.reader, self.source, self.container = reader, reader.sound, container
+        self.damaged_packets = 0
+        self.notes: list[str] = []
+
+    def start(self, packet) -> Fraction | None:
+        """When a packet begins to be heard, in seconds on the clip's clock."""
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None or not packet.time_base:
+            return None
+        skipped = 0
+        if packet.has_sidedata("skip_samples") and self.source.codec_context.sample_rate:
+            samples = int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
+            skipped = Fraction(samples, self.source.codec_context.sample_rate)
+        return stamp * packet.time_base + skipped
+
+
+class CopiedSound(_Sound):
+    """Sound whose packets are written as they are."""
+
+    def __init__(self, reader, container):
+        super().__init__(reader, container)
+        self.stream = container.add_stream_from_template(self.source)
+        self._last: int | None = None
+        self._end: int | None = None
+
+    def put(self, packet, zero: Fraction):
+        """Write a packet; `zero` is when the new file begins, in seconds on the clip's clock."""
+        if not packet.size:
+            return
+        shift = round(zero / packet.time_base)
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        stamp = None if stamp is None else stamp - shift
+        if stamp is None or (self._last is not None and stamp <= self._last):
+            stamp = self._end  # without a time stamp, or with one that goes back, it follows the one before
+        stamp = 0 if stamp is None else stamp
+        duration = max(1, packet.duration or 1)
+        packet.pts = packet.dts = stamp
+        self._last, self._end = stamp, stamp + duration
+        packet.stream = self.stream
+        try:
+            self.container.mux(packet)
+        except av.error.FFmpegError:
+            self.damaged_packets += 1
+
+    def close(self):
+        """Write what is left."""
+
+
+class EncodedSound(_Sound):
+    """Sound that is decoded, brought to a rate and a layout that AAC has, and encoded."""
+
+    def __init__(self, reader, container):
+        super().__init__(reader, container)
+        context = self.source.codec_context
+        layout = context.layout.name if context.layout.nb_channels else "stereo"
+        layout = {"1 channels": "mono"}.get(layout, layout)
+        self.layout = layout if layout in KEPT_LAYOUTS else "stereo"
+        self.rate = _aac_rate(context.sample_rate or DEFAULT_RATE)
+        self.stream = container.add_stream("aac", rate=self.rate, layout=self.layout)
+        self._graph = self._graph_input = None
+        self._samples, self._begin = 0, Fraction(0)
+        self._end: Fraction | None = None
+        self._failed = False
+        if context.layout.nb_channels > 8:
+            self.notes.append(f"The sound's {context.layout.nb_channels} channels are mixed to two.")
+
+    def put(self, packet, zero: Fraction):
+        """Encode a packet; `zero` is when the new file begins, in seconds on the clip's clock."""
+        if self._failed:
+            return
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            self.damaged_packets += 1
+            return
+        for frame in frames:
+            if frame.sample_rate and frame.samples:
+                self._put_frame(frame, zero)
+
+    def _put_frame(self, frame, zero: Fraction):
+        stamped = frame.pts is not None and frame.time_base
+        begin = frame.pts * frame.time_base - zero if stamped else None
+        settings = (frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
+        expected = self._begin + Fraction(self._samples, self._graph_input[3]) if self._graph_input else None
+        if expected is None:
+            begin = begin or Fraction(0)
+        elif begin is None or begin < expected + LONGEST_DRIFT:
+            begin = expected
+        try:
+            if settings != self._graph_input or begin != expected:
+                self._flush()
+                self._graph, self._graph_input = self._new_graph(*settings), settings
+                self._samples, self._begin = 0, begin
+            first = round(self._begin * frame.sample_rate)
+            frame.pts, frame.time_base = first + self._samples, Fraction(1, frame.sample_rate)
+            self._samples += frame.samples
+            self._graph.push(frame)
+            self._encode()
+        except (av.error.FFmpegError, ValueError):
+            self._failed = True
+            self.notes.append(f"The sound ends after {float(begin):.1f} seconds: FFmpeg cannot convert it further.")
+
+    def close(self):
+        """Encode what is left."""
+        if self._failed:
+            return
+        try:
+            self._flush()
+            if self._graph_input is not None:
+                self.container.mux(self.stream.encode(None))
+        except av.error.FFmpegError:
+            self._failed = True
+
+    def _flush(self):
+        if self._graph is not None:
+            self._graph.push(None)
+            self._encode()
+            self._graph = None
+
+    def _encode(self):
+        while True:
+            try:
+                frame = self._graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            self.container.mux(self.stream.encode(frame))
+
+    def _new_graph(self, sample_format: str, layout: str, channels: int, rate: int):
+        """Filters that bring decoded sound to whole frames of what the encoder takes."""
+        graph = av.filter.Graph()
+        nodes = [
+            graph.add(
+                "abuffer",
+                sample_fmt=sample_format,
+                sample_rate=str(rate),
+                channel_layout=layout,
+                time_base=f"1/{rate}",
+            )
+        ]
+        if channels > 8:  # nothing says where they stand: every other one to each side
+            sides = ("+".join(f"c{channel}" for channel in range(side, channels, 2)) for side in (0, 1))
+            nodes.append(graph.add("pan", "stereo|" + "|".join(f"c{i}<{side}" for i, side in enumerate(sides))))
+        nodes.append(graph.add("aresample", str(self.rate)))
+        nodes.append(
+            graph.add("aformat", sample_fmts="fltp", sample_rates=str(self.rate), channel_layouts=self.layout)
+        )
+        nodes.append(graph.add("asetnsamples", n=str(FRAME_SAMPLES), p="1"))
+        nodes.append(graph.add("abuffersink"))
+        graph.link_nodes(*nodes).configure()
+        return graph
+
+
+def _aac_rate(rate: int) -> int:
+    """The lowest rate of AAC that loses nothing of a sound, the highest where none does."""
+    rates = [known for known in av.Codec("aac", "w").audio_rates if known >= LOWEST_RATE]
+    return min((known for known in rates if known >= rate), default=max(rates))
+
+
+def _fits_mp4(source) -> bool:
+    """Whether MP4 takes a stream as it is: FFmpeg writes a head for it, or refuses."""
+    if source.codec_context.codec.canonical_name not in COPIED_CODECS:
+        return False
+    try:
+        with av.open(io.BytesIO(), "w", format="mp4") as trial:
+            trial.add_stream_from_template(source)
+            trial.start_encoding()
+    except (av.error.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _stays_the_same(reader) -> bool:
+    """
+    Whether rate and channels stay the same, as one stream of MP4 must. AAC may change them in mid-stream: in the head
+    of each packet (ADTS, in MPEG-TS), or by a packet that brings a new configuration.
+    """
+    if reader.sound.codec_context.codec.canonical_name != "aac":
+        return True
+    first, known = None, reader.sound.codec_context.extradata
+    with open_container(reader.clip, reader.limits, reader.deadline) as container:
+        for stream in container.streams:
+            if stream.index != reader.sound.index:
+                stream.discard = av.stream.Discard.all
+        try:
+            for packet in container.demux(container.streams[reader.sound.index]):
+                reader.deadline.check()
+                if packet.has_sidedata("new_extradata"):
+                    brought = bytes(packet.get_sidedata("new_extradata"))
+                    if brought != (known or brought):
+                        return False
+                    known = brought
+                head = _adts_settings(packet)
+                first = first or head
+                if head != first:
+                    return False
+        except av.error.FFmpegError:
+            return True  # the rest is damaged, and will not be copied either
+    return True
+
+
+def _adts_settings(packet) -> bytes | None:
+    """The bits of a packet's ADTS head that say profile, rate and channels; `None` without such a head."""
+    if packet.size < 7:
+        return None
+    head = bytes(np.frombuffer(packet, np.uint8, 4))
+    if int.from_bytes(head[:2], "big") & ADTS_MASK != ADTS_MARK:
+        return None
+    return bytes((head[2] & 0xFD, head[3] & 0xC0))
+
+
+__all__ = ["CopiedSound", "EncodedSound", "add_sound"]
