@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..model.errors_tergan import InvalidInputError
-from ..model.video_tergan import clip_seconds
+from ..model.video_tergan import VideoLimits, clip_seconds
 
 
 MAX_FILE_SIZE = "20mb"
@@ -15,6 +15,10 @@ MAX_PIXELS = 60_000_000
 MAX_CLIP_SECONDS = 20
 MAX_FRAMES = 900
 MAX_WORK_SECONDS = 240
+MAX_HEAD_SECONDS = 10  # to look at a clip's head
+MAX_FRAME_PIXELS = 4096 * 2304
+# For the pipeline's uses of clips: they hold while FFmpeg reads and decodes, too, between two frames.
+CLIP_LIMITS = VideoLimits(seconds=MAX_WORK_SECONDS, pixels=MAX_FRAME_PIXELS)
 MAX_FACES = 12  # of one photo, the largest
 MAX_WAITING = 64
 FILES_KEPT_SECONDS = 1800
@@ -56,9 +60,10 @@ def check_clip(path: str):
 
     Raises:
         LimitError: it is too long.
+        VideoLimitError: its frames are too large, or its head takes too long to read.
         VideoInputError: it is no video.
     """
-    seconds = clip_seconds(path)
+    seconds = clip_seconds(path, VideoLimits(seconds=MAX_HEAD_SECONDS, pixels=MAX_FRAME_PIXELS))
     if seconds is not None and seconds > MAX_CLIP_SECONDS + 0.5:
         shown = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
         raise LimitError(

@@ -38,9 +38,9 @@ class VideoPipeline(FacePipeline):
             limits: as for `transfer_video`.
 
         Returns:
-            one entry per frame: `time` in seconds since the first, and `scores` as `recognize` gives them, `None` if the
-            face is not seen. f(e) is smoothed over time, and mirror images are not read. Damaged parts of the clip are
-            left out, with a warning.
+            one entry per frame: `time` in seconds since the first, and `scores` as `recognize` gives them, `None` if
+            the face is not seen. f(e) is smoothed over time, and mirror images are not read. Damaged parts of the clip
+            are left out, with a warning.
 
         Raises:
             MissingPackageError, MissingFileError, VideoInputError, VideoLimitError, NoFaceFoundError: as for
@@ -81,8 +81,8 @@ class VideoPipeline(FacePipeline):
         Args:
             driving: the clip. target: the photo. output: the `.mp4` file to write.
             intensity: as for `transfer`.
-            relative: transfer only what changes since the first frame of the clip. It suits a person who looks stern or
-                smiling by nature, in a clip that begins with a calm face.
+            relative: transfer only what changes since the first frame of the clip. It suits a person who looks stern
+                or smiling by nature, in a clip that begins with a calm face.
             face: which face of the photo. driving_face: which face of the clip's first frame.
             max_side: larger photos are reduced to this many pixels.
             progress: show a bar.

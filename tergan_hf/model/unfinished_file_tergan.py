@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -24,9 +25,9 @@ class UnfinishedFile:
     """
     A file to write into, in a `with` statement; `finish` gives it its name.
 
-    Where the system can (Linux, on its usual file systems), the file has no name until then, so that nothing remains of
-    it however the process ends: an exception, Ctrl-C, SIGTERM, a power cut. Elsewhere it has a short hidden name in the
-    same folder and is locked while it is written; an exception and Ctrl-C remove it, and what a killed process left is
+    On Linux, the file has no name until then. Nothing remains of it however the process ends: an exception, Ctrl-C,
+    SIGTERM, a power cut. On other systems, and on file systems that cannot do this, it has a short hidden name in the
+    same folder and is locked while it is written. An exception and Ctrl-C remove it; what a killed process left is
     removed when the next file is written there.
 
     Args:
@@ -43,15 +44,15 @@ class UnfinishedFile:
     def __init__(self, output: Path):
         self.output = output
         self._name: Path | None = None
-        if not output.parent.is_dir():
-            raise MissingFileError(f"no such folder: {output.parent}")
         try:
+            if not output.parent.is_dir():
+                raise MissingFileError(f"no such folder: {output.parent}")
             with contextlib.suppress(FileNotFoundError):
                 if stat.S_ISDIR(os.lstat(output).st_mode):
                     raise OutputFileError(f"{output} is a folder; name a file to write")
             remove_leftovers(output.parent)
             self.stream = self._open()
-        except OutputFileError:
+        except (MissingFileError, OutputFileError):
             raise
         except (OSError, ValueError) as error:
             raise self._error(error) from error
@@ -76,26 +77,34 @@ class UnfinishedFile:
             self.stream.flush()
             os.fsync(self.stream.fileno())
             if self._name is None:
-                self._name = self._new_name()
-                # The folder's handle is there for linkat(2), which alone can follow the link to a file without a name.
-                folder = os.open(self.output.parent, os.O_RDONLY)
-                try:
-                    source = f"/proc/self/fd/{self.stream.fileno()}"
-                    os.link(source, self._name.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
-                finally:
-                    os.close(folder)
+                self._give_name()
             self.stream.close()
             self._name.replace(self.output)
             self._name = None
         except OSError as error:
             raise self._error(error) from error
 
+    def _give_name(self):
+        """Link a file that has no name to a hidden one: linkat(2) replaces no file, renaming does."""
+        self._name = self._new_name()
+        folder = os.open(self.output.parent, os.O_PATH)
+        try:
+            # With handles of folders, os.link follows the link that stands for the open file.
+            source = f"/proc/self/fd/{self.stream.fileno()}"
+            os.link(source, self._name.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+        except OSError:  # a system that keeps /proc from us
+            self.stream.seek(0)
+            with open(self._name, "xb") as copy:
+                shutil.copyfileobj(self.stream, copy)
+        finally:
+            os.close(folder)
+
     def _open(self):
         if hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd"):
             with contextlib.suppress(OSError):  # this file system cannot
                 return os.fdopen(os.open(self.output.parent, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b")
         name = self._new_name()
-        stream = open(name, "x+b")
+        stream = open(name, "x+b")  # noqa: SIM115 (closed by __exit__)
         self._name = name
         if fcntl is not None:
             with contextlib.suppress(OSError):  # a file system without locks

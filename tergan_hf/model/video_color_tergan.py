@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from .video_color_tables_tergan import HLG, PQ, needs_conversion, show_on_screen
+from .video_screen_tergan import HLG, PQ, WIDE_PRIMARIES, ScreenConverter, needs_conversion, show_on_screen
 
 
 try:
@@ -25,8 +25,8 @@ class ColorReader:
     """
     Frames of a clip → RGB images as an SDR screen shows them.
 
-    Frames without a colour matrix count as BT.709 from 720 lines on, else as BT.601. High dynamic range and wide gamuts
-    are converted (`video_color_tables_tergan`). Transparency is shown on white, as in photos.
+    Frames without a colour matrix count as BT.709 from 720 lines on, else as BT.601. High dynamic range and wide
+    gamuts are converted (`video_screen_tergan`). Transparency is shown on white, as in photos.
 
     Attributes:
         notes: sentences about colours that could not be shown exactly.
@@ -35,6 +35,8 @@ class ColorReader:
     def __init__(self):
         self.notes: list[str] = []
         self._reformatter = VideoReformatter()
+        self._converter: ScreenConverter | None = None
+        self._settings: tuple | None = None
 
     def read(self, frame) -> Image.Image:
         """
@@ -47,16 +49,26 @@ class ColorReader:
         primaries, transfer, matrix = frame.color_primaries, frame.color_trc, self._matrix(frame)
         if frame.color_range not in (LIMITED, FULL):
             frame.color_range = 0
+        convert = needs_conversion(primaries, transfer)
+        if transfer in (PQ, HLG):
+            self._note("The clip is HDR; the result is SDR, with its highlights rolled off.")
         if matrix == YCGCO:
             image = self._read_ycgco(frame)
         else:
             frame.colorspace = matrix
+            coupled = primaries in WIDE_PRIMARIES or transfer in (PQ, HLG)  # the channels
+            if convert and coupled and not _has_alpha(frame) and ScreenConverter.is_available():
+                return self._read_converted(frame, primaries, transfer)
             image = self._read_rgb(frame)
-        if not needs_conversion(primaries, transfer):
-            return image
-        if transfer in (PQ, HLG):
-            self._note("The clip is HDR; the result is SDR, with its highlights rolled off.")
-        return show_on_screen(image, primaries, transfer)
+        return show_on_screen(image, primaries, transfer) if convert else image
+
+    def _read_converted(self, frame, primaries: int, transfer: int) -> Image.Image:
+        settings = (
+            frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, primaries, transfer
+        )  # fmt: skip
+        if settings != self._settings:
+            self._converter, self._settings = ScreenConverter(frame, primaries, transfer), settings
+        return _to_image(self._converter.convert(frame))
 
     def _matrix(self, frame) -> int:
         """The matrix to read with: what the frame says, as far as it makes sense."""
@@ -75,17 +87,15 @@ class ColorReader:
         return BT_709 if frame.height >= HD_LINES else UNKNOWN  # FFmpeg takes unknown for BT.601
 
     def _read_rgb(self, frame) -> Image.Image:
-        if any(part.is_alpha for part in frame.format.components) or frame.format.name == "pal8":
+        if _has_alpha(frame):
             layered = _to_image(self._reformatter.reformat(frame, format="rgba"))
             return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
-        limited_grey = frame.color_range == LIMITED and frame.format.name.startswith("gray")
         image = _to_image(self._reformatter.reformat(frame, format="rgb24"))
-        # FFmpeg takes grey for full range whatever it says.
-        return (
-            image.point([round(min(max(value - 16, 0) / 219, 1) * 255) for value in range(256)] * 3)
-            if (limited_grey)
-            else image
-        )
+        if frame.color_range == LIMITED and frame.format.name.startswith(
+            "gray"
+        ):  # FFmpeg takes all grey for full range
+            return image.point([round(min(max(value - 16, 0) / 219, 1) * 255) for value in range(256)] * 3)
+        return image
 
     def _read_ycgco(self, frame) -> Image.Image:
         """YCgCo, which FFmpeg does not convert: its planes as they are, then the formula of H.273."""
@@ -102,6 +112,10 @@ class ColorReader:
     def _note(self, sentence: str):
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+
+def _has_alpha(frame) -> bool:
+    return frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
 
 
 def _to_image(frame) -> Image.Image:

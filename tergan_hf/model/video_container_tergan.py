@@ -17,6 +17,7 @@ except ImportError:  # only videos need it
 
 
 HEAD_BYTES = 1 << 16
+MOST_STREAMS = 100
 # What a file begins with → FFmpeg's demuxer. These read the file they are given and never a second one.
 BEGINNINGS = (
     (b"\x1a\x45\xdf\xa3", "matroska"),
@@ -37,8 +38,6 @@ MOV_ATOMS = (b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pn
 RIFF_KINDS = {b"AVI ": "avi", b"AVI\x19": "avi", b"AMV ": "avi", b"ON2f": "avi", b"CDXA": "mpeg"}
 TRANSPORT_PACKETS, TRANSPORT_SYNC, TRANSPORT_MINIMUM = (188, 192, 204), 0x47, 5
 KINDS = "MP4, MOV, 3GP, MKV, WebM, AVI, WMV, FLV, Ogg, RealMedia, MPEG, MPEG-TS, DV, MXF and GIF"
-# Their streams are found while packets are decoded, so that a limit of pixels has to hold before.
-WITHOUT_HEAD = ("flv", "mpeg", "mpegts")
 
 
 @dataclass(frozen=True)
@@ -169,27 +168,26 @@ def open_container(clip: Path, limits: VideoLimits, deadline: Deadline):
         if kind is None:
             raise VideoInputError(f"{name} is no video that can be read: take {KINDS}; playlists are not opened")
         file.seek(0)
-        options = {"format_whitelist": kind}
+        options = {"format_whitelist": kind, "max_streams": str(MOST_STREAMS)}
         if os.name == "nt":  # the protocol "fd" needs the C library that Python uses
             address, options["protocol_whitelist"] = f"file:{os.path.abspath(clip)}", "file"
         else:
             address, options["protocol_whitelist"], options["fd"] = "fd:", "fd", str(file.fileno())
         if kind == "mov":
             options |= {"enable_drefs": "0", "use_absolute_path": "0"}
-        decoding = {}
-        if limits.pixels is not None:
-            decoding["max_pixels"] = str(limits.pixels)
-            if kind in WITHOUT_HEAD:
-                options["codec_whitelist"] = _decoders_without_pictures()
+        if limits.pixels is not None:  # FFmpeg decodes a few frames to know more of them; here, their size must do
+            options["codec_whitelist"] = _decoders_without_pictures()
+        left = deadline.remaining()
         try:
-            return av.open(
-                address, format=kind, options=decoding, container_options=options, metadata_errors="replace",
-                timeout=(deadline.remaining(), limits.seconds),
+            container = av.open(
+                address, format=kind, container_options=options, metadata_errors="replace",
+                timeout=left and (left / 2, left),  # opening has two parts
             )  # fmt: skip
         except av.error.ExitError:
             raise deadline.error() from None
         except (av.error.FFmpegError, ValueError) as error:
             raise VideoInputError(f"{name} is no video that can be read ({reason(error)})") from error
+    return container
 
 
 def reason(error: Exception) -> str:
@@ -203,7 +201,9 @@ def _open_regular_file(clip: Path, name: str):
         mode = os.stat(clip).st_mode
         if stat.S_ISREG(mode):
             # Not blocking: should a pipe take the file's place now, opening it would wait for a writer.
-            file = open(clip, "rb", 0, opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0)))
+            file = os.fdopen(
+                os.open(clip, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb", 0
+            )
             mode = os.fstat(file.fileno()).st_mode
             if stat.S_ISREG(mode):
                 return file

@@ -15,6 +15,7 @@ from .video_timing_tergan import ContinuousTime, FrameClock, frame_rate
 
 # FFmpeg fails to read that often without a packet between: there is nothing more to come.
 MOST_FAILED_READS = 1000
+SHARE_READ = 0.95  # of the length by a clip's head; less than that is a cut file
 
 
 class ClipReader:
@@ -28,7 +29,6 @@ class ClipReader:
     Attributes:
         picture, sound: PyAV's streams; `sound` is `None` where there is none that can be decoded.
         damaged_packets: packets of both streams that could not be read or decoded, and were left out.
-        notes: sentences about what is not as in the clip.
 
     Raises:
         MissingPackageError: PyAV is missing.
@@ -43,6 +43,7 @@ class ClipReader:
         self.damaged_packets, self.frames = 0, 0
         self.container = open_container(self.clip, self.limits, self.deadline)
         try:
+            self.deadline.check()
             self.picture = self._choose_picture()
             self.sound = next((stream for stream in self.container.streams.audio if stream.codec_context), None)
         except Exception:
@@ -52,8 +53,9 @@ class ClipReader:
         self._clock = FrameClock(self.picture)
         self._time = ContinuousTime(self.container.format.flags & av.format.Flags.ts_discont.value)
         self._size: tuple[int, int] | None = None
-        self._head_aspect = self.picture.sample_aspect_ratio
-        self._first_aspect = self.picture.codec_context.sample_aspect_ratio
+        self._aspect = self.picture.sample_aspect_ratio
+        # What the container says holds for all frames; where only the codec says it, it may change.
+        self._codec_decides = not self._aspect or self._aspect == self.picture.codec_context.sample_aspect_ratio
 
     def __enter__(self):
         return self
@@ -63,7 +65,14 @@ class ClipReader:
 
     @property
     def notes(self) -> list[str]:
-        return list(self._colors.notes)
+        """Sentences about what is not as in the clip, as far as it was read."""
+        expected = _seconds(self.picture.duration, self.picture.time_base)
+        if expected is None or self._time.may_jump or self._clock.now is None:
+            return list(self._colors.notes)
+        shown = self._clock.now - self._clock.start + self._clock.interval
+        if shown >= SHARE_READ * expected - 0.5:
+            return list(self._colors.notes)
+        return [*self._colors.notes, f"The clip ends after {shown:.1f} of {expected:.1f} seconds: its file is cut."]
 
     @property
     def frame_count(self) -> int | None:
@@ -87,12 +96,12 @@ class ClipReader:
             self.deadline.check()
             try:
                 packet = next(packets)
-            except StopIteration:
+            except (StopIteration, IndexError):  # PyAV's, after the last packet, where a stream appeared in mid-clip
                 return
             except av.error.ExitError:
                 raise self.deadline.error() from None
             except av.error.FFmpegError:
-                self.damaged_packets += 1
+                self.damaged_packets += failures == 0
                 failures += 1
                 if failures > MOST_FAILED_READS:
                     yield from map(_flushing_packet, streams)
@@ -157,7 +166,10 @@ class ClipReader:
 
     def _as_seen(self, frame) -> Image.Image:
         """The frame as a viewer sees it: camcorders store pixels that are not square, phones how they were held."""
-        size = shown_size((frame.width, frame.height), self._pixel_aspect())
+        # The codec is ahead of the frames it hands out; a new aspect begins with a key frame.
+        if self._codec_decides and (frame.key_frame or self._size is None):
+            self._aspect = self.picture.codec_context.sample_aspect_ratio or self._aspect
+        size = shown_size((frame.width, frame.height), self._aspect)
         self._check_size(size)
         image = self._colors.read(frame)
         if image.size != size:
@@ -165,13 +177,6 @@ class ClipReader:
         image = orient(image, display_matrix(frame))
         self._size = self._size or image.size
         return fit(image, self._size)
-
-    def _pixel_aspect(self):
-        """What the container says holds for all frames; where only the codec says it, it may change."""
-        current = self.picture.codec_context.sample_aspect_ratio
-        if current and (not self._head_aspect or self._head_aspect == self._first_aspect):
-            return current
-        return self._head_aspect
 
     def _check_size(self, size: tuple[int, int]):
         if self.limits.pixels is not None and size[0] * size[1] > self.limits.pixels:

@@ -45,16 +45,12 @@ class _Sound:
         self.damaged_packets = 0
         self.notes: list[str] = []
 
-    def start(self, packet) -> Fraction | None:
-        """When a packet begins to be heard, in seconds on the clip's clock."""
-        stamp = packet.pts if packet.pts is not None else packet.dts
-        if stamp is None or not packet.time_base:
-            return None
-        skipped = 0
-        if packet.has_sidedata("skip_samples") and self.source.codec_context.sample_rate:
-            samples = int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
-            skipped = Fraction(samples, self.source.codec_context.sample_rate)
-        return stamp * packet.time_base + skipped
+    def start(self, packets) -> Fraction | None:
+        """When the sound begins to be heard, in seconds on the clip's clock: by its head, or by its first packets."""
+        if self.source.start_time is not None:
+            return self.source.start_time * self.source.time_base
+        stamped = (packet for packet in packets if packet.pts is not None and packet.time_base)
+        return next((packet.pts * packet.time_base for packet in stamped), None)
 
 
 class CopiedSound(_Sound):
@@ -69,6 +65,11 @@ class CopiedSound(_Sound):
     def put(self, packet, zero: Fraction):
         """Write a packet; `zero` is when the new file begins, in seconds on the clip's clock."""
         if not packet.size:
+            return
+        try:
+            packet.decode()  # players stumble over what is damaged
+        except av.error.FFmpegError:
+            self.damaged_packets += 1
             return
         shift = round(zero / packet.time_base)
         stamp = packet.pts if packet.pts is not None else packet.dts
@@ -236,8 +237,8 @@ def _stays_the_same(reader) -> bool:
                 first = first or head
                 if head != first:
                     return False
-        except av.error.FFmpegError:
-            return True  # the rest is damaged, and will not be copied either
+        except (av.error.FFmpegError, IndexError):  # the rest is damaged, or PyAV found a stream in mid-clip
+            return True
     return True
 
 

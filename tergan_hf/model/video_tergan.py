@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .errors_tergan import InvalidInputError, VideoInputError, VideoLimitError
+from .errors_tergan import InvalidInputError
 from .unfinished_file_tergan import UnfinishedFile
 from .video_container_tergan import VideoLimits
 from .video_reading_tergan import ClipReader, clip_seconds, read_frames
@@ -78,11 +78,14 @@ def map_video(
     if output.suffix.lower() != ".mp4":
         raise InvalidInputError(f"output must be an .mp4 file, got {output.name!r}")
     with ClipReader(clip, limits) as reader, UnfinishedFile(output) as file:
-        with _Steps(steps, finish) as line, VideoWriter(file, reader, metadata or {}) as writer:
-            with tqdm(
+        with (
+            _Steps(steps, finish) as line,
+            VideoWriter(file, reader, metadata or {}) as writer,
+            tqdm(
                 total=reader.frame_count, desc=description, unit="frame", disable=not progress, dynamic_ncols=True
-            ) as bar:
-                _convert(reader, line, writer, bar)
+            ) as bar,
+        ):
+            _convert(reader, line, writer, bar)
         if check is not None:
             check(writer.frames)
         file.finish()

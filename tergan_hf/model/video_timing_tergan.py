@@ -57,7 +57,7 @@ class FrameClock:
     def __init__(self, picture):
         self.interval = 1 / float(frame_rate(picture))
         self.now: float | None = None
-        self._start = float(picture.start_time * picture.time_base) if picture.start_time is not None else 0.0
+        self.start = float(picture.start_time * picture.time_base) if picture.start_time is not None else 0.0
 
     def tick(self, frame) -> float:
         """Go on to this frame; returns the seconds since the last one."""
@@ -65,7 +65,7 @@ class FrameClock:
         time = float(frame.pts * frame.time_base) if stamped else None
         before, self.now = self.now, time
         if before is None:
-            self.now = self._start if time is None else time
+            self.now = self.start if time is None else time
             return self.interval
         if time is None or time <= before:
             self.now = before + self.interval

@@ -77,10 +77,9 @@ class VideoWriter:
     def _begin(self, image: Image.Image, time: float):
         self._picture = _Picture(self._container, image.size, self._rate)
         self._zero = Fraction(time)
-        starts = (self.sound.start(packet) for packet in self._early_sound)
-        first_sound = next((start for start in starts if start is not None), None)
-        if first_sound is not None:
-            self._zero = min(self._zero, first_sound)
+        sound_start = self.sound.start(self._early_sound) if self.sound else None
+        if sound_start is not None:
+            self._zero = min(self._zero, sound_start)
         for packet in self._early_sound:
             self.sound.put(packet, self._zero)
         self._early_sound = []

@@ -1,17 +1,21 @@
 """
-Tables that turn the colours of a video into those of an SDR screen: BT.709 primaries, BT.709 code values.
+The colours of a video → those of an SDR screen: BT.709 primaries, BT.709 code values.
 
-High dynamic range follows ITU-R BT.2408 and BT.2390: diffuse white is 203 cd/m², what is darker than most faces stays as
-it is, and highlights up to 1000 cd/m² are rolled off. The numbers of primaries and transfers are those of ITU-T H.273.
+High dynamic range follows ITU-R BT.2408 and BT.2390: diffuse white is 203 cd/m², light below 88 cd/m² stays as it is,
+and highlights up to 1000 cd/m² are rolled off. The numbers of primaries and transfers are those of ITU-T H.273.
 """
 
-from functools import cache
+import os
+import tempfile
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
+
+from .video_container_tergan import av
 
 
 TABLE_SIZE = 65
+TABLE_STEPS = 4095  # of the numbers in a table
 WHITE, PEAK = 203.0, 1000.0  # cd/m²
 SCREEN_GAMMA = 2.4  # BT.1886
 PQ, HLG, LINEAR, LOG_100, LOG_316, SMPTE_428, SRGB = 16, 18, 8, 9, 10, 17, 13
@@ -36,30 +40,65 @@ def needs_conversion(primaries: int, transfer: int) -> bool:
     return primaries in WIDE_PRIMARIES or transfer in CONVERTED_TRANSFERS
 
 
-def show_on_screen(image: Image.Image, primaries: int, transfer: int) -> Image.Image:
+class ScreenConverter:
     """
-    R'G'B' of a video → R'G'B' of an SDR screen.
+    Frames → RGB frames as an SDR screen shows them, with FFmpeg's `lut3d` at 16 bits.
 
     Args:
-        primaries, transfer: of the video, by H.273. Unknown ones count as BT.709.
+        frame: PyAV's `VideoFrame`; those that follow have its size, pixel format, matrix and range.
+        primaries, transfer: of the frames, by H.273.
     """
-    if primaries not in WIDE_PRIMARIES and transfer not in (PQ, HLG):
-        return image.point(_curve(transfer) * 3)  # each channel for itself, exactly
-    return image.filter(_table(primaries, transfer))
+
+    def __init__(self, frame, primaries: int, transfer: int):
+        graph = av.filter.Graph()
+        source = graph.add(
+            "buffer", video_size=f"{frame.width}x{frame.height}", pix_fmt=frame.format.name, time_base="1/1",
+            colorspace=str(frame.colorspace), range=str(frame.color_range),
+        )  # fmt: skip
+        handle, path = tempfile.mkstemp(suffix=".cube")
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(cube_text(primaries, transfer))
+            steps = [
+                graph.add("scale"),
+                graph.add("format", pix_fmts="gbrp16le"),
+                graph.add("lut3d", file=path, interp="tetrahedral"),
+                graph.add("format", pix_fmts="rgb24"),
+                graph.add("buffersink"),
+            ]
+        finally:
+            os.unlink(path)
+        graph.link_nodes(source, *steps).configure()
+        self._graph = graph
+
+    @staticmethod
+    def is_available() -> bool:
+        """Whether this FFmpeg has the filters."""
+        return {"scale", "format", "lut3d"} <= av.filter.filters_available
+
+    def convert(self, frame):
+        """One frame → its RGB frame, of 8 bits."""
+        frame.color_primaries = frame.color_trc = 2  # the table has them
+        self._graph.push(frame)
+        return self._graph.pull()
 
 
-@cache
-def _curve(transfer: int) -> list[int]:
-    grey = np.arange(256)[:, None].repeat(3, 1) / 255
-    return (255 * to_screen(grey, 1, transfer)[:, 0]).round().astype(int).tolist()
-
-
-@cache
-def _table(primaries: int, transfer: int) -> ImageFilter.Color3DLUT:
+def cube_text(primaries: int, transfer: int) -> str:
+    """A table R'G'B' → R'G'B' of an SDR screen, in the form of a `.cube` file."""
     axis = np.linspace(0, 1, TABLE_SIZE)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red runs fastest
     shown = to_screen(np.stack((red, green, blue), -1).reshape(-1, 3), primaries, transfer)
-    return ImageFilter.Color3DLUT(TABLE_SIZE, shown.astype(np.float32).ravel())
+    words = [f"{step / TABLE_STEPS:.4f}" for step in range(TABLE_STEPS + 1)]
+    lines = [f"{words[r]} {words[g]} {words[b]}" for r, g, b in np.rint(shown * TABLE_STEPS).astype(int).tolist()]
+    return "\n".join([f"LUT_3D_SIZE {TABLE_SIZE}", *lines, ""])
+
+
+def show_on_screen(image: Image.Image, primaries: int, transfer: int) -> Image.Image:
+    """An 8-bit image in the colours of a video → the same in those of an SDR screen."""
+    if primaries not in WIDE_PRIMARIES and transfer not in (PQ, HLG):  # each channel for itself
+        grey = np.arange(256)[:, None].repeat(3, 1) / 255
+        return image.point(np.rint(255 * to_screen(grey, 1, transfer)[:, 0]).astype(int).tolist() * 3)
+    return Image.fromarray(np.rint(255 * to_screen(np.asarray(image) / 255, primaries, transfer)).astype(np.uint8))
 
 
 def to_screen(code: np.ndarray, primaries: int, transfer: int) -> np.ndarray:
@@ -138,4 +177,4 @@ def _srgb_code(light: np.ndarray) -> np.ndarray:
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-__all__ = ["needs_conversion", "show_on_screen", "to_screen"]
+__all__ = ["ScreenConverter", "needs_conversion", "show_on_screen", "to_screen"]
