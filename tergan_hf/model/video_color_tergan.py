@@ -15,7 +15,7 @@ except ImportError:  # only videos need it
 # Numbers of ITU-T H.273, which FFmpeg uses, too.
 RGB, BT_709, UNKNOWN, BT_601, SMPTE_240M, YCGCO, BT_2020, BT_2020_CONSTANT = 0, 1, 2, 6, 7, 8, 9, 10
 BT_2020_PRIMARIES = 9
-DERIVED = (12, 13)  # from the primaries
+DERIVED = 12  # from the primaries
 READ_BY_FFMPEG = (BT_709, 4, 5, BT_601, SMPTE_240M, BT_2020)
 LIMITED, FULL = 1, 2
 HD_LINES = 720  # from here on, frames that do not say are BT.709
@@ -75,7 +75,7 @@ class ColorReader:
         matrix, primaries = frame.colorspace, frame.color_primaries
         if frame.format.is_rgb:
             return RGB
-        if matrix in DERIVED:
+        if matrix == DERIVED:
             matrix = {1: BT_709, BT_2020_PRIMARIES: BT_2020}.get(primaries, UNKNOWN)
         if matrix in READ_BY_FFMPEG or matrix == YCGCO:
             return matrix

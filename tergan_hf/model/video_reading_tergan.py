@@ -15,6 +15,8 @@ from .video_timing_tergan import ContinuousTime, FrameClock, frame_rate
 
 # FFmpeg fails to read that often without a packet between: there is nothing more to come.
 MOST_FAILED_READS = 1000
+DECODERS_EDGES = 1 << 16  # pixels
+FULL_HD = 1920 * 1088
 SHARE_READ = 0.95  # of the length by a clip's head; less than that is a cut file
 
 
@@ -53,6 +55,7 @@ class ClipReader:
         self._clock = FrameClock(self.picture)
         self._time = ContinuousTime(self.container.format.flags & av.format.Flags.ts_discont.value)
         self._size: tuple[int, int] | None = None
+        self._matrix: tuple[float, float, float, float] | None = None
         self._aspect = self.picture.sample_aspect_ratio
         # What the container says holds for all frames; where only the codec says it, it may change.
         self._codec_decides = not self._aspect or self._aspect == self.picture.codec_context.sample_aspect_ratio
@@ -160,8 +163,11 @@ class ClipReader:
             raise VideoInputError(f"{self.name}: this FFmpeg has no decoder for its pictures")
         self._check_size((picture.codec_context.width, picture.codec_context.height))
         if self.limits.pixels is not None:
-            picture.codec_context.options = {"max_pixels": str(self.limits.pixels)}
-        picture.thread_type = "AUTO"
+            # Decoders count the edges that they add, too.
+            picture.codec_context.options = {"max_pixels": str(5 * self.limits.pixels // 4 + DECODERS_EDGES)}
+        # Decoding several frames at a time is faster, yet one that is damaged can take its neighbours along.
+        large = picture.codec_context.width * picture.codec_context.height > FULL_HD
+        picture.thread_type = "AUTO" if large else "SLICE"
         return picture
 
     def _as_seen(self, frame) -> Image.Image:
@@ -170,11 +176,13 @@ class ClipReader:
         if self._codec_decides and (frame.key_frame or self._size is None):
             self._aspect = self.picture.codec_context.sample_aspect_ratio or self._aspect
         size = shown_size((frame.width, frame.height), self._aspect)
+        self._check_size((frame.width, frame.height))
         self._check_size(size)
         image = self._colors.read(frame)
         if image.size != size:
             image = image.resize(size, Image.Resampling.BILINEAR)
-        image = orient(image, display_matrix(frame))
+        self._matrix = display_matrix(frame) or (None if frame.key_frame else self._matrix)  # holds until a key frame
+        image = orient(image, self._matrix)
         self._size = self._size or image.size
         return fit(image, self._size)
 

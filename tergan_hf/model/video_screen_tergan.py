@@ -7,6 +7,7 @@ and highlights up to 1000 cd/m² are rolled off. The numbers of primaries and tr
 
 import os
 import tempfile
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -83,6 +84,7 @@ class ScreenConverter:
         return self._graph.pull()
 
 
+@lru_cache(maxsize=2)
 def cube_text(primaries: int, transfer: int) -> str:
     """A table R'G'B' → R'G'B' of an SDR screen, in the form of a `.cube` file."""
     axis = np.linspace(0, 1, TABLE_SIZE)

@@ -1,5 +1,6 @@
 """The sound of a clip on its way into an MP4 file: copied where MP4 takes it as it is, else encoded as AAC."""
 
+import contextlib
 import io
 from fractions import Fraction
 
@@ -12,6 +13,7 @@ from .video_container_tergan import av, open_container
 COPIED_CODECS = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")
 LOWEST_RATE = 8000  # AAC has 7350 Hz, too, which hardly any player knows
 KEPT_LAYOUTS = ("mono", "stereo", "5.1", "5.1(side)")  # by AAC; others are mixed to stereo
+UNNAMED_LAYOUTS = {"1 channels": "mono", "6 channels": "5.1"}
 DEFAULT_RATE, FRAME_SAMPLES = 48_000, 1024
 LONGEST_DRIFT = Fraction(1, 10)  # seconds that time stamps may differ from the samples counted
 ADTS_MARK, ADTS_MASK = 0xFFF0, 0xFFF6
@@ -25,7 +27,7 @@ def add_sound(reader, container):
         reader: the clip, a `ClipReader`. container: PyAV's, for writing, before its first packet.
 
     Returns:
-        `CopiedSound`, `EncodedSound`, or `None` where the clip has none that can be read.
+        `CopiedSound`, `EncodedSound`, or `None` where the clip has none that can be decoded.
     """
     if reader.sound is None:
         return None
@@ -44,6 +46,12 @@ class _Sound:
         self.reader, self.source, self.container = reader, reader.sound, container
         self.damaged_packets = 0
         self.notes: list[str] = []
+        self._heard = False
+
+    def close(self):
+        """Write what is left."""
+        if self.damaged_packets and not self._heard:
+            self.notes.append("The sound is left out: none of it can be decoded.")
 
     def start(self, packets) -> Fraction | None:
         """When the sound begins to be heard, in seconds on the clip's clock: by its head, or by its first packets."""
@@ -83,11 +91,9 @@ class CopiedSound(_Sound):
         packet.stream = self.stream
         try:
             self.container.mux(packet)
+            self._heard = True
         except av.error.FFmpegError:
             self.damaged_packets += 1
-
-    def close(self):
-        """Write what is left."""
 
 
 class EncodedSound(_Sound):
@@ -96,9 +102,8 @@ class EncodedSound(_Sound):
     def __init__(self, reader, container):
         super().__init__(reader, container)
         context = self.source.codec_context
-        layout = context.layout.name if context.layout.nb_channels else "stereo"
-        layout = {"1 channels": "mono"}.get(layout, layout)
-        self.layout = layout if layout in KEPT_LAYOUTS else "stereo"
+        layout = context.layout.name
+        self.layout = layout if layout in KEPT_LAYOUTS else UNNAMED_LAYOUTS.get(layout, "stereo")
         self.rate = _aac_rate(context.sample_rate or DEFAULT_RATE)
         self.stream = container.add_stream("aac", rate=self.rate, layout=self.layout)
         self._graph = self._graph_input = None
@@ -138,6 +143,7 @@ class EncodedSound(_Sound):
             first = round(self._begin * frame.sample_rate)
             frame.pts, frame.time_base = first + self._samples, Fraction(1, frame.sample_rate)
             self._samples += frame.samples
+            self._heard = True
             self._graph.push(frame)
             self._encode()
         except (av.error.FFmpegError, ValueError):
@@ -146,14 +152,12 @@ class EncodedSound(_Sound):
 
     def close(self):
         """Encode what is left."""
-        if self._failed:
+        super().close()
+        if self._failed or self._graph_input is None:
             return
-        try:
+        with contextlib.suppress(av.error.FFmpegError):
             self._flush()
-            if self._graph_input is not None:
-                self.container.mux(self.stream.encode(None))
-        except av.error.FFmpegError:
-            self._failed = True
+            self.container.mux(self.stream.encode(None))
 
     def _flush(self):
         if self._graph is not None:
@@ -235,7 +239,7 @@ def _stays_the_same(reader) -> bool:
                     known = brought
                 head = _adts_settings(packet)
                 first = first or head
-                if head != first:
+                if head is not None and head != first:
                     return False
         except (av.error.FFmpegError, IndexError):  # the rest is damaged, or PyAV found a stream in mid-clip
             return True

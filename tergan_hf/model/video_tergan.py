@@ -89,7 +89,7 @@ def map_video(
         if check is not None:
             check(writer.frames)
         file.finish()
-    return _report(output, reader, writer)
+        return _report(output, reader, writer)
 
 
 def _convert(reader: ClipReader, line: "_Steps", writer: VideoWriter, bar):
@@ -112,7 +112,9 @@ def _convert(reader: ClipReader, line: "_Steps", writer: VideoWriter, bar):
 
 def _report(output: Path, reader: ClipReader, writer: VideoWriter) -> VideoReport:
     damaged, notes = reader.damaged_packets, reader.notes
-    if writer.sound is not None:
+    if writer.sound is None and reader.container.streams.audio:
+        notes.append("The sound is left out: this FFmpeg has no decoder for it.")
+    elif writer.sound is not None:
         damaged, notes = damaged + writer.sound.damaged_packets, notes + writer.sound.notes
     return VideoReport(output, writer.frames, damaged_packets=damaged, notes=notes)
 
