@@ -13,12 +13,12 @@ import time
 import av
 import pytest
 
+from tergan_hf.model.atomic_file_tergan import AtomicFile
 from tergan_hf.model.errors_tergan import MissingFileError, OutputFileError, VideoInputError
-from tergan_hf.model.unfinished_file_tergan import UnfinishedFile
 from tergan_hf.model.video_tergan import VideoLimits, clip_seconds
 
 from .conftest import EXAMPLES, ROOT
-from .video_clips import convert, images_of, make_clip, read_clip
+from .video_clips import convert, encode_pictures, images_of, make_clip, read_clip, tone_of
 
 
 NAMES = [
@@ -348,10 +348,10 @@ def test_where_files_need_a_name_the_next_work_removes_what_was_left(clip, here,
 
 def test_a_file_without_a_name_gets_one_where_links_are_forbidden(here, monkeypatch):
     monkeypatch.setattr(os, "link", lambda *_, **__: (_ for _ in ()).throw(PermissionError(1, "no")))
-    with UnfinishedFile(here / "out.mp4") as file:
+    with AtomicFile(here / "out.mp4") as file:
         file.stream.write(b"content")
         assert os.listdir(here) == []
-        file.finish()
+        file.commit()
     assert os.listdir(here) == ["out.mp4"] and (here / "out.mp4").read_bytes() == b"content"
 
 
@@ -360,3 +360,31 @@ def test_an_error_in_a_step_leaves_nothing(clip, here):
         convert(clip, "out.mp4", finish=lambda image: 1 / 0)
     assert os.listdir(here) == []
     assert len(read_clip(clip)) == 5
+
+
+def test_a_cover_is_no_picture(here):
+    def add_cover(file):
+        cover = file.add_stream("mjpeg", rate=25)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        return cover, av.VideoFrame(32, 32, "yuvj420p")
+
+    with av.open("song.m4a", "w", format="mp4") as file:
+        tone, (cover, frame) = file.add_stream("aac", rate=48_000), add_cover(file)
+        for packet in [
+            *cover.encode(frame),
+            *cover.encode(None),
+            *tone.encode(tone_of(48_000, 1)),
+            *tone.encode(None),
+        ]:
+            file.mux(packet)
+    with pytest.raises(VideoInputError, match="has no picture"):
+        images_of("song.m4a")
+    with av.open("clip.mp4", "w") as file:
+        (cover, frame), picture = add_cover(file), file.add_stream("libx264", rate=25)
+        picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
+        for packet in [*cover.encode(frame), *cover.encode(None)]:
+            file.mux(packet)
+        for packet in encode_pictures(picture, [av.VideoFrame(64, 48, "yuv420p") for _ in range(5)]):
+            file.mux(packet)
+    assert [image.size for image in images_of("clip.mp4")] == 5 * [(64, 48)]

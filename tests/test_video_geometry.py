@@ -11,16 +11,16 @@ from .video_clips import SIZE, convert, encode_pictures, images_of, make_clip, r
 
 
 WIDTH, HEIGHT = SIZE
-COLORS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]])  # of the four quarters
+COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]])  # of the four quarters
 # The 2×2 parts of the eight display matrices: stored (x, y) is shown at (a·x + c·y, b·x + d·y).
 MATRICES = [(a, 0, 0, d) for a in (1, -1) for d in (1, -1)] + [(0, b, c, 0) for b in (1, -1) for c in (1, -1)]
 
 
 def quarters(size=SIZE) -> Image.Image:
-    return Image.fromarray(COLORS.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+    return Image.fromarray(COLOURS.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
 
 
-def colors_of(image: Image.Image) -> np.ndarray:
+def colours_of(image: Image.Image) -> np.ndarray:
     """The colours in the middle of an image's four quarters."""
     width, height = image.size
     pixels = np.asarray(image, float)
@@ -30,10 +30,10 @@ def colors_of(image: Image.Image) -> np.ndarray:
 def shown(matrix) -> np.ndarray:
     """Where a display matrix puts the four quarters."""
     a, b, c, d = matrix
-    result = np.zeros_like(COLORS)
+    result = np.zeros_like(COLOURS)
     for y, v in enumerate((-1, 1)):
         for x, u in enumerate((-1, 1)):
-            result[int(b * u + d * v > 0), int(a * u + c * v > 0)] = COLORS[y, x]
+            result[int(b * u + d * v > 0), int(a * u + c * v > 0)] = COLOURS[y, x]
     return result
 
 
@@ -43,9 +43,9 @@ def test_all_eight_display_matrices(tmp_path, matrix, container):
     clip = make_clip(tmp_path / "clip", container=container, images=[quarters()] * 3, matrix=matrix)
     for image in images_of(clip):
         assert image.size == (SIZE if matrix[0] else SIZE[::-1])
-        assert np.abs(colors_of(image) - shown(matrix)).max() < 20
+        assert np.abs(colours_of(image) - shown(matrix)).max() < 20
     report = convert(clip, tmp_path / "out.mp4")
-    assert np.abs(colors_of(read_clip(report.path)[0]) - shown(matrix)).max() < 20
+    assert np.abs(colours_of(read_clip(report.path)[0]) - shown(matrix)).max() < 20
 
 
 @pytest.mark.parametrize(("scale", "tilt"), [(2, 0), (0.5, 0), (1, 0.004)])
@@ -54,13 +54,13 @@ def test_a_display_matrix_that_scales_or_is_not_quite_straight_turns_all_the_sam
     clip = make_clip(tmp_path / "clip.mp4", images=[quarters()] * 2, matrix=matrix)
     (image, *_) = images_of(clip)
     assert image.size == SIZE[::-1]
-    assert np.abs(colors_of(image) - shown((0, 1, -1, 0))).max() < 20
+    assert np.abs(colours_of(image) - shown((0, 1, -1, 0))).max() < 20
 
 
 @pytest.mark.parametrize("matrix", [(0, 0, 0, 0), (1, 1, 1, 1)])
 def test_a_display_matrix_that_maps_to_a_line_is_ignored(tmp_path, matrix):
     clip = make_clip(tmp_path / "clip.mkv", images=[quarters()] * 2, matrix=matrix)
-    assert np.abs(colors_of(images_of(clip)[0]) - COLORS).max() < 20
+    assert np.abs(colours_of(images_of(clip)[0]) - COLOURS).max() < 20
 
 
 def test_a_clip_held_askew_is_turned_by_its_angle(tmp_path):
@@ -90,11 +90,11 @@ def test_the_orientation_may_change_in_mid_clip(tmp_path):
     (tmp_path / "clip.h264").write_bytes(b"".join(parts))
     images = images_of(tmp_path / "clip.h264")
     assert [image.size for image in images] == 10 * [SIZE]
-    assert np.abs(colors_of(images[4]) - COLORS).max() < 20
+    assert np.abs(colours_of(images[4]) - COLOURS).max() < 20
     narrow = round(HEIGHT * HEIGHT / WIDTH)
     left = (WIDTH - narrow) // 2
     turned = images[-1].crop((left, 0, left + narrow, HEIGHT))  # whole, with black beside it
-    assert np.abs(colors_of(turned) - shown((0, -1, 1, 0))).max() < 40
+    assert np.abs(colours_of(turned) - shown((0, -1, 1, 0))).max() < 40
     assert np.asarray(images[-1])[:, : left - 2].max() < 25
 
 
@@ -119,9 +119,9 @@ def test_every_frame_is_fitted_into_the_first_size(tmp_path, container, size, pi
     report = convert(tmp_path / "clip", tmp_path / "out.mp4")
     for images in (images_of(tmp_path / "clip"), read_clip(report.path)):
         assert [image.size for image in images] == 12 * [SIZE]
-        assert np.abs(colors_of(images[5]) - COLORS).max() < 20  # the first size to its last frame
+        assert np.abs(colours_of(images[5]) - COLOURS).max() < 20  # the first size to its last frame
         for image in images[6:]:
-            assert np.abs(colors_of(image.crop(filled)) - COLORS).max() < 40
+            assert np.abs(colours_of(image.crop(filled)) - COLOURS).max() < 40
             outside = np.asarray(image).astype(int)
             left, top, right, bottom = filled
             outside[max(0, top - 2) : bottom + 2, max(0, left - 2) : right + 2] = 0
@@ -139,7 +139,7 @@ def test_pixel_formats_may_change_in_mid_clip(tmp_path):
     (tmp_path / "clip.ts").write_bytes(b"".join(parts))
     report = convert(tmp_path / "clip.ts", tmp_path / "out.mp4")
     assert (report.frames, report.damaged_packets) == (16, 0)
-    assert all(np.abs(colors_of(image) - COLORS).max() < 20 for image in read_clip(report.path))
+    assert all(np.abs(colours_of(image) - COLOURS).max() < 20 for image in read_clip(report.path))
 
 
 def test_frames_that_grow_in_vp9(tmp_path):
@@ -158,7 +158,7 @@ def test_frames_that_grow_in_vp9(tmp_path):
             time += 4
     images = images_of(tmp_path / "clip.webm")
     assert [image.size for image in images] == 8 * [SIZE]
-    assert np.abs(colors_of(images[-1].crop((8, 0, 56, 48))) - COLORS).max() < 40
+    assert np.abs(colours_of(images[-1].crop((8, 0, 56, 48))) - COLOURS).max() < 40
 
 
 @pytest.mark.parametrize("aspect", [Fraction(255, 1), Fraction(1, 255)])

@@ -125,6 +125,30 @@ def test_frames_without_time_stamps_follow_at_their_rate(tmp_path):
     assert times_of(tmp_path / "out.mp4") == pytest.approx(np.arange(20) / 25)
 
 
+@pytest.mark.parametrize("codec", ["libmp3lame", "pcm_s16le"])  # copied, encoded anew
+@pytest.mark.parametrize(("kind", "name"), [(9, "video"), (8, "audio")])
+@pytest.mark.parametrize("seconds", [20, 10_000])
+def test_one_damaged_time_stamp_moves_nothing_else(tmp_path, codec, kind, name, seconds):
+    clip = make_clip(
+        tmp_path / "clip.flv", 50, container="flv", options={"bf": "0"}, sound=codec, sound_rate=44_100
+    )  # fmt: skip
+    data, at, number = bytearray(clip.read_bytes()), 13, 0
+    while at + 11 < len(data):
+        size = int.from_bytes(data[at + 1 : at + 4], "big")
+        number += data[at] == kind
+        if data[at] == kind and number == 20:
+            time = int.from_bytes(data[at + 4 : at + 7], "big") + 1000 * seconds
+            data[at + 4 : at + 8] = (time & 0xFFFFFF).to_bytes(3, "big") + (time >> 24).to_bytes(1, "big")
+        at += 11 + size + 4
+    (tmp_path / "spoilt.flv").write_bytes(data)
+    convert(clip, tmp_path / "expected.mp4")
+    report = convert(tmp_path / "spoilt.flv", tmp_path / "out.mp4")
+    assert report.frames == 50
+    for kind in ("video", "audio"):
+        expected = times_of(tmp_path / "expected.mp4", kind)
+        assert times_of(report.path, kind) == pytest.approx(expected, abs=0.05)
+
+
 def test_times_count_from_the_first_frame(tmp_path):
     clip = make_clip(tmp_path / "clip.ts", 5, container="mpegts", start=3600)
     assert [time for time, _, _ in read_frames(clip, progress=False)] == pytest.approx(np.arange(5) / 25)

@@ -1,5 +1,13 @@
 """The errors that a caller can do something about. Every message names the input and says what is wrong with it."""
 
+import os
+from pathlib import Path
+
+
+def shown_name(path: str | Path) -> str:
+    """A path for a message: bytes of it that are no UTF-8 become replacement characters, which can be printed."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
 
 class TerGanError(Exception):
     """Base class of all errors that this package foresees; a command prints the message and no traceback."""
@@ -47,4 +55,5 @@ __all__ = [
     "TerGanError",
     "VideoInputError",
     "VideoLimitError",
+    "shown_name",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from .errors_tergan import MissingFileError, MissingPackageError, VideoInputError, VideoLimitError
+from .errors_tergan import MissingFileError, MissingPackageError, VideoInputError, VideoLimitError, shown_name
 
 
 try:
@@ -82,11 +82,6 @@ class Deadline:
     def error(self) -> VideoLimitError:
         """The error that says so."""
         return VideoLimitError(f"{self.name}: not done after {self.seconds:g} seconds; take a shorter or smaller clip")
-
-
-def shown_name(path: str | Path) -> str:
-    """A path for a message: bytes that are no UTF-8 become question marks."""
-    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def container_format(head: bytes) -> str | None:
@@ -229,4 +224,4 @@ def _decoders_without_pictures() -> str:
     return ",".join(sorted(names))
 
 
-__all__ = ["Deadline", "VideoLimits", "container_format", "open_container", "reason", "shown_name"]
+__all__ = ["Deadline", "VideoLimits", "container_format", "open_container", "reason"]

@@ -1,14 +1,14 @@
 """Read a clip a frame at a time: upright RGB images of one size with their times, past what is damaged."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .errors_tergan import VideoInputError, VideoLimitError
-from .video_color_tergan import ColorReader
-from .video_container_tergan import Deadline, VideoLimits, av, open_container, shown_name
+from .errors_tergan import VideoInputError, VideoLimitError, shown_name
+from .video_colour_tergan import ColourReader
+from .video_container_tergan import Deadline, VideoLimits, av, open_container
 from .video_geometry_tergan import display_matrix, fit, orient, shown_size
 from .video_timing_tergan import ContinuousTime, FrameClock, frame_rate
 
@@ -17,7 +17,8 @@ from .video_timing_tergan import ContinuousTime, FrameClock, frame_rate
 MOST_FAILED_READS = 1000
 DECODERS_EDGES = 1 << 16  # pixels
 FULL_HD = 1920 * 1088
-SHARE_READ = 0.95  # of the length by a clip's head; less than that is a cut file
+HEADS_WITH_LENGTHS = ("mov", "avi")  # of each stream
+SHARE_READ = 0.95  # of a stream's length; less than that is a cut file
 
 
 class ClipReader:
@@ -51,9 +52,10 @@ class ClipReader:
         except Exception:
             self.container.close()
             raise
-        self._colors = ColorReader()
+        self._colours = ColourReader()
         self._clock = FrameClock(self.picture)
         self._time = ContinuousTime(self.container.format.flags & av.format.Flags.ts_discont.value)
+        self._read_to: float | None = None
         self._size: tuple[int, int] | None = None
         self._matrix: tuple[float, float, float, float] | None = None
         self._aspect = self.picture.sample_aspect_ratio
@@ -69,13 +71,13 @@ class ClipReader:
     @property
     def notes(self) -> list[str]:
         """Sentences about what is not as in the clip, as far as it was read."""
+        notes = list(self._colours.notes)
         expected = _seconds(self.picture.duration, self.picture.time_base)
-        if expected is None or self._time.may_jump or self._clock.now is None:
-            return list(self._colors.notes)
-        shown = self._clock.now - self._clock.start + self._clock.interval
-        if shown >= SHARE_READ * expected - 0.5:
-            return list(self._colors.notes)
-        return [*self._colors.notes, f"The clip ends after {shown:.1f} of {expected:.1f} seconds: its file is cut."]
+        if self.container.format.name in HEADS_WITH_LENGTHS and expected and self._read_to is not None:
+            read = self._read_to - self._clock.start
+            if read < SHARE_READ * expected - 0.5:
+                notes.append(f"The clip ends after {read:.1f} of {expected:.1f} seconds: its file is cut.")
+        return notes
 
     @property
     def frame_count(self) -> int | None:
@@ -112,8 +114,12 @@ class ClipReader:
                 packets = self.container.demux()
                 continue
             failures = 0
-            if packet.stream in streams:
+            # An empty packet in mid-clip (AVI: the last frame once more) would end the decoding.
+            if packet.stream in streams and (packet.size or packet.dts is None):
                 self._time.correct(packet)
+                if packet.stream is self.picture and packet.pts is not None:
+                    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                    self._read_to = end if self._read_to is None else max(end, self._read_to)
                 yield packet
 
     def decode(self, packet) -> list:
@@ -139,8 +145,9 @@ class ClipReader:
                 self.damaged_packets += 1
                 continue
             self.frames += 1
-            interval = self._clock.tick(frame)
-            yield self._clock.now, interval, image
+            yield from self._clock.put(frame, image)
+        if not packet.size:
+            yield from self._clock.flush()
 
     def require_frames(self):
         """
@@ -178,7 +185,7 @@ class ClipReader:
         size = shown_size((frame.width, frame.height), self._aspect)
         self._check_size((frame.width, frame.height))
         self._check_size(size)
-        image = self._colors.read(frame)
+        image = self._colours.read(frame)
         if image.size != size:
             image = image.resize(size, Image.Resampling.BILINEAR)
         self._matrix = display_matrix(frame) or (None if frame.key_frame else self._matrix)  # holds until a key frame
@@ -199,7 +206,7 @@ def read_frames(
     progress: bool = True,
     description: str = "video",
     limits: VideoLimits | None = None,
-    done=None,
+    done: Callable[[ClipReader], None] | None = None,
 ) -> Iterator[tuple[float, float, Image.Image]]:
     """
     The frames of a clip, one at a time.

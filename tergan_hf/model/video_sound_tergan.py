@@ -1,22 +1,18 @@
 """The sound of a clip on its way into an MP4 file: copied where MP4 takes it as it is, else encoded as AAC."""
 
 import contextlib
-import io
 from fractions import Fraction
 
-import numpy as np
+from .video_container_tergan import av
+from .video_sound_trial_tergan import Nowhere, fits_mp4
+from .video_timing_tergan import LONGEST_PAUSE, is_damaged
 
-from .video_container_tergan import av, open_container
 
-
-# By FFmpeg's names; what players expect in MP4. Other codecs, and rates that MP4 does not take, are encoded anew.
-COPIED_CODECS = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")
 LOWEST_RATE = 8000  # AAC has 7350 Hz, too, which hardly any player knows
 KEPT_LAYOUTS = ("mono", "stereo", "5.1", "5.1(side)")  # by AAC; others are mixed to stereo
 UNNAMED_LAYOUTS = {"1 channels": "mono", "6 channels": "5.1"}
 DEFAULT_RATE, FRAME_SAMPLES = 48_000, 1024
 LONGEST_DRIFT = Fraction(1, 10)  # seconds that time stamps may differ from the samples counted
-ADTS_MARK, ADTS_MASK = 0xFFF0, 0xFFF6
 
 
 def add_sound(reader, container):
@@ -31,8 +27,7 @@ def add_sound(reader, container):
     """
     if reader.sound is None:
         return None
-    copied = _fits_mp4(reader.sound) and _stays_the_same(reader)
-    return (CopiedSound if copied else EncodedSound)(reader, container)
+    return (CopiedSound if fits_mp4(reader) else EncodedSound)(reader, container)
 
 
 class _Sound:
@@ -47,6 +42,27 @@ class _Sound:
         self.damaged_packets = 0
         self.notes: list[str] = []
         self._heard = False
+        self._waiting = None
+        self._before: int | None = None
+
+    def put(self, packet, zero: Fraction):
+        """
+        Write a packet when the next one is there: a time stamp that lies behind the next one is damaged.
+
+        Args:
+            packet: of the clip's sound; an empty one is the last.
+            zero: when the new file begins, in seconds on the clip's clock.
+        """
+        waiting, self._waiting = self._waiting, packet
+        if waiting is not None:
+            pause = LONGEST_PAUSE / waiting.time_base
+            if waiting.pts is not None and is_damaged(self._before, waiting.pts, packet.pts, pause):
+                waiting.pts = waiting.dts = None
+            self._before = self._before if waiting.pts is None else waiting.pts
+            self._put(waiting, zero)
+        if not packet.size:
+            self._put(packet, zero)
+            self._waiting = None
 
     def close(self):
         """Write what is left."""
@@ -62,21 +78,31 @@ class _Sound:
 
 
 class CopiedSound(_Sound):
-    """Sound whose packets are written as they are."""
+    """
+    Sound whose packets are written as they are.
+
+    FFmpeg interleaves packets, so that an error of sound would end the writing of a picture. A packet that is damaged
+    is found before: it is decoded, and written to an MP4 file of its own that goes nowhere.
+    """
 
     def __init__(self, reader, container):
         super().__init__(reader, container)
         self.stream = container.add_stream_from_template(self.source)
+        self._trial = av.open(Nowhere(), "w", format="mp4")
+        self._trial_stream = self._trial.add_stream_from_template(self.source)
         self._last: int | None = None
         self._end: int | None = None
 
-    def put(self, packet, zero: Fraction):
-        """Write a packet; `zero` is when the new file begins, in seconds on the clip's clock."""
+    def close(self):
+        """Write what is left."""
+        super().close()
+        with contextlib.suppress(av.error.FFmpegError):
+            self._trial.close()
+
+    def _put(self, packet, zero: Fraction):
         if not packet.size:
             return
-        try:
-            packet.decode()  # players stumble over what is damaged
-        except av.error.FFmpegError:
+        if not self._decodes(packet):
             self.damaged_packets += 1
             return
         shift = round(zero / packet.time_base)
@@ -88,12 +114,25 @@ class CopiedSound(_Sound):
         duration = max(1, packet.duration or 1)
         packet.pts = packet.dts = stamp
         self._last, self._end = stamp, stamp + duration
-        packet.stream = self.stream
+        packet.stream = self._trial_stream
         try:
-            self.container.mux(packet)
-            self._heard = True
+            self._trial.mux(packet)
         except av.error.FFmpegError:
             self.damaged_packets += 1
+            return
+        packet.stream = self.stream
+        self.container.mux(packet)
+        self._heard = True
+
+    @staticmethod
+    def _decodes(packet) -> bool:
+        try:
+            packet.decode()
+        except (av.error.PatchWelcomeError, av.error.NotImplementedError):  # sound, but beyond this FFmpeg
+            return True
+        except av.error.FFmpegError:
+            return False
+        return True
 
 
 class EncodedSound(_Sound):
@@ -108,13 +147,11 @@ class EncodedSound(_Sound):
         self.stream = container.add_stream("aac", rate=self.rate, layout=self.layout)
         self._graph = self._graph_input = None
         self._samples, self._begin = 0, Fraction(0)
-        self._end: Fraction | None = None
         self._failed = False
         if context.layout.nb_channels > 8:
             self.notes.append(f"The sound's {context.layout.nb_channels} channels are mixed to two.")
 
-    def put(self, packet, zero: Fraction):
-        """Encode a packet; `zero` is when the new file begins, in seconds on the clip's clock."""
+    def _put(self, packet, zero: Fraction):
         if self._failed:
             return
         try:
@@ -178,13 +215,10 @@ class EncodedSound(_Sound):
         graph = av.filter.Graph()
         nodes = [
             graph.add(
-                "abuffer",
-                sample_fmt=sample_format,
-                sample_rate=str(rate),
-                channel_layout=layout,
+                "abuffer", sample_fmt=sample_format, sample_rate=str(rate), channel_layout=layout,
                 time_base=f"1/{rate}",
             )
-        ]
+        ]  # fmt: skip
         if channels > 8:  # nothing says where they stand: every other one to each side
             sides = ("+".join(f"c{channel}" for channel in range(side, channels, 2)) for side in (0, 1))
             nodes.append(graph.add("pan", "stereo|" + "|".join(f"c{i}<{side}" for i, side in enumerate(sides))))
@@ -202,58 +236,6 @@ def _aac_rate(rate: int) -> int:
     """The lowest rate of AAC that loses nothing of a sound, the highest where none does."""
     rates = [known for known in av.Codec("aac", "w").audio_rates if known >= LOWEST_RATE]
     return min((known for known in rates if known >= rate), default=max(rates))
-
-
-def _fits_mp4(source) -> bool:
-    """Whether MP4 takes a stream as it is: FFmpeg writes a head for it, or refuses."""
-    if source.codec_context.codec.canonical_name not in COPIED_CODECS:
-        return False
-    try:
-        with av.open(io.BytesIO(), "w", format="mp4") as trial:
-            trial.add_stream_from_template(source)
-            trial.start_encoding()
-    except (av.error.FFmpegError, ValueError):
-        return False
-    return True
-
-
-def _stays_the_same(reader) -> bool:
-    """
-    Whether rate and channels stay the same, as one stream of MP4 must. AAC may change them in mid-stream: in the head
-    of each packet (ADTS, in MPEG-TS), or by a packet that brings a new configuration.
-    """
-    if reader.sound.codec_context.codec.canonical_name != "aac":
-        return True
-    first, known = None, reader.sound.codec_context.extradata
-    with open_container(reader.clip, reader.limits, reader.deadline) as container:
-        for stream in container.streams:
-            if stream.index != reader.sound.index:
-                stream.discard = av.stream.Discard.all
-        try:
-            for packet in container.demux(container.streams[reader.sound.index]):
-                reader.deadline.check()
-                if packet.has_sidedata("new_extradata"):
-                    brought = bytes(packet.get_sidedata("new_extradata"))
-                    if brought != (known or brought):
-                        return False
-                    known = brought
-                head = _adts_settings(packet)
-                first = first or head
-                if head is not None and head != first:
-                    return False
-        except (av.error.FFmpegError, IndexError):  # the rest is damaged, or PyAV found a stream in mid-clip
-            return True
-    return True
-
-
-def _adts_settings(packet) -> bytes | None:
-    """The bits of a packet's ADTS head that say profile, rate and channels; `None` without such a head."""
-    if packet.size < 7:
-        return None
-    head = bytes(np.frombuffer(packet, np.uint8, 4))
-    if int.from_bytes(head[:2], "big") & ADTS_MASK != ADTS_MARK:
-        return None
-    return bytes((head[2] & 0xFD, head[3] & 0xC0))
 
 
 __all__ = ["CopiedSound", "EncodedSound", "add_sound"]

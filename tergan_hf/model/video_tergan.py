@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
+from .atomic_file_tergan import AtomicFile
 from .errors_tergan import InvalidInputError
-from .unfinished_file_tergan import UnfinishedFile
 from .video_container_tergan import VideoLimits
 from .video_reading_tergan import ClipReader, clip_seconds, read_frames
 from .video_writing_tergan import VideoWriter
@@ -77,7 +77,7 @@ def map_video(
     output = Path(output)
     if output.suffix.lower() != ".mp4":
         raise InvalidInputError(f"output must be an .mp4 file, got {output.name!r}")
-    with ClipReader(clip, limits) as reader, UnfinishedFile(output) as file:
+    with ClipReader(clip, limits) as reader, AtomicFile(output) as file:
         with (
             _Steps(steps, finish) as line,
             VideoWriter(file, reader, metadata or {}) as writer,
@@ -88,7 +88,7 @@ def map_video(
             _convert(reader, line, writer, bar)
         if check is not None:
             check(writer.frames)
-        file.finish()
+        file.commit()
         return _report(output, reader, writer)
 
 

@@ -6,11 +6,11 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image
 
-from .errors_tergan import OutputFileError
-from .unfinished_file_tergan import UnfinishedFile
-from .video_container_tergan import av, reason, shown_name
+from .atomic_file_tergan import AtomicFile
+from .errors_tergan import OutputFileError, shown_name
+from .video_container_tergan import av, reason
 from .video_sound_tergan import add_sound
-from .video_timing_tergan import frame_rate
+from .video_timing_tergan import LONGEST_PAUSE, frame_rate
 
 
 TIME_BASE = Fraction(1, 90_000)
@@ -32,14 +32,14 @@ class VideoWriter:
         OutputFileError: by all methods, where the video cannot be encoded or written.
     """
 
-    def __init__(self, file: UnfinishedFile, reader, metadata: dict[str, str]):
+    def __init__(self, file: AtomicFile, reader, metadata: dict[str, str]):
         self.frames = 0
         self._name, self._rate = shown_name(file.output), frame_rate(reader.picture)
         self._container = av.open(file.stream, "w", format="mp4")
         self._container.metadata.update(metadata)
         self.sound = add_sound(reader, self._container)
         self._picture: _Picture | None = None
-        self._zero = Fraction(0)
+        self._zero = self._sound_zero = Fraction(0)
         self._early_sound: list = []
 
     def __enter__(self):
@@ -64,7 +64,7 @@ class VideoWriter:
             self._early_sound.append(packet)
             return
         with self._naming_the_file():
-            self.sound.put(packet, self._zero)
+            self.sound.put(packet, self._sound_zero)
 
     def close(self):
         """Write what is left and complete the file."""
@@ -76,12 +76,14 @@ class VideoWriter:
 
     def _begin(self, image: Image.Image, time: float):
         self._picture = _Picture(self._container, image.size, self._rate)
-        self._zero = Fraction(time)
+        self._zero = self._sound_zero = Fraction(time)
         sound_start = self.sound.start(self._early_sound) if self.sound else None
         if sound_start is not None:
-            self._zero = min(self._zero, sound_start)
+            if abs(sound_start - self._zero) <= LONGEST_PAUSE:
+                sound_start = self._zero = min(self._zero, sound_start)
+            self._sound_zero = sound_start  # further apart, they are not on one clock
         for packet in self._early_sound:
-            self.sound.put(packet, self._zero)
+            self.sound.put(packet, self._sound_zero)
         self._early_sound = []
 
     @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from .video_screen_tergan import HLG, PQ, WIDE_PRIMARIES, ScreenConverter, needs_conversion, show_on_screen
+from .video_tone_mapping_tergan import HLG, PQ, WIDE_PRIMARIES, ToneMapper, map_image, needs_mapping
 
 
 try:
@@ -18,15 +18,16 @@ BT_2020_PRIMARIES = 9
 DERIVED = 12  # from the primaries
 READ_BY_FFMPEG = (BT_709, 4, 5, BT_601, SMPTE_240M, BT_2020)
 LIMITED, FULL = 1, 2
+FULL_FROM_LIMITED = [round(min(max(value - 16, 0) / 219, 1) * 255) for value in range(256)]
 HD_LINES = 720  # from here on, frames that do not say are BT.709
 
 
-class ColorReader:
+class ColourReader:
     """
     Frames of a clip → RGB images as an SDR screen shows them.
 
     Frames without a colour matrix count as BT.709 from 720 lines on, else as BT.601. High dynamic range and wide
-    gamuts are converted (`video_screen_tergan`). Transparency is shown on white, as in photos.
+    gamuts are converted (`video_tone_mapping_tergan`). Transparency is shown on white, as in photos.
 
     Attributes:
         notes: sentences about colours that could not be shown exactly.
@@ -35,7 +36,7 @@ class ColorReader:
     def __init__(self):
         self.notes: list[str] = []
         self._reformatter = VideoReformatter()
-        self._converter: ScreenConverter | None = None
+        self._converter: ToneMapper | None = None
         self._settings: tuple | None = None
 
     def read(self, frame) -> Image.Image:
@@ -49,7 +50,7 @@ class ColorReader:
         primaries, transfer, matrix = frame.color_primaries, frame.color_trc, self._matrix(frame)
         if frame.color_range not in (LIMITED, FULL):
             frame.color_range = 0
-        convert = needs_conversion(primaries, transfer)
+        convert = needs_mapping(primaries, transfer) and not frame.format.name.startswith("xyz")  # FFmpeg maps those
         if transfer in (PQ, HLG):
             self._note("The clip is HDR; the result is SDR, with its highlights rolled off.")
         if matrix == YCGCO:
@@ -57,17 +58,17 @@ class ColorReader:
         else:
             frame.colorspace = matrix
             coupled = primaries in WIDE_PRIMARIES or transfer in (PQ, HLG)  # the channels
-            if convert and coupled and not _has_alpha(frame) and ScreenConverter.is_available():
+            if convert and coupled and not _has_alpha(frame) and ToneMapper.is_available():
                 return self._read_converted(frame, primaries, transfer)
             image = self._read_rgb(frame)
-        return show_on_screen(image, primaries, transfer) if convert else image
+        return map_image(image, primaries, transfer) if convert else image
 
     def _read_converted(self, frame, primaries: int, transfer: int) -> Image.Image:
         settings = (
             frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, primaries, transfer
         )  # fmt: skip
         if settings != self._settings:
-            self._converter, self._settings = ScreenConverter(frame, primaries, transfer), settings
+            self._converter, self._settings = ToneMapper(frame, primaries, transfer), settings
         return _to_image(self._converter.convert(frame))
 
     def _matrix(self, frame) -> int:
@@ -91,10 +92,8 @@ class ColorReader:
             layered = _to_image(self._reformatter.reformat(frame, format="rgba"))
             return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
         image = _to_image(self._reformatter.reformat(frame, format="rgb24"))
-        if frame.color_range == LIMITED and frame.format.name.startswith(
-            "gray"
-        ):  # FFmpeg takes all grey for full range
-            return image.point([round(min(max(value - 16, 0) / 219, 1) * 255) for value in range(256)] * 3)
+        if frame.format.name.startswith("gray") and frame.color_range == LIMITED:
+            return image.point(FULL_FROM_LIMITED * 3)  # FFmpeg takes all grey for full range
         return image
 
     def _read_ycgco(self, frame) -> Image.Image:
@@ -122,4 +121,4 @@ def _to_image(frame) -> Image.Image:
     return Image.fromarray(frame.to_ndarray())
 
 
-__all__ = ["ColorReader"]
+__all__ = ["ColourReader"]

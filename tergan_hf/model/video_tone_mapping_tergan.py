@@ -36,12 +36,12 @@ WIDE_PRIMARIES = {
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
-def needs_conversion(primaries: int, transfer: int) -> bool:
+def needs_mapping(primaries: int, transfer: int) -> bool:
     """Whether colours have to be converted for an SDR screen."""
     return primaries in WIDE_PRIMARIES or transfer in CONVERTED_TRANSFERS
 
 
-class ScreenConverter:
+class ToneMapper:
     """
     Frames → RGB frames as an SDR screen shows them, with FFmpeg's `lut3d` at 16 bits.
 
@@ -89,21 +89,21 @@ def cube_text(primaries: int, transfer: int) -> str:
     """A table R'G'B' → R'G'B' of an SDR screen, in the form of a `.cube` file."""
     axis = np.linspace(0, 1, TABLE_SIZE)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red runs fastest
-    shown = to_screen(np.stack((red, green, blue), -1).reshape(-1, 3), primaries, transfer)
+    shown = to_sdr(np.stack((red, green, blue), -1).reshape(-1, 3), primaries, transfer)
     words = [f"{step / TABLE_STEPS:.4f}" for step in range(TABLE_STEPS + 1)]
     lines = [f"{words[r]} {words[g]} {words[b]}" for r, g, b in np.rint(shown * TABLE_STEPS).astype(int).tolist()]
     return "\n".join([f"LUT_3D_SIZE {TABLE_SIZE}", *lines, ""])
 
 
-def show_on_screen(image: Image.Image, primaries: int, transfer: int) -> Image.Image:
+def map_image(image: Image.Image, primaries: int, transfer: int) -> Image.Image:
     """An 8-bit image in the colours of a video → the same in those of an SDR screen."""
     if primaries not in WIDE_PRIMARIES and transfer not in (PQ, HLG):  # each channel for itself
         grey = np.arange(256)[:, None].repeat(3, 1) / 255
-        return image.point(np.rint(255 * to_screen(grey, 1, transfer)[:, 0]).astype(int).tolist() * 3)
-    return Image.fromarray(np.rint(255 * to_screen(np.asarray(image) / 255, primaries, transfer)).astype(np.uint8))
+        return image.point(np.rint(255 * to_sdr(grey, 1, transfer)[:, 0]).astype(int).tolist() * 3)
+    return Image.fromarray(np.rint(255 * to_sdr(np.asarray(image) / 255, primaries, transfer)).astype(np.uint8))
 
 
-def to_screen(code: np.ndarray, primaries: int, transfer: int) -> np.ndarray:
+def to_sdr(code: np.ndarray, primaries: int, transfer: int) -> np.ndarray:
     """(..., 3) R'G'B' of a video from 0 to 1 → (..., 3) R'G'B' of an SDR screen from 0 to 1."""
     light = to_light(code, transfer)
     if transfer in (PQ, HLG):
@@ -179,4 +179,4 @@ def _srgb_code(light: np.ndarray) -> np.ndarray:
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-__all__ = ["ScreenConverter", "needs_conversion", "show_on_screen", "to_screen"]
+__all__ = ["ToneMapper", "map_image", "needs_mapping", "to_sdr"]

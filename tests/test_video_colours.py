@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tergan_hf.model.video_screen_tergan import to_screen
+from tergan_hf.model.video_tone_mapping_tergan import to_sdr
 
 from .video_clips import SIZE, convert, images_of, make_clip, read_clip
 
@@ -17,7 +17,7 @@ LOSSLESS = {"qp": "0"}
 TO_BT_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
 
 
-def color_of(clip) -> tuple[int, int, int]:
+def colour_of(clip) -> tuple[int, int, int]:
     image = images_of(clip)[0]
     return image.getpixel((image.width // 2, image.height // 2))
 
@@ -68,7 +68,7 @@ BT_601, BT_709, SMPTE_240M, BT_2020 = (0.299, 0.114), (0.2126, 0.0722), (0.212, 
 def test_matrix_and_range_are_what_the_clip_says_or_what_its_lines_say(tmp_path, size, tags, matrix):
     frame = frame_of(coded(RED, *matrix, full=tags.get("color_range") == 2), "yuv420p", size)
     clip = make_clip(tmp_path / "clip.mp4", size=size, images=[frame], options=LOSSLESS, **tags)
-    assert close(color_of(clip), RED)
+    assert close(colour_of(clip), RED)
     report = convert(clip, tmp_path / "out.mp4")
     assert report.notes == []
     with av.open(report.path) as written:  # BT.709, and says so
@@ -86,7 +86,7 @@ def test_ycgco_is_read(tmp_path, full):
     clip = make_clip(
         tmp_path / "clip.mp4", images=[frame], options=LOSSLESS, colorspace=8, color_range=2 if full else 1
     )
-    assert close(color_of(clip), RED)
+    assert close(colour_of(clip), RED)
 
 
 @pytest.mark.parametrize("number", [11, 13, 14, 15])
@@ -124,7 +124,7 @@ def test_pixel_formats(tmp_path, codec, container, pixel_format, size):
         tmp_path / "clip", size=size, container=container, codec=codec, pixel_format=pixel_format, options=options,
         images=[Image.new("RGB", size, RED)] * 2, **tags,
     )  # fmt: skip
-    assert close(color_of(clip), RED, 4)
+    assert close(colour_of(clip), RED, 4)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_grey(tmp_path, pixel_format, color_range, stored, expected):
     clip = make_clip(
         tmp_path / "clip.mkv", codec="ffv1", pixel_format=pixel_format, images=[frame], color_range=color_range
     )
-    assert close(color_of(clip), (expected,) * 3, 1)
+    assert close(colour_of(clip), (expected,) * 3, 1)
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,9 @@ def hdr_frame(rgb, transfer: int, white: float = 203) -> av.VideoFrame:
     return frame.reformat(format="yuv420p10le", dst_colorspace="BT2020", dst_color_range="MPEG")
 
 
-@pytest.mark.parametrize("transfer", [16, 18])  # PQ, HLG
-@pytest.mark.parametrize(("codec", "container"), [("ffv1", "matroska"), ("libx264", "mp4")])
+@pytest.mark.parametrize(
+    ("transfer", "codec", "container"), [(16, "ffv1", "matroska"), (18, "libx264", "mp4")]
+)  # PQ, HLG
 def test_hdr_becomes_sdr(tmp_path, transfer, codec, container):
     def shown(rgb, white=203):
         clip = make_clip(
@@ -181,7 +182,7 @@ def test_hdr_becomes_sdr(tmp_path, transfer, codec, container):
             color_primaries=9, color_trc=transfer, color_range=1, images=[hdr_frame(rgb, transfer, white)],
             options=LOSSLESS if codec == "libx264" else None,
         )  # fmt: skip
-        return color_of(clip)
+        return colour_of(clip)
 
     for color in (RED, SKIN, (120, 120, 120), (20, 60, 30)):  # what SDR has stays as it is
         assert close(shown(color), color, 5), color
@@ -212,7 +213,7 @@ def test_primaries_and_transfers(tmp_path, tags, stored, expected):
         tmp_path / "clip.mp4", images=[Image.new("RGB", SIZE, stored)], pixel_format="yuv444p", options=LOSSLESS,
         colorspace=1, **tags,
     )  # fmt: skip
-    assert close(color_of(clip), expected, 4)
+    assert close(colour_of(clip), expected, 4)
 
 
 def test_bt_2020_without_a_matrix_is_read_with_its_own(tmp_path):
@@ -220,4 +221,4 @@ def test_bt_2020_without_a_matrix_is_read_with_its_own(tmp_path):
     for colorspace in ({}, {"colorspace": 9}):
         frame = frame_of(coded(SKIN, *BT_2020), "yuv420p")
         clip = make_clip(tmp_path / "clip.mp4", images=[frame], options=LOSSLESS, **tags, **colorspace)
-        assert close(color_of(clip), 255 * to_screen(np.array(SKIN) / 255, 9, 14))
+        assert close(colour_of(clip), 255 * to_sdr(np.array(SKIN) / 255, 9, 14))
