@@ -21,8 +21,8 @@ from tergan_hf.cli import tergan as command
 from tergan_hf.cli.errors import one_line_errors
 from tergan_hf.data.media_files import CLIP, PHOTO, find_media
 from tergan_hf.evaluation.loading import load_model, load_pipeline
+from tergan_hf.model.atomic_file_tergan import AtomicFile
 from tergan_hf.model.model_loading_tergan import choose_device
-from tergan_hf.model.unfinished_file_tergan import UnfinishedFile
 from tergan_hf.training.warm_start import load_saved
 
 from .conftest import EXAMPLES, ROOT, WEIGHTS
@@ -335,7 +335,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tergan, tmp_path, monkey
 
 
 def test_sigterm_leaves_nothing_half_written(tmp_path):
-    with pytest.raises(SystemExit) as ended, one_line_errors("tergan"), UnfinishedFile(tmp_path / "a.png") as file:
+    with pytest.raises(SystemExit) as ended, one_line_errors("tergan"), AtomicFile(tmp_path / "a.png") as file:
         file.stream.write(b"half")
         os.kill(os.getpid(), signal.SIGTERM)
         signal.pause()

@@ -12,7 +12,7 @@ from tergan_hf.cli import tergan as tergan_command
 from tergan_hf.model.provenance_tergan import is_marked_synthetic
 
 from .conftest import EXAMPLES, ROOT
-from .test_video import write_clip
+from .video_clips import write_clip
 
 
 SMILING, NEUTRAL = str(EXAMPLES / "london_099_happiness.jpg"), str(EXAMPLES / "london_014_neutral.jpg")

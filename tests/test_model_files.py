@@ -138,7 +138,7 @@ def test_weights_of_other_shapes_and_missing_weights_are_refused(folder, kind):
     with pytest.raises(InvalidInputError, match=r"lack 1 tensors of this model \(for example classifier.bias\)"):
         kind.from_pretrained(folder)
     (folder / "model.safetensors").write_bytes(b"\xff" * 100)
-    with pytest.raises(InvalidInputError, match=r"model\.safetensors is damaged"):
+    with pytest.raises(InvalidInputError, match=r"the weights are damaged: model\.safetensors cannot be read"):
         kind.from_pretrained(folder)
 
 

@@ -10,34 +10,12 @@ import torch
 from PIL import Image
 
 from tergan_hf import TerGanPipeline
-from tergan_hf.model.errors_tergan import NoFaceFoundError
+from tergan_hf.model.errors_tergan import NoFaceFoundError, VideoInputError, VideoLimitError
 from tergan_hf.model.face_detection_tergan import DetectedFace
 from tergan_hf.model.face_tracking_tergan import FaceTracker, OneEuroFilter, select_face
-from tergan_hf.model.video_tergan import VideoInputError, map_video, read_frames
+from tergan_hf.model.video_tergan import VideoLimits, map_video, read_frames
 
-
-def write_clip(path, images, rate=10, sound=None, pixel_aspect=1):
-    """An H.264 clip; `sound` names a codec for a second of tone."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = *images[0].size, "yuv420p"
-        stream.codec_context.sample_aspect_ratio = Fraction(pixel_aspect)
-        tone = container.add_stream(sound, rate=16_000) if sound else None
-        for image in images:
-            container.mux(stream.encode(av.VideoFrame.from_image(image)))
-        container.mux(stream.encode(None))
-        if tone:
-            wave = np.sin(np.arange(16_000) / 6) * 3000
-            samples = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], format="s16", layout="mono")
-            samples.sample_rate = 16_000
-            container.mux(tone.encode(samples))
-            container.mux(tone.encode(None))
-    return path
-
-
-def read_clip(path):
-    with av.open(str(path)) as container:
-        return [frame.to_image() for frame in container.decode(video=0)]
+from .video_clips import read_clip, write_clip
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +34,8 @@ def test_frames_times_and_sound_are_kept(clip, tmp_path):
         intervals.append(interval)
         return frame
 
-    assert map_video(clip, tmp_path / "out.mp4", change, progress=False) == 10
+    report = map_video(clip, tmp_path / "out.mp4", change, progress=False)
+    assert (report.path, report.frames, report.damaged_packets, report.notes) == (tmp_path / "out.mp4", 10, 0, [])
     assert intervals == pytest.approx([0.1] * 10)
     with av.open(str(clip)) as before, av.open(str(tmp_path / "out.mp4")) as after:
         assert after.streams.video[0].average_rate == before.streams.video[0].average_rate
@@ -86,13 +65,6 @@ def test_steps_share_the_cores_and_everything_else_keeps_them(clip, tmp_path):
         assert torch.get_num_threads() == elsewhere == 4
     finally:
         torch.set_num_threads(usual)
-
-
-def test_sound_mp4_does_not_take_is_converted(tmp_path, smiling):
-    source = write_clip(tmp_path / "pcm.mkv", [smiling.resize((64, 64))] * 10, sound="pcm_s16le")
-    map_video(source, tmp_path / "out.mp4", lambda frame, interval: frame, progress=False)
-    with av.open(str(tmp_path / "out.mp4")) as after:
-        assert after.streams.audio[0].codec_context.name == "aac"
 
 
 def test_pixels_that_are_not_square_are_shown_as_they_are_seen(tmp_path, smiling):
@@ -129,6 +101,33 @@ def test_a_photo_is_animated_and_a_clip_edited(embedded_pipeline: TerGanPipeline
     assert changes[5] < 1 and min(changes[:5] + changes[6:]) > 2 * changes[5]
 
 
+def test_damage_is_reported_by_all_uses_of_clips(embedded_pipeline, clip, neutral, tmp_path):
+    data = bytearray(clip.read_bytes())
+    with av.open(str(clip)) as container:
+        packet = [bytes(packet) for packet in container.demux(video=0) if packet.size][-1]
+    at = data.find(packet)
+    data[at : at + 60] = b"\xff" * 60
+    (tmp_path / "spoilt.mp4").write_bytes(data)
+    for use, given in ((embedded_pipeline.transfer_video, neutral), (embedded_pipeline.edit_video, "surprise")):
+        report = use(tmp_path / "spoilt.mp4", given, tmp_path / "out.mp4", progress=False)
+        assert (report.frames, report.frames_without_face, report.damaged_packets) == (9, 1, 1)
+    with pytest.warns(UserWarning, match="^1 damaged packets"):
+        timeline = embedded_pipeline.recognize_video(tmp_path / "spoilt.mp4", progress=False)
+    assert len(timeline) == 9
+
+
+def test_limits_hold_in_all_uses_of_clips(embedded_pipeline, clip, neutral, tmp_path):
+    for limits, message in ((VideoLimits(pixels=1000), "240×240"), (VideoLimits(seconds=0.01), "seconds")):
+        for use in (
+            lambda limits: embedded_pipeline.transfer_video(clip, neutral, tmp_path / "out.mp4", limits=limits),
+            lambda limits: embedded_pipeline.edit_video(clip, "surprise", tmp_path / "out.mp4", limits=limits),
+            lambda limits: embedded_pipeline.recognize_video(clip, limits=limits),
+        ):
+            with pytest.raises(VideoLimitError, match=message):
+                use(limits)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_intensity_zero_leaves_the_photo(embedded_pipeline, clip, neutral, tmp_path):
     photo = neutral.resize((200, 200))
     embedded_pipeline.transfer_video(clip, photo, tmp_path / "still.mp4", intensity=0.0, progress=False)
@@ -157,7 +156,7 @@ def test_tracker_follows_between_detections(embedded_pipeline, neutral):
     tracker = FaceTracker(detector)
     searches = []
     original = tracker._search
-    tracker._search = lambda frame: searches.append(1) or original(frame)
+    tracker._search = lambda frame, doubtful: searches.append(1) or original(frame, doubtful)
     for number in range(12):
         moved = neutral.rotate(0, translate=(4 * number, 2 * number), fillcolor="white")
         found = tracker(moved, 0.04)

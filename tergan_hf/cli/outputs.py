@@ -6,10 +6,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..model.atomic_file_tergan import AtomicFile
 from ..model.errors_tergan import InvalidInputError, OutputFileError
 from ..model.output_files_tergan import is_stream
 from ..model.provenance_tergan import KINDS, encode_synthetic
-from ..model.unfinished_file_tergan import UnfinishedFile
 
 
 class CommandError(InvalidInputError):
@@ -40,7 +40,7 @@ def check_output(output: Path, inputs: Iterable[Path], overwrite: bool = False):
             raise CommandError(f"{output} exists already: add --overwrite, or choose another output")
         if os.path.exists(output) and not os.access(output, os.W_OK):
             raise OutputFileError(f"{output} is protected from being changed: choose another output")
-    with UnfinishedFile(output):  # never finished: only whether it could be
+    with AtomicFile(output):  # never committed: only whether it could be
         pass
 
 
@@ -80,7 +80,7 @@ def check_writable_folder(folder: str | Path):
     if not above.is_dir():
         raise CommandError(f"{above} is not a folder, so that nothing can be written to {folder}")
     try:
-        with UnfinishedFile(above / "result"):
+        with AtomicFile(above / "result"):
             pass
     except OutputFileError as error:
         reason = getattr(error.__cause__, "strerror", None) or error

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..model.errors_tergan import InvalidInputError
-from ..model.video_tergan import clip_seconds
+from ..model.video_tergan import VideoLimits, clip_seconds
 
 
 MAX_FILE_SIZE = "20mb"
@@ -15,6 +15,10 @@ MAX_PIXELS = 60_000_000
 MAX_CLIP_SECONDS = 20
 MAX_FRAMES = 900
 MAX_WORK_SECONDS = 240
+MAX_HEADER_SECONDS = 10  # to read the header of a clip
+MAX_FRAME_PIXELS = 4096 * 2304
+# For the pipeline's uses of clips. They also hold while FFmpeg reads and decodes, between two frames.
+CLIP_LIMITS = VideoLimits(seconds=MAX_WORK_SECONDS, pixels=MAX_FRAME_PIXELS)
 MAX_FACES = 12  # the largest ones of a photo
 MAX_WAITING = 64
 FILES_KEPT_SECONDS = 1800
@@ -59,9 +63,10 @@ def check_clip(path: str):
 
     Raises:
         LimitError: the clip is too long.
+        VideoLimitError: its frames are too large, or its header takes too long to read.
         VideoInputError: the file is not a video.
     """
-    seconds = clip_seconds(path)
+    seconds = clip_seconds(path, VideoLimits(seconds=MAX_HEADER_SECONDS, pixels=MAX_FRAME_PIXELS))
     if seconds is not None and seconds > MAX_CLIP_SECONDS + 0.5:
         length = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
         raise LimitError(

@@ -1,5 +1,13 @@
 """The errors that a caller can do something about. Every message names the input and says what is wrong with it."""
 
+import os
+from pathlib import Path
+
+
+def shown_name(path: str | Path) -> str:
+    """A path for a message: bytes of it that are no UTF-8 become replacement characters, which can be printed."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
 
 class TerGanError(Exception):
     """Base class of all errors that this package foresees; a command prints the message and no traceback."""
@@ -25,6 +33,10 @@ class VideoInputError(InvalidInputError):
     """A file that is no readable video."""
 
 
+class VideoLimitError(VideoInputError):
+    """A video that is larger, or takes longer, than the caller allows."""
+
+
 class OutputFileError(TerGanError, OSError):
     """A result that cannot be written: no permission, a full disk, a name that is too long."""
 
@@ -42,4 +54,6 @@ __all__ = [
     "OutputFileError",
     "TerGanError",
     "VideoInputError",
+    "VideoLimitError",
+    "shown_name",
 ]

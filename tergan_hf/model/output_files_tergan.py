@@ -4,8 +4,8 @@ import os
 import stat
 from pathlib import Path
 
+from .atomic_file_tergan import AtomicFile
 from .errors_tergan import MissingFileError, OutputFileError
-from .unfinished_file_tergan import UnfinishedFile
 
 
 def write_whole(output: str | Path, content: bytes):
@@ -22,9 +22,9 @@ def write_whole(output: str | Path, content: bytes):
             with open(output, "wb") as stream:
                 stream.write(content)
             return
-        with UnfinishedFile(output) as file:
+        with AtomicFile(output) as file:
             file.stream.write(content)
-            file.finish()
+            file.commit()
     except (MissingFileError, OutputFileError):
         raise
     except OSError as error:

@@ -1,5 +1,6 @@
 """The pipeline's uses of clips."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from .face_detection_tergan import Face, select_face
 from .image_loading_tergan import ImageLike, full_name, read_image, to_srgb
 from .pipeline_base_tergan import FacePipeline, check_intensity
 from .provenance_tergan import VIDEO_METADATA
-from .video_tergan import VideoReport, map_video, read_frames
+from .video_tergan import VideoLimits, VideoReport, map_video, read_frames
 
 
 class VideoPipeline(FacePipeline):
@@ -26,6 +27,7 @@ class VideoPipeline(FacePipeline):
         face: Face = None,
         progress: bool = True,
         each: Callable[[dict], None] | None = None,
+        limits: VideoLimits | None = None,
     ) -> list[dict]:
         """
         Recognise the expression of a face of a clip over time.
@@ -34,16 +36,19 @@ class VideoPipeline(FacePipeline):
             clip: the video. face: which face of its first frame.
             progress: show a bar.
             each: called with every entry as it comes; an exception it raises ends the work.
+            limits: as for `transfer_video`.
 
         Returns:
             one entry per frame: `time` in seconds since the first, and `scores` as `recognize` gives them, `None` if
-            the face is not seen. f(e) is smoothed over time, and mirror images are not read.
+            the face is not seen. f(e) is smoothed over time, and mirror images are not read. Damaged parts of the clip
+            are left out, with a warning.
 
         Raises:
-            MissingPackageError, MissingFileError, VideoInputError, NoFaceFoundError: as for `transfer_video`.
+            MissingPackageError, MissingFileError, VideoInputError, VideoLimitError, NoFaceFoundError: as for
+                `transfer_video`.
         """
         reader, timeline = ExpressionReader(self, face), []
-        for time, interval, frame in read_frames(clip, progress, "recognize"):
+        for time, interval, frame in read_frames(clip, progress, "recognize", limits, _warn_of_damage):
             found = reader.find_face(frame, interval)
             scores = None
             if found is not None:
@@ -72,6 +77,7 @@ class VideoPipeline(FacePipeline):
         progress: bool = True,
         finish: Callable[[Image.Image], Image.Image] | None = None,
         metadata: dict[str, str] | None = None,
+        limits: VideoLimits | None = None,
     ) -> VideoReport:
         """
         Animate a photo with a clip: frame by frame, its face takes on the expression of the driving face. The sound of
@@ -89,11 +95,17 @@ class VideoPipeline(FacePipeline):
                 work.
             metadata: tags of the file (`comment`, `description`, …). Default: `VIDEO_METADATA`, which says that it is
                 synthetic.
+            limits: on the size of the clip's frames, and on the time that all of the work takes.
+
+        Returns:
+            what was written, how much of the clip was damaged and left out, and what else differs from the clip.
 
         Raises:
             MissingPackageError: PyAV is not installed.
             MissingFileError: there is no such clip or output folder.
-            VideoInputError: the clip cannot be read.
+            VideoInputError: the clip cannot be read. A clip is one self-contained file; playlists are refused.
+            VideoLimitError: the clip is larger than the limits, or takes longer.
+            OutputFileError: the output cannot be written.
             NoFaceFoundError: no face in the photo, or in none of the clip's frames; then nothing is written.
         """
         intensity = check_intensity(intensity)
@@ -106,7 +118,7 @@ class VideoPipeline(FacePipeline):
         cropped = self.cut_out(photo, found.crop_transform)
         with torch.inference_mode(), self._without_autocast():
             animator = PhotoAnimator(self, cropped, intensity, relative, driving_face)
-        return _map_video(driving, output, animator, progress, "transfer", finish, metadata)
+        return _map_video(driving, output, animator, progress, "transfer", finish, metadata, limits)
 
     def edit_video(
         self,
@@ -119,6 +131,7 @@ class VideoPipeline(FacePipeline):
         progress: bool = True,
         finish: Callable[[Image.Image], Image.Image] | None = None,
         metadata: dict[str, str] | None = None,
+        limits: VideoLimits | None = None,
     ) -> VideoReport:
         """
         Change the expression of a face in a clip. Frames in which it is not seen stay as they are. The sound is kept.
@@ -127,25 +140,37 @@ class VideoPipeline(FacePipeline):
             clip: the video. output: the `.mp4` file to write.
             expression, intensity: as for `edit`.
             face: which face of the clip's first frame. source_face: which face of a photo that shows the expression.
-            progress, finish, metadata: as for `transfer_video`.
+            progress, finish, metadata, limits: as for `transfer_video`.
+
+        Returns:
+            as for `transfer_video`.
 
         Raises:
-            MissingPackageError, MissingFileError, VideoInputError, NoFaceFoundError: as for `transfer_video`.
+            MissingPackageError, MissingFileError, VideoInputError, VideoLimitError, OutputFileError, NoFaceFoundError:
+                as for `transfer_video`.
         """
         intensity = check_intensity(intensity)
         with torch.inference_mode(), self._without_autocast():
             wanted = self._read_expressions([("expression", expression)], True, source_face)[:, 0]
         editor = ClipEditor(self, wanted, intensity, face)
-        return _map_video(clip, output, editor, progress, "edit", finish, metadata)
+        return _map_video(clip, output, editor, progress, "edit", finish, metadata, limits)
 
 
-def _map_video(clip, output, change, progress: bool, description: str, finish, metadata) -> VideoReport:
-    frames = map_video(
+def _map_video(clip, output, change, progress: bool, description: str, finish, metadata, limits) -> VideoReport:
+    report = map_video(
         clip, output, change.read, change.change, change.paste, finish=finish, progress=progress,
         description=description, check=lambda frames: _require_faces(clip, change.reader, frames),
-        metadata=VIDEO_METADATA if metadata is None else metadata,
+        metadata=VIDEO_METADATA if metadata is None else metadata, limits=limits,
     )  # fmt: skip
-    return VideoReport(Path(output), frames, change.reader.frames_without_face)
+    report.frames_without_face = change.reader.frames_without_face
+    return report
+
+
+def _warn_of_damage(reader):
+    for sentence in reader.notes:
+        warnings.warn(sentence, stacklevel=2)
+    if reader.damaged_packets:
+        warnings.warn(f"{reader.damaged_packets} damaged packets of the clip were left out", stacklevel=2)
 
 
 def _require_faces(clip, reader: ExpressionReader, frames: int):

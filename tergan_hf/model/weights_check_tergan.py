@@ -36,7 +36,9 @@ def check_shapes(network: nn.Module, folder: str | Path, variant: str | None = N
             with safe_open(file, "pt") as tensors:
                 saved |= {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
         except SafetensorError as error:
-            raise InvalidInputError(f"{folder}: {Path(file).name} is damaged ({error})") from error
+            raise InvalidInputError(
+                f"{folder}: the weights are damaged: {Path(file).name} cannot be read ({error})"
+            ) from error
     if not saved:
         return  # `from_pretrained` says what is missing
     own = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}

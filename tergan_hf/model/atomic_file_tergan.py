@@ -8,7 +8,7 @@ import stat
 import time
 from pathlib import Path
 
-from .errors_tergan import MissingFileError, OutputFileError
+from .errors_tergan import MissingFileError, OutputFileError, shown_name
 
 
 try:
@@ -21,9 +21,9 @@ PREFIX, SUFFIX = ".tergan-", ".part"
 YOUNG_SECONDS = 60  # a file that young may be about to be locked
 
 
-class UnfinishedFile:
+class AtomicFile:
     """
-    A file to write into, in a `with` statement; `finish` gives it its name.
+    A file to write into, in a `with` statement; `commit` gives it its name.
 
     On Linux, the file has no name until then. Nothing remains of it however the process ends: an exception, Ctrl-C,
     SIGTERM, a power cut. On other systems, and on file systems that cannot do this, it has a short hidden name in the
@@ -31,7 +31,7 @@ class UnfinishedFile:
     removed when the next file is written there.
 
     Args:
-        output: the file's name. A file of that name stays as it is until `finish`.
+        output: the file's name. A file of that name stays as it is until `commit`.
 
     Attributes:
         stream: to write to and seek in.
@@ -46,10 +46,10 @@ class UnfinishedFile:
         self._name: Path | None = None
         try:
             if not output.parent.is_dir():
-                raise MissingFileError(f"no such folder: {output.parent}")
+                raise MissingFileError(f"no such folder: {shown_name(output.parent)}")
             with contextlib.suppress(FileNotFoundError):
                 if stat.S_ISDIR(os.lstat(output).st_mode):
-                    raise OutputFileError(f"{output} is a folder; name a file to write")
+                    raise OutputFileError(f"{shown_name(output)} is a folder; name a file to write")
             remove_leftovers(output.parent)
             self.stream = self._open()
         except (MissingFileError, OutputFileError):
@@ -66,7 +66,7 @@ class UnfinishedFile:
         if self._name is not None:
             self._name.unlink(missing_ok=True)
 
-    def finish(self):
+    def commit(self):
         """
         Put the file in its place.
 
@@ -115,7 +115,8 @@ class UnfinishedFile:
         return self.output.with_name(f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")
 
     def _error(self, error: Exception) -> OutputFileError:
-        return OutputFileError(f"{self.output} cannot be written ({getattr(error, 'strerror', None) or error})")
+        reason = getattr(error, "strerror", None) or error
+        return OutputFileError(f"{shown_name(self.output)} cannot be written ({reason})")
 
 
 def remove_leftovers(folder: Path):
@@ -137,4 +138,4 @@ def _remove_if_left(entry: os.DirEntry):
         os.unlink(entry.path)
 
 
-__all__ = ["UnfinishedFile", "remove_leftovers"]
+__all__ = ["AtomicFile", "remove_leftovers"]
