@@ -4,6 +4,7 @@ import binascii
 import io
 import math
 import numbers
+import reprlib
 from base64 import b64decode
 
 import gradio as gr
@@ -84,8 +85,7 @@ def is_number(value) -> bool:
 
 def shortened(value) -> str:
     """A value for a message."""
-    text = repr(value[:20] if isinstance(value, (str, list, tuple)) else value)
-    return text if len(text) <= 60 else text[:57] + "…"
+    return reprlib.repr(value)
 
 
 def open_frame(payload: bytes | str | None) -> Image.Image:

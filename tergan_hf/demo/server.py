@@ -13,6 +13,7 @@ from fastapi import HTTPException
 from gradio.context import LocalContext
 from gradio.queueing import Event, Queue
 from gradio.utils import get_upload_folder, run_coro_in_background
+from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
 from ..model.errors_tergan import TerGanError
@@ -48,6 +49,8 @@ class PublicBlocks(gr.Blocks):
             raise gr.Error(str(error.message), duration=12, print_exception=False) from None
         except TerGanError as error:
             raise gr.Error(sentence(str(error)), duration=12, print_exception=False) from None
+        except ValidationError:  # of what was sent
+            raise gr.Error(NOT_READABLE, duration=12, print_exception=False) from None
         except Exception as error:
             log_place("an event", error)
             raise gr.Error(NOT_READABLE, duration=12, print_exception=False) from None
