@@ -25,6 +25,7 @@ from tergan_hf.demo.capacity import PixelBudget
 from tergan_hf.demo.inputs import open_frame
 from tergan_hf.demo.interface import LAUNCH, QUEUE, build_demo
 from tergan_hf.demo.limits import LimitError
+from tergan_hf.demo.server import take_turns, visitor_has_left
 
 from .awkward_inputs import _png_head
 from .conftest import EXAMPLES, ROOT
@@ -196,6 +197,40 @@ def test_work_of_visitors_who_left_is_dropped(demo, monkeypatch):
         assert queue.event_queue_per_concurrency_id["left"].queue == []
     finally:
         queue.event_queue_per_concurrency_id.pop("left")
+
+
+def test_a_clip_is_ended_when_its_visitor_leaves(demo):
+    from gradio.context import LocalContext
+    from gradio.queueing import Event
+
+    event = Event("leaving", function_named(demo, "recognize"), None, None)
+
+    def work(answers: list):
+        LocalContext.blocks.set(demo)
+        LocalContext.event_id.set(event._id)
+        answers.append(visitor_has_left())
+
+    answers = []
+    demo._queue.active_jobs.append([event])
+    try:
+        handler = threading.Thread(target=work, args=[answers])
+        handler.start()
+        handler.join()
+        limits.stop_if(answers[0])
+        asyncio.run(demo._queue.clean_events(session_hash="leaving"))
+        with pytest.raises(LimitError, match="left"):
+            limits.stop_if(answers[0])
+    finally:
+        demo._queue.active_jobs.remove([event])
+
+
+def test_visitors_take_turns(demo):
+    from gradio.queueing import Event
+
+    function = function_named(demo, "recognize")
+    line = [Event(name, function, None, None) for name in ("a", "a", "a", "b", "c", "b")]
+    take_turns(line)
+    assert [event.session_hash for event in line] == ["a", "b", "c", "a", "b", "a"]
 
 
 def test_memory_stays_flat_over_many_sessions(demo, monkeypatch):

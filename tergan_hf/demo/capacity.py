@@ -1,5 +1,6 @@
 """One bound on all work of the server at full resolution, which is what takes memory."""
 
+import os
 import threading
 import time
 from collections import deque
@@ -24,7 +25,11 @@ class PixelBudget:
 
     def __init__(self, pixels: int = MAX_PIXELS, patience: float = PATIENCE_SECONDS):
         self.pixels, self.patience = pixels, patience
-        self._free = pixels
+        self.begin_anew()
+
+    def begin_anew(self):
+        """Forget all work at hand, as a forked process does, in which its threads are missing."""
+        self._free = self.pixels
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
 
@@ -65,3 +70,5 @@ class PixelBudget:
 
 
 FULL_RESOLUTION = PixelBudget()
+if hasattr(os, "register_at_fork"):  # a ZeroGPU Space works in forked processes
+    os.register_at_fork(after_in_child=FULL_RESOLUTION.begin_anew)

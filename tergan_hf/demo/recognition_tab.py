@@ -72,7 +72,7 @@ def build(models: Models, model_name: gr.State):
         """The endpoint for programs."""
         require_input(image, "a photo")
         with models[None].open_photo(image, "your photo") as photo:
-            faces = models[None].pipe.recognize_faces(photo)[: limits.MAX_FACES]
+            faces = models[None].pipe.recognize_faces(photo)
         return [
             {
                 "box": [round(value, 1) for value in face["box"]],

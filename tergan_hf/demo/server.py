@@ -5,6 +5,7 @@ import ipaddress
 import logging
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 
 import anyio.to_thread
@@ -83,9 +84,12 @@ class VisitorQueue(Queue):
         if refused := self._refusal(body, request):
             raise HTTPException(429, refused, headers={"Retry-After": "30"})
         try:
-            return await super().push(body, request, username)
+            answer = await super().push(body, request, username)
         except (KeyError, TypeError, ValueError):
             raise HTTPException(400, NOT_READABLE) from None
+        for queue in self.event_queue_per_concurrency_id.values():
+            take_turns(queue.queue)
+        return answer
 
     def waiting(self) -> list[Event]:
         """The events in line."""
@@ -104,14 +108,16 @@ class VisitorQueue(Queue):
         visitor = body.session_hash or address
         in_group = [event for event in waiting if event.concurrency_id == group]
         own = [event for event in waiting if _visitor(event) == visitor]
+        own_in_group = [event for event in in_group if _visitor(event) == visitor]
+        from_address = [event for event in in_group if address_of(event.request) == address]
+        most_of_address = limits.MAX_WAITING_OF_ADDRESS
         if group == LONG_GROUP:
-            own_long = [event for event in own if event.concurrency_id == group]
-            if len(own_long) >= limits.MAX_CLIPS_WAITING_OF_VISITOR:
-                return BUSY.format(count=len(own_long))
+            most_of_address = limits.MAX_CLIPS_WAITING_OF_ADDRESS
+            if len(own_in_group) >= limits.MAX_CLIPS_WAITING_OF_VISITOR:
+                return BUSY.format(count=len(own_in_group))
         if len(own) >= limits.MAX_WAITING_OF_VISITOR:
             return BUSY.format(count=len(own))
-        from_address = [event for event in in_group if address_of(event.request) == address]
-        if len(from_address) >= limits.MAX_WAITING_OF_ADDRESS or len(in_group) >= limits.MAX_WAITING:
+        if len(from_address) >= most_of_address or len(in_group) >= limits.MAX_WAITING:
             return FULL
         return None
 
@@ -176,6 +182,10 @@ class ClosedRoutes:
         path = scope["path"].strip("/").removeprefix("gradio_api/")
         if path.startswith(CLOSED_ROUTES):
             return await JSONResponse({"detail": "Not found"}, 404)(scope, receive, send)
+        if path.startswith("heartbeat/"):
+            session = scope["app"].state_holder.session_data.get(path.removeprefix("heartbeat/"))
+            if session is not None:  # a page that lost its connection is back
+                session.is_closed = False
         size = dict(scope["headers"]).get(b"content-length", b"0")
         if not path.startswith("upload") and size.isdigit() and int(size) > limits.MAX_REQUEST_BYTES:
             return await JSONResponse({"detail": NOT_READABLE}, 413)(scope, receive, send)
@@ -192,6 +202,17 @@ class ClosedRoutes:
             log_place("a request", error)
             if not started:
                 await JSONResponse({"detail": NOT_READABLE}, 400)(scope, receive, send)
+
+
+def take_turns(line: list[Event]):
+    """Sort events in line, in place: the first of every visitor, then the second of every visitor, and so on."""
+    turns: dict[str, int] = {}
+    seen: Counter[str] = Counter()
+    for event in line:
+        visitor = _visitor(event)
+        turns[event._id] = seen[visitor]
+        seen[visitor] += 1
+    line.sort(key=lambda event: turns[event._id])
 
 
 def visitor_has_left() -> Callable[[], bool]:
