@@ -1,16 +1,18 @@
 """One bound on all work of the server at full resolution, which is what takes memory."""
 
+import contextlib
+import ctypes
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import contextmanager
 
 from .limits import MAX_PIXELS, LimitError, photo_pixels
 
 
 PATIENCE_SECONDS = 120
+TRIM_ABOVE = 8_000_000  # pixels
 LEAST_PIXELS = 1_000_000  # the cost of a small photo
 
 
@@ -33,7 +35,7 @@ class PixelBudget:
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
 
-    @contextmanager
+    @contextlib.contextmanager
     def reserve(self, *paths: str, has_left: Callable[[], bool] = lambda: False):
         """
         Hold the pixels of photos while they are worked on. Do not nest this.
@@ -50,6 +52,8 @@ class PixelBudget:
         try:
             yield
         finally:
+            if cost > TRIM_ABOVE:
+                return_free_memory()
             with self._changed:
                 self._free += cost
                 self._changed.notify_all()
@@ -67,6 +71,12 @@ class PixelBudget:
             finally:
                 self._waiting.remove(ticket)
                 self._changed.notify_all()
+
+
+def return_free_memory():
+    """Give freed memory back to the system. The C library of Linux keeps it, anew for every thread."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 FULL_RESOLUTION = PixelBudget()

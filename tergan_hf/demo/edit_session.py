@@ -94,6 +94,10 @@ class TargetExpression(Shared):
     detected: DetectedFaces | None = None
 
 
+def _unchanged(result: Image.Image) -> Image.Image:
+    return result
+
+
 class EditSession:
     """
     A model and what the app does with it.
@@ -197,28 +201,42 @@ class EditSession:
         return self._synthesize(photo, [photo.closeup] * len(expressions), embeddings, intensities, WHOLE_FACE)
 
     def draw_full_size(
-        self, photo: EncodedPhoto, expression: TargetExpression, intensity: float, strengths=WHOLE_FACE
-    ) -> Image.Image:
-        """Give the photo an expression at its own resolution. Arguments as for `draw_preview`."""
+        self,
+        photo: EncodedPhoto,
+        expression: TargetExpression,
+        intensity: float,
+        strengths=WHOLE_FACE,
+        write=_unchanged,
+    ):
+        """
+        Give the photo an expression at its own resolution.
+
+        Args:
+            intensity, strengths: as for `draw_preview`.
+            write: called with the result while the server's `FULL_RESOLUTION` budget is still held for it.
+
+        Returns:
+            the answer of `write`, by default the result.
+        """
         intensity, strengths = check_intensity(intensity), _check_strengths(strengths)
         with self.open_photo(photo.detected.path, "your photo") as image:
             cropped = self._crop(image, photo.detected)
-            return self._synthesize(photo, [cropped], expression.embedding[None], [intensity], strengths)[0]
+            return write(self._synthesize(photo, [cropped], expression.embedding[None], [intensity], strengths)[0])
 
-    def transfer(self, source: str, target: str, intensity: float) -> Image.Image:
-        """As `TerGanPipeline.transfer`, for paths of visitors' photos."""
+    def transfer(self, source: str, target: str, intensity: float, write=_unchanged):
+        """As `TerGanPipeline.transfer`, for paths of visitors' photos. `write` as for `draw_full_size`."""
         intensity = check_intensity(intensity)
         for path, name in ((source, "expression photo"), (target, "your photo")):
             check_photo(path, name)
         with FULL_RESOLUTION.reserve(source, target, has_left=visitor_has_left()):
             photos = self.read_photo(source, "expression photo"), self.read_photo(target, "your photo")
-            return self.pipe.transfer(*photos, intensity=intensity)
+            return write(self.pipe.transfer(*photos, intensity=intensity))
 
-    def edit(self, path: str, label: str, intensity: float) -> Image.Image:
-        """As `TerGanPipeline.edit`, for the path of a visitor's photo and a label."""
+    def edit(self, path: str, label: str, intensity: float, write=_unchanged):
+        """As `TerGanPipeline.edit`, for the path of a visitor's photo and a label. `write` as for `draw_full_size`."""
         intensity, label = check_intensity(intensity), check_choice(label, self.pipe.labels, "the expression")
         with self.open_photo(path, "your photo") as photo:
-            return self.pipe.edit(photo, label, intensity=intensity)
+            return write(self.pipe.edit(photo, label, intensity=intensity))
 
     def reduced_photo(self, path: str, side: int) -> tuple[Image.Image, float]:
         """A visitor's photo in sRGB with at most `side` pixels on its longer side, and how much it is reduced."""

@@ -104,12 +104,15 @@ def build(models: Models, model_name: gr.State):
     def edit(image, expression, intensity=1.0, mark=True):
         """The endpoint for programs, in full resolution."""
         require_input(image, "the photo to change")
-        return write_result(models[None].edit(image, expression, intensity), mark, "PNG", image)
+        return models[None].edit(image, expression, intensity, lambda made: write_result(made, mark, "PNG", image))
 
     def make_file(model, expression, photo, intensity, brows, eyes, mouth, mark, file_type):
         require_input(photo, "the photo to change")
-        result = models[model].draw_full_size(photo, expression, intensity, (brows, eyes, mouth))
-        return write_result(result, mark, file_type, photo.detected.path)
+
+        def write(result):
+            return write_result(result, mark, file_type, photo.detected.path)
+
+        return models[model].draw_full_size(photo, expression, intensity, (brows, eyes, mouth), write)
 
     def remember(steps, expression, intensity, brows, eyes, mouth):
         step = Step(expression, intensity, (brows, eyes, mouth))

@@ -88,7 +88,7 @@ def shortened(value) -> str:
     return reprlib.repr(value)
 
 
-def open_frame(payload: bytes | str | None) -> Image.Image:
+def open_frame(payload: bytes | str) -> Image.Image:
     """
     Read the picture of a webcam, after a look at its declared size.
 

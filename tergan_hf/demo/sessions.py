@@ -1,6 +1,7 @@
 """What the server remembers of its visitors, and for how long."""
 
 import time
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from . import limits
 from .upload_folder import LOCK
 
 
-def forget_idle_sessions(state_holder, busy: set[str] = frozenset()) -> int:
+def forget_idle_sessions(state_holder, busy: Collection[str] = ()) -> int:
     """
     Delete the sessions of visitors who closed the page or are idle. Gradio alone keeps a session, with its default
     states and every picture it was last shown, until the server ends.

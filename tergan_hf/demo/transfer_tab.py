@@ -94,14 +94,17 @@ def build(models: Models, model_name: gr.State):
     def make_file(model, expression, photo, intensity, mark, file_type):
         require_input(expression, "a photo that shows the expression")
         require_input(photo, "the photo to change")
-        result = models[model].draw_full_size(photo, expression, intensity)
-        return write_result(result, mark, file_type, photo.detected.path)
+
+        def write(result):
+            return write_result(result, mark, file_type, photo.detected.path)
+
+        return models[model].draw_full_size(photo, expression, intensity, write=write)
 
     def transfer(source, target, intensity=1.0, mark=True):
         """The endpoint for programs, in full resolution."""
         require_input(source, "a photo that shows the expression")
         require_input(target, "the photo to change")
-        return write_result(models[None].transfer(source, target, intensity), mark, "PNG", target)
+        return models[None].transfer(source, target, intensity, lambda made: write_result(made, mark, "PNG", target))
 
     def animate(model, driving, target, photo, intensity, relative, mark, progress=gr.Progress(track_tqdm=True)):
         require_input(driving, "a clip that shows the expressions")
