@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  a ZeroGPU Space needs this import before torch
 

@@ -29,7 +29,7 @@ In Python use `TerGanPipeline`, on the command line `tergan --help`.
 ## What happens to your photos
 
 This server works on them in memory, and deletes them from its disk after {minutes} minutes at the latest. It does not
-keep them, log them, or train on them. Every file made here says in its metadata that it is synthetic (EXIF, XMP with
+keep them or train on them. Every file made here says in its metadata that it is synthetic (EXIF, XMP with
 IPTC's digital source type, and PNG text).
 
 This server takes files of up to {size}, photos of up to {pixels} megapixels, and clips of up to {seconds} seconds.
@@ -66,7 +66,7 @@ def build(models: Models, model_name: gr.State):
     )  # fmt: skip
     card = gr.Markdown(model_card(models.location(models.own)), elem_id="model-card")
     event = gr.on([load.click, name.submit], with_error_messages(load_model), name, model_name, **PRIVATE)
-    event.success(show_model, model_name, [loaded, card], **PRIVATE)
+    event.success(with_error_messages(show_model, gpu=False), model_name, [loaded, card], **PRIVATE)
 
 
 def own_address() -> str:

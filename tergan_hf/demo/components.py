@@ -1,10 +1,8 @@
 """Components and helpers that the tabs share."""
 
 import functools
-import logging
 import os
 import tempfile
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,18 +10,23 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+from ..model.errors_tergan import TerGanError
 from ..model.provenance_tergan import draw_mark, save_synthetic
 from .edit_session import THUMBNAIL_SIDE
+from .inputs import FreeRadio, FreeSlider, check_choice, chosen_index
 from .limits import file_stem
+from .server import LONG_GROUP, OUR_FAULT, log_place, sentence
 from .views import picture_row, row_data
 from .zero_gpu import on_gpu
 
 
-logger = logging.getLogger(__name__)
-
 PRIVATE = {"api_visibility": "private"}  # events that only this page uses
-LIVE = {"trigger_mode": "always_last", "show_progress": "hidden", **PRIVATE}  # redraws while a control moves
-LONG = {"concurrency_limit": 1, "concurrency_id": "long"}  # one clip at a time
+# Groups of events that wait in line together. Nothing waits behind clips.
+SLIDERS = {"concurrency_limit": 3, "concurrency_id": "sliders"}
+RECOGNITION = {"concurrency_limit": 2, "concurrency_id": "recognition"}
+FULL_SIZE = {"concurrency_limit": 2, "concurrency_id": "full-size"}
+LONG = {"concurrency_limit": 1, "concurrency_id": LONG_GROUP}  # one clip at a time
+LIVE = {"trigger_mode": "always_last", "show_progress": "hidden", **PRIVATE}  # while a control moves
 FILE_TYPES = {"PNG": ".png", "JPEG": ".jpg"}
 # The delay gives the hidden button time to receive its file.
 CLICK_HIDDEN_BUTTON = "() => {{ setTimeout(() => document.querySelector('#{0}')?.click(), 200); }}"
@@ -62,7 +65,7 @@ def clip_input(**settings) -> gr.Video:
 def intensity_slider(lowest: float = 0.0, **settings) -> gr.Slider:
     """A slider for the intensity of the expression, up to 1.5."""
     info = "0 changes nothing, above 1 exaggerates" + (", below 0 goes the other way" if lowest < 0 else "")
-    return gr.Slider(lowest, 1.5, value=1, step=0.05, label="Intensity", info=info, buttons=[], **settings)
+    return FreeSlider(lowest, 1.5, value=1, step=0.05, label="Intensity", info=info, buttons=[], **settings)
 
 
 def example_row(title: str, paths: list[str], captions: list[str], photo: Photo, **settings):
@@ -77,9 +80,9 @@ def example_row(title: str, paths: list[str], captions: list[str], photo: Photo,
     row = picture_row(row_data(title, pictures, captions), elem_classes="examples", **settings)
 
     def use_example(event: gr.EventData):
-        return paths[int(event.index) % len(paths)]
+        return paths[chosen_index(event, len(paths))]
 
-    row.select(use_example, None, photo, show_progress="hidden", **PRIVATE)
+    row.select(with_error_messages(use_example, gpu=False), None, photo, show_progress="hidden", **PRIVATE)
 
 
 class DownloadRow:
@@ -95,14 +98,14 @@ class DownloadRow:
             self.mark = gr.Checkbox(
                 True, label="Visible mark", info="A small “synthetic” note in a corner", elem_id=f"{name}-mark"
             )
-            self.file_type = gr.Radio(list(FILE_TYPES), value="PNG", label="File", elem_id=f"{name}-kind")
+            self.file_type = FreeRadio(list(FILE_TYPES), value="PNG", label="File", elem_id=f"{name}-kind")
             self.button = gr.Button("Download in full resolution", elem_id=f"{name}-download")
         self.file = gr.DownloadButton(visible="hidden", elem_id=f"{name}-file")
         self._click = CLICK_HIDDEN_BUTTON.format(f"{name}-file")
 
     def connect(self, make_file: Callable, inputs: list):
         """Call `make_file(*inputs, mark, file_type)` on a click. It returns the file's path."""
-        made = self.button.click(make_file, [*inputs, self.mark, self.file_type], self.file, **PRIVATE)
+        made = self.button.click(make_file, [*inputs, self.mark, self.file_type], self.file, **FULL_SIZE, **PRIVATE)
         made.success(None, None, None, js=self._click)
 
 
@@ -118,7 +121,8 @@ def write_result(image: Image.Image, mark: bool, file_type: str, photo: str) -> 
     Returns:
         path of the file.
     """
-    path = new_file(f"{file_stem(photo)}_ter-gan{FILE_TYPES[file_type]}")
+    ending = FILE_TYPES[check_choice(file_type, FILE_TYPES, "the kind of file")]
+    path = new_file(f"{file_stem(photo)}_ter-gan{ending}")
     return str(save_synthetic(draw_mark(image) if mark else image, path))
 
 
@@ -129,7 +133,7 @@ def new_file(name: str) -> Path:
     return Path(tempfile.mkdtemp(dir=folder)) / name
 
 
-def with_error_messages(function, fallback: Callable[[str], object] | None = None):
+def with_error_messages(function, fallback: Callable[[str], object] | None = None, gpu: bool = True):
     """
     Wrap an event handler so that its errors become messages for visitors.
 
@@ -138,8 +142,9 @@ def with_error_messages(function, fallback: Callable[[str], object] | None = Non
 
     Args:
         fallback: message → the outputs to show instead; default: the outputs stay as they are.
+        gpu: whether the handler runs the model itself.
     """
-    on_device = on_gpu(function)
+    on_device = on_gpu(function) if gpu else function
 
     @functools.wraps(function)
     def wrapped(*inputs):
@@ -147,13 +152,11 @@ def with_error_messages(function, fallback: Callable[[str], object] | None = Non
             return on_device(*inputs)
         except gr.Error:
             raise
-        except (ValueError, FileNotFoundError) as error:
+        except TerGanError as error:
             message = message_for_visitors(str(error), _paths_in(inputs))
         except Exception as error:
-            # Log the place without the error's text, which may name a visitor's file.
-            place = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("%s failed with %s\n%s", function.__name__, type(error).__name__, place)
-            message = "Something went wrong on our side. Please try another photo."
+            log_place(function.__name__, error)
+            message = OUR_FAULT
         if fallback is None:
             raise gr.Error(message, duration=12, print_exception=False)
         gr.Warning(message, duration=12)
@@ -177,7 +180,7 @@ def message_for_visitors(message: str, paths: list[str] = ()) -> str:
         message = f"{name}: {rest}"
     for technical in (", or pass detect=False", " ([Errno"):
         message = message.split(technical)[0]
-    return message[:1].upper() + message[1:].rstrip(".") + "."
+    return sentence(message)
 
 
 def _paths_in(inputs) -> list[str]:

@@ -1,6 +1,7 @@
 """What the app does with a model: encode a photo once, then decode it for every change."""
 
 import base64
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -11,22 +12,33 @@ from PIL import Image
 from ..evaluation.expression_map import ExpressionMap
 from ..model.errors_tergan import InvalidInputError, MissingFileError, NoFaceFoundError
 from ..model.face_detection_tergan import DetectedFace, select_face
-from ..model.face_regions_tergan import scale_parts
-from ..model.image_loading_tergan import read_image
+from ..model.image_loading_tergan import read_image, to_srgb
 from ..model.outputs_tergan import TerGanTarget
-from ..model.pipeline_base_tergan import CroppedFace
+from ..model.pipeline_base_tergan import CroppedFace, check_intensity
 from ..model.pipeline_tergan import TerGanPipeline
 from ..model.provenance_tergan import draw_mark, encode_synthetic
+from .capacity import FULL_RESOLUTION
+from .face_regions import scale_parts
+from .inputs import check_choice, check_number
 from .limits import MAX_FACES, check_photo
+from .server import visitor_has_left
 
 
 PREVIEW_SIDE = 720  # pixels of a preview; downloads keep the photo's own resolution
 THUMBNAIL_SIDE = 160
 WHOLE_FACE = (1.0, 1.0, 1.0)  # strengths of brows, eyes and mouth
+LARGEST_STRENGTH = 1.5
+
+
+class Shared:
+    """A value that is never changed, so that sessions which begin with it share one."""
+
+    def __deepcopy__(self, memo):
+        return self
 
 
 @dataclass
-class DetectedFaces:
+class DetectedFaces(Shared):
     """
     The faces of a visitor's photo, and the one to work on.
 
@@ -49,7 +61,7 @@ class DetectedFaces:
 
 
 @dataclass
-class EncodedPhoto:
+class EncodedPhoto(Shared):
     """
     A visitor's photo whose face is encoded.
 
@@ -67,7 +79,7 @@ class EncodedPhoto:
 
 
 @dataclass
-class TargetExpression:
+class TargetExpression(Shared):
     """
     The expression that a photo takes on.
 
@@ -80,6 +92,10 @@ class TargetExpression:
     embedding: np.ndarray
     name: str
     detected: DetectedFaces | None = None
+
+
+def _unchanged(result: Image.Image) -> Image.Image:
+    return result
 
 
 class EditSession:
@@ -108,31 +124,33 @@ class EditSession:
         Raises:
             InvalidInputError: the photo cannot be read, is too large, or shows no face.
         """
-        photo = self.read_photo(path, name)
-        faces = self.pipe.detector.detect(photo)[:MAX_FACES]
-        if not faces:
-            raise NoFaceFoundError(
-                f"{name}: no face was found. Try a photo that shows a whole face from the front, upright, well lit "
-                "and not too small"
-            )
-        selected = faces[0] if point is None else select_face(faces, point, name)
-        chosen = next(index for index, face in enumerate(faces) if face is selected)
-        thumbnails = [_thumbnail(photo, face) for face in faces] if len(faces) > 1 else []
-        return DetectedFaces(path, faces, chosen, thumbnails)
+        with self.open_photo(path, name) as photo:
+            faces = self.pipe.detector.detect(photo)[:MAX_FACES]
+            if not faces:
+                raise NoFaceFoundError(
+                    f"{name}: no face was found. Try a photo that shows a whole face from the front, upright, well "
+                    "lit and not too small"
+                )
+            selected = faces[0] if point is None else select_face(faces, point, name)
+            chosen = next(index for index, face in enumerate(faces) if face is selected)
+            thumbnails = [_thumbnail(photo, face) for face in faces] if len(faces) > 1 else []
+            return DetectedFaces(path, faces, chosen, thumbnails)
 
     @torch.inference_mode()
     def encode_photo(self, detected: DetectedFaces) -> EncodedPhoto:
         """Encode the chosen face as the target of later changes."""
-        cropped = self._crop(detected, "your photo")
-        preview = _reduced(cropped, (0, 0, *cropped.photo.size), PREVIEW_SIDE)
-        closeup = _reduced(cropped, _box_around(cropped.photo, detected.chosen_face), THUMBNAIL_SIDE)
+        with self.open_photo(detected.path, "your photo") as image:
+            cropped = self._crop(image, detected)
+            preview = _reduced(cropped, (0, 0, *cropped.photo.size), PREVIEW_SIDE)
+            closeup = _reduced(cropped, _box_around(cropped.photo, detected.chosen_face), THUMBNAIL_SIDE)
         target = self.pipe.model.encode_target(self.pipe.pixel_values([cropped]), for_many=True)
         return EncodedPhoto(detected, preview, closeup, _to_device(target, torch.device("cpu")))
 
     @torch.inference_mode()
     def read_expression(self, detected: DetectedFaces) -> TargetExpression:
         """Read the expression of the chosen face."""
-        cropped = self._crop(detected, "expression photo")
+        with self.open_photo(detected.path, "expression photo") as image:
+            cropped = self._crop(image, detected)
         embedding = self.pipe.model.encode_expression(self.pipe.pixel_values([cropped]))
         return TargetExpression(embedding[0].float().cpu().numpy(), "the expression photo", detected)
 
@@ -144,11 +162,23 @@ class EditSession:
 
     def label_expression(self, label: str) -> TargetExpression:
         """The prototype of a label."""
+        check_choice(label, self.pipe.labels, "the expression")
         prototypes = self.pipe.model.expression_prototypes
         return TargetExpression(prototypes[self.pipe.labels.index(label)].float().cpu().numpy(), label)
 
     def map_expression(self, point: tuple[float, float]) -> TargetExpression:
-        """The expression at a point of the expression map."""
+        """
+        The expression at a point of the expression map.
+
+        Raises:
+            InvalidInputError: there is no map, or the point is far outside of it.
+        """
+        if self.expression_map is None:
+            raise InvalidInputError("this model has no expression map")
+        lowest, highest = self.expression_map.points.min(0), self.expression_map.points.max(0)
+        around = highest - lowest
+        if (np.asarray(point) < lowest - around).any() or (np.asarray(point) > highest + around).any():
+            raise InvalidInputError("this place is not on the expression map")
         return TargetExpression(self.expression_map.expression_at(point), "a place on the map")
 
     def draw_preview(
@@ -171,11 +201,50 @@ class EditSession:
         return self._synthesize(photo, [photo.closeup] * len(expressions), embeddings, intensities, WHOLE_FACE)
 
     def draw_full_size(
-        self, photo: EncodedPhoto, expression: TargetExpression, intensity: float, strengths=WHOLE_FACE
-    ) -> Image.Image:
-        """Give the photo an expression at its own resolution. Arguments as for `draw_preview`."""
-        cropped = self._crop(photo.detected, "your photo")
-        return self._synthesize(photo, [cropped], expression.embedding[None], [intensity], strengths)[0]
+        self,
+        photo: EncodedPhoto,
+        expression: TargetExpression,
+        intensity: float,
+        strengths=WHOLE_FACE,
+        write=_unchanged,
+    ):
+        """
+        Give the photo an expression at its own resolution.
+
+        Args:
+            intensity, strengths: as for `draw_preview`.
+            write: called with the result while the server's `FULL_RESOLUTION` budget is still held for it.
+
+        Returns:
+            the answer of `write`, by default the result.
+        """
+        intensity, strengths = check_intensity(intensity), _check_strengths(strengths)
+        with self.open_photo(photo.detected.path, "your photo") as image:
+            cropped = self._crop(image, photo.detected)
+            return write(self._synthesize(photo, [cropped], expression.embedding[None], [intensity], strengths)[0])
+
+    def transfer(self, source: str, target: str, intensity: float, write=_unchanged):
+        """As `TerGanPipeline.transfer`, for paths of visitors' photos. `write` as for `draw_full_size`."""
+        intensity = check_intensity(intensity)
+        for path, name in ((source, "expression photo"), (target, "your photo")):
+            check_photo(path, name)
+        with FULL_RESOLUTION.reserve(source, target, has_left=visitor_has_left()):
+            photos = self.read_photo(source, "expression photo"), self.read_photo(target, "your photo")
+            return write(self.pipe.transfer(*photos, intensity=intensity))
+
+    def edit(self, path: str, label: str, intensity: float, write=_unchanged):
+        """As `TerGanPipeline.edit`, for the path of a visitor's photo and a label. `write` as for `draw_full_size`."""
+        intensity, label = check_intensity(intensity), check_choice(label, self.pipe.labels, "the expression")
+        with self.open_photo(path, "your photo") as photo:
+            return write(self.pipe.edit(photo, label, intensity=intensity))
+
+    def reduced_photo(self, path: str, side: int) -> tuple[Image.Image, float]:
+        """A visitor's photo in sRGB with at most `side` pixels on its longer side, and how much it is reduced."""
+        with self.open_photo(path, "your photo") as photo:
+            reduced = to_srgb(photo)
+            scale = min(1.0, side / max(photo.size))
+            reduced.thumbnail((side, side), Image.Resampling.LANCZOS)
+            return reduced, scale
 
     def locate(self, embedding: np.ndarray) -> list[float] | None:
         """The point (x, y) of an f(e) on the expression map, `None` without a map."""
@@ -185,6 +254,7 @@ class EditSession:
     def _synthesize(
         self, photo: EncodedPhoto, frames: list[CroppedFace], embeddings, intensities, strengths
     ) -> list[Image.Image]:
+        intensities, strengths = [check_intensity(value) for value in intensities], _check_strengths(strengths)
         model, count = self.pipe.model, len(frames)
         target = _to_device(photo.target, model.device, count)
         expressions = torch.from_numpy(np.asarray(embeddings, np.float32)).to(model.device, model.dtype)
@@ -195,8 +265,21 @@ class EditSession:
             change = scale_parts(change, *strengths)
         return [self.pipe.paste(frame, change, row) for row, frame in enumerate(frames)]
 
-    def _crop(self, detected: DetectedFaces, name: str) -> CroppedFace:
-        return self.pipe.cut_out(self.read_photo(detected.path, name), detected.chosen_face.crop_transform)
+    def _crop(self, photo: Image.Image, detected: DetectedFaces) -> CroppedFace:
+        return self.pipe.cut_out(photo, detected.chosen_face.crop_transform)
+
+    @contextmanager
+    def open_photo(self, path: str, name: str):
+        """
+        Load a visitor's photo as upright RGB, and hold its share of the server's `FULL_RESOLUTION` budget while it is
+        in use. Do not nest this.
+
+        Raises:
+            InvalidInputError, MissingFileError: as for `read_photo`, or the server is busy.
+        """
+        check_photo(path, name)
+        with FULL_RESOLUTION.reserve(path, has_left=visitor_has_left()):
+            yield self.read_photo(path, name)
 
     @staticmethod
     def read_photo(path: str, name: str) -> Image.Image:
@@ -214,6 +297,11 @@ class EditSession:
             return read_image(path, name)
         except MemoryError as error:
             raise InvalidInputError(f"{name}: the photo is too large for this server") from error
+
+
+def _check_strengths(strengths) -> tuple[float, ...]:
+    names = ("brows", "eyes", "mouth")
+    return tuple(check_number(value, 0, LARGEST_STRENGTH, name) for value, name in zip(strengths, names))
 
 
 def _to_device(target: TerGanTarget, device: torch.device, count: int = 1) -> TerGanTarget:

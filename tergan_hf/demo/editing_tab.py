@@ -6,8 +6,10 @@ import gradio as gr
 
 from . import limits
 from .components import (
+    FULL_SIZE,
     LIVE,
     PRIVATE,
+    SLIDERS,
     DownloadRow,
     example_row,
     intensity_slider,
@@ -16,7 +18,7 @@ from .components import (
     with_error_messages,
     write_result,
 )
-from .edit_session import WHOLE_FACE, EncodedPhoto, TargetExpression
+from .edit_session import LARGEST_STRENGTH, WHOLE_FACE, EncodedPhoto, TargetExpression
 from .examples import (
     example_expressions,
     example_photos,
@@ -24,6 +26,7 @@ from .examples import (
     expression_of,
     numbered_captions,
 )
+from .inputs import FreeRadio, FreeSlider, chosen_index, chosen_pixel, chosen_point
 from .models import Models
 from .transfer_tab import box_centre
 from .views import compare_data, compare_view, face_row_data, map_data, map_view, message_data, picture_row, row_data
@@ -101,13 +104,15 @@ def build(models: Models, model_name: gr.State):
     def edit(image, expression, intensity=1.0, mark=True):
         """The endpoint for programs, in full resolution."""
         require_input(image, "the photo to change")
-        limits.check_photo(image, "your photo")
-        return write_result(models[None].pipe.edit(image, expression, intensity=intensity), mark, "PNG", image)
+        return models[None].edit(image, expression, intensity, lambda made: write_result(made, mark, "PNG", image))
 
     def make_file(model, expression, photo, intensity, brows, eyes, mouth, mark, file_type):
         require_input(photo, "the photo to change")
-        result = models[model].draw_full_size(photo, expression, intensity, (brows, eyes, mouth))
-        return write_result(result, mark, file_type, photo.detected.path)
+
+        def write(result):
+            return write_result(result, mark, file_type, photo.detected.path)
+
+        return models[model].draw_full_size(photo, expression, intensity, (brows, eyes, mouth), write)
 
     def remember(steps, expression, intensity, brows, eyes, mouth):
         step = Step(expression, intensity, (brows, eyes, mouth))
@@ -154,12 +159,14 @@ def build(models: Models, model_name: gr.State):
         with gr.Column(scale=2, min_width=300, elem_classes="result-column"):
             first_settings = [None, first_expression, first_photo, 1.0, *WHOLE_FACE, True]
             result = compare_view(draw_with_photo(*first_settings), elem_id="edit-result")
-            label = gr.Radio(labels, value=first_label, label="Expression", elem_id="edit-label")
+            label = FreeRadio(labels, value=first_label, label="Expression", elem_id="edit-label")
             intensity = intensity_slider(-1.0, elem_id="edit-intensity")
             strip = picture_row(draw_strip(None, first_expression, first_photo, 1.0), elem_id="edit-strip")
             with gr.Accordion("Brows, eyes and mouth separately", open=False, elem_id="edit-parts"):
                 strengths = [
-                    gr.Slider(0, 1.5, value=1, step=0.05, label=name, buttons=[], elem_id=f"edit-{name.lower()}")
+                    FreeSlider(
+                        0, LARGEST_STRENGTH, value=1, step=0.05, label=name, buttons=[], elem_id=f"edit-{name.lower()}"
+                    )
                     for name in ("Brows", "Eyes", "Mouth")
                 ]
             undo_button = gr.Button("↶ Undo", size="sm", elem_id="edit-undo")
@@ -172,42 +179,44 @@ def build(models: Models, model_name: gr.State):
     drawing_strip = (with_error_messages(draw_strip, _empty), [model_name, expression, photo, intensity], strip)
     drawing_map = (with_error_messages(draw_map, _empty), [model_name, expression, photo], expression_map)
     controls = [expression, intensity, *strengths]
-    remembering = (remember, [steps, *controls], steps)
+    remembering = (with_error_messages(remember, gpu=False), [steps, *controls], steps)
     opening = with_error_messages(open_photo, lambda message: (None, {}))
     reading = with_error_messages(read_example, lambda message: (gr.skip(), {}))
     choosing_face = with_error_messages(choose_face, lambda message: (None, {}))
     opened, read = [photo, faces], [expression, example_faces]
 
     def then_redraw(event):
-        event = event.then(*redrawing, **quiet).then(*drawing_strip, **quiet)
+        event = event.then(*redrawing, **SLIDERS, **quiet).then(*drawing_strip, **quiet)
         event.then(*drawing_map, **quiet).then(*remembering, **quiet)
 
     def then_draw_photo(event):
-        event.then(*drawing_with_photo, **quiet).then(*drawing_strip, **quiet).then(*drawing_map, **quiet)
+        event.then(*drawing_with_photo, **SLIDERS, **quiet).then(*drawing_strip, **quiet).then(*drawing_map, **quiet)
 
     def click_photo(model, path, event: gr.SelectData):
-        return opening(model, path, tuple(event.index))
+        return opening(model, path, chosen_pixel(event))
 
     def click_face(model, photo, event: gr.EventData):
-        return choosing_face(model, photo, int(event.index))
+        count = 0 if photo is None else len(photo.detected.faces)
+        return choosing_face(model, photo, chosen_index(event, count))
 
     def click_example(model, path, event: gr.SelectData):
-        return reading(model, path, tuple(event.index))
+        return reading(model, path, chosen_pixel(event))
 
     def click_example_face(model, expression, event: gr.EventData):
         if expression is None or expression.detected is None:
             return gr.skip(), gr.skip()
-        face = expression.detected.faces[int(event.index)]
+        faces = expression.detected.faces
+        face = faces[chosen_index(event, len(faces))]
         return reading(model, expression.detected.path, box_centre(face))
 
     def choose_label(model, name):
         return models[model].label_expression(name)
 
     def choose_point(model, event: gr.EventData):
-        return models[model].map_expression((float(event.x), float(event.y))), None
+        return models[model].map_expression(chosen_point(event)), None
 
     def choose_intensity(event: gr.EventData):
-        return STRIP_INTENSITIES[int(event.index) % len(STRIP_INTENSITIES)]
+        return STRIP_INTENSITIES[chosen_index(event, len(STRIP_INTENSITIES))]
 
     def change_model(model):
         session = models[model]
@@ -215,27 +224,40 @@ def build(models: Models, model_name: gr.State):
         return session.label_expression(name), gr.update(choices=session.pipe.labels, value=name), []
 
     then_draw_photo(image.change(opening, [model_name, image], opened, **quiet))
-    then_draw_photo(image.select(click_photo, [model_name, image], opened, **quiet))
-    then_draw_photo(faces.select(click_face, [model_name, photo], opened, **quiet))
-    then_redraw(label.input(choose_label, [model_name, label], expression, **quiet))
+    then_draw_photo(image.select(with_error_messages(click_photo, gpu=False), [model_name, image], opened, **quiet))
+    then_draw_photo(faces.select(with_error_messages(click_face, gpu=False), [model_name, photo], opened, **quiet))
+    then_redraw(label.input(with_error_messages(choose_label, gpu=False), [model_name, label], expression, **quiet))
     then_redraw(example.change(reading, [model_name, example], read, **quiet))
-    then_redraw(example.select(click_example, [model_name, example], read, **quiet))
-    then_redraw(example_faces.select(click_example_face, [model_name, expression], read, **quiet))
-    expression_map.input(choose_point, model_name, [expression, label], **LIVE).then(*redrawing, **quiet)
-    then_redraw(expression_map.select(choose_point, model_name, [expression, label], **LIVE))
+    then_redraw(example.select(with_error_messages(click_example, gpu=False), [model_name, example], read, **quiet))
+    then_redraw(
+        example_faces.select(
+            with_error_messages(click_example_face, gpu=False), [model_name, expression], read, **quiet
+        )
+    )
+    choosing_point = with_error_messages(choose_point, gpu=False)
+    moved = expression_map.input(choosing_point, model_name, [expression, label], **LIVE)
+    moved.then(*redrawing, **SLIDERS, **quiet)
+    then_redraw(expression_map.select(choosing_point, model_name, [expression, label], **LIVE))
     for slider in (intensity, *strengths):
-        slider.input(*redrawing, **LIVE)
+        slider.input(*redrawing, **SLIDERS, **LIVE)
         then_redraw(slider.release(lambda: None, None, None, **quiet))
-    then_redraw(strip.select(choose_intensity, None, intensity, **quiet))
-    undone = undo_button.click(undo, [steps, *controls], [steps, expression, label, intensity, *strengths], **quiet)
-    undone.then(*redrawing, **quiet).then(*drawing_strip, **quiet).then(*drawing_map, **quiet)
-    changed = model_name.change(change_model, model_name, [expression, label, steps], **quiet)
+    then_redraw(strip.select(with_error_messages(choose_intensity, gpu=False), None, intensity, **quiet))
+    undone = undo_button.click(
+        with_error_messages(undo, gpu=False),
+        [steps, *controls],
+        [steps, expression, label, intensity, *strengths],
+        **quiet,
+    )
+    undone.then(*redrawing, **SLIDERS, **quiet).then(*drawing_strip, **quiet).then(*drawing_map, **quiet)
+    changed = model_name.change(
+        with_error_messages(change_model, gpu=False), model_name, [expression, label, steps], **quiet
+    )
     then_draw_photo(changed.then(opening, [model_name, image], opened, **quiet))
-    download.mark.change(*redrawing, **quiet)
+    download.mark.change(*redrawing, **SLIDERS, **quiet)
     download.connect(with_error_messages(make_file), [model_name, expression, photo, intensity, *strengths])
     file = gr.Image(visible=False, type="filepath", label="result")
     gr.Button(visible=False).click(
-        with_error_messages(edit), [image, label, intensity, download.mark], file, api_name="edit",
+        with_error_messages(edit), [image, label, intensity, download.mark], file, api_name="edit", **FULL_SIZE,
         api_description="Give the face of `image` an expression by name. Returns a PNG in the photo's own resolution.",
     )  # fmt: skip
 

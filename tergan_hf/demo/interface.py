@@ -1,11 +1,13 @@
 """The page around the tabs."""
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from ..model.pipeline_tergan import TerGanPipeline
 from . import about_tab, editing_tab, limits, recognition_tab, transfer_tab
 from .examples import ASSETS, ATTRIBUTION
 from .models import Models
+from .server import ClosedRoutes, PublicBlocks
 from .views import KEYS, STYLE
 
 
@@ -29,13 +31,18 @@ THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
     checkbox_label_background_fill_selected="*primary_600",
 )
 TABS = {"Transfer": transfer_tab, "Editing": editing_tab, "FER": recognition_tab, "About": about_tab}
-QUEUE = {"max_size": limits.MAX_WAITING, "default_concurrency_limit": 2}
+# Programs wait in line like everybody (`api_open`).
+QUEUE = {"max_size": limits.MAX_WAITING_IN_ALL, "default_concurrency_limit": 2, "api_open": False}
 LAUNCH = {
     "theme": THEME,
     "css_paths": [STYLE],
     "js": KEYS.read_text(encoding="utf-8"),
     "allowed_paths": [str(ASSETS)],
     "max_file_size": limits.MAX_FILE_SIZE,
+    "state_session_capacity": limits.MAX_SESSIONS,
+    "enable_monitoring": False,
+    "run_history": False,  # it would keep photos in the browser
+    "app_kwargs": {"middleware": [Middleware(ClosedRoutes)]},
 }
 
 
@@ -48,7 +55,7 @@ def build_demo(pipe: TerGanPipeline, model: str = "ter-gan") -> gr.Blocks:
     """
     models = Models(model, pipe)
     cache = (limits.CHECK_FILES_EVERY, limits.FILES_KEPT_SECONDS)
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=cache) as demo:
+    with PublicBlocks(title=TITLE, analytics_enabled=False, delete_cache=cache) as demo:
         gr.Markdown(f"# {TITLE}")
         gr.Markdown(NOTE)
         model_name = gr.State(models.own)

@@ -1,12 +1,11 @@
 """Limits of a public server, and the messages for inputs beyond them."""
 
 import time
-import warnings
+from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image
-
 from ..model.errors_tergan import InvalidInputError
+from ..model.image_loading_tergan import open_unlimited
 from ..model.video_tergan import VideoLimits, clip_seconds
 
 
@@ -16,14 +15,27 @@ MAX_CLIP_SECONDS = 20
 MAX_FRAMES = 900
 MAX_WORK_SECONDS = 240
 MAX_HEADER_SECONDS = 10  # to read the header of a clip
-MAX_FRAME_PIXELS = 4096 * 2304
+MAX_CLIP_FRAME_PIXELS = 4096 * 2304
 # For the pipeline's uses of clips. They also hold while FFmpeg reads and decodes, between two frames.
-CLIP_LIMITS = VideoLimits(seconds=MAX_WORK_SECONDS, pixels=MAX_FRAME_PIXELS)
+CLIP_LIMITS = VideoLimits(seconds=MAX_WORK_SECONDS, pixels=MAX_CLIP_FRAME_PIXELS)
 MAX_FACES = 12  # the largest ones of a photo
-MAX_WAITING = 64
+MAX_WAITING = 64  # events in line for one kind of work
+MAX_WAITING_OF_ADDRESS = 48
+MAX_WAITING_OF_VISITOR = 12
+MAX_CLIPS_WAITING_OF_VISITOR = 2
+MAX_CLIPS_WAITING_OF_ADDRESS = 8
+MAX_WAITING_IN_ALL = 1000
+MAX_FRAME_PIXELS = 10_000_000  # of a webcam
+MAX_FRAME_BYTES = 6_000_000
+MAX_REQUEST_BYTES = 10_000_000  # apart from uploads
+MAX_SESSIONS = 300
 FILES_KEPT_SECONDS = 1800
 CHECK_FILES_EVERY = 300  # seconds
 STATE_KEPT_SECONDS = 1800
+CLOSED_SESSION_KEPT_SECONDS = 300  # a page that lost its connection comes back
+FORGET_SESSIONS_EVERY = 60  # seconds
+UNREAD_SECONDS = 30  # after which an event whose messages nobody reads is dropped
+LOOK_FOR_LEFT_EVERY = 5  # seconds
 STREAM_SECONDS = 120
 
 
@@ -41,20 +53,21 @@ def check_photo(path: str, name: str):
     Raises:
         LimitError: the photo has too many pixels.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                pixels = opened.width * opened.height
-    except Image.DecompressionBombError:
-        pixels = 10 * MAX_PIXELS
-    except Exception:  # reading the photo gives the message
-        return
-    if pixels > MAX_PIXELS:
+    pixels = photo_pixels(path)
+    if pixels is not None and pixels > MAX_PIXELS:
         raise LimitError(
             f"{name}: the photo is too large for this server, which takes up to {MAX_PIXELS // 10**6} megapixels. "
             "Reduce it, or use the Python package"
         )
+
+
+def photo_pixels(path: str) -> int | None:
+    """The number of pixels that the header of a photo declares, `None` if it cannot be read."""
+    try:
+        with open_unlimited(path) as opened:
+            return opened.width * opened.height
+    except Exception:  # reading the photo gives the message
+        return None
 
 
 def check_clip(path: str):
@@ -66,13 +79,24 @@ def check_clip(path: str):
         VideoLimitError: its frames are too large, or its header takes too long to read.
         VideoInputError: the file is not a video.
     """
-    seconds = clip_seconds(path, VideoLimits(seconds=MAX_HEADER_SECONDS, pixels=MAX_FRAME_PIXELS))
+    seconds = clip_seconds(path, VideoLimits(seconds=MAX_HEADER_SECONDS, pixels=MAX_CLIP_FRAME_PIXELS))
     if seconds is not None and seconds > MAX_CLIP_SECONDS + 0.5:
         length = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
         raise LimitError(
             f"clip: it is {length} long; this server takes up to {MAX_CLIP_SECONDS} seconds. Cut it, or use `tergan` "
             "on your own machine"
         )
+
+
+def stop_if(has_left: Callable[[], bool]):
+    """
+    End work that nobody waits for.
+
+    Raises:
+        LimitError: the visitor has left.
+    """
+    if has_left():
+        raise LimitError("the work was ended because its visitor has left")
 
 
 class Allowance:

@@ -89,7 +89,7 @@ class Models:
     def _check(self, name: str):
         if name in self._locations and Path(self._locations[name]).is_dir():
             return
-        if not HUB_ID.fullmatch(name) or Path(name).exists():
+        if len(name) > 200 or not HUB_ID.fullmatch(name) or Path(name).exists():
             raise InvalidInputError(f"{name[:80]!r} is not a model id. Write it as owner/name, as on huggingface.co")
         try:
             files = HfApi().model_info(name, files_metadata=True).siblings or []

@@ -1,6 +1,7 @@
 """The FER tab: recognise the expression of every face of a photo, a webcam or a clip."""
 
 import csv
+from html import escape
 
 import gradio as gr
 import pandas as pd
@@ -11,6 +12,7 @@ from . import limits
 from .components import (
     LONG,
     PRIVATE,
+    RECOGNITION,
     clip_input,
     example_row,
     new_file,
@@ -20,7 +22,9 @@ from .components import (
 )
 from .edit_session import PREVIEW_SIDE
 from .examples import example_clip, example_expressions, example_photos, expression_captions
+from .inputs import WebcamFrame, open_frame
 from .models import Models
+from .server import visitor_has_left
 from .views import labelled_picture, map_data, map_view, score_tables
 from .zero_gpu import ON_ZERO_GPU
 
@@ -50,12 +54,13 @@ def build(models: Models, model_name: gr.State):
     def recognize_photo(model, path):
         if path is None:
             return PROMPT, "", map_data(models[model].expression_map)
-        return recognize_picture(model, models[model].read_photo(path, "your photo"), PREVIEW_SIDE)
+        with models[model].open_photo(path, "your photo") as photo:
+            return recognize_picture(model, photo, PREVIEW_SIDE)
 
-    def recognize_frame(model, frame: Image.Image | None):
-        if frame is None:
+    def recognize_frame(model, content: bytes | str | None):
+        if content is None:
             return gr.skip(), gr.skip(), gr.skip()
-        frame = frame.convert("RGB")
+        frame = open_frame(content)
         frame.thumbnail((LIVE_SIDE, LIVE_SIDE))
         try:
             return recognize_picture(model, frame, LIVE_SIDE)
@@ -66,20 +71,26 @@ def build(models: Models, model_name: gr.State):
     def recognize(image):
         """The endpoint for programs."""
         require_input(image, "a photo")
-        photo = models[None].read_photo(image, "your photo")
+        with models[None].open_photo(image, "your photo") as photo:
+            faces = models[None].pipe.recognize_faces(photo)
         return [
             {
                 "box": [round(value, 1) for value in face["box"]],
                 "scores": {entry["label"]: round(entry["score"], 5) for entry in face["scores"]},
             }
-            for face in models[None].pipe.recognize_faces(photo)
+            for face in faces
         ]
 
     def recognize_clip(model, clip, progress=gr.Progress(track_tqdm=True)):
         require_input(clip, "a clip")
         limits.check_clip(clip)
-        allowance, pipe = limits.Allowance(), models[model].pipe
-        timeline = pipe.recognize_video(clip, each=lambda entry: allowance())
+        allowance, has_left, pipe = limits.Allowance(), visitor_has_left(), models[model].pipe
+
+        def go_on(entry):
+            allowance()
+            limits.stop_if(has_left)
+
+        timeline = pipe.recognize_video(clip, each=go_on, limits=limits.CLIP_LIMITS)
         path = write_timeline(timeline, pipe.labels, limits.file_stem(clip))
         with_face = [entry for entry in timeline if entry["scores"]]
         shares = pd.Series([entry["scores"][0]["label"] for entry in with_face]).value_counts(normalize=True)
@@ -105,8 +116,8 @@ def build(models: Models, model_name: gr.State):
             gr.Markdown("Start the webcam, then press record. The pictures are recognised and forgotten.")
             with gr.Row():
                 with gr.Column(min_width=280):
-                    webcam = gr.Image(
-                        sources=["webcam"], streaming=True, type="pil", label="Webcam", height=280, buttons=[],
+                    webcam = WebcamFrame(
+                        sources=["webcam"], streaming=True, type="filepath", label="Webcam", height=280, buttons=[],
                         elem_id="fer-webcam",
                     )  # fmt: skip
                     live_map = map_view(map_data(models[None].expression_map), elem_id="fer-live-map")
@@ -132,12 +143,12 @@ def build(models: Models, model_name: gr.State):
 
     recognizing_photo = with_error_messages(recognize_photo, _message_outputs)
     outputs, quiet = [picture, scores, expression_map], {"show_progress": "minimal", **PRIVATE}
-    image.change(recognizing_photo, [model_name, image], outputs, **quiet)
-    model_name.change(recognizing_photo, [model_name, image], outputs, **quiet)
+    image.change(recognizing_photo, [model_name, image], outputs, **RECOGNITION, **quiet)
+    model_name.change(recognizing_photo, [model_name, image], outputs, **RECOGNITION, **quiet)
     webcam.stream(
         with_error_messages(recognize_frame, _message_outputs), [model_name, webcam],
         [live_picture, live_scores, live_map], stream_every=STREAM_EVERY, time_limit=limits.STREAM_SECONDS,
-        concurrency_limit=4, show_progress="hidden", **PRIVATE,
+        concurrency_limit=4, concurrency_id="webcam", show_progress="hidden", **PRIVATE,
     )  # fmt: skip
     use_example_clip.click(example_clip, None, clip, **PRIVATE)
     recognizing_clip = with_error_messages(
@@ -146,7 +157,7 @@ def build(models: Models, model_name: gr.State):
     run.click(recognizing_clip, [model_name, clip], [summary, plot, table], **LONG, **PRIVATE)
     answers = gr.JSON(visible=False, label="faces")
     gr.Button(visible=False).click(
-        with_error_messages(recognize), image, answers, api_name="recognize",
+        with_error_messages(recognize), image, answers, api_name="recognize", **RECOGNITION,
         api_description="List every face of the photo, the largest first, with its box in pixels and a score for each "
         "expression.",
     )  # fmt: skip
@@ -181,4 +192,4 @@ def write_timeline(timeline: list[dict], labels: list[str], name: str) -> str:
 
 
 def _message_outputs(message: str):
-    return f'<p class="view-message" role="status">{message}</p>', "", {"marks": []}
+    return f'<p class="view-message" role="status">{escape(message)}</p>', "", {"marks": []}

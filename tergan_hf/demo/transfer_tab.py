@@ -2,12 +2,15 @@
 
 import gradio as gr
 
+from ..model.pipeline_base_tergan import check_intensity
 from ..model.provenance_tergan import VIDEO_METADATA, draw_mark
 from . import limits
 from .components import (
+    FULL_SIZE,
     LIVE,
     LONG,
     PRIVATE,
+    SLIDERS,
     DownloadRow,
     clip_input,
     example_row,
@@ -27,11 +30,14 @@ from .examples import (
     expression_of,
     numbered_captions,
 )
+from .inputs import chosen_index, chosen_pixel
 from .models import Models
+from .server import visitor_has_left
 from .views import compare_data, compare_view, face_row_data, message_data, picture_row, row_data
 from .zero_gpu import ON_ZERO_GPU
 
 
+CLIP_SIDE = 720  # longest side in pixels of a clip that is made
 PROMPT = "Add your photo and a photo that shows an expression: the result appears here."
 
 
@@ -88,35 +94,37 @@ def build(models: Models, model_name: gr.State):
     def make_file(model, expression, photo, intensity, mark, file_type):
         require_input(expression, "a photo that shows the expression")
         require_input(photo, "the photo to change")
-        result = models[model].draw_full_size(photo, expression, intensity)
-        return write_result(result, mark, file_type, photo.detected.path)
+
+        def write(result):
+            return write_result(result, mark, file_type, photo.detected.path)
+
+        return models[model].draw_full_size(photo, expression, intensity, write=write)
 
     def transfer(source, target, intensity=1.0, mark=True):
         """The endpoint for programs, in full resolution."""
         require_input(source, "a photo that shows the expression")
         require_input(target, "the photo to change")
-        for path, name in ((source, "source"), (target, "target")):
-            limits.check_photo(path, name)
-        result = models[None].pipe.transfer(source, target, intensity=intensity)
-        return write_result(result, mark, "PNG", target)
+        return models[None].transfer(source, target, intensity, lambda made: write_result(made, mark, "PNG", target))
 
     def animate(model, driving, target, photo, intensity, relative, mark, progress=gr.Progress(track_tqdm=True)):
         require_input(driving, "a clip that shows the expressions")
         require_input(target, "the photo to animate")
-        limits.check_photo(target, "your photo")
+        check_intensity(intensity)
         limits.check_clip(driving)
-        allowance = limits.Allowance()
+        allowance, has_left = limits.Allowance(), visitor_has_left()
 
         def finish(frame):
             allowance()
+            limits.stop_if(has_left)
             return draw_mark(frame) if mark else frame
 
         is_open = photo is not None and photo.detected.path == target
+        reduced, scale = models[model].reduced_photo(target, CLIP_SIDE)
+        face = tuple(scale * value for value in box_centre(photo.detected.chosen_face)) if is_open else None
         output = new_file(f"{limits.file_stem(target)}_ter-gan.mp4")
         models[model].pipe.transfer_video(
-            driving, target, output, intensity, relative,
-            face=box_centre(photo.detected.chosen_face) if is_open else None,
-            max_side=720, finish=finish, metadata=VIDEO_METADATA,
+            driving, reduced, output, intensity, relative, face=face, max_side=CLIP_SIDE, finish=finish,
+            metadata=VIDEO_METADATA, limits=limits.CLIP_LIMITS,
         )  # fmt: skip
         return str(output)
 
@@ -173,7 +181,7 @@ def build(models: Models, model_name: gr.State):
     opened_source, opened_target = [expression, source_faces], [photo, target_faces]
 
     def then_draw(event, with_examples: bool = False):
-        event = event.then(*drawing_with_photo, **quiet)
+        event = event.then(*drawing_with_photo, **SLIDERS, **quiet)
         if with_examples:
             event.then(*drawing_examples, **quiet)
 
@@ -183,33 +191,47 @@ def build(models: Models, model_name: gr.State):
     then_draw(reopened.then(opening_target, [model_name, target], opened_target, **quiet), with_examples=True)
 
     def click_source(model, path, event: gr.SelectData):
-        return opening_source(model, path, tuple(event.index))
+        return opening_source(model, path, chosen_pixel(event))
 
     def click_target(model, path, event: gr.SelectData):
-        return opening_target(model, path, tuple(event.index))
+        return opening_target(model, path, chosen_pixel(event))
 
     choosing_source_face = with_error_messages(choose_source_face, lambda message: (None, {}))
     choosing_target_face = with_error_messages(choose_target_face, lambda message: (None, {}))
 
     def click_source_face(model, expression, event: gr.EventData):
-        return choosing_source_face(model, expression, int(event.index))
+        return choosing_source_face(model, expression, chosen_index(event, _count(expression)))
 
     def click_target_face(model, photo, event: gr.EventData):
-        return choosing_target_face(model, photo, int(event.index))
+        return choosing_target_face(model, photo, chosen_index(event, _count(photo)))
 
     def click_example(event: gr.EventData):
-        return expression_paths[int(event.index) % len(expression_paths)]
+        return expression_paths[chosen_index(event, len(expression_paths))]
 
-    then_draw(source.select(click_source, [model_name, source], opened_source, **quiet))
-    then_draw(target.select(click_target, [model_name, target], opened_target, **quiet), with_examples=True)
-    then_draw(source_faces.select(click_source_face, [model_name, expression], opened_source, **quiet))
-    then_draw(target_faces.select(click_target_face, [model_name, photo], opened_target, **quiet), with_examples=True)
-    examples.select(click_example, None, source, **quiet)
+    then_draw(
+        source.select(with_error_messages(click_source, gpu=False), [model_name, source], opened_source, **quiet)
+    )
+    then_draw(
+        target.select(with_error_messages(click_target, gpu=False), [model_name, target], opened_target, **quiet),
+        with_examples=True,
+    )
+    then_draw(
+        source_faces.select(
+            with_error_messages(click_source_face, gpu=False), [model_name, expression], opened_source, **quiet
+        )
+    )
+    then_draw(
+        target_faces.select(
+            with_error_messages(click_target_face, gpu=False), [model_name, photo], opened_target, **quiet
+        ),
+        with_examples=True,
+    )
+    examples.select(with_error_messages(click_example, gpu=False), None, source, **quiet)
     swap.click(lambda source, target: (target, source), [source, target], [source, target], **quiet)
-    intensity.input(*redrawing, **LIVE)
+    intensity.input(*redrawing, **SLIDERS, **LIVE)
     # Redraw once more on release: the page may drop a last move that comes just as an earlier redraw ends.
-    intensity.release(*redrawing, trigger_mode="multiple", **quiet)
-    download.mark.change(*redrawing, **quiet)
+    intensity.release(*redrawing, trigger_mode="multiple", **SLIDERS, **quiet)
+    download.mark.change(*redrawing, **SLIDERS, **quiet)
     download.connect(with_error_messages(make_file), [model_name, expression, photo, intensity])
     use_example_clip.click(example_clip, None, driving, **PRIVATE)
     run.click(
@@ -219,6 +241,7 @@ def build(models: Models, model_name: gr.State):
     file = gr.Image(visible=False, type="filepath", label="result")
     gr.Button(visible=False).click(
         with_error_messages(transfer), [source, target, intensity, download.mark], file, api_name="transfer",
+        **FULL_SIZE,
         api_description="Give the face of `target` the expression of `source`. Returns a PNG in the photo's own "
         "resolution.",
     )  # fmt: skip
@@ -227,6 +250,11 @@ def build(models: Models, model_name: gr.State):
 def box_centre(face) -> tuple[float, float]:
     """The centre (x, y) of a face's box."""
     return tuple(face.box.reshape(2, 2).mean(0))
+
+
+def _count(opened: EncodedPhoto | TargetExpression | None) -> int:
+    """The number of faces to choose from."""
+    return 0 if opened is None or opened.detected is None else len(opened.detected.faces)
 
 
 def _state(value=None) -> gr.State:

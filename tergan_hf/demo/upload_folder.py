@@ -6,28 +6,55 @@ import shutil
 import signal
 import tempfile
 import threading
+from pathlib import Path
 
+from filelock import FileLock, Timeout
 from gradio.utils import get_upload_folder
+
+
+PREFIX = "ter-gan-"
+LOCK = ".in-use"  # file in the folder that a running server holds locked
 
 
 def use_own_upload_folder() -> str:
     """
     Create a folder inside Gradio's temporary folder (`GRADIO_TEMP_DIR` if it is set) and make Gradio use it.
 
-    The folder is removed when this process ends, also on SIGTERM. Call this function before any component is built,
-    because each component remembers the folder it finds.
+    The folder is removed when this process ends, also on SIGTERM. Folders that killed servers have left are removed
+    now. Call this function before any component is built, because each component remembers the folder it finds.
 
     Returns:
         path of the folder.
     """
-    parent = get_upload_folder()
-    os.makedirs(parent, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix="ter-gan-", dir=parent)
-    os.environ["GRADIO_TEMP_DIR"] = folder
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    parent = Path(get_upload_folder())
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned_folders(parent)
+    # It takes its name once it is locked, or a server that starts now might remove it.
+    folder = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))
+    lock = FileLock(folder / LOCK)
+    lock.acquire()
+    folder = folder.rename(parent / folder.name[1:])
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    atexit.register(_remove, folder, lock)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
-    return folder
+    return str(folder)
+
+
+def remove_abandoned_folders(parent: str | Path):
+    """Remove the upload folders whose server has ended without removing them."""
+    for folder in Path(parent).glob(f"{PREFIX}*"):
+        try:
+            with FileLock(folder / LOCK, timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+        except (Timeout, OSError):  # in use, or another user's
+            continue
+
+
+def _remove(folder: Path, lock: FileLock):
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+    shutil.rmtree(folder, ignore_errors=True)  # Windows does not delete a locked file
 
 
 def _interrupt(*_):

@@ -1,6 +1,7 @@
 """Paste a changed face back into its photo, at the photo's own resolution."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ CREASED_ABOVE = 2.5  # above, they are enlarged by cubic interpolation first: a 
 # would show, and they are moved by cubic interpolation.
 SHARP_ABOVE = 2.0
 STILL = 1e-3  # pixels; a pixel that moves less keeps its value to the bit
+# Larger regions are pasted in horizontal strips of about this many pixels, each of which takes about 80 bytes.
+STRIP_PIXELS = 2**21
 
 
 def paste_crop(photo: Image.Image, crop_transform: np.ndarray, crop: np.ndarray, fades: bool = True) -> Image.Image:
@@ -43,11 +46,12 @@ def paste_crop(photo: Image.Image, crop_transform: np.ndarray, crop: np.ndarray,
         RGB photo of the same size. Pixels outside the crop are unchanged to the bit.
     """
     region = PhotoRegion(photo, crop_transform, crop.shape[0])
-    if region.empty:
-        return photo.copy()
-    enlarged = region.enlarge(_to_planes(crop))
-    weight = region.weight(PAINT if fades else None)
-    return region.put_back(region.pixels + weight * (enlarged - region.pixels))
+    enlarge, fade = region.enlarger(_to_planes(crop)), PAINT if fades else None
+
+    def blend(strip: "Strip") -> torch.Tensor:
+        return strip.pixels + strip.weight(fade) * (enlarge(strip) - strip.pixels)
+
+    return region.replace(blend)
 
 
 def paste_change(
@@ -72,15 +76,17 @@ def paste_change(
     """
     moves = flow is not None
     region = PhotoRegion(photo, crop_transform, residual.shape[0], MOVEMENT.outside if moves and fades else 0.0)
-    if region.empty:
-        return photo.copy()
-    weight = region.weight(PAINT if fades else None)
-    if not moves:
-        return region.put_back(region.pixels + weight * region.enlarge(_to_planes(residual)))
-    pixel_flow = flow @ invert_transform(crop_transform)[:, :2].T
-    enlarged = region.enlarge(_to_planes(np.concatenate([residual, pixel_flow], axis=2)))
-    moved = region.fetch(region.weight(MOVEMENT if fades else None) * enlarged[3:])
-    return region.put_back(moved + weight * enlarged[:3])
+    paint, movement = (PAINT, MOVEMENT) if fades else (None, None)
+    if moves:
+        residual = np.concatenate([residual, flow @ invert_transform(crop_transform)[:, :2].T], axis=2)
+    enlarge = region.enlarger(_to_planes(residual))
+
+    def apply(strip: "Strip") -> torch.Tensor:
+        enlarged = enlarge(strip)
+        pixels = strip.fetch(strip.weight(movement) * enlarged[3:]) if moves else strip.pixels
+        return pixels + strip.weight(paint) * enlarged[:3]
+
+    return region.replace(apply)
 
 
 class PhotoRegion:
@@ -89,9 +95,6 @@ class PhotoRegion:
 
     Args:
         size: S. reach: how far the region extends around the crop, as a share of its side.
-
-    Attributes:
-        pixels: (3, height, width) float, 0 to 255.
     """
 
     def __init__(self, photo: Image.Image, crop_transform: np.ndarray, size: int, reach: float = 0.0):
@@ -103,33 +106,65 @@ class PhotoRegion:
         self.left, self.top = (max(0, math.floor(value)) for value in corners.min(1))
         self.right = min(photo.width, math.ceil(corners[0].max()))
         self.bottom = min(photo.height, math.ceil(corners[1].max()))
-        self.width, self.height = self.right - self.left, self.bottom - self.top
-        self.empty = self.width <= 0 or self.height <= 0
-        if not self.empty:
-            origin = np.array([[0, 0, self.left], [0, 0, self.top]])
-            self._grid = self._positions(crop_transform + crop_transform[:, :2] @ origin)
-            self._from_middle = self._grid.abs().amax(2)
-            self.pixels = _pixels(photo, (self.left, self.top, self.right, self.bottom))
+        self.width, self.height = max(0, self.right - self.left), max(0, self.bottom - self.top)
+        self.to_crop = crop_transform + crop_transform[:, :2] @ np.array([[0, 0, self.left], [0, 0, self.top]])
 
-    def _positions(self, to_crop: np.ndarray) -> torch.Tensor:
-        """Positions of the region's pixels in the crop, (height, width, 2), [-1, 1] over it."""
-        x = 2 * (torch.arange(self.width, dtype=torch.float32) + 0.5)
-        y = 2 * (torch.arange(self.height, dtype=torch.float32) + 0.5)
-        (a, b, c), (d, e, f) = to_crop.tolist()
-        grid = torch.empty(self.height, self.width, 2, dtype=torch.float32)
+    def replace(self, new_pixels: Callable[["Strip"], torch.Tensor]) -> Image.Image:
+        """
+        Copy the photo and replace the region's pixels, strip by strip.
+
+        Args:
+            new_pixels: from a strip to its new pixels (3, height, width), which are rounded to grey levels.
+        """
+        result = self.photo.copy()
+        if not self.width:
+            return result
+        strips = max(1, math.ceil(self.width * self.height / STRIP_PIXELS))
+        rows = max(1, math.ceil(self.height / strips))
+        for first in range(0, self.height, rows):
+            strip = Strip(self, first, min(first + rows, self.height))
+            levels = new_pixels(strip).clamp(0, 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+            result.paste(Image.fromarray(levels.numpy()), (self.left, strip.top))
+        return result
+
+    def enlarger(self, maps: torch.Tensor) -> Callable[["Strip"], torch.Tensor]:
+        """A function that enlarges maps over the crop (C, S, S) to a strip, (C, height, width). Outside the crop they
+        repeat the values at its border."""
+        planes = maps[None]
+        if self.magnification < FINE_BELOW:
+            return lambda strip: _sample(planes, strip.grid, "bicubic")
+        if math.sqrt(self.width * self.height) / self.size > CREASED_ABOVE:
+            planes = F.interpolate(planes, scale_factor=2, mode="bicubic")
+        return lambda strip: _sample(planes, strip.grid, "bilinear")
+
+
+class Strip:
+    """
+    Whole rows of a region.
+
+    Args:
+        first, last: its rows in the region, without the last one.
+
+    Attributes:
+        pixels: (3, height, width) float, 0 to 255.
+        grid: positions of the pixels in the crop, (height, width, 2), [-1, 1] over it.
+    """
+
+    def __init__(self, region: PhotoRegion, first: int, last: int):
+        self.region = region
+        self.top, self.bottom = region.top + first, region.top + last
+        self.grid = self._positions(first, last)
+        self.pixels = _pixels(region.photo, (region.left, self.top, region.right, self.bottom))
+        self._from_middle = self.grid.abs().amax(2)
+
+    def _positions(self, first: int, last: int) -> torch.Tensor:
+        x = 2 * (torch.arange(self.region.width, dtype=torch.float32) + 0.5)
+        y = 2 * (torch.arange(first, last, dtype=torch.float32) + 0.5)
+        (a, b, c), (d, e, f) = self.region.to_crop.tolist()
+        grid = torch.empty(last - first, self.region.width, 2, dtype=torch.float32)
         grid[..., 0] = a * x + (b * y + 2 * c - 1)[:, None]
         grid[..., 1] = d * x + (e * y + 2 * f - 1)[:, None]
         return grid
-
-    def enlarge(self, maps: torch.Tensor) -> torch.Tensor:
-        """Enlarge maps over the crop (C, S, S) → (C, height, width). Outside the crop they repeat the values at its
-        border."""
-        planes = maps[None]
-        if self.magnification < FINE_BELOW:
-            return _sample(planes, self._grid, "bicubic")
-        if math.sqrt(self.width * self.height) / self.size > CREASED_ABOVE:
-            planes = F.interpolate(planes, scale_factor=2, mode="bicubic")
-        return _sample(planes, self._grid, "bilinear")
 
     def weight(self, fade: Fade | None) -> torch.Tensor:
         """Weights (1, height, width): 1 inside, falling smoothly to exactly 0 at the end of the fade. Without a fade
@@ -141,25 +176,21 @@ class PhotoRegion:
         return (ramp * ramp * (3 - 2 * ramp))[None]
 
     def fetch(self, offsets: torch.Tensor) -> torch.Tensor:
-        """Look up the region's pixels at (x, y) pixel offsets (2, height, width), also from the photo around it."""
+        """Look up the strip's pixels at (x, y) pixel offsets (2, height, width), also from the photo around it."""
+        region, photo = self.region, self.region.photo
         # Rounded, so that the frames of a clip need memory of few different sizes.
-        reach = 16 * math.ceil((float(offsets.abs().max()) + 2) / 16)
-        left, top = max(0, self.left - reach), max(0, self.top - reach)
-        right, bottom = min(self.photo.width, self.right + reach), min(self.photo.height, self.bottom + reach)
-        around = _pixels(self.photo, (left, top, right, bottom))[None]
-        x = torch.arange(self.width, dtype=torch.float32) + 0.5 + self.left - left
-        y = torch.arange(self.height, dtype=torch.float32)[:, None] + 0.5 + self.top - top
+        across, down = (16 * math.ceil((float(largest) + 2) / 16) for largest in offsets.abs().amax((1, 2)))
+        if self.bottom - self.top == region.height:
+            across = down = max(across, down)
+        left, top = max(0, region.left - across), max(0, self.top - down)
+        right, bottom = min(photo.width, region.right + across), min(photo.height, self.bottom + down)
+        around = _pixels(photo, (left, top, right, bottom))[None]
+        x = torch.arange(region.width, dtype=torch.float32) + 0.5 + region.left - left
+        y = torch.arange(self.bottom - self.top, dtype=torch.float32)[:, None] + 0.5 + self.top - top
         grid = torch.stack([(x + offsets[0]) * 2 / (right - left) - 1, (y + offsets[1]) * 2 / (bottom - top) - 1], -1)
         still = (offsets.abs() < STILL).all(0)
-        mode = "bicubic" if self.magnification > SHARP_ABOVE else "bilinear"
+        mode = "bicubic" if region.magnification > SHARP_ABOVE else "bilinear"
         return torch.where(still, self.pixels, _sample(around, grid, mode))
-
-    def put_back(self, pixels: torch.Tensor) -> Image.Image:
-        """The photo with new pixels (3, height, width) in the region, rounded to grey levels."""
-        result = self.photo.copy()
-        levels = pixels.clamp(0, 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
-        result.paste(Image.fromarray(levels.numpy()), (self.left, self.top))
-        return result
 
 
 def _pixels(photo: Image.Image, box: tuple[int, int, int, int]) -> torch.Tensor:

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from .errors_tergan import ImageInputError, MissingFileError
 
@@ -100,7 +100,9 @@ def is_file(path: str | Path) -> bool:
 def _upright_rgb(image: Image.Image) -> Image.Image:
     image.load()
     profile = image.info.get("icc_profile")
-    upright = ImageOps.exif_transpose(image)
+    # Without a rotation `exif_transpose` would copy the photo.
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    upright = ImageOps.exif_transpose(image) if turned else image
     rgb = _to_rgb(upright, profile)
     # A profile describes the pixels it came with.
     keeps_profile = (
@@ -112,10 +114,7 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        # 16-bit files open as I;16 or I, and a direct conversion would clip at 255.
-        brightest = 65535 if values.max() > 255 else 255
-        return Image.fromarray((np.clip(values / brightest, 0, 1) * 255).astype(np.uint8)).convert("RGB")
+        return _from_deep_grey(np.asarray(image)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layered = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
@@ -130,6 +129,22 @@ def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         )
         return transform.apply(image)
     return image.convert("RGB")
+
+
+def _from_deep_grey(pixels: np.ndarray) -> Image.Image:
+    """8-bit grey levels of (H, W) integers or floats. It works in strips, since it needs eight bytes per pixel."""
+    rows = max(1, 2**20 // pixels.shape[1])
+    strips = [slice(top, top + rows) for top in range(0, len(pixels), rows)]
+    # 16-bit files open as I;16 or I, and a direct conversion would clip at 255.
+    brightest = 65535 if any(_finite(pixels[strip]).max() > 255 for strip in strips) else 255
+    levels = np.empty(pixels.shape, np.uint8)
+    for strip in strips:
+        levels[strip] = np.clip(_finite(pixels[strip]) / brightest, 0, 1) * 255
+    return Image.fromarray(levels)
+
+
+def _finite(pixels: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(pixels.astype(np.float64))
 
 
 def _convert_by_profile(image: Image.Image, profile: bytes | None) -> Image.Image | None:

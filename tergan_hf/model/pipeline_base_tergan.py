@@ -1,6 +1,7 @@
 """What all pipelines share: loading a model, finding and cropping faces, pasting results back."""
 
 import math
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,8 +231,9 @@ def check_intensity(intensity) -> float:
     """
     lowest, highest = INTENSITIES
     if not _is_number(intensity) or not lowest <= intensity <= highest:
+        got = reprlib.repr(intensity)
         raise InvalidInputError(
-            f"intensity must be a number from {lowest:g} to {highest:g}, for example 1.0, got {intensity!r}"
+            f"intensity must be a number from {lowest:g} to {highest:g}, for example 1.0, got {got}"
         )
     return float(intensity)
 

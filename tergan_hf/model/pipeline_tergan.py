@@ -255,11 +255,18 @@ class TerGanPipeline(VideoPipeline):
 
 
 def _warn_if_unchanged(face: CroppedFace, result: Image.Image):
-    if result.tobytes() == face.photo.tobytes():
+    if _same_pixels(result, face.photo):
         warnings.warn(
             f"{face.name}: nothing changed. It may show the expression already, or what was found may be no face",
             stacklevel=5,
         )
+
+
+def _same_pixels(one: Image.Image, other: Image.Image) -> bool:
+    """Whether two RGB images of one size are equal. They are compared in strips, which need little memory."""
+    rows = max(1, 2**20 // one.width)
+    boxes = [(0, top, one.width, min(top + rows, one.height)) for top in range(0, one.height, rows)]
+    return all(one.crop(box).tobytes() == other.crop(box).tobytes() for box in boxes)
 
 
 def _pair_up(*inputs: tuple[str, Any]) -> tuple[list[list[tuple[str, Any]]], bool]:

@@ -6,8 +6,8 @@ aligned crop, so the change of each part can be scaled by its rows.
 
 import torch
 
-from .errors_tergan import InvalidInputError
-from .outputs_tergan import TerGanChange
+from ..model.errors_tergan import InvalidInputError
+from ..model.outputs_tergan import TerGanChange
 
 
 # Heights in the aligned crop (0 top, 1 bottom) half way between brows and eyes, and between nose and mouth; see

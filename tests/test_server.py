@@ -1,0 +1,369 @@
+"""The app as a public server: strange values, many requests, many sessions, large photos, and what is left behind."""
+
+import asyncio
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import psutil
+import pytest
+from gradio.state_holder import SessionState
+from PIL import Image
+
+from tergan_hf.demo import limits, sessions, upload_folder
+from tergan_hf.demo.capacity import PixelBudget
+from tergan_hf.demo.inputs import open_frame
+from tergan_hf.demo.interface import LAUNCH, QUEUE, build_demo
+from tergan_hf.demo.limits import LimitError
+from tergan_hf.demo.server import take_turns, visitor_has_left
+
+from .awkward_inputs import _png_head
+from .conftest import EXAMPLES, ROOT
+
+
+NEUTRAL = str(EXAMPLES / "london_014_neutral.jpg")
+STRANGE = [float("nan"), -1e300, "x" * 10_000, [1.0] * 100_000, {"path": 5}, None]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The app with a tiny model, served on a free port."""
+    import torch
+
+    from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
+
+    from .conftest import TINY
+
+    torch.manual_seed(0)
+    model = TerGanModel(TerGanConfig.photo(**TINY))
+    pipe = TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("files")))
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        app = build_demo(pipe, str(ROOT))
+        app.queue(**QUEUE).launch(**LAUNCH, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+        yield app
+        app.close()
+
+
+def post(demo, route: str, body) -> tuple[int, str]:
+    """The status and the text of an answer."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(f"{demo.local_url}gradio_api/{route}", data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def get(demo, route: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"{demo.local_url}{route}", timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def function_named(demo, name: str):
+    return next(function for function in demo.fns.values() if function.api_name == name)
+
+
+def test_every_event_answers_strange_values_with_a_sentence(demo, capfd, tmp_path):
+    wrong, answered = [], 0
+    for function in [function for function in demo.fns.values() if function.fn is not None]:
+        for value in STRANGE:
+            data = gr.EventData(None, {"index": value, "x": value, "y": value, "value": value})
+            inputs = [value] * len(function.inputs)
+            if "select" in {event for _, event in function.targets}:
+                data = gr.SelectData(None, data._data)
+            try:
+                asyncio.run(demo.process_api(function, inputs, SessionState(demo), event_data=data))
+            except gr.Error as error:
+                answered += 1
+                text = str(error.message)
+                if error.print_exception or not text.endswith(".") or len(text) > 400 or " /" in text or "<" in text:
+                    wrong.append((function.name, str(value)[:20], text[:300]))
+            except Exception as error:
+                wrong.append((function.name, str(value)[:20], repr(error)[:300]))
+    assert wrong == []
+    assert answered > 50
+    log = "".join(capfd.readouterr())
+    assert "xxxx" not in log and str(tmp_path.parent) not in log
+
+
+@pytest.mark.parametrize("intensity", [1000, 1e30, float("nan"), "1", None, [1.0], True])
+def test_an_intensity_out_of_range_is_one_sentence_everywhere(demo, intensity):
+    handlers = {function.fn.__name__: function.fn for function in demo.fns.values() if function.fn is not None}
+    sentences = set()
+    for name, inputs in {
+        "edit": (NEUTRAL, "happiness", intensity, True),
+        "transfer": (NEUTRAL, NEUTRAL, intensity, True),
+        "animate": (None, NEUTRAL, NEUTRAL, None, intensity, False, True),
+    }.items():
+        with pytest.raises(gr.Error) as error:
+            handlers[name](*inputs)
+        sentences.add(error.value.message)
+    assert len(sentences) == 1 and "ntensity must be a number from -3 to 3" in sentences.pop()
+
+
+def test_answers_name_no_path_outside_of_the_upload_folder(demo):
+    for route in ("config", "gradio_api/info", ""):
+        text = get(demo, route)[1]
+        assert str(ROOT) not in text and os.path.expanduser("~") + "/" not in text, route
+
+
+@pytest.mark.parametrize(
+    "route", ["monitoring", "monitoring/summary", "gradio_api/deep_link?session_hash=x", "gradio_api/runs"]
+)
+def test_nothing_about_other_visitors_is_public(demo, route):
+    assert get(demo, route)[0] in (403, 404)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"data": 5}', b'{"data": [], "fn_index": {}, "session_hash": "a"}'])
+def test_requests_that_make_no_sense_are_refused(demo, body, capfd):
+    lost = json.dumps({"data": [], "fn_index": 9999, "session_hash": "a"}).encode()
+    for route, sent in [("queue/join", body), ("queue/join", lost), ("call/no_such", body), ("run/edit", body)]:
+        status, text = post(demo, route, sent)
+        assert 400 <= status < 500 and "Traceback" not in text and "site-packages" not in text, (route, text)
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_one_visitor_cannot_shut_others_out(demo, monkeypatch):
+    clips = next(function for function in demo.fns.values() if function.concurrency_id == "long")
+    monkeypatch.setattr(demo._queue.event_queue_per_concurrency_id.setdefault("long", _blocked("long")), "queue", [])
+    demo._queue.event_queue_per_concurrency_id["long"].concurrency_limit = 0
+    demo._queue.event_queue_per_concurrency_id["slow"] = _blocked("slow")
+    monkeypatch.setattr(function_named(demo, "edit"), "concurrency_id", "slow")
+    edit = function_named(demo, "edit")
+    try:
+        flood = [
+            post(demo, "queue/join", {"data": [None] * 9, "fn_index": edit._id, "session_hash": "flood"})
+            for _ in range(65)
+        ]
+        statuses = [status for status, _ in flood]
+        assert statuses.count(200) == limits.MAX_WAITING_OF_VISITOR and set(statuses) == {200, 429}
+        assert "requests in line" in flood[-1][1]
+        join = {"data": [None] * 9, "fn_index": edit._id}
+        assert post(demo, "queue/join", {**join, "session_hash": "other"})[0] == 200
+        for number in range(65):  # programs that name no session, and invented sessions
+            post(demo, "call/edit", {"data": [None] * 4})
+            post(demo, "queue/join", {"data": [], "fn_index": clips._id, "session_hash": f"made up {number}"})
+        recognize = function_named(demo, "recognize")
+        status, _ = post(demo, "queue/join", {"data": [None], "fn_index": recognize._id, "session_hash": "third"})
+        assert status == 200
+    finally:
+        demo._queue.event_queue_per_concurrency_id.pop("slow")
+        demo._queue.event_queue_per_concurrency_id.pop("long")
+
+
+def _blocked(name: str):
+    from gradio.queueing import EventQueue
+
+    return EventQueue(name, 0)
+
+
+def test_sliders_and_recognition_do_not_wait_behind_clips(demo):
+    groups = {}
+    for function in demo.fns.values():
+        if function.fn is not None:
+            groups.setdefault(function.concurrency_id, set()).add(function.name)
+    assert groups["long"] == {"animate", "recognize_clip"}
+    assert {"redraw", "draw_with_photo"} <= groups["sliders"]
+    assert "recognize" in groups["recognition"]
+
+
+def test_work_of_visitors_who_left_is_dropped(demo, monkeypatch):
+    monkeypatch.setattr(limits, "UNREAD_SECONDS", 0)
+    queue, recognize = demo._queue, function_named(demo, "recognize")
+    queue.event_queue_per_concurrency_id["left"] = _blocked("left")
+    monkeypatch.setattr(recognize, "concurrency_id", "left")
+    try:
+        post(demo, "queue/join", {"data": [None], "fn_index": recognize._id, "session_hash": "gone"})
+        for _ in range(4 * limits.LOOK_FOR_LEFT_EVERY * 2):
+            if not queue.event_queue_per_concurrency_id["left"].queue:
+                break
+            time.sleep(0.25)
+        assert queue.event_queue_per_concurrency_id["left"].queue == []
+    finally:
+        queue.event_queue_per_concurrency_id.pop("left")
+
+
+def test_a_clip_is_ended_when_its_visitor_leaves(demo):
+    from gradio.context import LocalContext
+    from gradio.queueing import Event
+
+    event = Event("leaving", function_named(demo, "recognize"), None, None)
+
+    def work(answers: list):
+        LocalContext.blocks.set(demo)
+        LocalContext.event_id.set(event._id)
+        answers.append(visitor_has_left())
+
+    answers = []
+    demo._queue.active_jobs.append([event])
+    try:
+        handler = threading.Thread(target=work, args=[answers])
+        handler.start()
+        handler.join()
+        limits.stop_if(answers[0])
+        asyncio.run(demo._queue.clean_events(session_hash="leaving"))
+        with pytest.raises(LimitError, match="left"):
+            limits.stop_if(answers[0])
+    finally:
+        demo._queue.active_jobs.remove([event])
+
+
+def test_visitors_take_turns(demo):
+    from gradio.queueing import Event
+
+    function = function_named(demo, "recognize")
+    line = [Event(name, function, None, None) for name in ("a", "a", "a", "b", "c", "b")]
+    take_turns(line)
+    assert [event.session_hash for event in line] == ["a", "b", "c", "a", "b", "a"]
+
+
+def test_memory_stays_flat_over_many_sessions(demo, monkeypatch):
+    opening = next(function for function in demo.fns.values() if function.name == "redraw")
+    body = {"data": [None, None, None, 1.0, True], "fn_index": opening._id}
+    holder = demo._queue.server_app.state_holder if demo._queue.server_app else demo.app.state_holder
+
+    def visit(number: int):
+        session = f"visitor {number}"
+        post(demo, "queue/join", {**body, "session_hash": session})
+        url = f"{demo.local_url}gradio_api/queue/data?session_hash={session.replace(' ', '%20')}"
+        urllib.request.urlopen(url, timeout=60).read()
+
+    for number in range(5):
+        visit(number)
+    before = psutil.Process().memory_info().rss
+    for number in range(5, 55):
+        visit(number)
+    per_session = (psutil.Process().memory_info().rss - before) / 50
+    assert per_session < 2e6, "the default states are shared"
+    assert len(holder.session_data) > 50
+    monkeypatch.setattr(limits, "STATE_KEPT_SECONDS", -1)
+    demo._queue.forget_sessions()
+    assert not holder.session_data and not holder.time_last_used
+
+
+def test_full_resolution_work_waits_for_room(tmp_path):
+    Image.new("RGB", (3000, 2000)).save(tmp_path / "large.png")
+    budget, at_once, most = PixelBudget(10_000_000, patience=20), [0], [0]
+
+    def work():
+        with budget.reserve(str(tmp_path / "large.png")):
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+            time.sleep(0.05)
+            at_once[0] -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+    with budget.reserve(str(tmp_path / "large.png")):
+        with (
+            pytest.raises(LimitError, match="busy"),
+            PixelBudget.reserve(_impatient(budget), str(tmp_path / "large.png")),
+        ):
+            pass
+        with pytest.raises(LimitError), budget.reserve(str(tmp_path / "large.png"), has_left=lambda: True):
+            pass
+    with budget.reserve(str(tmp_path / "large.png")):
+        pass
+
+
+def _impatient(budget: PixelBudget) -> PixelBudget:
+    budget.patience = 0
+    return budget
+
+
+def test_a_webcam_picture_is_not_decoded_if_it_declares_too_much(demo):
+    buffer = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(buffer, "PNG")
+    assert len(buffer.getvalue()) < 100_000
+    handler = next(function for function in demo.fns.values() if function.name == "recognize_frame")
+    before = psutil.Process().memory_info().rss
+    for content, told in ((buffer.getvalue(), "too large for this server"), (_png_head(9, 9), "cannot be read")):
+        url = "data:image/png;base64," + base64.b64encode(content).decode()
+        payload = {"path": None, "url": url, "meta": {"_type": "gradio.FileData"}}
+        answer = asyncio.run(demo.process_api(handler, [None, payload], SessionState(demo)))
+        assert told in answer["data"][0]
+    assert psutil.Process().memory_info().rss - before < 50e6
+    with pytest.raises(ValueError, match="cannot be read"):
+        open_frame(b"no picture")
+    frame = io.BytesIO()
+    Image.open(NEUTRAL).save(frame, "JPEG")
+    assert open_frame(frame.getvalue()).size == Image.open(NEUTRAL).size
+
+
+def test_files_are_deleted_after_their_time(tmp_path, monkeypatch):
+    for name in ("upload/photo.png", "deep_links/a/state.json", "tmpabc", "example/kept.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert sessions.delete_old_files(tmp_path, 100) == 0
+    later = time.time() + 101
+    monkeypatch.setattr(sessions.time, "time", lambda: later)
+    assert sessions.delete_old_files(tmp_path, 100, [tmp_path / "example" / "kept.jpg"]) == 3
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["example", "kept.jpg"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+def test_the_next_server_removes_what_a_killed_one_left(tmp_path):
+    program = (
+        "from tergan_hf.demo.upload_folder import use_own_upload_folder as use; open(use() + '/photo', 'w'); input()"
+    )
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
+    servers = []
+    try:
+        for _ in range(2):
+            servers.append(
+                subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, cwd=ROOT, env=environment)
+            )
+            while len(list(tmp_path.glob("ter-gan-*/photo"))) < len(servers):
+                assert servers[-1].poll() is None
+                time.sleep(0.1)
+        servers[0].kill()
+        servers[0].wait()
+        assert len(list(tmp_path.glob("ter-gan-*/photo"))) == 2
+        upload_folder.remove_abandoned_folders(tmp_path)
+        assert len(list(tmp_path.glob("ter-gan-*/photo"))) == 1, "the other one still runs"
+    finally:
+        for server in servers:
+            server.kill()
+
+
+def test_results_hold_nothing_of_the_photo_but_the_picture(demo, tmp_path):
+    exif = Image.Exif()
+    exif[0x010E], exif[0x013B] = "my secret place", "my name"
+    path = tmp_path / "me.jpg"
+    Image.open(NEUTRAL).save(path, exif=exif, comment=b"my secret comment")
+    handlers = {function.fn.__name__: function.fn for function in demo.fns.values() if function.fn is not None}
+    for made in (handlers["edit"](str(path), demo_label(demo), 1.0, True), handlers["transfer"](NEUTRAL, str(path))):
+        content = Path(made).read_bytes()
+        assert b"secret" not in content and b"my name" not in content and b"Synthetic" in content
+
+
+def demo_label(demo) -> str:
+    return next(block.choices[0][1] for block in demo.blocks.values() if getattr(block, "elem_id", "") == "edit-label")
+
+
+def test_deep_grey_photos_are_read_as_before():
+    pixels = np.random.default_rng(0).integers(0, 65536, (700, 3000)).astype(np.uint16)
+    from tergan_hf.model.image_loading_tergan import read_image
+
+    read = np.asarray(read_image(Image.fromarray(pixels), "photo"))[..., 0]
+    assert (read == np.uint8(pixels / 65535 * 255)).all()
