@@ -40,9 +40,9 @@ def make_face_model() -> FaceModel:
         start = sum(map(len, vertices))
         wide = 2.2
         vertices.append(
-            np.float32([[-wide, low, depth], [wide, low, depth], [wide, high, depth], [-wide, high, depth]])
+            np.array([[-wide, low, depth], [wide, low, depth], [wide, high, depth], [-wide, high, depth]], np.float32)
         )
-        corners.append(np.int32([[0, 1, 2], [0, 2, 3]]) + start)
+        corners.append(np.array([[0, 1, 2], [0, 2, 3]], np.int32) + start)
         parts[name] = slice(start, start + 4)
     neutral = np.concatenate(vertices)
     faces = np.ascontiguousarray(_facing_forward(neutral, np.concatenate(corners)))
@@ -118,7 +118,7 @@ def make_photo(model: FaceModel) -> tuple[np.ndarray, np.ndarray]:
         at = landmarks[EYES[side]].mean(0)
         radius = 0.55 * PHOTO_SCALE
         landmarks[centre] = at
-        landmarks[list(edge)] = at + radius * np.float32([[1, 0], [0, 1], [-1, 0], [0, -1]])
+        landmarks[list(edge)] = at + radius * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], np.float32)
         away = np.hypot(columns + 0.5 - at[0], rows + 0.5 - at[1])
         opening = (raster.triangle < 0) & (away < 3 * radius)
         photo[opening] = 225

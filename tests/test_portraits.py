@@ -59,7 +59,7 @@ def test_the_fit_finds_the_camera_that_took_the_picture(fitter):
     model = fitter.model
     rotation = rotation_matrix(np.array([0.05, -0.12, 0.03]))
     camera = Camera(rotation, (250.0, 230.0), 17.0)
-    shape = model.shape(np.float32([1.0, -0.5]), weights(jawOpen=0.3))
+    shape = model.shape(np.array([1.0, -0.5], np.float32), weights(jawOpen=0.3))
     points = fitter.correspondence.pick(model, camera.project(shape - model.middle))[:, :2]
     fit = fitter.fit(points, posed=True)
     assert fit.error < 0.8 and fit.remaining < 0.3

@@ -69,7 +69,8 @@ def draw_blendshapes(random: np.random.Generator) -> Expression:
     gaze = _draw_glance(random)
     choice = random.random()
     if choice < 0.25:
-        gaze = tuple(float(random.uniform(-limit, limit)) for limit in GAZE_LIMITS)
+        x, y = (float(random.uniform(-limit, limit)) for limit in GAZE_LIMITS)
+        gaze = (x, y)
         weights = {}
     elif choice < 0.6:
         weights = both_sides(ACTIONS[str(random.choice(list(ACTIONS)))])

@@ -54,28 +54,29 @@ def learn(
         fitter = Fitter(model, correspondence)
     shapes, amounts, ratios, donors = [], [], [], []
     for pair in tqdm(pairs, desc="Learning from smiles", unit="pair", dynamic_ncols=True):
-        frames = [find_frame(landmarker, path) for path in (pair.neutral, pair.smile)]
-        if None in frames:
+        resting, smiling = (find_frame(landmarker, path) for path in (pair.neutral, pair.smile))
+        if resting is None or smiling is None:
             continue
-        rest = fitter.fit(frames[0].points)
-        smile = fitter.fit(frames[1].points, identity=rest.identity, posed=True)
+        rest = fitter.fit(resting.points)
+        smile = fitter.fit(smiling.points, identity=rest.identity, posed=True)
         gained = float((smile.own - rest.own)[SMILE].mean())
-        donor = make_donor(frames[1].picture, frames[1].points[INNER_LIPS], pair.owner)
+        donor = make_donor(smiling.picture, smiling.points[INNER_LIPS], pair.owner)
         if donor is not None:
             donors.append(donor)
         if gained > LEAST_SMILE:
             shapes.append(_level(smile) - _level(rest))
             amounts.append(gained)
-            flat = [_flatten(fitter, fit, frame) for fit, frame in zip((rest, smile), frames)]
-            ratios.append(_brightness_ratio(*flat))
+            ratios.append(_brightness_ratio(_flatten(fitter, rest, resting), _flatten(fitter, smile, smiling)))
     mouth = mouth_materials(model)
     if not shapes:
         nothing = Learnt.nothing(model)
         return Learnt(nothing.smile_shape, nothing.smile_folds, tuple(donors), mouth), correspondence
     share = np.array(amounts)
     shape = np.tensordot(share, np.array(shapes), 1) / (share**2).sum()
-    mirrored = cKDTree(model.neutral[: model.skin]).query(model.neutral[: model.skin] * np.float32([-1, 1, 1]))[1]
-    shape = (shape + shape[mirrored] * np.float32([-1, 1])) / 2
+    mirrored = cKDTree(model.neutral[: model.skin]).query(
+        model.neutral[: model.skin] * np.array([-1, 1, 1], np.float32)
+    )[1]
+    shape = (shape + shape[mirrored] * np.array([-1, 1], np.float32)) / 2
     folds = np.nan_to_num(np.ma.median(np.ma.masked_invalid(np.array(ratios)), 0).filled(0))
     folds = (folds + folds[:, ::-1]) / 2 * _fold_mask(fitter)
     donors = sorted(donors, key=lambda donor: -donor.biting_edge)[:MOST_DONORS]
@@ -137,7 +138,7 @@ def _flatten(fitter: Fitter, fit: FaceFit, frame: Frame) -> tuple[np.ndarray, np
     flat = flat_coordinates(model, int(fitter.correspondence.nearest(model)[NOSE_TIP]))
     raster = rasterize(np.column_stack([flat, model.neutral[: model.skin, 2]]), model.skin_triangles, SIDE)
     fields = raster.interpolate(model.skin_triangles, np.column_stack([places, facing]).astype(np.float32))
-    grey = frame.picture @ np.float32([0.299, 0.587, 0.114])
+    grey = frame.picture @ np.array([0.299, 0.587, 0.114], np.float32)
     grey = cv2.GaussianBlur(grey, (0, 0), 0.07 * fit.camera.scale)
     return sample(grey, fields[..., :2], cv2.INTER_LINEAR), (fields[..., 2] > 0.3) & (raster.triangle >= 0)
 

@@ -21,6 +21,11 @@ class Camera:
     shift: tuple[float, float]
     scale: float
 
+    @property
+    def orientation(self) -> np.ndarray:
+        """(3, 3) rotation from the model to the camera's axes, including a turn of the head."""
+        return self.rotation
+
     def project(self, points: np.ndarray) -> np.ndarray:
         """(V, 3) cm about the middle of the face → (V, 3) float32: x, y in pixels and depth in cm."""
         turned = points @ self.rotation.T
@@ -71,6 +76,10 @@ class TurnedCamera(Camera):
 
     turn: np.ndarray
     pivot: np.ndarray
+
+    @property
+    def orientation(self) -> np.ndarray:
+        return self.turn @ self.rotation
 
     def project(self, points: np.ndarray) -> np.ndarray:
         turned = (points @ self.rotation.T - self.pivot) @ self.turn.T + self.pivot

@@ -52,7 +52,7 @@ def draw_face(model: FaceModel, jaw: float, skin: np.ndarray | None):
     weights = np.zeros(len(BLENDSHAPES), np.float32)
     weights[BLENDSHAPES.index("jawOpen")] = jaw
     vertices = model.shape(np.zeros(len(model.identity), np.float32), weights)
-    vertices = vertices - np.float32([0, vertices[: model.skin, 1].mean(), 0])
+    vertices = vertices - np.array([0, vertices[: model.skin, 1].mean(), 0], np.float32)
     camera = Camera(np.eye(3), (SIDE / 2, SIDE / 2), PIXELS_PER_CM)
     raster = rasterize(camera.project(vertices), model.triangles, SIDE)
     colours = np.zeros((len(vertices), 3), np.float32)
@@ -62,7 +62,7 @@ def draw_face(model: FaceModel, jaw: float, skin: np.ndarray | None):
     if skin is not None:
         colours[: model.skin] = skin
     normals = raster.interpolate(model.triangles, vertex_normals(vertices, model.triangles))
-    light = np.float32([0.3, 0.5, 1.0]) / np.float32(1.1576)
+    light = np.array([0.3, 0.5, 1.0], np.float32) / np.float32(1.1576)
     strength = (0.55, 0.5) if skin is None else (0.75, 0.3)
     shade = strength[0] + strength[1] * np.clip(normals @ light, 0, 1)
     picture = np.clip(raster.interpolate(model.triangles, colours) * shade[..., None], 0, 255)
@@ -75,7 +75,7 @@ def _paint_eyes(vertices: np.ndarray, camera: Camera, model: FaceModel) -> np.nd
     """The background, with eyeballs that show through the lids' openings."""
     canvas = np.full((SIDE, SIDE, 3), BACKGROUND, np.uint8)
     for centre in _eye_openings(model, vertices):
-        at = camera.project(np.float32([[*centre, 9.0]]))[0]
+        at = camera.project(np.array([[*centre, 9.0]], np.float32))[0]
         for radius, colour in (
             (EYE_RADIUS, (225, 220, 215)),
             (IRIS_RADIUS, (95, 75, 60)),
@@ -92,7 +92,7 @@ def _eye_openings(model: FaceModel, vertices: np.ndarray) -> list[np.ndarray]:
         moved = np.linalg.norm(model.expressions[BLENDSHAPES.index(f"eyeBlink{side}"), : model.skin], axis=1)
         lids = vertices[: model.skin][moved > 0.6 * moved.max()]
         centre = lids.mean(0)[:2]
-        centres.append(np.float32([(lids[:, 0].min() + lids[:, 0].max()) / 2, centre[1] - 0.35]))
+        centres.append(np.array([(lids[:, 0].min() + lids[:, 0].max()) / 2, centre[1] - 0.35], np.float32))
     return centres
 
 

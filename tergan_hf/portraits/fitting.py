@@ -184,7 +184,7 @@ def solve_bounded(hessian: np.ndarray, gradient: np.ndarray, lowest: np.ndarray,
     return step
 
 
-def smoothstep(x: np.ndarray, start: float, end: float) -> np.ndarray:
-    """0 before `start`, 1 after `end`, smooth between."""
+def smoothstep(x: np.ndarray | float, start: float, end: float) -> np.ndarray:
+    """Cubic Hermite step of `x`: 0 up to `start`, 1 from `end` on, in the shape of `x`."""
     t = np.clip((x - start) / (end - start), 0, 1)
     return t * t * (3 - 2 * t)

@@ -58,7 +58,7 @@ class Folds:
 
     def __init__(self, model: FaceModel, nearest: np.ndarray, seed: int, smile: np.ndarray):
         self.coordinates = flat_coordinates(model, int(nearest[NOSE_TIP]))
-        self._at = model.neutral[nearest] - np.float32([0, model.neutral[nearest[NOSE_TIP], 1], 0])
+        self._at = model.neutral[nearest] - np.array([0, model.neutral[nearest[NOSE_TIP], 1], 0], np.float32)
         self._random = np.random.default_rng((seed, 11))
         self._smile = smile
         self._heights = {
@@ -98,7 +98,7 @@ class Folds:
             width: cm, standard deviation of its cross-section. depth: mm.
             rim: how high the skin is pushed up beside it, of the depth.
         """
-        points = np.float32(path)
+        points = np.array(path, np.float32)
         along = np.linspace(0, 1, 48)
         knots = np.linspace(0, 1, len(points))
         curve = np.stack([np.interp(along, knots, points[:, k]) for k in (0, 1)], 1)

@@ -1,6 +1,7 @@
 """MediaPipe's 478 face landmarks: what their numbers mean, and finding them in a photo."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,9 @@ class Landmarker:
             output_face_blendshapes=True,
         )
 
-        class Detector(vision.FaceLandmarker):
+        base: Any = vision.FaceLandmarker
+
+        class Detector(base):
             def __del__(self):
                 """Leave it to the end of the process, when MediaPipe's own way to close it fails."""
 

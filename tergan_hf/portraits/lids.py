@@ -39,7 +39,7 @@ def close_lids(portrait: Portrait, points: np.ndarray, weights: np.ndarray, came
         below = np.linalg.norm(skin[:, None] - skin[nearest[LOWER_LIDS[side]]][None], axis=2).min(1)
         amount[below < np.sqrt(distances.min(1))] = 0
         shares = carried / np.maximum(carried.sum(1, keepdims=True), 1e-9)
-        closing = smoothstep(np.float64(blink), 0.1, 0.95)
+        closing = smoothstep(blink, 0.1, 0.95)
         points[: model.skin, :2] += (closing * amount[:, None] * (shares @ gap)).astype(np.float32)
     return points
 
@@ -74,8 +74,8 @@ def draw_eye(
     box = (slice(top, bottom), slice(left, right))
 
     def moved(piece, by, interpolation=cv2.INTER_LINEAR, border=cv2.BORDER_REPLICATE):
-        by = by + np.float32([plate.left - left, plate.top - top])
-        matrix = np.float32([[1, 0, by[0]], [0, 1, by[1]]])
+        by = by + np.array([plate.left - left, plate.top - top], np.float32)
+        matrix = np.array([[1, 0, by[0]], [0, 1, by[1]]], np.float32)
         return cv2.warpAffine(piece, matrix, (right - left, bottom - top), flags=interpolation, borderMode=border)
 
     cover = moved(plate.cover, shift + offset, border=cv2.BORDER_CONSTANT)[..., None]
@@ -112,7 +112,7 @@ def draw_lashes(portrait: Portrait, canvas: np.ndarray, hidden: np.ndarray, poin
     random = np.random.default_rng(1)
     for side in EYES:
         index = BLENDSHAPES.index(f"eyeBlink{side}")
-        closing = float(smoothstep(np.float64(weights[index] - portrait.fit.own[index]), 0.25, 0.75))
+        closing = float(smoothstep(float(weights[index] - portrait.fit.own[index]), 0.25, 0.75))
         if closing <= 0:
             continue
         outer, inner = EYE_CORNERS[side]

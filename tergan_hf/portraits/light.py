@@ -24,7 +24,7 @@ def estimate_light(picture: np.ndarray, points: np.ndarray, normals: np.ndarray,
         picture: (S, S, 3) float32. points: (V, 2) places of the skin that is well seen. normals: (V, 3) there.
         blur: pixels.
     """
-    grey = cv2.GaussianBlur(picture @ np.float32([0.299, 0.587, 0.114]), (0, 0), blur)
+    grey = cv2.GaussianBlur(picture @ np.array([0.299, 0.587, 0.114], np.float32), (0, 0), blur)
     columns, rows = (np.clip(points[:, k].astype(int), 0, len(grey) - 1) for k in (0, 1))
     values, basis = grey[rows, columns].astype(float), harmonics(normals).astype(float)
     kept = values > np.percentile(values, 15)

@@ -1,9 +1,5 @@
 """The inner mouth of a rendered portrait: the model's, lit and shaded, with real teeth in it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 from scipy.interpolate import RBFInterpolator
@@ -11,14 +7,12 @@ from scipy.interpolate import RBFInterpolator
 from .fitting import smoothstep
 from .landmarks import INNER_LIPS
 from .mesh import Raster
+from .portrait import Portrait
 from .teeth import SOCKET, TeethDonor, opening_aspect
 from .warping import run_from_top, sample
 
 
-if TYPE_CHECKING:
-    from .portrait import Portrait
-
-LIGHT = np.float32([0.1, 0.45, 0.88])
+LIGHT = np.array([0.1, 0.45, 0.88], np.float32)
 LEAST_OPENING = (0.07, 0.12)  # height / width of an opening, over which real teeth come in
 UNLIKE_A_SMILE = (0.06, 0.11)  # difference from the donor's, over which its mouth would be stretched
 WIDEST_DONOR = 0.24
@@ -66,11 +60,11 @@ def _modelled(portrait, part: Raster, shape, points, normals, low) -> np.ndarray
     fields = part.interpolate(model.triangles, fields.astype(np.float32))
     colour, normal, depth, tongue = fields[..., :3], fields[..., 3:6], fields[..., 6], fields[..., 7]
     beyond = kind <= 0  # past the edge of the model's mouth
-    colour = np.where(beyond[..., None], np.float32(SOCKET), colour) * portrait.white
+    colour = np.where(beyond[..., None], np.array(SOCKET, np.float32), colour) * portrait.white
     depth = np.where(beyond, np.minimum(depth, points[portrait.nearest[13], 2] - 4), depth)
     normal = normal / np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
     lip = lip_colour(portrait)
-    blended = 0.6 * colour + 0.4 * lip * np.float32([1.02, 0.95, 0.95])
+    blended = 0.6 * colour + 0.4 * lip * np.array([1.02, 0.95, 0.95], np.float32)
     colour = np.where(gums[..., None], blended, colour)
 
     front = points[portrait.nearest[[0, 13, 14, 17]], 2].max()
@@ -91,17 +85,17 @@ def _modelled(portrait, part: Raster, shape, points, normals, low) -> np.ndarray
     half = np.abs(points[portrait.nearest[[78, 308]], 0] - low[0] - middle).mean()
     resting = np.linalg.norm(portrait.points[portrait.nearest[78], :2] - portrait.points[portrait.nearest[308], :2])
     # Little light falls through pursed lips.
-    shade = shade * (0.3 + 0.7 * smoothstep(np.float64(2 * half / max(float(resting), 1.0)), 0.5, 0.85))
+    shade = shade * (0.3 + 0.7 * smoothstep(float(2 * half / max(float(resting), 1.0)), 0.5, 0.85))
     shade = (
         shade
         * (1 - 0.42 * smoothstep(np.abs(np.arange(shape.shape[1]) + 0.5 - middle) / max(half, 1), 0.4, 1.0))[None]
     )
     shade = cv2.GaussianBlur(np.where(shape, shade, 0.35).astype(np.float32), (0, 0), 0.035 * cm)
-    wet = np.clip(normal @ (np.float32([0.1, 0.3, 1.0]) / 1.049), 0, 1) ** 50
+    wet = np.clip(normal @ (np.array([0.1, 0.3, 1.0], np.float32) / 1.049), 0, 1) ** 50
     bumps = _tongue_grain(shape.shape, cm)
     gleam = wet * np.where(teeth, 42, 26 * (1 + 1.2 * bumps)) * (teeth | gums) * np.clip(shade, 0, 1) ** 1.5
     colour = colour * (1 + 0.07 * bumps * tongue)[..., None]
-    warm = np.where(teeth[..., None], shade[..., None] ** np.float32([0.94, 1.0, 1.04]), shade[..., None])
+    warm = np.where(teeth[..., None], shade[..., None] ** np.array([0.94, 1.0, 1.04], np.float32), shade[..., None])
     return np.clip(colour * warm + gleam[..., None], 0, 250).astype(np.float32)
 
 
@@ -127,9 +121,9 @@ def _with_donor(portrait, mouth, shape, lips, points, low) -> np.ndarray:
     if not (portrait.learnt.donors or portrait.own_teeth) or aspect <= start:
         return mouth
     donor = choose_donor(portrait, aspect)
-    share = float(smoothstep(np.float64(aspect), start, full))
+    share = float(smoothstep(aspect, start, full))
     gain = np.clip(portrait.white * 0.97 / donor.white, 0.55, 1.4)
-    alike = 1 - float(smoothstep(np.float64(abs(aspect - donor.aspect)), *UNLIKE_A_SMILE))
+    alike = 1 - float(smoothstep(float(abs(aspect - donor.aspect)), *UNLIKE_A_SMILE))
     if alike < 1:
         mouth = _hang_teeth(portrait, mouth, donor, gain, shape, lips, points, low)
     if alike > 0:
@@ -162,7 +156,7 @@ def _warp(lips: np.ndarray, contour: np.ndarray, shape: tuple[int, int]) -> np.n
     spline = RBFInterpolator(lips / unit, contour.astype(float), smoothing=2e-3, kernel="thin_plate_spline")
     coarse = spline(grid).reshape(*rows.shape, 2).astype(np.float32)
     full = (rows.shape[1] * WARP_GRID, rows.shape[0] * WARP_GRID)
-    matrix = np.float32([[1 / WARP_GRID, 0, 0.5 / WARP_GRID - 0.5 / WARP_GRID], [0, 1 / WARP_GRID, 0]])
+    matrix = np.array([[1 / WARP_GRID, 0, 0.5 / WARP_GRID - 0.5 / WARP_GRID], [0, 1 / WARP_GRID, 0]], np.float32)
     return cv2.warpAffine(
         coarse, matrix, full, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
     )[:height, :width]  # fmt: skip

@@ -24,7 +24,7 @@ def find_occluders(picture: np.ndarray, points: np.ndarray, cm: float, spectacle
     Returns:
         (S, S) float32, 0 to 1, with soft edges.
     """
-    grey = picture @ np.float32([0.299, 0.587, 0.114])
+    grey = picture @ np.array([0.299, 0.587, 0.114], np.float32)
     columns, rows = np.clip(points[SKIN_POINTS].T.astype(int), 0, len(grey) - 1)
     skin = float(np.median(cv2.GaussianBlur(grey, (0, 0), 0.2 * cm)[rows, columns]))
     found = _hair(grey, points, cm, skin)
@@ -65,7 +65,7 @@ def has_spectacles(picture: np.ndarray, points: np.ndarray, cm: float) -> bool:
 
 def bridge_contrast(picture: np.ndarray, points: np.ndarray, cm: float) -> float:
     """The strongest horizontal line on the bridge of the nose, as a share of the brightness there."""
-    grey = picture @ np.float32([0.299, 0.587, 0.114])
+    grey = picture @ np.array([0.299, 0.587, 0.114], np.float32)
     inner = points[[133, 362]]
     middle = inner.mean(0)
     half = int(0.28 * np.ptp(inner[:, 0]))

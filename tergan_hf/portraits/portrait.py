@@ -60,7 +60,7 @@ def cut_frame(pixels: np.ndarray, points: np.ndarray, size: int, margin: float) 
     if scale < 0.8:  # no pixel of the photo is skipped
         pixels = cv2.GaussianBlur(pixels, (0, 0), 0.4 / scale)
     about = transform.copy()
-    about[:, 2] += about[:, :2] @ np.float32([0.5, 0.5]) - 0.5  # OpenCV's pixel centres are whole numbers
+    about[:, 2] += about[:, :2] @ np.array([0.5, 0.5], np.float32) - 0.5  # OpenCV's pixel centres are whole numbers
     picture = cv2.warpAffine(pixels, about, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     moved = points @ transform[:, :2].T + transform[:, 2]
     return Frame(picture.astype(np.float32), moved.astype(np.float32), transform)
@@ -179,7 +179,7 @@ class Portrait:
         edges = cv2.dilate(cv2.bitwise_or(self.openings, self.mouth), np.ones((near, near), np.uint8))
         away = cv2.distanceTransform(255 - edges, cv2.DIST_L2, 5)[at]
         from_mouth = cv2.distanceTransform(255 - cv2.dilate(self.mouth, np.ones((3, 3))), cv2.DIST_L2, 5)[at]
-        apart = float(smoothstep(np.float64(self._lips_apart(cm)), 0.05, 0.2))
+        apart = float(smoothstep(float(self._lips_apart(cm)), 0.05, 0.2))
         self.rim = (apart * (1 - smoothstep(from_mouth, 0.04 * cm, 0.14 * cm))).astype(np.float32)
         self.reliable = self.seen * smoothstep(away, 0.03 * cm, 0.17 * cm) * smoothstep(facing, 0.1, 0.35)
         # Between the lashes and the crease of the lid a blink spreads a few pixels of the photo over the whole lid.
@@ -207,7 +207,7 @@ class Portrait:
         crown = 1 - smoothstep(y, at[10, 1], at[10, 1] + 3.5)
         # The head turns about its ears, which stay, so that its outline does too.
         self.turns = (low * crown * (1 - smoothstep(np.abs(x), width - 0.5, width + 0.8))).astype(np.float32)
-        self.pivot = np.float32([0, at[[234, 454], 1].mean(), depth - EARS_BEHIND]) - model.middle
+        self.pivot = np.array([0, at[[234, 454], 1].mean(), depth - EARS_BEHIND], np.float32) - model.middle
         mobility = top * low * np.maximum(side, jaw) * np.maximum(front, jaw * front)
         covered = sample(self.occluders, self.points[None, : model.skin, :2], cv2.INTER_LINEAR)[0]
         return (mobility * (1 - np.clip(1.6 * covered, 0, 1))).astype(np.float32)
@@ -249,14 +249,14 @@ class Portrait:
     @cached_property
     def detail(self) -> np.ndarray:
         """(S, S) float32: fine dark lines of the photo's own skin, as a change of log brightness, at most 0."""
-        grey = np.log(self.picture @ np.float32([0.299, 0.587, 0.114]) + 8)
+        grey = np.log(self.picture @ np.array([0.299, 0.587, 0.114], np.float32) + 8)
         lines = cv2.GaussianBlur(grey, (0, 0), 0.035 * self.cm) - cv2.GaussianBlur(grey, (0, 0), 0.22 * self.cm)
         return np.clip(lines, -0.12, 0)
 
     @cached_property
     def uncreased(self) -> np.ndarray:
         """(S, S, 3) what to add to the picture to take the creases of a smile beside nose and mouth out of it."""
-        grey = np.log(self.picture @ np.float32([0.299, 0.587, 0.114]) + 8)
+        grey = np.log(self.picture @ np.array([0.299, 0.587, 0.114], np.float32) + 8)
         lines = cv2.GaussianBlur(grey, (0, 0), 0.04 * self.cm) - cv2.GaussianBlur(grey, (0, 0), 0.55 * self.cm)
         cheeks, kept_out = (np.zeros(grey.shape, np.uint8) for _ in range(2))
         cv2.fillConvexPoly(cheeks, cv2.convexHull(np.round(self.points2d[CHEEKS]).astype(np.int32)), 1)

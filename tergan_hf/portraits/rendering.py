@@ -19,7 +19,7 @@ from .warping import extend, pixel_grid, sample
 MOST_RELAXED = 0.6  # share of a resting face's own expression that a full new one replaces
 FREE_NECK = 0.12  # of the frame's side below the chin, over which the neck gives way
 JAW_LIMIT, JAW_SLOWDOWN = 0.5, 0.35  # the model's jaw drops too far
-SHADOW_TINT = np.float32([0.86, 1.05, 1.1])  # shadows on skin are warm
+SHADOW_TINT = np.array([0.86, 1.05, 1.1], np.float32)  # shadows on skin are warm
 SHADING_SHARE, MOST_SHADE = 0.7, (0.6, 1.3)
 CAVITY_STEPS, CAVITY_STRENGTH = 6, 3.6
 CREASE_REMOVAL = 0.8
@@ -76,7 +76,7 @@ class Session:
         placed = portrait.place(portrait.vertices, self.camera)
         self.resting = close_lids(portrait, placed.copy(), portrait.fit.own, self.camera)
         self.points = self._turn(placed)
-        self.rotation = camera.rotation if self.camera is camera else self.camera.turn @ camera.rotation
+        self.rotation = self.camera.orientation
 
     def _turn(self, placed: np.ndarray) -> np.ndarray:
         """(V, 3) the photo's own expression in this view; scalp and neck turn less."""
@@ -297,7 +297,7 @@ class _Painting:
         inner = self.inside | np.any(list(self.eye_openings.values()), 0)
         gain[inner] = float(np.median(gain[self._core()]))
         gain = cv2.GaussianBlur(gain.astype(np.float32), (0, 0), 0.12 * self.portrait.cm)
-        return canvas * gain[..., None] * np.float32(light.tint)
+        return canvas * gain[..., None] * np.array(light.tint, np.float32)
 
     def _reduce(self, canvas: np.ndarray, flow: np.ndarray, hidden: np.ndarray) -> Rendering:
         side = self.portrait.size // OVERSAMPLING

@@ -54,7 +54,7 @@ def mouth_materials(model: FaceModel) -> MouthMaterials:
     share = floor * smoothstep(from_teeth, 0.35, 1.1)
     tongue[gums] = share
     groove = np.exp(-((points[:, 0] / 0.16) ** 2)) * share
-    albedo[gums] = np.float32(GUM) * (1 - share[:, None]) + np.float32(TONGUE) * share[:, None]
+    albedo[gums] = np.array(GUM, np.float32) * (1 - share[:, None]) + np.array(TONGUE, np.float32) * share[:, None]
     albedo[gums] *= (1 - 0.14 * groove)[:, None]
     lift[gums] = 0.15 * smoothstep(points[:, 1], -2.7, -2.1)
     lift[gums] += TONGUE_RISE * floor * smoothstep(from_teeth, 0.25, 1.5) * np.exp(-((points[:, 0] / 2.0) ** 2))
@@ -64,7 +64,9 @@ def mouth_materials(model: FaceModel) -> MouthMaterials:
         for number, piece in enumerate(model.pieces(part)):
             heights = vertices[piece, 1] * sign
             reach = np.clip((heights - heights.min()) / 0.9, 0, 1)
-            colour = np.float32(TOOTH) * (1 - (0.05 if number in CANINES else 0)) * (1 + 0.02 * random.normal())
+            colour = (
+                np.array(TOOTH, np.float32) * (1 - (0.05 if number in CANINES else 0)) * (1 + 0.02 * random.normal())
+            )
             if sign < 0:
                 colour = colour * LOWER_TEETH_DARKER
             to_gum = np.outer(reach**1.5, [-0.02, -0.05, -0.09])

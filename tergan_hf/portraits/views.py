@@ -25,8 +25,9 @@ def _draw_view(random: np.random.Generator) -> View:
         angle = random.uniform(-0.25 * np.pi, 1.25 * np.pi)  # seldom from below
         exposure = random.uniform(*EXPOSURE)
         tint = exposure * (1 + random.uniform(-MOST_TINT, MOST_TINT, 3))
+        red, green, blue = (float(value) for value in tint)
         light = LightChange(
             (float(np.cos(angle)), float(np.sin(angle))), float(random.uniform(0.1, MOST_STRENGTH)),
-            tuple(float(value) for value in tint),
+            (red, green, blue),
         )  # fmt: skip
     return View(yaw, pitch, light)
