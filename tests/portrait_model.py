@@ -7,8 +7,8 @@ from scipy.spatial import Delaunay
 
 from tergan_hf.expressions.blendshapes import BLENDSHAPES
 from tergan_hf.portraits.camera import Camera
+from tergan_hf.portraits.face_model import FaceModel
 from tergan_hf.portraits.fitting import LandmarkCorrespondence
-from tergan_hf.portraits.ict import FaceModel
 from tergan_hf.portraits.landmarks import EYES, FACE_LANDMARKS, INNER_LIPS, IRISES, LOWER_LIDS, UPPER_LIDS
 from tergan_hf.portraits.mesh import rasterize
 

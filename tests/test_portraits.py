@@ -15,16 +15,16 @@ from tergan_hf.data.ground_truth import true_flow
 from tergan_hf.data.loading import load_photos
 from tergan_hf.expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, Expression, to_vector
 from tergan_hf.model.outputs_tergan import warp
-from tergan_hf.portraits import portraits
+from tergan_hf.portraits import set_building
 from tergan_hf.portraits.camera import Camera, rotation_matrix
 from tergan_hf.portraits.fitting import Fitter
 from tergan_hf.portraits.landmarks import EYES
-from tergan_hf.portraits.learnt import Learnt
-from tergan_hf.portraits.light import LightChange
+from tergan_hf.portraits.lighting import LightChange
 from tergan_hf.portraits.occluders import has_spectacles
 from tergan_hf.portraits.portrait import Portrait, cut_frame
 from tergan_hf.portraits.rendering import Session, View
-from tergan_hf.portraits.warping import extend, pixel_grid, sample
+from tergan_hf.portraits.smile_prior import SmilePrior
+from tergan_hf.portraits.warping import interpolate_membrane, pixel_grid, sample
 
 from .portrait_model import make_correspondence, make_face_model, make_photo
 
@@ -41,7 +41,7 @@ def fitter() -> Fitter:
 @pytest.fixture(scope="module")
 def portrait(fitter) -> Portrait:
     frame = cut_frame(*make_photo(fitter.model), SIZE, 1.4)
-    return Portrait(fitter, frame, Learnt.nothing(fitter.model))
+    return Portrait(fitter, frame, SmilePrior.empty(fitter.model))
 
 
 def weights(**named: float) -> np.ndarray:
@@ -62,9 +62,9 @@ def test_the_fit_finds_the_camera_that_took_the_picture(fitter):
     shape = model.shape(np.array([1.0, -0.5], np.float32), weights(jawOpen=0.3))
     points = fitter.correspondence.pick(model, camera.project(shape - model.middle))[:, :2]
     fit = fitter.fit(points, posed=True)
-    assert fit.error < 0.8 and fit.remaining < 0.3
+    assert fit.landmark_error < 0.8 and fit.residual_error < 0.3
     assert np.abs(fit.camera.rotation - rotation).max() < 0.03
-    assert fit.own[BLENDSHAPES.index("jawOpen")] == pytest.approx(0.3, abs=0.1)
+    assert fit.expression[BLENDSHAPES.index("jawOpen")] == pytest.approx(0.3, abs=0.1)
 
 
 def test_the_camera_knows_its_own_derivative():
@@ -149,8 +149,9 @@ def test_hair_and_frames_do_not_move(fitter, portrait):
     frame = cut_frame(bar, landmarks, SIZE, 1.4)
     assert has_spectacles(frame.picture, frame.points, portrait.cm)
     assert not has_spectacles(portrait.picture, portrait.points2d, portrait.cm)
-    covered = Portrait(fitter, frame, Learnt.nothing(fitter.model))
-    assert not covered.showable(weights(browInnerUp=1.0)).any() and portrait.showable(weights(browInnerUp=1.0)).any()
+    covered = Portrait(fitter, frame, SmilePrior.empty(fitter.model))
+    brows = weights(browInnerUp=1.0)
+    assert not covered.renderable(brows).any() and portrait.renderable(brows).any()
     bridge = portrait.nearest[168]
     assert covered.mobility[bridge] < 0.2 < portrait.mobility[bridge]
 
@@ -159,13 +160,13 @@ def test_a_membrane_joins_what_is_known_to_what_is_still():
     known, still = np.zeros((64, 64), bool), np.zeros((64, 64), bool)
     known[24:40, 24:40] = True
     still[-4:] = True
-    field = extend(np.full((64, 64, 1), 3.0, np.float32), known, still)[..., 0]
+    field = interpolate_membrane(np.full((64, 64, 1), 3.0, np.float32), known, still)[..., 0]
     assert (field[known] == 3).all() and (field[still] == 0).all()
     assert 0.5 < field[50, 32] < 2.5 and (field >= 0).all() and (field <= 3.001).all()
 
 
 def test_renderings_repeat_bit_by_bit(fitter, portrait):
-    again = Portrait(fitter, cut_frame(*make_photo(fitter.model), SIZE, 1.4), Learnt.nothing(fitter.model))
+    again = Portrait(fitter, cut_frame(*make_photo(fitter.model), SIZE, 1.4), SmilePrior.empty(fitter.model))
     expression = weights(jawOpen=0.4, eyeBlinkLeft=0.6, mouthSmileLeft=0.5)
     first, second = (Session(one).render(expression) for one in (portrait, again))
     for name in ("image", "flow", "uncovered", "landmarks"):
@@ -201,12 +202,12 @@ def build(monkeypatch, tmp_path, fitter):
     (tmp_path / "ict").mkdir()
     (tmp_path / "ict" / "ict.npz").write_bytes(b"")
     (tmp_path / "landmarker").write_bytes(b"")
-    learnt = Learnt.nothing(fitter.model)
-    monkeypatch.setattr(portraits, "_learn_once", lambda *_: tmp_path / "learnt.npz")
-    monkeypatch.setattr(portraits, "load_learnt", lambda *_: (learnt, fitter.correspondence))
-    monkeypatch.setattr(portraits, "read_face_model", lambda _: fitter.model)
-    monkeypatch.setattr(portraits, "_equipment", lambda _: (fitter, learnt, KnownLandmarks(fitter.model)))
-    monkeypatch.setattr(portraits, "PEOPLE_PER_SHARD", 1)
+    prior = SmilePrior.empty(fitter.model)
+    monkeypatch.setattr(set_building, "_cached_smile_prior", lambda *_: tmp_path / "smile_prior.npz")
+    monkeypatch.setattr(set_building, "load_smile_prior", lambda *_: (prior, fitter.correspondence))
+    monkeypatch.setattr(set_building, "read_face_model", lambda _: fitter.model)
+    monkeypatch.setattr(set_building, "_load_assets", lambda _: (fitter, prior, KnownLandmarks(fitter.model)))
+    monkeypatch.setattr(set_building, "PEOPLE_PER_SHARD", 1)
 
     def run(output, *options):
         monkeypatch.setattr(sys, "argv", [
@@ -251,7 +252,7 @@ def test_training_reads_the_sets_flow(build, monkeypatch):
         Expression("happiness", share, {"mouthSmileLeft": share, "mouthSmileRight": share, "jawOpen": 0.3 * share})
         for share in (0.4, 1.0)
     ]
-    monkeypatch.setattr(portraits, "expression_deck", lambda *_: shown)
+    monkeypatch.setattr(set_building, "expression_set", lambda *_: shown)
     rows = load_photos(str(build("set", "--size", "128", "--sessions", "1")))
     target, truth = rows[1], rows[2]
     assert truth["intensity"] == 1 and target["identity"] == truth["identity"]
@@ -280,7 +281,7 @@ def test_somebody_unknown_cannot_be_excluded(build):
 def test_people_fold_differently_and_move_alike(fitter, portrait):
     frown = weights(browDownLeft=1.0, browDownRight=1.0)
     frame = cut_frame(*make_photo(fitter.model), SIZE, 1.4)
-    other = Portrait(fitter, frame, Learnt.nothing(fitter.model), seed=5)
+    other = Portrait(fitter, frame, SmilePrior.empty(fitter.model), seed=5)
     first, second = Session(portrait).render(frown), Session(other).render(frown)
     assert np.array_equal(first.flow, second.flow)
     assert np.abs(first.image.astype(int) - second.image).max() > 2

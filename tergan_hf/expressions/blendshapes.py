@@ -24,7 +24,7 @@ GAZE = ("gazeX", "gazeY")
 GAZE_DEGREES = 30.0  # a gaze of 1 in the column
 # The column `blendshapes` of a set that speaks this language.
 COLUMN_NAMES = BLENDSHAPES + GAZE
-MOST = 1.2
+MAX_WEIGHT = 1.2
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Expression:
     Args:
         label: one of the six basic expressions, `neutral`, or `other`.
         intensity: 0 is neutral, 1 in full.
-        blendshapes: ARKit name with its side → weight, 0 to `MOST`; gaze apart.
+        blendshapes: ARKit name with its side → weight, 0 to `MAX_WEIGHT`; gaze apart.
         gaze: degrees to the viewer's right and up.
         mixed_with: the weaker expression of a mixture, or "".
     """
@@ -50,7 +50,7 @@ class Expression:
 NEUTRAL = Expression("neutral", 0.0)
 
 
-def both_sides(weights: dict[str, float]) -> dict[str, float]:
+def expand_sides(weights: dict[str, float]) -> dict[str, float]:
     """
     Give a sided blendshape that is named without its side to both sides.
 

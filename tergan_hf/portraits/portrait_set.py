@@ -56,7 +56,7 @@ def add_options(parser: ArgumentParser):
     parser.add_argument(
         "--expressions", type=int, default=40, help="per session, beside the neutral face (%(default)s)"
     )
-    parser.add_argument("--decks", type=int, default=20, help="different sets of expressions (%(default)s)")
+    parser.add_argument("--expression-sets", type=int, default=20, help="different sets of expressions (%(default)s)")
     parser.add_argument("--size", type=int, default=256, help="side of the pictures in pixels (%(default)s)")
     parser.add_argument(
         "--margin",
@@ -73,7 +73,7 @@ def add_options(parser: ArgumentParser):
 def plan(sources: list[Path], options: dict) -> Plan:
     """The plan of some folders of portraits."""
     try:
-        from .portraits import PortraitSettings, plan_portraits
+        from .set_building import PortraitSettings, plan_portraits
     except ImportError as error:
         raise BuildError(f'portraits need the package {error.name}: pip install -e ".[portraits]"') from error
     ict, landmarker = options.pop("ict"), options.pop("landmarker")

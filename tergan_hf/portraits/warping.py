@@ -5,7 +5,7 @@ import numpy as np
 from numba import njit
 
 
-COARSEST = 8
+COARSEST_STEP = 8
 SWEEPS_COARSE, SWEEPS_FINE, OVERRELAXATION = 150, 10, 1.8
 
 
@@ -27,7 +27,7 @@ def _relax(values, fixed, sweeps, factor):
                         values[y, x, c] += factor * (mean - values[y, x, c])
 
 
-def extend(values: np.ndarray, known: np.ndarray, still: np.ndarray) -> np.ndarray:
+def interpolate_membrane(values: np.ndarray, known: np.ndarray, still: np.ndarray) -> np.ndarray:
     """
     Continue a field smoothly (a membrane, from coarse to fine).
 
@@ -39,7 +39,7 @@ def extend(values: np.ndarray, known: np.ndarray, still: np.ndarray) -> np.ndarr
         (S, S, C) float32.
     """
     size = len(values)
-    side = size // COARSEST
+    side = size // COARSEST_STEP
     area = cv2.resize(known.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
     summed = cv2.resize(values * known[..., None], (side, side), interpolation=cv2.INTER_AREA)
     held = area > 0.5
@@ -49,7 +49,7 @@ def extend(values: np.ndarray, known: np.ndarray, still: np.ndarray) -> np.ndarr
     found[zero & ~held] = 0
     found = np.ascontiguousarray(found, np.float32)
     _relax(found, held | zero, SWEEPS_COARSE, OVERRELAXATION)
-    step = COARSEST // 2
+    step = COARSEST_STEP // 2
     while step >= 1:
         side = size // step
         found = cv2.resize(found, (side, side), interpolation=cv2.INTER_LINEAR).reshape(side, side, -1)
@@ -76,7 +76,7 @@ def sample(picture: np.ndarray, places: np.ndarray, interpolation: int = cv2.INT
     )  # fmt: skip
 
 
-def run_from_top(mask: np.ndarray) -> np.ndarray:
+def distance_from_top(mask: np.ndarray) -> np.ndarray:
     """(h, w) float32: how many pixels of the mask lie without a break from here to its upper edge."""
     run = np.zeros(mask.shape, np.float32)
     count = np.zeros(mask.shape[1], np.float32)

@@ -1,6 +1,6 @@
-"""Learning from real smiles: where landmarks lie, the shape and the folds of a smile, and inner mouths."""
+"""Learning from real smiles: where landmarks lie, the shape and the wrinkles of a smile, and inner mouths."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -10,21 +10,22 @@ from scipy.spatial import cKDTree
 from tqdm.auto import tqdm
 
 from .correspondence import find_correspondence
+from .face_model import FaceModel
 from .fitting import FaceFit, Fitter, LandmarkCorrespondence
-from .folds import PIXELS_PER_CM, SIDE, flat_coordinates
-from .ict import FaceModel
 from .landmarks import BROWS, EYES, INNER_LIPS, NOSE_TIP, NOSTRILS, OUTER_LIPS, OVAL, Landmarker
-from .learnt import SMILE, Learnt
 from .mesh import rasterize, vertex_normals
+from .mouth_materials import mouth_materials
 from .portrait import Frame, cut_frame
-from .teeth import make_donor, mouth_materials
+from .smile_prior import SMILE, SmilePrior
+from .teeth_donors import make_donor
 from .warping import sample
+from .wrinkles import PIXELS_PER_CM, SIDE, flat_coordinates
 
 
 TEXTURE_PHOTOS = 24
-MOST_DONORS = 60
+MAX_DONORS = 60
 LEARNING_SIZE, LEARNING_MARGIN = 400, 1.6
-LEAST_SMILE = 0.15  # mouthSmile gained, below which a pair teaches nothing
+MIN_SMILE_GAIN = 0.15  # mouthSmile gained, below which a pair teaches nothing
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class SmilePair:
     smile: Path
 
 
-def learn(
+def learn_smile_prior(
     model: FaceModel, landmarker: Landmarker, pairs: list[SmilePair], portraits: list[Path]
-) -> tuple[Learnt, LandmarkCorrespondence]:
+) -> tuple[SmilePrior, LandmarkCorrespondence]:
     """
     Learn from photos.
 
@@ -59,28 +60,28 @@ def learn(
             continue
         rest = fitter.fit(resting.points)
         smile = fitter.fit(smiling.points, identity=rest.identity, posed=True)
-        gained = float((smile.own - rest.own)[SMILE].mean())
+        gained = float((smile.expression - rest.expression)[SMILE].mean())
         donor = make_donor(smiling.picture, smiling.points[INNER_LIPS], pair.owner)
         if donor is not None:
             donors.append(donor)
-        if gained > LEAST_SMILE:
+        if gained > MIN_SMILE_GAIN:
             shapes.append(_level(smile) - _level(rest))
             amounts.append(gained)
             ratios.append(_brightness_ratio(_flatten(fitter, rest, resting), _flatten(fitter, smile, smiling)))
-    mouth = mouth_materials(model)
     if not shapes:
-        nothing = Learnt.nothing(model)
-        return Learnt(nothing.smile_shape, nothing.smile_folds, tuple(donors), mouth), correspondence
+        return replace(SmilePrior.empty(model), donors=tuple(donors)), correspondence
     share = np.array(amounts)
     shape = np.tensordot(share, np.array(shapes), 1) / (share**2).sum()
     mirrored = cKDTree(model.neutral[: model.skin]).query(
         model.neutral[: model.skin] * np.array([-1, 1, 1], np.float32)
     )[1]
     shape = (shape + shape[mirrored] * np.array([-1, 1], np.float32)) / 2
-    folds = np.nan_to_num(np.ma.median(np.ma.masked_invalid(np.array(ratios)), 0).filled(0))
-    folds = (folds + folds[:, ::-1]) / 2 * _fold_mask(fitter)
-    donors = sorted(donors, key=lambda donor: -donor.biting_edge)[:MOST_DONORS]
-    return Learnt(shape.astype(np.float32), folds.astype(np.float32), tuple(donors), mouth), correspondence
+    wrinkles = np.nan_to_num(np.ma.median(np.ma.masked_invalid(np.array(ratios)), 0).filled(0))
+    wrinkles = (wrinkles + wrinkles[:, ::-1]) / 2 * _wrinkle_mask(fitter)
+    donors = sorted(donors, key=lambda donor: -donor.biting_edge)[:MAX_DONORS]
+    mouth = mouth_materials(model)
+    prior = SmilePrior(shape.astype(np.float32), wrinkles.astype(np.float32), tuple(donors), mouth)
+    return prior, correspondence
 
 
 def find_frame(
@@ -100,7 +101,7 @@ def read_photo(path: Path) -> np.ndarray:
 
 def _place(model: FaceModel, fit: FaceFit) -> tuple[np.ndarray, np.ndarray]:
     """(skin, 2) places and (skin,) how much each vertex faces the camera."""
-    vertices = model.shape(fit.identity, fit.own) - model.middle
+    vertices = model.shape(fit.identity, fit.expression) - model.middle
     places = fit.camera.project(vertices)[: model.skin, :2] + fit.residual
     normals = vertex_normals(vertices @ fit.camera.rotation.T.astype(np.float32), model.triangles)
     return places, normals[: model.skin, 2]
@@ -150,7 +151,7 @@ def _brightness_ratio(rest: tuple[np.ndarray, np.ndarray], smile: tuple[np.ndarr
     return np.where(shown, ratio - np.median(ratio[shown]), np.nan).astype(np.float32)
 
 
-def _fold_mask(fitter: Fitter) -> np.ndarray:
+def _wrinkle_mask(fitter: Fitter) -> np.ndarray:
     """(SIDE, SIDE) 0 off the face and at brows, eyes, lips and nostrils, whose edges never lie quite on each other."""
     model = fitter.model
     nearest = fitter.correspondence.nearest(model)

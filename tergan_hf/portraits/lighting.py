@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 
-RIM = 0.65  # normals that face the camera less are lit less by a new light, so that it ends with the face
+MIN_FACING = 0.65  # normals that face the camera less are lit less by a new light, so that it ends with the face
 FLATNESS = np.array([0, 1, 1, 1, 6, 6, 6, 6, 6]) * 0.02  # the face's own shadows are not light
 
 
@@ -53,7 +53,7 @@ class LightChange:
     def gain(self, normals: np.ndarray) -> np.ndarray:
         """(V,) factor of the brightness of surfaces with these normals."""
         toward = normals[:, 0] * self.direction[0] + normals[:, 1] * self.direction[1]
-        toward = toward * np.clip(normals[:, 2] / RIM, 0, 1)
+        toward = toward * np.clip(normals[:, 2] / MIN_FACING, 0, 1)
         return np.clip(1 + 1.4 * self.strength * toward, 0.55, 1.5).astype(np.float32)
 
 

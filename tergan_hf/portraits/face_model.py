@@ -20,7 +20,7 @@ PARTS = {
     "face": (0, 9409), "socket": (11248, 13294), "gums": (14062, 17039), "upper_teeth": (17039, 19247),
     "lower_teeth": (19247, 21451),
 }  # fmt: skip
-WHERE = "clone https://github.com/ICT-VGL/ICT-FaceKit and give its folder FaceXModel"
+DOWNLOAD_HINT = "clone https://github.com/ICT-VGL/ICT-FaceKit and give its folder FaceXModel"
 
 
 @dataclass(eq=False)
@@ -44,12 +44,13 @@ class FaceModel:
     files: list[Path] = field(default_factory=list)
 
     def shape(self, identity: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """(V, 3) vertices of (K,) identity coefficients and (51,) blendshape weights."""
-        return self.move(self.neutral + np.tensordot(identity.astype(np.float32), self.identity, 1), weights)
+        """(V, 3) vertices for (K,) identity coefficients and (51,) blendshape weights."""
+        neutral = self.neutral + np.tensordot(identity.astype(np.float32), self.identity, 1)
+        return self.apply_blendshapes(neutral, weights)
 
-    def move(self, person: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """(V, 3) vertices of a person's resting face (V, 3) and (51,) blendshape weights."""
-        moved = person.copy()
+    def apply_blendshapes(self, neutral: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """(V, 3) vertices of a neutral face (V, 3) after (51,) blendshape weights."""
+        moved = neutral.copy()
         for index in np.flatnonzero(weights):
             moved += np.float32(weights[index]) * self.expressions[index]
         return moved
@@ -109,7 +110,7 @@ def model_files(folder: str | Path) -> list[Path]:
     for root in (folder, folder / "FaceXModel"):
         if (root / NEUTRAL_OBJ).is_file():
             return sorted(root.glob("*.obj"))
-    raise BuildError(f"{folder} holds neither ict.npz nor {NEUTRAL_OBJ}: {WHERE} as --ict")
+    raise BuildError(f"{folder} holds neither ict.npz nor {NEUTRAL_OBJ}: {DOWNLOAD_HINT} as --ict")
 
 
 @lru_cache(maxsize=1)
@@ -133,7 +134,7 @@ def read_face_model(folder: str | Path) -> FaceModel:
                 known.add(arkit)
                 break
     if absent := sorted(set(BLENDSHAPES) - known):
-        raise BuildError(f"{folder} lacks the expression shapes {', '.join(absent)}: {WHERE} as --ict")
+        raise BuildError(f"{folder} lacks the expression shapes {', '.join(absent)}: {DOWNLOAD_HINT} as --ict")
     kept = np.concatenate([np.arange(*span) for span in PARTS.values()])
     new = np.full(len(vertices), -1, np.int32)
     new[kept] = np.arange(len(kept))
@@ -162,7 +163,9 @@ def _read_obj(files: list[Path]) -> tuple:
     moved = {name: _read_mesh(path, faces=False)[0] - vertices for name, path in by_name.items()}
     identity = [moved.pop(name) for name in sorted(moved) if name.startswith("identity")]
     if len(identity) < MODES:
-        raise BuildError(f"{files[0].parent} holds {len(identity)} of {MODES} identity shapes: {WHERE} as --ict")
+        raise BuildError(
+            f"{files[0].parent} holds {len(identity)} of {MODES} identity shapes: {DOWNLOAD_HINT} as --ict"
+        )
     return vertices, triangles, np.stack(identity), moved
 
 

@@ -10,7 +10,7 @@ from .landmarks import EYES, IRISES
 
 
 @dataclass(frozen=True)
-class EyePlate:
+class EyeLayers:
     """
     One eye of a photo, taken apart.
 
@@ -27,14 +27,14 @@ class EyePlate:
     top: int
     centre: np.ndarray
     radius: float
-    white: np.ndarray
+    sclera: np.ndarray
     iris: np.ndarray
-    cover: np.ndarray
+    iris_alpha: np.ndarray
     highlight: np.ndarray
     opening: np.ndarray
 
 
-def make_eye_plate(picture: np.ndarray, points: np.ndarray, side: str, cm: float) -> EyePlate:
+def separate_eye_layers(picture: np.ndarray, points: np.ndarray, side: str, cm: float) -> EyeLayers:
     """Take an eye of a photo apart."""
     ring, (middle, edge) = points[EYES[side]], IRISES[side]
     rim = points[list(edge)]
@@ -54,7 +54,7 @@ def make_eye_plate(picture: np.ndarray, points: np.ndarray, side: str, cm: float
     white_seen = inner & (distance > 1.15 * radius)
     white = _spread(patch, white_seen, cm)
     iris, highlight = _whole_iris(patch, inner, distance, radius, cm)
-    return EyePlate(
+    return EyeLayers(
         int(low[0]), int(low[1]), centre, radius, white, iris,
         (1 - smoothstep(distance, 0.92 * radius, 1.1 * radius)).astype(np.float32), highlight,
         inner.astype(np.float32),

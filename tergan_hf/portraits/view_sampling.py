@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from .light import UNCHANGED, LightChange
+from .lighting import UNCHANGED, LightChange
 from .rendering import View
 
 
-MOST_YAW, MOST_PITCH = 12.0, 7.0  # degrees; beyond, hair and background betray the warp
-MOST_STRENGTH, MOST_TINT = 0.35, 0.07
+MAX_YAW, MAX_PITCH = 12.0, 7.0  # degrees; beyond, hair and background betray the warp
+MAX_STRENGTH, MAX_TINT = 0.35, 0.07
 EXPOSURE = (0.8, 1.12)
 
 
@@ -20,14 +20,14 @@ def _draw_view(random: np.random.Generator) -> View:
     turned, relit = ((True, True), (True, False), (False, True))[random.choice(3, p=[0.5, 0.25, 0.25])]
     yaw, pitch, light = 0.0, 0.0, UNCHANGED
     if turned:
-        yaw, pitch = float(random.uniform(-MOST_YAW, MOST_YAW)), float(random.uniform(-MOST_PITCH, MOST_PITCH))
+        yaw, pitch = float(random.uniform(-MAX_YAW, MAX_YAW)), float(random.uniform(-MAX_PITCH, MAX_PITCH))
     if relit:
         angle = random.uniform(-0.25 * np.pi, 1.25 * np.pi)  # seldom from below
         exposure = random.uniform(*EXPOSURE)
-        tint = exposure * (1 + random.uniform(-MOST_TINT, MOST_TINT, 3))
+        tint = exposure * (1 + random.uniform(-MAX_TINT, MAX_TINT, 3))
         red, green, blue = (float(value) for value in tint)
         light = LightChange(
-            (float(np.cos(angle)), float(np.sin(angle))), float(random.uniform(0.1, MOST_STRENGTH)),
+            (float(np.cos(angle)), float(np.sin(angle))), float(random.uniform(0.1, MAX_STRENGTH)),
             (red, green, blue),
         )  # fmt: skip
     return View(yaw, pitch, light)

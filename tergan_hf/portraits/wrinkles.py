@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ..expressions.blendshapes import BLENDSHAPES
-from .ict import FaceModel
+from .face_model import FaceModel
 from .landmarks import NOSE_TIP
 
 
@@ -19,7 +19,7 @@ SIDE, PIXELS_PER_CM = 640, 34
 MIDDLE, NOSE_ROW = SIDE / 2, 350
 LIGHT_FROM_ABOVE = 0.32  # of the mean brightness, where the photo's own light is flat
 RELIEF, OCCLUSION = 0.55, 1.15  # change of log brightness per unit slope, and per mm below the surroundings
-MOST_DARKENING, MOST_BRIGHTENING = 0.42, 0.14
+MAX_DARKENING, MAX_BRIGHTENING = 0.42, 0.14
 # Which blendshape deepens which furrows; the pair's sides are told apart.
 GROUPS = {
     "glabella": ("browDownLeft", "browDownRight"),
@@ -46,7 +46,7 @@ def flat_coordinates(model: FaceModel, nose_tip: int) -> np.ndarray:
     ).astype(np.float32)
 
 
-class Folds:
+class WrinkleMaps:
     """
     One person's furrows.
 
@@ -267,6 +267,6 @@ def shade(height: np.ndarray, light: np.ndarray) -> np.ndarray:
     slope = -across * toward[0] + down * (toward[1] + LIGHT_FROM_ABOVE)
     valley = np.maximum(cv2.GaussianBlur(height, (0, 0), 0.22 * PIXELS_PER_CM) - height, 0)
     change = RELIEF * slope - OCCLUSION * valley
-    darker = MOST_DARKENING * np.tanh(change / MOST_DARKENING)
-    brighter = MOST_BRIGHTENING * np.tanh(change / MOST_BRIGHTENING)
+    darker = MAX_DARKENING * np.tanh(change / MAX_DARKENING)
+    brighter = MAX_BRIGHTENING * np.tanh(change / MAX_BRIGHTENING)
     return np.where(change < 0, darker, brighter).astype(np.float32)

@@ -7,16 +7,17 @@ from scipy.interpolate import RBFInterpolator
 from .fitting import smoothstep
 from .landmarks import INNER_LIPS
 from .mesh import Raster
+from .mouth_materials import SOCKET
 from .portrait import Portrait
-from .teeth import SOCKET, TeethDonor, opening_aspect
-from .warping import run_from_top, sample
+from .teeth_donors import TeethDonor, opening_aspect
+from .warping import distance_from_top, sample
 
 
 LIGHT = np.array([0.1, 0.45, 0.88], np.float32)
-LEAST_OPENING = (0.07, 0.12)  # height / width of an opening, over which real teeth come in
-UNLIKE_A_SMILE = (0.06, 0.11)  # difference from the donor's, over which its mouth would be stretched
-WIDEST_DONOR = 0.24
-LONGEST = 1.5  # times a donor's teeth
+TEETH_FADE_IN = (0.07, 0.12)  # height / width of an opening, over which real teeth come in
+DONOR_FADE_OUT = (0.06, 0.11)  # difference from the donor's, over which its mouth would be stretched
+MAX_DONOR_ASPECT = 0.24
+MAX_TEETH_STRETCH = 1.5  # times a donor's teeth
 WARP_GRID = 4
 
 
@@ -40,9 +41,9 @@ def draw_mouth(
     box = (slice(low[1], high[1]), slice(low[0], high[0]))
     part = Raster(raster.triangle[box], raster.weights[box], raster.depth[box])
     shape = inside[box]
-    mouth = _modelled(portrait, part, shape, points, normals, low)
+    mouth = _render_model(portrait, part, shape, points, normals, low)
     lips = points[portrait.nearest[INNER_LIPS], :2].astype(float) - low
-    mouth = _with_donor(portrait, mouth, shape, lips, points, low)
+    mouth = _composite_donor(portrait, mouth, shape, lips, points, low)
     mouth = mouth.mean(2, keepdims=True) * (1 - portrait.colourfulness) + mouth * portrait.colourfulness
     mouth = cv2.GaussianBlur(mouth, (0, 0), 0.03 * portrait.cm)
     soft = cv2.GaussianBlur(shape.astype(np.float32), (0, 0), 0.035 * portrait.cm)
@@ -50,9 +51,9 @@ def draw_mouth(
     hidden[box] = np.maximum(hidden[box], smoothstep(soft, 0.05, 0.3))
 
 
-def _modelled(portrait, part: Raster, shape, points, normals, low) -> np.ndarray:
+def _render_model(portrait, part: Raster, shape, points, normals, low) -> np.ndarray:
     """The model's teeth, gums and tongue."""
-    model, cm, materials = portrait.model, portrait.cm, portrait.learnt.mouth
+    model, cm, materials = portrait.model, portrait.cm, portrait.smile_prior.mouth
     kind = np.where(part.triangle >= 0, model.part_of_triangle[np.maximum(part.triangle, 0)], -1)
     teeth = (kind == model.part_number("upper_teeth")) | (kind == model.part_number("lower_teeth"))
     gums = kind == model.part_number("gums")
@@ -60,7 +61,7 @@ def _modelled(portrait, part: Raster, shape, points, normals, low) -> np.ndarray
     fields = part.interpolate(model.triangles, fields.astype(np.float32))
     colour, normal, depth, tongue = fields[..., :3], fields[..., 3:6], fields[..., 6], fields[..., 7]
     beyond = kind <= 0  # past the edge of the model's mouth
-    colour = np.where(beyond[..., None], np.array(SOCKET, np.float32), colour) * portrait.white
+    colour = np.where(beyond[..., None], np.array(SOCKET, np.float32), colour) * portrait.white_point
     depth = np.where(beyond, np.minimum(depth, points[portrait.nearest[13], 2] - 4), depth)
     normal = normal / np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
     lip = lip_colour(portrait)
@@ -74,8 +75,8 @@ def _modelled(portrait, part: Raster, shape, points, normals, low) -> np.ndarray
     # Narrow gaps between teeth are darker than their faces, and the arch turns away to the sides.
     shade = np.where(teeth, 0.50 + 0.52 * smoothstep(facing, 0.1, 0.85), 0.38 + 0.62 * lit)
     shade = shade * (0.14 + 0.86 * np.exp(-np.clip(behind - 2.2, 0, 20) / 3.2))
-    from_top = run_from_top(shape) / cm
-    from_bottom = run_from_top(shape[::-1])[::-1] / cm
+    from_top = distance_from_top(shape) / cm
+    from_bottom = distance_from_top(shape[::-1])[::-1] / cm
     tall = cv2.blur((from_top + from_bottom) * shape, (9, 9)) / np.maximum(
         cv2.blur(shape.astype(np.float32), (9, 9)), 0.1
     )
@@ -114,18 +115,18 @@ def lip_colour(portrait: Portrait) -> np.ndarray:
     return np.median(cv2.GaussianBlur(portrait.picture, (0, 0), 0.1 * portrait.cm)[rows, columns], 0)
 
 
-def _with_donor(portrait, mouth, shape, lips, points, low) -> np.ndarray:
+def _composite_donor(portrait, mouth, shape, lips, points, low) -> np.ndarray:
     """Real teeth: a smile's whole inner mouth where the opening is like that smile's, else its upper teeth alone."""
     aspect = opening_aspect(lips)
-    start, full = LEAST_OPENING
-    if not (portrait.learnt.donors or portrait.own_teeth) or aspect <= start:
+    start, full = TEETH_FADE_IN
+    if not (portrait.smile_prior.donors or portrait.own_teeth) or aspect <= start:
         return mouth
     donor = choose_donor(portrait, aspect)
     share = float(smoothstep(aspect, start, full))
-    gain = np.clip(portrait.white * 0.97 / donor.white, 0.55, 1.4)
-    alike = 1 - float(smoothstep(float(abs(aspect - donor.aspect)), *UNLIKE_A_SMILE))
+    gain = np.clip(portrait.white_point * 0.97 / donor.tooth_colour, 0.55, 1.4)
+    alike = 1 - float(smoothstep(float(abs(aspect - donor.aspect)), *DONOR_FADE_OUT))
     if alike < 1:
-        mouth = _hang_teeth(portrait, mouth, donor, gain, shape, lips, points, low)
+        mouth = _composite_upper_teeth(portrait, mouth, donor, gain, shape, lips, points, low)
     if alike > 0:
         places = _warp(lips, donor.contour, shape.shape)
         real = np.clip(sample(donor.picture, places).astype(np.float32) * gain, 0, 250)
@@ -135,20 +136,20 @@ def _with_donor(portrait, mouth, shape, lips, points, low) -> np.ndarray:
 
 def choose_donor(portrait: Portrait, aspect: float) -> TeethDonor:
     """The person's own teeth unless they would be stretched, else those nearest in shape and brightness."""
-    wanted = min(aspect, WIDEST_DONOR)
+    wanted = min(aspect, MAX_DONOR_ASPECT)
 
     def unlike(donor: TeethDonor) -> float:
-        brightness = abs(np.log(donor.white.mean() / portrait.white.mean()))
+        brightness = abs(np.log(donor.tooth_colour.mean() / portrait.white_point.mean()))
         own = donor is portrait.own_teeth or donor.owner == portrait.owner
         poor = max(0.0, 0.6 - donor.enamel_share)
         return abs(donor.aspect - wanted) + 0.02 * float(brightness) + 0.25 * poor - 0.08 * own
 
     own = [portrait.own_teeth] if portrait.own_teeth else []
-    return min([*own, *portrait.learnt.donors], key=unlike)
+    return min([*own, *portrait.smile_prior.donors], key=unlike)
 
 
 def _warp(lips: np.ndarray, contour: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(h, w, 2) places in the donor for each pixel: a thin-plate spline between the inner lips."""
+    """(h, w, 2) places in the donor for each pixel: a thin-layers spline between the inner lips."""
     height, width = shape
     rows, columns = np.mgrid[0:height:WARP_GRID, 0:width:WARP_GRID]
     unit = float(np.linalg.norm(lips[0] - lips[10]))
@@ -162,7 +163,7 @@ def _warp(lips: np.ndarray, contour: np.ndarray, shape: tuple[int, int]) -> np.n
     )[:height, :width]  # fmt: skip
 
 
-def _hang_teeth(portrait, mouth, donor: TeethDonor, gain, shape, lips, points, low) -> np.ndarray:
+def _composite_upper_teeth(portrait, mouth, donor: TeethDonor, gain, shape, lips, points, low) -> np.ndarray:
     """Real upper teeth before the model's mouth, with their biting edge where the model has it."""
     model = portrait.model
     teeth = points[model.parts["upper_teeth"]]
@@ -176,7 +177,7 @@ def _hang_teeth(portrait, mouth, donor: TeethDonor, gain, shape, lips, points, l
     arch_x, arch_y = donor.contour[5]
     # Lips that rise higher than the donor's uncover more of the teeth: they are longer, up to a point.
     uncovered = (edge - float(lips[5, 1])) * scale
-    longer = float(np.clip(uncovered / donor.biting_edge, 1.0, LONGEST))
+    longer = float(np.clip(uncovered / donor.biting_edge, 1.0, MAX_TEETH_STRETCH))
     places = np.stack(
         [arch_x + (columns + 0.5 - middle) * scale, arch_y + donor.biting_edge + (rows + 0.5 - edge) * scale / longer],
         2,
@@ -185,6 +186,6 @@ def _hang_teeth(portrait, mouth, donor: TeethDonor, gain, shape, lips, points, l
     alpha = cv2.remap(
         donor.enamel, places[..., 0] - 0.5, places[..., 1] - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
     )  # fmt: skip
-    shadow = 0.62 + 0.38 * smoothstep(run_from_top(shape) / portrait.cm, 0, 0.3)
+    shadow = 0.62 + 0.38 * smoothstep(distance_from_top(shape) / portrait.cm, 0, 0.3)
     alpha = (alpha * shape)[..., None]
     return mouth * (1 - alpha) + real * shadow[..., None] * alpha
