@@ -1,12 +1,13 @@
-"""Basic expressions as ARKit blendshapes, each in several ways, and the mouth shapes of speech.
+"""FACS and EMFACS combinations of action units as ARKit blendshapes.
 
-The ways follow the action units (AU) that FACS and EMFACS list for an expression (Ekman, Friesen & Hager 2002; Friesen
-& Ekman 1983). In ARKit's names: AU1 browInnerUp, AU2 browOuterUp, AU4 browDown, AU5 eyeWide, AU6 cheekSquint, AU7
+Each basic expression has several variants. They follow the action units (AU) that FACS and EMFACS list for it (Ekman,
+Friesen & Hager 2002; Friesen & Ekman 1983). The AU in ARKit's names: AU1 browInnerUp, AU2 browOuterUp, AU4 browDown, AU5 eyeWide, AU6 cheekSquint, AU7
 eyeSquint, AU9 noseSneer, AU10 mouthUpperUp, AU12 mouthSmile, AU14 mouthDimple, AU15 mouthFrown, AU16 mouthLowerDown,
 AU17 mouthShrugLower, AU18 mouthPucker, AU20 mouthStretch, AU22 mouthFunnel, AU23 and AU24 mouthPress with mouthRoll,
-AU25 to AU27 jawOpen. A name without its side stands for both sides.
+AU25 to AU27 jawOpen. A name without a side stands for both sides.
 """
 
+# label → variant → weights at full intensity. The comments give the AU.
 EMFACS_VARIANTS: dict[str, dict[str, dict[str, float]]] = {
     "happiness": {
         "closed smile": {  # 6 + 12
@@ -106,10 +107,10 @@ EMFACS_VARIANTS: dict[str, dict[str, dict[str, float]]] = {
     },
 }  # fmt: skip
 BASIC_EXPRESSIONS = tuple(EMFACS_VARIANTS)
-# Their mixtures would be either of the two.
+# A mixture of these looks like one of the two, so none is drawn.
 CONFUSABLE = {"fear": "surprise", "surprise": "fear", "anger": "disgust", "disgust": "anger"}
 
-# Movements that show one thing: blinks, winks, single brows, the jaw to all sides.
+# Single facial actions: blinks, winks, raised brows, jaw movements.
 ACTIONS: dict[str, dict[str, float]] = {
     "blink": {"eyeBlink": 1.0},
     "lids half closed": {"eyeBlink": 0.5},
@@ -140,7 +141,7 @@ ACTIONS: dict[str, dict[str, float]] = {
     "chin up": {"mouthShrugLower": 0.9, "mouthShrugUpper": 0.3},
     "teeth": {"mouthUpperUp": 0.6, "mouthLowerDown": 0.6},
 }
-# Blendshapes of one group pull against each other; at most one of a group is drawn.
+# The blendshapes of a group oppose each other, so at most one of them is drawn.
 ANTAGONISTS = (
     {"eyeBlink", "eyeWide"},
     {"jawLeft", "jawRight", "mouthLeft", "mouthRight"},

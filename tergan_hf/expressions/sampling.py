@@ -1,4 +1,4 @@
-"""Expressions drawn at random, for every renderer alike."""
+"""Random expressions for every renderer."""
 
 import numpy as np
 
@@ -7,14 +7,14 @@ from .facs_combinations import ACTIONS, ANTAGONISTS, BASIC_EXPRESSIONS, CONFUSAB
 from .visemes import VISEMES
 
 
-KINDS = {"basic": 0.45, "blendshapes": 0.25, "mixture": 0.15, "speech": 0.15}  # shares
-OTHER = "other"  # the label of an expression that is none of the six
+KINDS = {"basic": 0.45, "blendshapes": 0.25, "mixture": 0.15, "speech": 0.15}  # probabilities
+OTHER = "other"  # label of an expression that is not basic
 MIN_INTENSITY, MAX_INTENSITY = 0.2, 1.1
-GAZE_LIMITS = (30.0, 20.0)  # degrees sideways, up and down
+GAZE_LIMITS = (30.0, 20.0)  # degrees, horizontal and vertical
 
 
 def draw_expression(random: np.random.Generator, kind: str | None = None) -> Expression:
-    """An expression of a kind in `KINDS`, by default of one drawn by their shares."""
+    """Draw an expression of a kind in `KINDS`. The default draws the kind too."""
     kind = kind or str(random.choice(list(KINDS), p=list(KINDS.values())))
     return {
         "basic": draw_basic, "blendshapes": draw_blendshapes, "mixture": draw_mixture, "speech": draw_viseme,
@@ -22,7 +22,7 @@ def draw_expression(random: np.random.Generator, kind: str | None = None) -> Exp
 
 
 def draw_expressions(random: np.random.Generator, count: int) -> list[Expression]:
-    """`count` expressions: kinds by their shares, the basic expressions in turn."""
+    """Draw `count` expressions. Kinds follow `KINDS`, and the basic expressions take turns."""
     order = list(random.permutation(len(BASIC_EXPRESSIONS)))
     drawn, turn = [], 0
     for kind in random.choice(list(KINDS), count, p=list(KINDS.values())):
@@ -35,7 +35,7 @@ def draw_expressions(random: np.random.Generator, count: int) -> list[Expression
 
 
 def exact_expression(label: str, variant: str | None = None, intensity: float = 1.0) -> Expression:
-    """One way to show a basic expression (default: the first in `EMFACS_VARIANTS`), both sides alike."""
+    """A symmetric basic expression in a variant of `EMFACS_VARIANTS`, by default the first."""
     if label == "neutral":
         return NEUTRAL
     weights = EMFACS_VARIANTS[label][variant or next(iter(EMFACS_VARIANTS[label]))]
@@ -43,8 +43,8 @@ def exact_expression(label: str, variant: str | None = None, intensity: float = 
 
 
 def draw_basic(random: np.random.Generator, label: str | None = None) -> Expression:
-    """A basic expression in one of its ways, at 0.2 to 1.1, each muscle a little more or less, one side more than the
-    other, with some wandering of the eyes."""
+    """Draw a basic expression at an intensity of 0.2 to 1.1. The variant, the strength of each muscle, the asymmetry
+    of the sides and the gaze are random."""
     label = label or str(random.choice(BASIC_EXPRESSIONS))
     intensity = random.uniform(MIN_INTENSITY, MAX_INTENSITY)
     weights = _draw_variant(random, label)
@@ -53,7 +53,7 @@ def draw_basic(random: np.random.Generator, label: str | None = None) -> Express
 
 
 def draw_mixture(random: np.random.Generator) -> Expression:
-    """Two basic expressions at once; the label is the stronger one's."""
+    """Draw a mixture of two basic expressions. The stronger one gives the label."""
     label = str(random.choice(BASIC_EXPRESSIONS))
     other = str(random.choice([name for name in BASIC_EXPRESSIONS if name not in (label, CONFUSABLE.get(label))]))
     share, intensity = random.uniform(0.15, 0.45), random.uniform(0.4, MAX_INTENSITY)
@@ -65,7 +65,7 @@ def draw_mixture(random: np.random.Generator) -> Expression:
 
 
 def draw_blendshapes(random: np.random.Generator) -> Expression:
-    """One to four blendshapes, on one side or both; or an action such as a blink; or a gaze of up to 30°."""
+    """Draw one to four blendshapes on one or both sides, a single action such as a blink, or a gaze of up to 30°."""
     intensity = random.uniform(MIN_INTENSITY, MAX_INTENSITY)
     gaze = _draw_gaze(random)
     choice = random.random()
@@ -83,7 +83,7 @@ def draw_blendshapes(random: np.random.Generator) -> Expression:
 
 
 def draw_viseme(random: np.random.Generator) -> Expression:
-    """A mouth shape of speech, or a place between two."""
+    """Draw a viseme or an interpolation between two."""
     first, second = (VISEMES[str(name)] for name in random.choice(list(VISEMES)[1:], 2))
     share, intensity = random.uniform(0, 0.5), random.uniform(0.5, 1.1)
     weights = expand_sides({
@@ -116,7 +116,7 @@ def _draw_single_blendshapes(random: np.random.Generator, count: int) -> dict[st
         for group in ANTAGONISTS:
             if stem in group:
                 barred |= group
-        if stem == "mouthClose":  # it closes the lips of an open jaw; alone it pulls them through each other
+        if stem == "mouthClose":  # mouthClose seals the lips of an open jaw; alone it makes them intersect
             weights["jawOpen"] = weights["mouthClose"]
             barred.add("jawOpen")
         count -= 1
@@ -126,7 +126,7 @@ def _draw_single_blendshapes(random: np.random.Generator, count: int) -> dict[st
 
 
 def _vary(random: np.random.Generator, weights: dict[str, float]) -> dict[str, float]:
-    """Each muscle a little more or less; the two sides differ by a common skew and a little of their own."""
+    """Scale each muscle at random and make the sides asymmetric: a common skew plus noise for each blendshape."""
     skew = random.normal(0, 0.12) if random.random() < 0.85 else random.uniform(-0.6, 0.6)
     stems: dict[str, float] = {}
     varied = {}

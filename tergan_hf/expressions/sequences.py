@@ -1,4 +1,4 @@
-"""Expressions in time: speech with blinks and glances, and the rise and fall of a basic expression."""
+"""Expression sequences: speech with blinks and gaze shifts, and the onset, apex and offset of an expression."""
 
 import numpy as np
 
@@ -17,14 +17,14 @@ _BLINK = [BLENDSHAPES.index(f"eyeBlink{side}") for side in ("Left", "Right")]
 
 def draw_sequence(random: np.random.Generator, frames: int, rate: float = 25.0) -> list[Expression]:
     """
-    A person who talks, blinks, looks about, and lets a basic expression come and go.
+    Draw a sequence of speech, blinks and gaze shifts in which a basic expression appears and fades.
 
     Args:
-        frames: how many.
+        frames: number of frames.
         rate: frames per second.
 
     Returns:
-        an `Expression` for each frame. Its label is the basic expression while that is stronger than 0.2, else
+        An `Expression` for each frame. The label is the basic expression where its intensity exceeds 0.2, else
         `other`.
     """
     seconds = np.arange(frames) / rate
@@ -36,7 +36,7 @@ def draw_sequence(random: np.random.Generator, frames: int, rate: float = 25.0) 
     weights[:, _BLINK] = np.maximum(weights[:, _BLINK], blink[:, None])
     gaze = _gaze_shifts(random, seconds)
     labelled = apex * emotion.intensity > 0.2
-    eyes = [name.startswith("eyeLook") for name in BLENDSHAPES]  # gaze says it
+    eyes = [name.startswith("eyeLook") for name in BLENDSHAPES]  # the field `gaze` holds them
     return [
         Expression(
             emotion.label if labelled[at] else OTHER,
@@ -50,7 +50,7 @@ def draw_sequence(random: np.random.Generator, frames: int, rate: float = 25.0) 
 
 
 def draw_onset(random: np.random.Generator, label: str, frames: int) -> list[Expression]:
-    """A basic expression from neutral to its apex, as recordings of posed expressions show it."""
+    """Draw the onset of a basic expression: from neutral to the apex, as in recordings of posed expressions."""
     variants = list(EMFACS_VARIANTS[label].values())
     full = expand_sides(variants[random.integers(len(variants))])
     amount = _smoothstep(np.linspace(0, 1, frames) * random.uniform(1.0, 1.4)) * random.uniform(0.7, 1.1)
@@ -62,7 +62,7 @@ def draw_onset(random: np.random.Generator, label: str, frames: int) -> list[Exp
 
 
 def _speech(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
-    """(frames, 51): visemes that flow into one another; each is reached for a moment only."""
+    """(frames, 51) weights of visemes that blend into each other."""
     weights = np.zeros((len(seconds), len(BLENDSHAPES)), np.float32)
     names, at, total = list(VISEMES), 0.0, np.zeros(len(seconds), np.float32)
     loudness = random.uniform(0.6, 1.1)

@@ -1,4 +1,4 @@
-"""The 15 visemes of MPEG-4 (mouth shapes of speech) as ARKit blendshapes, by their usual names."""
+"""The 15 visemes of MPEG-4, the mouth shapes of speech, as ARKit blendshapes."""
 
 VISEMES: dict[str, dict[str, float]] = {
     "sil": {},

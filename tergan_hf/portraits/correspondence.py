@@ -1,4 +1,4 @@
-"""Where MediaPipe's landmarks lie on the face model: they are found in a drawing of it and looked up."""
+"""Find MediaPipe's landmarks on the face model by running the landmarker on a drawing of it."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from .camera import Camera
 from .face_model import FaceModel
 from .fitting import LandmarkCorrespondence
 from .landmarks import INNER_LIPS, IRISES, OUTER_LIPS, Landmarker
-from .mesh import rasterize, vertex_normals
+from .mesh import Raster, rasterize, vertex_normals
 
 
 SIDE = 1024
@@ -22,13 +22,13 @@ def find_correspondence(
     model: FaceModel, landmarker: Landmarker, skin: np.ndarray | None = None
 ) -> LandmarkCorrespondence:
     """
-    Find the landmarks on the model: with closed lips, and those of the lips with parted ones.
+    Find the landmarks on the model. Lip landmarks come from a drawing with parted lips, the rest from closed lips.
 
     Args:
-        skin: (skin, 3) colours of its vertices, without which brows and lips are found less well.
+        skin: (skin, 3) colours of the skin's vertices. They help to find brows and lips.
 
     Raises:
-        BuildError: the landmarker sees no face in the drawing.
+        BuildError: the landmarker finds no face in the drawing.
     """
     parts = []
     for jaw in (0.0, 0.35):
@@ -42,13 +42,13 @@ def find_correspondence(
     closed, parted = parts
     for column, other in zip(closed, parted):
         column[OUTER_LIPS + INNER_LIPS] = other[OUTER_LIPS + INNER_LIPS]
-    triangles, corners, miss = closed
+    triangles, corners, distances = closed
     weights = np.column_stack([1 - corners.sum(1), corners]).astype(np.float32)
-    return LandmarkCorrespondence(triangles, weights, miss)
+    return LandmarkCorrespondence(triangles, weights, distances)
 
 
-def draw_face(model: FaceModel, jaw: float, skin: np.ndarray | None):
-    """A plain drawing of the model from the front, (SIDE, SIDE, 3) uint8, and its raster."""
+def draw_face(model: FaceModel, jaw: float, skin: np.ndarray | None) -> tuple[np.ndarray, Raster]:
+    """Draw the model from the front: a (SIDE, SIDE, 3) uint8 picture and its raster."""
     weights = np.zeros(len(BLENDSHAPES), np.float32)
     weights[BLENDSHAPES.index("jawOpen")] = jaw
     vertices = model.shape(np.zeros(len(model.identity), np.float32), weights)
@@ -72,7 +72,7 @@ def draw_face(model: FaceModel, jaw: float, skin: np.ndarray | None):
 
 
 def _paint_eyes(vertices: np.ndarray, camera: Camera, model: FaceModel) -> np.ndarray:
-    """The background, with eyeballs that show through the lids' openings."""
+    """The background with eyeballs behind the eye openings."""
     canvas = np.full((SIDE, SIDE, 3), BACKGROUND, np.uint8)
     for centre in _eye_openings(model, vertices):
         at = camera.project(np.array([[*centre, 9.0]], np.float32))[0]
@@ -86,7 +86,7 @@ def _paint_eyes(vertices: np.ndarray, camera: Camera, model: FaceModel) -> np.nd
 
 
 def _eye_openings(model: FaceModel, vertices: np.ndarray) -> list[np.ndarray]:
-    """Middle of each eye's opening: among the vertices that a blink moves most."""
+    """Centre of each eye opening, from the vertices that a blink moves most."""
     centres = []
     for side in ("Right", "Left"):
         moved = np.linalg.norm(model.expressions[BLENDSHAPES.index(f"eyeBlink{side}"), : model.skin], axis=1)
@@ -96,17 +96,17 @@ def _eye_openings(model: FaceModel, vertices: np.ndarray) -> list[np.ndarray]:
     return centres
 
 
-def _look_up(model: FaceModel, points: np.ndarray, raster) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The nearest pixel of skin to each landmark: triangle, weights of two corners, distance in pixels."""
+def _look_up(model: FaceModel, points: np.ndarray, raster: Raster) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The skin pixel nearest to each landmark: triangle, weights of two corners, distance in pixels."""
     part = np.where(raster.triangle >= 0, model.part_of_triangle[np.maximum(raster.triangle, 0)], -1)
     rows, columns = np.nonzero(part == model.part_number("face"))
     triangles = np.zeros(len(points), np.int64)
-    weights, miss = np.zeros((len(points), 2), np.float32), np.zeros(len(points), np.float32)
+    weights, distances = np.zeros((len(points), 2), np.float32), np.zeros(len(points), np.float32)
     for number, (x, y) in enumerate(points):
         distance = (columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2
         at = int(distance.argmin())
         triangles[number] = raster.triangle[rows[at], columns[at]]
         weights[number] = raster.weights[rows[at], columns[at]]
-        miss[number] = np.sqrt(distance[at])
-    miss[[IRISES["Right"][0], IRISES["Left"][0]]] = 0
-    return triangles, weights, miss
+        distances[number] = np.sqrt(distance[at])
+    distances[[IRISES["Right"][0], IRISES["Left"][0]]] = 0
+    return triangles, weights, distances

@@ -1,9 +1,10 @@
-"""Eyes in another expression: the eyeball turned, lids that close, and lashes."""
+"""Render the eyes of a new expression: turned eyeballs, closing lids and lashes."""
 
 import cv2
 import numpy as np
 
 from ..expressions.blendshapes import BLENDSHAPES, GAZE_DEGREES
+from .camera import Camera
 from .eye_layers import EyeLayers
 from .fitting import smoothstep
 from .landmarks import EYE_CORNERS, EYES, LOWER_LIDS, UPPER_LIDS
@@ -12,12 +13,12 @@ from .warping import distance_from_top
 
 
 EYEBALL_RADIUS = 1.2  # cm from the middle of the eyeball to the iris
-LID_SPREAD = 0.32  # cm over which a lid's margin carries the skin above it
+LID_SPREAD = 0.32  # cm, standard deviation of the lid margin's influence on the skin
 LASH_COUNT = 30
 
 
-def close_lids(portrait: Portrait, points: np.ndarray, weights: np.ndarray, camera) -> np.ndarray:
-    """Move the skin of each upper lid, (V, 3) points in place, so that it meets the lower one when a blink is full."""
+def close_lids(portrait: Portrait, points: np.ndarray, weights: np.ndarray, camera: Camera) -> np.ndarray:
+    """Move the skin of the upper lids in `points` (V, 3), in place, so that a full blink closes the eye."""
     model, nearest = portrait.model, portrait.nearest
     at = {name: BLENDSHAPES.index(name) for name in BLENDSHAPES}
     for side in EYES:
@@ -45,7 +46,7 @@ def close_lids(portrait: Portrait, points: np.ndarray, weights: np.ndarray, came
 
 
 def iris_offset(change: np.ndarray, side: str, cm: float) -> np.ndarray:
-    """(2,) pixels by which the iris moves for a (51,) change of blendshapes: to the right and down."""
+    """(2,) shift of the iris in pixels, to the right and down, for a (51,) change of blendshapes."""
     look = {way: float(change[BLENDSHAPES.index(f"eyeLook{way}{side}")]) for way in ("Out", "In", "Up", "Down")}
     out = -1 if side == "Right" else 1  # the subject's right eye looks out to the viewer's left
     angles = np.radians([out * (look["Out"] - look["In"]) * GAZE_DEGREES, (look["Down"] - look["Up"]) * GAZE_DEGREES])
@@ -57,12 +58,14 @@ def draw_eye(
     change: np.ndarray, shift: np.ndarray,
 ):  # fmt: skip
     """
-    Draw an eyeball into the opening between the lids, in place.
+    Draw an eyeball between the lids. Changes `canvas`, `flow` and `hidden` in place.
 
     Args:
-        canvas: (S, S, 3). flow: (S, S, 2) to the session's neutral picture. hidden: (S, S) what that does not show.
-        opening: (S, S) bool, between the lids now.
-        change: (51,) of the blendshapes since the photo. shift: (2,) pixels by which the head has moved here.
+        canvas: (S, S, 3) the picture. flow: (S, S, 2) flow to the session's neutral picture.
+        hidden: (S, S) 0 to 1, what the neutral picture does not show.
+        opening: (S, S) bool, the opening between the lids.
+        change: (51,) blendshapes minus those of the photo.
+        shift: (2,) motion of the head at this eye, pixels.
     """
     layers = portrait.eyes[side]
     offset = iris_offset(change, side, portrait.cm)
@@ -78,27 +81,27 @@ def draw_eye(
         matrix = np.array([[1, 0, by[0]], [0, 1, by[1]]], np.float32)
         return cv2.warpAffine(piece, matrix, (right - left, bottom - top), flags=interpolation, borderMode=border)
 
-    cover = moved(layers.iris_alpha, shift + offset, border=cv2.BORDER_CONSTANT)[..., None]
-    ball = moved(layers.sclera, shift) * (1 - cover) + moved(layers.iris, shift + offset, cv2.INTER_CUBIC) * cover
+    alpha = moved(layers.iris_alpha, shift + offset, border=cv2.BORDER_CONSTANT)[..., None]
+    ball = moved(layers.sclera, shift) * (1 - alpha) + moved(layers.iris, shift + offset, cv2.INTER_CUBIC) * alpha
     ball = ball + moved(layers.highlight, shift, border=cv2.BORDER_CONSTANT)
     inside = opening[box]
     depth = distance_from_top(inside) / portrait.cm
     ball = ball * (0.6 + 0.4 * smoothstep(depth, 0, 0.24))[..., None]
     shown = moved(layers.opening, shift, border=cv2.BORDER_CONSTANT)
     still = float(np.hypot(*offset)) < 0.02 * portrait.cm
-    if still:  # the photo's own eye, as far as it is seen
+    if still:  # keep the visible part of the photo's eye
         kept = cv2.GaussianBlur(shown, (0, 0), 0.04 * portrait.cm)[..., None]
         photo = moved(_patch(portrait, layers), shift, cv2.INTER_CUBIC)
         ball = ball * (1 - kept) + photo * kept
     soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.035 * portrait.cm)[..., None]
     canvas[box] = canvas[box] * (1 - soft) + ball * soft
-    on_iris = cover[..., 0] > 0.5
+    on_iris = alpha[..., 0] > 0.5
     flow[box][inside] = 0
     flow[box][inside & on_iris] = -offset
     iris_shown = moved(layers.opening, shift + offset, border=cv2.BORDER_CONSTANT) > 0.5
-    old_cover = moved(layers.iris_alpha, shift, border=cv2.BORDER_CONSTANT) > 0.05
-    white_shown = (shown > 0.5) & (~old_cover | still)
-    unseen = inside & ~np.where(on_iris, iris_shown, white_shown)
+    old_iris = moved(layers.iris_alpha, shift, border=cv2.BORDER_CONSTANT) > 0.05
+    sclera_shown = (shown > 0.5) & (~old_iris | still)
+    unseen = inside & ~np.where(on_iris, iris_shown, sclera_shown)
     hidden[box][unseen] = 1.0
 
 
@@ -108,7 +111,7 @@ def _patch(portrait: Portrait, layers: EyeLayers) -> np.ndarray:
 
 
 def draw_lashes(portrait: Portrait, canvas: np.ndarray, hidden: np.ndarray, points: np.ndarray, weights: np.ndarray):
-    """Draw the line of lashes of lids that close, in place, and mark it as hidden."""
+    """Draw the lashes of closing lids, in place, and mark them in `hidden`."""
     random = np.random.default_rng(1)
     for side in EYES:
         index = BLENDSHAPES.index(f"eyeBlink{side}")

@@ -13,18 +13,20 @@ from .mesh import vertex_normals
 SOCKET, GUM, TONGUE = (0.42, 0.16, 0.15), (0.80, 0.49, 0.46), (0.80, 0.43, 0.42)  # relative to white
 TOOTH = (1.0, 0.985, 0.94)
 LOWER_TEETH_DARKER = 0.88
-CANINES = (5, 10)
+CANINES = (5, 10)  # positions in a row of teeth
 TONGUE_RISE = 0.95  # cm out of the floor of the mouth
 
 
 @dataclass(frozen=True)
 class MouthMaterials:
     """
+    Colours and shape of the inner mouth.
+
     Args:
-        albedo: (V, 3) colours relative to white; only those inside the mouth count.
-        lift: (V,) cm by which the tongue is raised out of the model's floor of the mouth.
-        tongue: (V,) 0 to 1, how much a vertex belongs to the tongue.
-        tip_distance: (V,) for teeth, 0 at the biting edge to 1 at the gum.
+        albedo: (V, 3) colours relative to white, meaningful inside the mouth.
+        lift: (V,) cm by which the tongue rises from the model's floor of the mouth.
+        tongue: (V,) 0 to 1, membership of the tongue.
+        tip_distance: (V,) of teeth, 0 at the biting edge to 1 at the gum.
     """
 
     albedo: np.ndarray
@@ -34,7 +36,7 @@ class MouthMaterials:
 
 
 def mouth_materials(model: FaceModel) -> MouthMaterials:
-    """Paint the model's mouth: it comes without colours, and with a bowl instead of a tongue."""
+    """Materials for the model's mouth, which has no colours and no tongue of its own."""
     vertices = model.neutral
     albedo = np.ones((len(vertices), 3), np.float32)
     lift, tongue, tip = (np.zeros(len(vertices), np.float32) for _ in range(3))
@@ -66,7 +68,7 @@ def mouth_materials(model: FaceModel) -> MouthMaterials:
             if sign < 0:
                 colour = colour * LOWER_TEETH_DARKER
             to_gum = np.outer(reach**1.5, [-0.02, -0.05, -0.09])
-            to_edge = np.outer(1 - smoothstep(reach, 0, 0.3), [-0.10, -0.07, -0.03])  # enamel lets light through there
+            to_edge = np.outer(1 - smoothstep(reach, 0, 0.3), [-0.10, -0.07, -0.03])  # enamel is translucent there
             albedo[piece] = colour * (1 + to_gum + to_edge)
             tip[piece] = reach
     return MouthMaterials(albedo, lift, tongue, tip)

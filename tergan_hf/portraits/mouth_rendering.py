@@ -1,4 +1,4 @@
-"""The inner mouth of a rendered portrait: the model's, lit and shaded, with real teeth in it."""
+"""Render the inner mouth: the model's, lit and shaded, with teeth of a donor."""
 
 import cv2
 import numpy as np
@@ -14,10 +14,10 @@ from .warping import distance_from_top, sample
 
 
 LIGHT = np.array([0.1, 0.45, 0.88], np.float32)
-TEETH_FADE_IN = (0.07, 0.12)  # height / width of an opening, over which real teeth come in
-DONOR_FADE_OUT = (0.06, 0.11)  # difference from the donor's, over which its mouth would be stretched
+TEETH_FADE_IN = (0.07, 0.12)  # height / width of the mouth opening over which donor teeth fade in
+DONOR_FADE_OUT = (0.06, 0.11)  # difference from the donor's aspect over which its whole mouth fades out
 MAX_DONOR_ASPECT = 0.24
-MAX_TEETH_STRETCH = 1.5  # times a donor's teeth
+MAX_TEETH_STRETCH = 1.5  # relative to the donor's teeth
 WARP_GRID = 4
 
 
@@ -26,12 +26,12 @@ def draw_mouth(
     points: np.ndarray, normals: np.ndarray,
 ):  # fmt: skip
     """
-    Draw what is seen between the lips, in place.
+    Draw the inner mouth between the lips. Changes `canvas` and `hidden` in place.
 
     Args:
-        canvas: (S, S, 3). hidden: (S, S) what the photo does not show.
-        raster: of the moved face. inside: (S, S) bool, pixels of the inner mouth.
-        points: (V, 3) of the moved face. normals: (V, 3).
+        canvas: (S, S, 3) the picture. hidden: (S, S) 0 to 1, what the photo does not show.
+        raster: raster of the deformed face. inside: (S, S) bool, pixels of the inner mouth.
+        points: (V, 3) projected vertices of the deformed face. normals: (V, 3).
     """
     rows, columns = np.nonzero(inside)
     if not len(rows):
@@ -51,8 +51,10 @@ def draw_mouth(
     hidden[box] = np.maximum(hidden[box], smoothstep(soft, 0.05, 0.3))
 
 
-def _render_model(portrait, part: Raster, shape, points, normals, low) -> np.ndarray:
-    """The model's teeth, gums and tongue."""
+def _render_model(
+    portrait: Portrait, part: Raster, shape: np.ndarray, points: np.ndarray, normals: np.ndarray, low: np.ndarray
+) -> np.ndarray:
+    """Render the model's teeth, gums and tongue."""
     model, cm, materials = portrait.model, portrait.cm, portrait.smile_prior.mouth
     kind = np.where(part.triangle >= 0, model.part_of_triangle[np.maximum(part.triangle, 0)], -1)
     teeth = (kind == model.part_number("upper_teeth")) | (kind == model.part_number("lower_teeth"))
@@ -60,7 +62,7 @@ def _render_model(portrait, part: Raster, shape, points, normals, low) -> np.nda
     fields = np.column_stack([materials.albedo, normals, points[:, 2], materials.tongue, materials.tip_distance])
     fields = part.interpolate(model.triangles, fields.astype(np.float32))
     colour, normal, depth, tongue = fields[..., :3], fields[..., 3:6], fields[..., 6], fields[..., 7]
-    beyond = kind <= 0  # past the edge of the model's mouth
+    beyond = kind <= 0  # outside the model's mouth
     colour = np.where(beyond[..., None], np.array(SOCKET, np.float32), colour) * portrait.white_point
     depth = np.where(beyond, np.minimum(depth, points[portrait.nearest[13], 2] - 4), depth)
     normal = normal / np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
@@ -85,7 +87,7 @@ def _render_model(portrait, part: Raster, shape, points, normals, low) -> np.nda
     middle = points[portrait.nearest[[13, 14]], 0].mean() - low[0]
     half = np.abs(points[portrait.nearest[[78, 308]], 0] - low[0] - middle).mean()
     resting = np.linalg.norm(portrait.points[portrait.nearest[78], :2] - portrait.points[portrait.nearest[308], :2])
-    # Little light falls through pursed lips.
+    # Little light enters through pursed lips.
     shade = shade * (0.3 + 0.7 * smoothstep(float(2 * half / max(float(resting), 1.0)), 0.5, 0.85))
     shade = (
         shade
@@ -107,7 +109,7 @@ def _tongue_grain(shape: tuple[int, int], cm: float) -> np.ndarray:
 
 
 def lip_colour(portrait: Portrait) -> np.ndarray:
-    """(3,) the red of the lips."""
+    """(3,) median colour of the lips."""
     at = portrait.points2d[[37, 267, 84, 314, 17, 0, 405, 181]]
     inward = 0.2 * portrait.cm * np.array([1, 1, -1, -1, -1, 1, -1, -1])
     columns = np.clip(at[:, 0].astype(int), 0, portrait.size - 1)
@@ -115,8 +117,10 @@ def lip_colour(portrait: Portrait) -> np.ndarray:
     return np.median(cv2.GaussianBlur(portrait.picture, (0, 0), 0.1 * portrait.cm)[rows, columns], 0)
 
 
-def _composite_donor(portrait, mouth, shape, lips, points, low) -> np.ndarray:
-    """Real teeth: a smile's whole inner mouth where the opening is like that smile's, else its upper teeth alone."""
+def _composite_donor(
+    portrait: Portrait, mouth: np.ndarray, shape: np.ndarray, lips: np.ndarray, points: np.ndarray, low: np.ndarray
+) -> np.ndarray:
+    """Composite a donor: its whole inner mouth if the openings are similar, else its upper teeth."""
     aspect = opening_aspect(lips)
     start, full = TEETH_FADE_IN
     if not (portrait.smile_prior.donors or portrait.own_teeth) or aspect <= start:
@@ -135,17 +139,17 @@ def _composite_donor(portrait, mouth, shape, lips, points, low) -> np.ndarray:
 
 
 def choose_donor(portrait: Portrait, aspect: float) -> TeethDonor:
-    """The person's own teeth unless they would be stretched, else those nearest in shape and brightness."""
+    """Choose the donor most similar in shape and brightness, with a preference for the person's own teeth."""
     wanted = min(aspect, MAX_DONOR_ASPECT)
 
-    def unlike(donor: TeethDonor) -> float:
+    def mismatch(donor: TeethDonor) -> float:
         brightness = abs(np.log(donor.tooth_colour.mean() / portrait.white_point.mean()))
         own = donor is portrait.own_teeth or donor.owner == portrait.owner
         poor = max(0.0, 0.6 - donor.enamel_share)
         return abs(donor.aspect - wanted) + 0.02 * float(brightness) + 0.25 * poor - 0.08 * own
 
     own = [portrait.own_teeth] if portrait.own_teeth else []
-    return min([*own, *portrait.smile_prior.donors], key=unlike)
+    return min([*own, *portrait.smile_prior.donors], key=mismatch)
 
 
 def _warp(lips: np.ndarray, contour: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -163,8 +167,11 @@ def _warp(lips: np.ndarray, contour: np.ndarray, shape: tuple[int, int]) -> np.n
     )[:height, :width]  # fmt: skip
 
 
-def _composite_upper_teeth(portrait, mouth, donor: TeethDonor, gain, shape, lips, points, low) -> np.ndarray:
-    """Real upper teeth before the model's mouth, with their biting edge where the model has it."""
+def _composite_upper_teeth(
+    portrait: Portrait, mouth: np.ndarray, donor: TeethDonor, gain: np.ndarray, shape: np.ndarray, lips: np.ndarray,
+    points: np.ndarray, low: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Composite the donor's upper teeth with their biting edge at the model's."""
     model = portrait.model
     teeth = points[model.parts["upper_teeth"]]
     middle = float(lips[[5, 15], 0].mean())
@@ -175,7 +182,7 @@ def _composite_upper_teeth(portrait, mouth, donor: TeethDonor, gain, shape, lips
     scale = float(np.linalg.norm(donor.contour[0] - donor.contour[10])) / (6.0 * portrait.cm)
     rows, columns = np.mgrid[: shape.shape[0], : shape.shape[1]].astype(np.float32)
     arch_x, arch_y = donor.contour[5]
-    # Lips that rise higher than the donor's uncover more of the teeth: they are longer, up to a point.
+    # Lips that rise higher than the donor's uncover more of the teeth, so the teeth are stretched.
     uncovered = (edge - float(lips[5, 1])) * scale
     longer = float(np.clip(uncovered / donor.biting_edge, 1.0, MAX_TEETH_STRETCH))
     places = np.stack(

@@ -1,4 +1,4 @@
-"""Learning from real smiles: where landmarks lie, the shape and the wrinkles of a smile, and inner mouths."""
+"""Learn landmark correspondence, smile shape, smile wrinkles and teeth from photos of real smiles."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,12 +25,12 @@ from .wrinkles import PIXELS_PER_CM, SIDE, flat_coordinates
 TEXTURE_PHOTOS = 24
 MAX_DONORS = 60
 LEARNING_SIZE, LEARNING_MARGIN = 400, 1.6
-MIN_SMILE_GAIN = 0.15  # mouthSmile gained, below which a pair teaches nothing
+MIN_SMILE_GAIN = 0.15  # increase of mouthSmile; weaker pairs are ignored
 
 
 @dataclass(frozen=True)
 class SmilePair:
-    """Photos of one person, at rest and smiling."""
+    """A neutral and a smiling photo of one person."""
 
     owner: str
     neutral: Path
@@ -41,11 +41,11 @@ def learn_smile_prior(
     model: FaceModel, landmarker: Landmarker, pairs: list[SmilePair], portraits: list[Path]
 ) -> tuple[SmilePrior, LandmarkCorrespondence]:
     """
-    Learn from photos.
+    Learn the smile prior and the landmark correspondence from photos.
 
     Args:
-        pairs: of people who are not kept back.
-        portraits: resting faces of such people, whose mean texture lets the landmarks be found on the model.
+        pairs: photos of people in the set, without excluded people.
+        portraits: neutral faces of such people. Their mean texture helps to find the landmarks on the model.
     """
     correspondence = find_correspondence(model, landmarker)
     fitter = Fitter(model, correspondence)
@@ -87,20 +87,20 @@ def learn_smile_prior(
 def find_frame(
     landmarker: Landmarker, path: Path, size: int = LEARNING_SIZE, margin: float = LEARNING_MARGIN
 ) -> Frame | None:
-    """The working frame of a photo; None where no face is found."""
+    """The working frame of a photo, or None without a face."""
     pixels = read_photo(path)
     found = landmarker.find(pixels)
     return None if found is None else cut_frame(pixels, found[0], size, margin)
 
 
 def read_photo(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB."""
+    """Read a photo as (H, W, 3) uint8 RGB."""
     with Image.open(path) as image:
         return np.array(image.convert("RGB"))
 
 
 def _place(model: FaceModel, fit: FaceFit) -> tuple[np.ndarray, np.ndarray]:
-    """(skin, 2) places and (skin,) how much each vertex faces the camera."""
+    """Project the skin: (skin, 2) positions in pixels, and (skin,) z of the normals towards the camera."""
     vertices = model.shape(fit.identity, fit.expression) - model.middle
     places = fit.camera.project(vertices)[: model.skin, :2] + fit.residual
     normals = vertex_normals(vertices @ fit.camera.rotation.T.astype(np.float32), model.triangles)
@@ -126,14 +126,14 @@ def _mean_texture(model: FaceModel, fitter: Fitter, landmarker: Landmarker, phot
 
 
 def _level(fit: FaceFit) -> np.ndarray:
-    """(skin, 2) the residual in cm, without the head's roll."""
+    """(skin, 2) residual in cm, with the roll of the head removed."""
     roll = np.arctan2(fit.camera.rotation[1, 0], fit.camera.rotation[0, 0])
     turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
     return fit.residual / fit.camera.scale @ turn.T
 
 
 def _flatten(fitter: Fitter, fit: FaceFit, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """(SIDE, SIDE) brightness in flat coordinates, and where the photo shows it."""
+    """(SIDE, SIDE) brightness in flat coordinates, and (SIDE, SIDE) bool mask of visible skin."""
     model = fitter.model
     places, facing = _place(model, fit)
     flat = flat_coordinates(model, int(fitter.correspondence.nearest(model)[NOSE_TIP]))
@@ -145,14 +145,14 @@ def _flatten(fitter: Fitter, fit: FaceFit, frame: Frame) -> tuple[np.ndarray, np
 
 
 def _brightness_ratio(rest: tuple[np.ndarray, np.ndarray], smile: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """(SIDE, SIDE) log of smiling / resting brightness, exposure aside; NaN where either is not shown."""
+    """(SIDE, SIDE) log of smiling / neutral brightness without the exposure. NaN marks skin that a photo hides."""
     ratio = np.clip(np.log((smile[0] + 8) / (rest[0] + 8)), -0.7, 0.5)
     shown = rest[1] & smile[1]
     return np.where(shown, ratio - np.median(ratio[shown]), np.nan).astype(np.float32)
 
 
 def _wrinkle_mask(fitter: Fitter) -> np.ndarray:
-    """(SIDE, SIDE) 0 off the face and at brows, eyes, lips and nostrils, whose edges never lie quite on each other."""
+    """(SIDE, SIDE) weights, 0 off the face and at brows, eyes, lips and nostrils, where photos align less exactly."""
     model = fitter.model
     nearest = fitter.correspondence.nearest(model)
     flat = flat_coordinates(model, int(nearest[NOSE_TIP]))[nearest]

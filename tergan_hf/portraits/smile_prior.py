@@ -1,4 +1,4 @@
-"""What is prior from real smiles before portraits are rendered, in one file."""
+"""Prior knowledge from photos of real smiles, and its file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,14 @@ SMILE = [BLENDSHAPES.index(f"mouthSmile{side}") for side in ("Left", "Right")]
 @dataclass(frozen=True)
 class SmilePrior:
     """
+    Statistics and teeth of real smiles.
+
     Args:
-        smile_shape: (skin, 2) cm by which a full smile differs from the model's, to the right and down.
-        smile_wrinkles: (SIDE, SIDE) change of log brightness in a full smile (`folds`).
+        smile_shape: (skin, 2) cm, correction of the model's full smile, to the right and down.
+        smile_wrinkles: (SIDE, SIDE) change of log brightness in a full smile (`wrinkles`).
         donors: inner mouths of real smiles.
-        mouth: of the face model.
+        mouth: materials of the model's mouth.
+        smile_indices: positions of mouthSmile in `BLENDSHAPES`.
     """
 
     smile_shape: np.ndarray
@@ -34,14 +37,14 @@ class SmilePrior:
 
     @classmethod
     def empty(cls, model: FaceModel) -> "SmilePrior":
-        """Of no smiles at all."""
+        """A prior without data: no correction, wrinkles or donors."""
         return cls(
             np.zeros((model.skin, 2), np.float32), np.zeros((SIDE, SIDE), np.float32), (), mouth_materials(model)
         )
 
 
 def save_smile_prior(path: Path, prior: SmilePrior, correspondence: LandmarkCorrespondence):
-    """Write both to an `.npz` file."""
+    """Write the prior and the correspondence to an `.npz` file."""
     donors = prior.donors
     with open(path, "wb") as file:
         np.savez_compressed(
@@ -55,7 +58,7 @@ def save_smile_prior(path: Path, prior: SmilePrior, correspondence: LandmarkCorr
 
 
 def load_smile_prior(path: Path, model: FaceModel) -> tuple[SmilePrior, LandmarkCorrespondence]:
-    """Read what `save_smile_prior` wrote."""
+    """Read a file of `save_smile_prior`."""
     with np.load(path) as stored:
         donors = tuple(
             TeethDonor(picture, contour, white, str(owner))

@@ -1,4 +1,4 @@
-"""Inner mouths cut out of photos of real smiles, whose teeth are shown in rendered mouths."""
+"""Teeth donors: inner mouths of real smiles, cut out for use in rendered mouths."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +19,10 @@ class TeethDonor:
     The inner mouth of a real smile.
 
     Args:
-        picture: (h, w, 3) uint8, `DONOR_SIZE`, the mouth level.
-        contour: (20, 2) inner lips in it, as `INNER_LIPS`.
-        white: (3,) colour of its teeth.
-        owner: whose they are.
+        picture: (h, w, 3) uint8 of `DONOR_SIZE`, rotated so that the mouth is level.
+        contour: (20, 2) inner lips in it, in the order of `INNER_LIPS`.
+        tooth_colour: (3,) mean colour of the bright teeth.
+        owner: identity of the person.
     """
 
     picture: np.ndarray
@@ -32,12 +32,12 @@ class TeethDonor:
 
     @cached_property
     def aspect(self) -> float:
-        """Height of the opening / its width."""
+        """Height / width of the mouth opening."""
         return opening_aspect(self.contour)
 
     @cached_property
     def enamel(self) -> np.ndarray:
-        """(h, w) float32, 0 to 1: how much a pixel looks like the upper teeth."""
+        """(h, w) float32, 0 to 1: mask of the upper teeth."""
         picture = self.picture.astype(np.float32)
         relative = picture / self.tooth_colour
         bright = smoothstep(relative.min(2), 0.42, 0.62)
@@ -52,13 +52,13 @@ class TeethDonor:
 
     @cached_property
     def enamel_share(self) -> float:
-        """Of the opening; little of it means gaps, shadows or glare."""
+        """Share of the mouth opening that is enamel. Gaps, shadows and glare lower it."""
         inside = np.zeros(self.enamel.shape, np.uint8)
         cv2.fillPoly(inside, [np.round(self.contour).astype(np.int32)], 1)
         return float((self.enamel * inside).sum() / max(int(inside.sum()), 1))
 
     def _lip_rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Height of the upper and the lower inner lip in each column."""
+        """y of the upper and the lower inner lip in each column, pixels."""
         columns = np.arange(DONOR_SIZE[0])
         upper, lower = self.contour[:11], np.concatenate([self.contour[10:], self.contour[:1]])[::-1]
         return np.interp(columns, upper[:, 0], upper[:, 1]), np.interp(columns, lower[:, 0], lower[:, 1])
@@ -88,9 +88,10 @@ def make_donor(picture: np.ndarray, contour: np.ndarray, owner: str) -> TeethDon
 
     Args:
         picture: (S, S, 3) float32. contour: (20, 2) inner lips in it.
+        owner: identity of the person.
 
     Returns:
-        None where no teeth show.
+        The donor, or None if no teeth are visible.
     """
     if opening_aspect(contour) < 0.13:
         return None
