@@ -1,4 +1,4 @@
-"""The shared language of expression: names, gaze, what is drawn, and sequences."""
+"""Expressions: names, gaze, random sampling and sequences."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tergan_hf.expressions.visemes import VISEMES
 from tergan_hf.model.errors_tergan import InvalidInputError
 
 
-def test_the_names_are_arkits():
+def test_names_are_arkits():
     assert len(BLENDSHAPES) == 51 and list(BLENDSHAPES) == sorted(BLENDSHAPES)
     assert {"browInnerUp", "cheekPuff", "eyeLookOutLeft", "noseSneerRight"} <= set(BLENDSHAPES)
     assert expand_sides({"mouthSmile": 0.5, "jawOpen": 0.2}) == {
@@ -21,14 +21,14 @@ def test_the_names_are_arkits():
         expand_sides({"smileWide": 1.0})
 
 
-def test_every_recipe_is_made_of_known_names():
-    for recipes in (*EMFACS_VARIANTS.values(), ACTIONS, VISEMES):
-        for recipe in recipes.values():
-            assert set(expand_sides(recipe)) <= set(BLENDSHAPES)
+def test_combinations_use_known_names():
+    for combinations in (*EMFACS_VARIANTS.values(), ACTIONS, VISEMES):
+        for combination in combinations.values():
+            assert set(expand_sides(combination)) <= set(BLENDSHAPES)
     assert all(len(variants) >= 3 for variants in EMFACS_VARIANTS.values()) and len(BASIC_EXPRESSIONS) == 6
 
 
-def test_gaze_and_its_blendshapes_agree():
+def test_gaze_and_blendshapes_agree():
     vector = to_vector(Expression("other", 1.0, {}, (15.0, -10.0)))
     assert vector[BLENDSHAPES.index("eyeLookOutLeft")] == vector[BLENDSHAPES.index("eyeLookInRight")] == 0.5
     assert vector[-2:] == pytest.approx([0.5, -1 / 3])
@@ -36,7 +36,7 @@ def test_gaze_and_its_blendshapes_agree():
     assert down[-1] == pytest.approx(-0.35)
 
 
-def test_what_is_drawn_covers_the_range_and_stays_in_it():
+def test_random_expressions_cover_the_range_and_stay_in_it():
     random = np.random.default_rng(0)
     drawn = [draw_expression(random) for _ in range(600)]
     vectors = np.array([to_vector(one) for one in drawn])
@@ -62,7 +62,7 @@ def test_antagonists_are_not_drawn_together():
                 assert len(names & group) <= 1
 
 
-def test_a_deck_repeats_and_takes_the_basic_expressions_in_turn():
+def test_drawn_expressions_repeat_and_basic_ones_take_turns():
     first, second = (draw_expressions(np.random.default_rng(3), 60) for _ in range(2))
     assert first == second
     counts = [sum(one.label == label and not one.mixed_with for one in first) for label in BASIC_EXPRESSIONS]
@@ -79,7 +79,7 @@ def test_speech_opens_the_mouth_smoothly_and_blinks():
     assert len(draw_sequence(np.random.default_rng(2), 0)) == 0
 
 
-def test_a_rise_begins_at_neutral():
-    rise = draw_onset(np.random.default_rng(0), "anger", 12)
-    assert rise[0].label == "neutral" and rise[0].intensity == 0
-    assert [one.intensity for one in rise] == sorted(one.intensity for one in rise) and rise[-1].label == "anger"
+def test_an_onset_begins_at_neutral():
+    onset = draw_onset(np.random.default_rng(0), "anger", 12)
+    assert onset[0].label == "neutral" and onset[0].intensity == 0
+    assert [one.intensity for one in onset] == sorted(one.intensity for one in onset) and onset[-1].label == "anger"

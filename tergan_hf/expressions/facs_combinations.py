@@ -1,10 +1,10 @@
 """FACS and EMFACS combinations of action units as ARKit blendshapes.
 
 Each basic expression has several variants. They follow the action units (AU) that FACS and EMFACS list for it (Ekman,
-Friesen & Hager 2002; Friesen & Ekman 1983). The AU in ARKit's names: AU1 browInnerUp, AU2 browOuterUp, AU4 browDown, AU5 eyeWide, AU6 cheekSquint, AU7
-eyeSquint, AU9 noseSneer, AU10 mouthUpperUp, AU12 mouthSmile, AU14 mouthDimple, AU15 mouthFrown, AU16 mouthLowerDown,
-AU17 mouthShrugLower, AU18 mouthPucker, AU20 mouthStretch, AU22 mouthFunnel, AU23 and AU24 mouthPress with mouthRoll,
-AU25 to AU27 jawOpen. A name without a side stands for both sides.
+Friesen & Hager 2002; Friesen & Ekman 1983). A name without a side stands for both sides. The AU in ARKit's names:
+AU1 browInnerUp, AU2 browOuterUp, AU4 browDown, AU5 eyeWide, AU6 cheekSquint, AU7 eyeSquint, AU9 noseSneer, AU10
+mouthUpperUp, AU12 mouthSmile, AU14 mouthDimple, AU15 mouthFrown, AU16 mouthLowerDown, AU17 mouthShrugLower, AU18
+mouthPucker, AU20 mouthStretch, AU22 mouthFunnel, AU23 and AU24 mouthPress with mouthRoll, AU25 to AU27 jawOpen.
 """
 
 # label → variant → weights at full intensity. The comments give the AU.

@@ -153,7 +153,7 @@ def choose_donor(portrait: Portrait, aspect: float) -> TeethDonor:
 
 
 def _warp(lips: np.ndarray, contour: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(h, w, 2) places in the donor for each pixel: a thin-layers spline between the inner lips."""
+    """(h, w, 2) positions in the donor for each pixel, by a thin-plate spline between the inner lips."""
     height, width = shape
     rows, columns = np.mgrid[0:height:WARP_GRID, 0:width:WARP_GRID]
     unit = float(np.linalg.norm(lips[0] - lips[10]))

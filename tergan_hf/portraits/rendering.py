@@ -1,4 +1,4 @@
-"""A portrait with another expression, turned a little or in another light, with its exact flow."""
+"""Render a portrait with a new expression, head turn and light, with its exact flow."""
 
 from dataclasses import dataclass
 
@@ -16,22 +16,29 @@ from .portrait import OVERSAMPLING, POSED_SMILE, Portrait
 from .warping import interpolate_membrane, pixel_grid, sample
 
 
-MAX_RELAXATION = 0.6  # share of a resting face's own expression that a full new one replaces
-NECK_FADE = 0.12  # of the frame's side below the chin, over which the neck gives way
-JAW_LIMIT, JAW_SLOWDOWN = 0.5, 0.35  # the model's jaw drops too far
+MAX_RELAXATION = 0.6  # share of the photo's expression that a full new expression replaces
+NECK_REACH = 0.12  # distance below the chin from which on the neck is still, relative to the frame's side
+JAW_LIMIT, JAW_SLOWDOWN = 0.5, 0.35  # jawOpen beyond the limit is reduced, because the model's jaw drops too far
 SHADOW_TINT = np.array([0.86, 1.05, 1.1], np.float32)  # shadows on skin are warm
 SHADING_SHARE, SHADING_LIMITS = 0.7, (0.6, 1.3)
 CAVITY_STEPS, CAVITY_STRENGTH = 6, 3.6
 CREASE_REMOVAL = 0.8
-MIN_PAINTED_SHARE = 0.06  # share of a pixel that is painted, from which on it counts as uncovered
-BEHIND_LIPS = 0.8  # cm, from where on skin between the lips is the inside of a cheek
+MIN_PAINTED_SHARE = 0.06  # share of invented colour from which on a pixel counts as uncovered
+BEHIND_LIPS = 0.8  # cm behind the lips, from where on skin is the inside of a cheek
 DETAIL_GAIN = 2.6
+# Brows, eyes and the lower face.
 AREAS = np.array([0 if name.startswith("brow") else 1 if name.startswith("eye") else 2 for name in BLENDSHAPES])
 
 
 @dataclass(frozen=True)
 class View:
-    """How the head is turned, in degrees to the viewer's right and up, and in what light."""
+    """
+    A view of a portrait.
+
+    Args:
+        yaw, pitch: turn of the head in degrees, to the viewer's right and up.
+        light: change of the light.
+    """
 
     yaw: float = 0.0
     pitch: float = 0.0
@@ -39,16 +46,19 @@ class View:
 
     @property
     def is_original(self) -> bool:
+        """Whether this is the view of the photo."""
         return self == View()
 
 
 @dataclass(frozen=True)
 class Rendering:
     """
+    A rendered picture with its ground truth.
+
     Args:
         image: (size, size, 3) uint8.
-        flow: (size, size, 2) float32, x and y in pixels to where the session's neutral picture shows the same.
-        uncovered: (size, size) bool, what the photo does not show.
+        flow: (size, size, 2) float32, x and y in pixels from here to the same point in the session's neutral picture.
+        uncovered: (size, size) bool, pixels that the photo does not show.
         landmarks: (5, 2) float32 pixels.
     """
 
@@ -60,11 +70,11 @@ class Rendering:
 
 class Session:
     """
-    A portrait in one view; everything that its expressions share.
+    A portrait in one view, from which expressions are rendered.
 
     Args:
         portrait: the photo.
-        view: turn and light.
+        view: head turn and light.
     """
 
     def __init__(self, portrait: Portrait, view: View = View()):
@@ -72,14 +82,14 @@ class Session:
         camera = portrait.fit.camera
         turned = bool(view.yaw or view.pitch)
         self.camera = camera.turned(view.yaw, view.pitch, portrait.pivot) if turned else camera
-        # As `_ExpressionRenderer` places an expression; only what differs from it moves.
+        # Placed in the same way as new expressions, whose motion is the difference to this.
         placed = portrait.place(portrait.vertices, self.camera)
         self.resting = close_lids(portrait, placed.copy(), portrait.fit.expression, self.camera)
         self.points = self._turn(placed)
         self.rotation = self.camera.orientation
 
     def _turn(self, placed: np.ndarray) -> np.ndarray:
-        """(V, 3) the photo's own expression in this view; scalp and neck turn less."""
+        """(V, 3) vertices of the photo's expression in this view. Scalp and neck turn less."""
         portrait = self.portrait
         if self.camera is portrait.fit.camera:
             return portrait.points
@@ -93,8 +103,8 @@ class Session:
         Render an expression.
 
         Args:
-            weights: (51,) blendshapes in the order of `BLENDSHAPES`; zeros are the neutral face, which a photo that
-                shows an expression is relaxed to. What the photo cannot show (`Portrait.renderable`) is left out.
+            weights: (51,) in the order of `BLENDSHAPES`; zeros give the neutral face, also for a photo that is not
+                neutral. Weights that the photo cannot show (`Portrait.renderable`) are ignored.
         """
         portrait = self.portrait
         weights = portrait.renderable(weights.astype(np.float32))
@@ -103,7 +113,7 @@ class Session:
         return _ExpressionRenderer(self, self._combined_weights(weights)).finish()
 
     def photo(self) -> Rendering:
-        """The photo itself."""
+        """The unchanged photo as a rendering."""
         portrait = self.portrait
         side = portrait.size // OVERSAMPLING
         image = cv2.resize(portrait.picture, (side, side), interpolation=cv2.INTER_AREA)
@@ -113,7 +123,7 @@ class Session:
         )  # fmt: skip
 
     def _combined_weights(self, weights: np.ndarray) -> np.ndarray:
-        """(51,) the model's blendshapes: the photo's own, relaxed where the new expression acts, and the new ones."""
+        """(51,) sum of the new weights and the photo's, which relax in the areas where the new expression acts."""
         own = self.portrait.fit.expression
         weights = weights.copy()
         jaw = BLENDSHAPES.index("jawOpen")
@@ -125,7 +135,13 @@ class Session:
 
 
 class _ExpressionRenderer:
-    """One rendering in the making; the parts of the face paint over one another."""
+    """
+    Renders one expression: skin, mouth, eyes and lashes in turn.
+
+    Args:
+        session: portrait and view.
+        total: (51,) blendshapes of the model.
+    """
 
     def __init__(self, session: Session, total: np.ndarray):
         self.session, self.portrait, self.total = session, session.portrait, total
@@ -150,7 +166,7 @@ class _ExpressionRenderer:
         self.eye_openings = {side: self._eye_opening(side, part) for side in EYES}
 
     def _draw(self, points: np.ndarray) -> Raster:
-        """The moved face; gums and teeth that pierce the skin away from the lips are left out."""
+        """Rasterize the deformed face without gums and teeth that pierce the skin away from the lips."""
         portrait, model = self.portrait, self.portrait.model
         raster = rasterize(points, model.triangles, portrait.size)
         lips = np.zeros((portrait.size,) * 2, np.uint8)
@@ -171,7 +187,7 @@ class _ExpressionRenderer:
         return raster
 
     def _eye_opening(self, side: str, part: np.ndarray) -> np.ndarray:
-        """Between the lids, no part of the model is drawn."""
+        """(S, S) bool, the opening between the lids, where the model has no surface."""
         ring = self.portrait.nearest[EYES[side]]
         hull = np.zeros(part.shape, np.uint8)
         outline = np.vstack([self.points[ring, :2], self.session.points[ring, :2]])
@@ -180,6 +196,7 @@ class _ExpressionRenderer:
         return (part < 0) & (cv2.dilate(hull, np.ones((grown, grown), np.uint8)) > 0)
 
     def finish(self) -> Rendering:
+        """Render the picture, its flow and its mask."""
         portrait, model, size = self.portrait, self.portrait.model, self.portrait.size
         skin_count = model.skin
         per_vertex = np.zeros((len(model.neutral), 12), np.float32)
@@ -203,7 +220,7 @@ class _ExpressionRenderer:
         distance = cv2.distanceTransform((~(face | self.inside | openings)).astype(np.uint8), cv2.DIST_L2, 5)
         chin = self.points[portrait.nearest[152], 1]
         below = np.arange(size)[:, None] > chin - 0.5 * portrait.cm
-        still = (distance > 0.2 * size) | (below & (distance > NECK_FADE * size))
+        still = (distance > 0.2 * size) | (below & (distance > NECK_REACH * size))
         known = np.dstack([field[..., 0:2] - grid, field[..., 2:4] - grid])
         flows = interpolate_membrane(known, face, still)
         to_photo, to_neutral = flows[..., :2], np.ascontiguousarray(flows[..., 2:])
@@ -228,13 +245,13 @@ class _ExpressionRenderer:
         return self._downsample(self._relight(canvas), to_neutral, hidden)
 
     def _core(self) -> np.ndarray:
-        """Well inside the face even grazing triangles count: nose, lips and lids."""
+        """(S, S) bool, the inner face, where triangles count at any angle: nose, lips and lids."""
         hull = np.zeros((self.portrait.size,) * 2, np.uint8)
         outline = cv2.convexHull(np.round(self.points[self.portrait.nearest[FACE_CORE], :2]).astype(np.int32))
         return cv2.fillConvexPoly(hull, outline, 1) > 0
 
     def _fill_weights(self, growth: np.ndarray) -> np.ndarray:
-        """(skin,) where colours of the mesh stand in for the photo: hidden skin, and skin shown too small."""
+        """(skin,) opacity of mesh colours over the photo, for hidden or strongly stretched skin."""
         portrait = self.portrait
         skin = slice(0, portrait.model.skin)
         moved = np.linalg.norm(self.points[skin, :2] - self.session.points[skin, :2], axis=1) / portrait.cm
@@ -242,11 +259,11 @@ class _ExpressionRenderer:
         fill = fill + (1 - portrait.visible) * smoothstep(moved, 0.03, 0.14)
         fill = np.clip(fill, 0, 1) * smoothstep(portrait.mobility, 0.1, 0.4)
         fill = np.maximum(fill, portrait.lid_weight * smoothstep(growth, 1.4, 2.4))
-        # The rim of an open mouth in the photo is half teeth.
+        # At the rim of an open mouth, pixels of the photo mix lips and teeth.
         return np.maximum(fill, portrait.lip_rim * smoothstep(moved, 0.03, 0.14))
 
     def _shading(self) -> np.ndarray:
-        """(skin,) factor of the brightness: normals towards the light, and hollows."""
+        """(skin,) brightness factor from the change of normals and cavities."""
         portrait, skin = self.portrait, slice(0, self.portrait.model.skin)
         resting = portrait.face_normals(portrait.vertices, self.session.rotation)
         now, before = (
@@ -258,7 +275,7 @@ class _ExpressionRenderer:
         return 1 + (turned - 1) * portrait.mobility
 
     def _cavity_depth(self, vertices: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        """(skin,) cm by which the smoothed surface lies above each vertex, at most 1/12."""
+        """(skin,) height of the smoothed surface above each vertex in cm, clipped to ±1/12."""
         model, rotation = self.portrait.model, self.session.rotation.astype(np.float32)
         skin = vertices[: model.skin].astype(np.float64)
         smooth, degree = skin, model.laplacian.diagonal()[:, None]
@@ -267,7 +284,7 @@ class _ExpressionRenderer:
         return np.clip((((smooth - skin) @ rotation.T) * normals[: model.skin]).sum(1), -1 / 12, 1 / 12)
 
     def _shade(self, canvas: np.ndarray, field: np.ndarray, to_photo: np.ndarray, grid: np.ndarray) -> np.ndarray:
-        """Shading, folds, and the photo's own fine lines, which deepen where the skin is pressed together."""
+        """Apply shading and wrinkles, and deepen the photo's fine lines in compressed skin."""
         portrait, model, cm = self.portrait, self.portrait.model, self.portrait.cm
         skin = self.skin.astype(np.float32)
         ratio = cv2.GaussianBlur(np.where(self.skin, field[..., 10], 1), (0, 0), 0.1 * cm)
@@ -281,7 +298,7 @@ class _ExpressionRenderer:
         lines = DETAIL_GAIN * pressed * sample(portrait.detail, grid + to_photo, cv2.INTER_LINEAR)
         wrinkles = (wrinkles + lines) * self.skin * smoothstep(field[..., 4], 0.1, 0.5)
         change = np.log(ratio) + cv2.GaussianBlur(wrinkles.astype(np.float32), (0, 0), 0.025 * cm)
-        # Skin keeps its highlights: what brightens, brightens less.
+        # Brightening is damped to keep the highlights.
         change = change * np.where(change < 0, 1, 0.6)
         tint = 1 + (SHADOW_TINT - 1) * portrait.colourfulness
         return canvas * np.exp(change[..., None] * np.where(change[..., None] < 0, tint, 1))
@@ -306,7 +323,7 @@ class _ExpressionRenderer:
             return cv2.resize(values, (side, side), interpolation=cv2.INTER_AREA)
 
         mean, corner = shrink(flow), flow[::OVERSAMPLING, ::OVERSAMPLING]
-        # Where two surfaces meet, the mean of their movements is nobody's.
+        # At the border of two surfaces, the mean flow belongs to neither.
         torn = np.abs(mean - corner).max(2, keepdims=True) > 1.0
         five = five_landmarks(self._landmarks()) / OVERSAMPLING
         return Rendering(
@@ -315,7 +332,7 @@ class _ExpressionRenderer:
         )  # fmt: skip
 
     def _landmarks(self) -> np.ndarray:
-        """(468, 2) in the working frame."""
+        """(468, 2) landmarks in the working frame, pixels."""
         model, fitter = self.portrait.model, self.portrait.fitter
         padded = self.points[:, :2]
         return fitter.correspondence.pick(model, padded).astype(np.float32)

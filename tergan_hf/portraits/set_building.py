@@ -1,4 +1,4 @@
-"""The plan and the rows of the set `portraits`."""
+"""Plan and render the rows of the set `portraits`."""
 
 import hashlib
 import io
@@ -32,25 +32,26 @@ from .view_sampling import draw_views
 PEOPLE_PER_SHARD = 6
 JPEG_QUALITY = 95
 FLOW_MAP_REDUCTION = 2
-# Raise when anything that is learnt would come out different, so that a cached file is not used.
+# Part of the cache key. Raise it with each change of the learning.
 SMILE_PRIOR_VERSION = 2
-FIRST_PHOTO_ID = 1_000_000  # expression_id of a photo that shows its own expression, which nobody else has
-FIRST_PARTIAL_ID = 2_000_000  # added to that of an expression whose brows spectacles hold still
+FIRST_PHOTO_ID = 1_000_000  # expression_id of a photo that is not neutral, plus the person's number
+FIRST_PARTIAL_ID = 2_000_000  # added to the expression_id if spectacles keep the brows still
 
 
 @dataclass(frozen=True)
 class PortraitSettings:
     """
-    What to render.
+    Settings of the set.
 
     Args:
-        people: only the first so many of each source; None for all.
-        sessions: of each person; the first is the photo as it is.
-        expressions: of each session, beside the neutral face.
-        decks: how many different sets of expressions; sessions that share one give pairs of people with exactly the
-            same expression.
+        people: number of people of each source; None for all.
+        sessions: number of sessions per person. The first has the view of the photo.
+        expressions: number of expressions per session, in addition to the neutral face.
+        expression_sets: number of different sets of expressions. Sessions with the same set give pairs of people with
+            exactly the same expression.
         size: side of the pictures in pixels. margin: side / side of the aligned face.
-        exclude: people to keep out.
+        exclude: people to leave out, also of the smile statistics.
+        seed: seed of all random choices.
     """
 
     people: int | None = None
@@ -65,7 +66,8 @@ class PortraitSettings:
     def __post_init__(self):
         for name in ("sessions", "expressions", "expression_sets"):
             if getattr(self, name) < 1:
-                raise BuildError(f"--{name} must be at least 1, not {getattr(self, name)}")
+                option = name.replace("_", "-")
+                raise BuildError(f"--{option} must be at least 1, not {getattr(self, name)}")
         if self.people is not None and self.people < 1:
             raise BuildError(f"--people must be at least 1, not {self.people}")
         if self.size % 8 or not 32 <= self.size <= 1024 or not 1 <= self.margin <= 3:
@@ -77,7 +79,7 @@ class PortraitSettings:
 
 @dataclass(frozen=True)
 class PortraitAssets:
-    """Files that every shard needs: the face model's folder, the landmarker, and what was learnt."""
+    """Paths that every shard needs: the folder of the face model, the landmarker and the smile prior."""
 
     ict: Path
     landmarker: Path
@@ -88,10 +90,10 @@ def plan_portraits(
     sources: list[Path], ict: Path, landmarker: Path, settings: PortraitSettings, description: SetDescription
 ) -> Plan:
     """
-    Plan the set, and learn from the smiles of the people in it, unless that is cached.
+    Plan the set. Learns the smile prior from its people unless it is cached.
 
     Raises:
-        BuildError: a source, the face model or the landmarker is missing, or a person to exclude is.
+        BuildError: a source, the face model, the landmarker or an excluded person is missing.
     """
     found = {source: find_people(source) for source in sources}
     everybody = exclude_people([one for people in found.values() for one in people], settings.exclude)
@@ -134,12 +136,12 @@ def features() -> Features:
 
 
 def expression_set(number: int, settings: PortraitSettings) -> list[Expression]:
-    """The expressions of one deck."""
+    """Draw the expressions of one set by its number."""
     return draw_expressions(np.random.default_rng((settings.seed, 1, number)), settings.expressions)
 
 
 def render_people(job: tuple[list[tuple[int, PortraitPerson]], PortraitSettings, PortraitAssets]) -> list[dict]:
-    """All pictures of some people, by their numbers."""
+    """Render all rows of some numbered people."""
     people, settings, assets = job
     cv2.setNumThreads(1)
     fitter, prior, landmarker = _load_assets(assets)
@@ -160,11 +162,11 @@ def _render_person(
     number: int, person: PortraitPerson, settings: PortraitSettings, fitter: Fitter, smile_prior: SmilePrior,
     landmarker: Landmarker,
 ) -> list[dict]:  # fmt: skip
-    """The person's rows; none where no face is found or the model does not fit it."""
+    """The rows of a person. Empty without a face or without a plausible fit."""
     frame = find_frame(landmarker, person.photo, settings.size, settings.margin)
     if frame is None:
         return []
-    # By the name and not the number, so that a person looks alike in any set.
+    # The seed depends on the name, so a person gets the same rendering in every set.
     seed = int.from_bytes(hashlib.sha256(f"{settings.seed} {person.identity}".encode()).digest()[:4], "big")
     portrait = Portrait(fitter, frame, smile_prior, seed, person.identity)
     if not has_plausible_fit(portrait):
@@ -202,7 +204,7 @@ def _render_person(
 
 
 def _own_expression(portrait: Portrait) -> Expression:
-    """What a photo of somebody who does not rest shows, as it was fitted."""
+    """The fitted expression of a photo that is not neutral."""
     own = portrait.fit.expression
     smile = float(own[list(portrait.smile_prior.smile_indices)].mean())
     weights = {name: float(weight) for name, weight in zip(BLENDSHAPES, own) if weight > 0.01}
@@ -210,7 +212,7 @@ def _own_expression(portrait: Portrait) -> Expression:
 
 
 def _cached_smile_prior(people: list[PortraitPerson], ict: Path, landmarker: Path, lines: list[str]) -> Path:
-    """The file of what is learnt from these people, made unless it is cached."""
+    """Path of the smile prior of these people. Learns it unless it is cached."""
     digest = hashlib.sha256("\n".join([str(SMILE_PRIOR_VERSION), *lines, *(one.identity for one in people)]).encode())
     path = Path(datasets.config.HF_DATASETS_CACHE) / "tergan_portraits" / f"{digest.hexdigest()[:20]}.npz"
     if not path.is_file():
@@ -226,8 +228,8 @@ def _cached_smile_prior(people: list[PortraitPerson], ict: Path, landmarker: Pat
 
 
 def _flow_map(flow: np.ndarray) -> np.ndarray:
-    """(size, size, 2) pixels → (size / 2, size / 2, 4) uint8: half the side costs 2 % of the exactness, and a third of
-    the bytes."""
+    """Encode flow (size, size, 2) in pixels as (size / 2, size / 2, 4) uint8. Half the side costs 2 % of the accuracy
+    and saves two thirds of the bytes."""
     side = len(flow) // FLOW_MAP_REDUCTION
     reduced = cv2.resize(flow, (side, side), interpolation=cv2.INTER_AREA)
     return encode_fine_flow_map(np.moveaxis(reduced, -1, 0) / len(flow))

@@ -11,7 +11,7 @@ SWEEPS_COARSE, SWEEPS_FINE, OVERRELAXATION = 150, 10, 1.8
 
 @njit(cache=True)
 def _relax(values, fixed, sweeps, factor):
-    """Solve Laplace's equation on the pixels that are not fixed, in place, by Gauss-Seidel sweeps; mirrored borders."""
+    """Solve Laplace's equation in place on pixels that are not fixed: Gauss-Seidel sweeps with mirrored borders."""
     height, width, channels = values.shape
     for sweep in range(sweeps):
         for row in range(height):
