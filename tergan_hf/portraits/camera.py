@@ -11,6 +11,8 @@ DISTANCE = 120.0  # cm from the camera to the middle of the face
 @dataclass(frozen=True)
 class Camera:
     """
+    Rotation, position and scale of a perspective camera.
+
     Args:
         rotation: (3, 3), from the model (x to the subject's left, y up, z forward, cm) to the camera's axes.
         shift: x, y of the middle of the face in pixels.

@@ -14,7 +14,7 @@ class Raster:
 
     Args:
         triangle: (S, S) int32 index, -1 for background.
-        weights: (S, S, 2) float32, barycentric weights of the triangle's second and third corner.
+        weights: (S, S, 2) float32, barycentric weights of the second and third corner.
         depth: (S, S) float32, larger is nearer.
     """
 

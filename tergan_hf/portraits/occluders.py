@@ -7,7 +7,7 @@ from .landmarks import BROWS, EYE_CORNERS, EYES, OVAL
 
 
 DARK_HAIR = 0.6  # brightness limit of hair, relative to the skin
-BRIDGE_CONTRAST = 0.10  # contrast from which a line across the bridge of the nose is a frame
+BRIDGE_CONTRAST = 0.10  # contrast above which a line across the bridge of the nose is a frame
 FRAME_CONTRAST = 0.09
 TEMPLES = {"Right": 127, "Left": 356}
 SKIN_POINTS = [9, 151, 117, 346, 50, 280, 36, 266]

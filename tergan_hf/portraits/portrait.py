@@ -24,8 +24,8 @@ from .wrinkles import WrinkleMaps
 
 
 OVERSAMPLING = 2  # side of the working frame / side of the rendered picture
-POSED_SMILE = 0.3  # mouthSmile from which on a photo is not neutral
-OPEN_LIPS_GAP = 0.28  # cm between the lips from which on a photo is not neutral
+POSED_SMILE = 0.3  # mouthSmile above which a photo is not neutral
+OPEN_LIPS_GAP = 0.28  # cm between the lips above which a photo is not neutral
 UPPER_TEETH_RISE, LOWER_TEETH_RISE = -0.20, 0.14  # cm, correction of the height of ICT's teeth
 MAX_LANDMARK_ERROR, MAX_RESIDUAL_ERROR = 0.4, 0.08  # cm, before and after the residual
 EARS_BEHIND = 1.0  # cm from the landmarks at the sides of the face back to the ears

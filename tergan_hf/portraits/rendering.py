@@ -17,14 +17,14 @@ from .warping import interpolate_membrane, pixel_grid, sample
 
 
 MAX_RELAXATION = 0.6  # share of the photo's expression that a full new expression replaces
-NECK_REACH = 0.12  # distance below the chin from which on the neck is still, relative to the frame's side
+NECK_REACH = 0.12  # distance from the face above which the neck is still, relative to the frame's side
 JAW_LIMIT, JAW_SLOWDOWN = 0.5, 0.35  # jawOpen beyond the limit is reduced, because the model's jaw drops too far
 SHADOW_TINT = np.array([0.86, 1.05, 1.1], np.float32)  # shadows on skin are warm
 SHADING_SHARE, SHADING_LIMITS = 0.7, (0.6, 1.3)
 CAVITY_STEPS, CAVITY_STRENGTH = 6, 3.6
 CREASE_REMOVAL = 0.8
-MIN_PAINTED_SHARE = 0.06  # share of invented colour from which on a pixel counts as uncovered
-BEHIND_LIPS = 0.8  # cm behind the lips, from where on skin is the inside of a cheek
+MIN_PAINTED_SHARE = 0.06  # share of invented colour above which a pixel counts as uncovered
+BEHIND_LIPS = 0.8  # cm behind the lips beyond which skin is the inside of a cheek
 DETAIL_GAIN = 2.6
 # Brows, eyes and the lower face.
 AREAS = np.array([0 if name.startswith("brow") else 1 if name.startswith("eye") else 2 for name in BLENDSHAPES])
@@ -82,7 +82,7 @@ class Session:
         camera = portrait.fit.camera
         turned = bool(view.yaw or view.pitch)
         self.camera = camera.turned(view.yaw, view.pitch, portrait.pivot) if turned else camera
-        # Placed in the same way as new expressions, whose motion is the difference to this.
+        # New expressions are placed in the same way, and their motion is the difference to these vertices.
         placed = portrait.place(portrait.vertices, self.camera)
         self.resting = close_lids(portrait, placed.copy(), portrait.fit.expression, self.camera)
         self.points = self._turn(placed)
@@ -123,7 +123,7 @@ class Session:
         )  # fmt: skip
 
     def _combined_weights(self, weights: np.ndarray) -> np.ndarray:
-        """(51,) sum of the new weights and the photo's, which relax in the areas where the new expression acts."""
+        """(51,) new weights plus the photo's, which are reduced in the areas of the new expression."""
         own = self.portrait.fit.expression
         weights = weights.copy()
         jaw = BLENDSHAPES.index("jawOpen")
@@ -136,7 +136,7 @@ class Session:
 
 class _ExpressionRenderer:
     """
-    Renders one expression: skin, mouth, eyes and lashes in turn.
+    Render one expression: skin, mouth, eyes and lashes in turn.
 
     Args:
         session: portrait and view.

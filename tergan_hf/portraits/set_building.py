@@ -90,7 +90,7 @@ def plan_portraits(
     sources: list[Path], ict: Path, landmarker: Path, settings: PortraitSettings, description: SetDescription
 ) -> Plan:
     """
-    Plan the set. Learns the smile prior from its people unless it is cached.
+    Plan the set, and learn the smile prior from its people unless it is cached.
 
     Raises:
         BuildError: a source, the face model, the landmarker or an excluded person is missing.
