@@ -1,4 +1,4 @@
-"""A face model of some hundred vertices, made here, and photos of it: no download is needed to test portraits."""
+"""A synthetic face model of some hundred vertices and photos of it, so that tests need no download."""
 
 from pathlib import Path
 
@@ -7,20 +7,20 @@ from scipy.spatial import Delaunay
 
 from tergan_hf.expressions.blendshapes import BLENDSHAPES
 from tergan_hf.portraits.camera import Camera
+from tergan_hf.portraits.face_model import FaceModel
 from tergan_hf.portraits.fitting import LandmarkCorrespondence
-from tergan_hf.portraits.ict import FaceModel
 from tergan_hf.portraits.landmarks import EYES, FACE_LANDMARKS, INNER_LIPS, IRISES, LOWER_LIDS, UPPER_LIDS
 from tergan_hf.portraits.mesh import rasterize
 
 
-# (468, 2) cm about the nose tip: where MediaPipe's landmarks lie on an average face.
+# (468, 2) cm about the nose tip: MediaPipe's landmarks on an average face.
 FACE_POINTS = np.loadtxt(Path(__file__).with_name("face_points.txt"), dtype=np.float32)
 PHOTO_SIDE, PHOTO_SCALE = 480, 19.0
 LOWER_LIP = INNER_LIPS[11:]
 
 
 def make_face_model() -> FaceModel:
-    """The landmarks themselves, triangulated on an ellipsoid, with a rim around them and a mouth behind the lips."""
+    """Triangulate the landmarks on an ellipsoid, with a rim around them and a mouth behind the lips."""
     angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     rim = np.concatenate([
         np.stack([np.sin(angles) * 7.6 * grow, np.cos(angles) * 9.2 * grow], 1) for grow in (1.0, 1.2)
@@ -40,9 +40,9 @@ def make_face_model() -> FaceModel:
         start = sum(map(len, vertices))
         wide = 2.2
         vertices.append(
-            np.float32([[-wide, low, depth], [wide, low, depth], [wide, high, depth], [-wide, high, depth]])
+            np.array([[-wide, low, depth], [wide, low, depth], [wide, high, depth], [-wide, high, depth]], np.float32)
         )
-        corners.append(np.int32([[0, 1, 2], [0, 2, 3]]) + start)
+        corners.append(np.array([[0, 1, 2], [0, 2, 3]], np.int32) + start)
         parts[name] = slice(start, start + 4)
     neutral = np.concatenate(vertices)
     faces = np.ascontiguousarray(_facing_forward(neutral, np.concatenate(corners)))
@@ -56,7 +56,7 @@ def _height(flat: np.ndarray) -> np.ndarray:
 
 
 def _inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
-    """Which points a polygon contains (crossings to the right)."""
+    """(N,) bool, whether a polygon contains the points, by crossings to the right."""
     x, y = points.T
     found = np.zeros(len(points), bool)
     for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, 0)):
@@ -95,7 +95,7 @@ def _expressions(neutral: np.ndarray, parts: dict[str, slice]) -> np.ndarray:
 
 
 def make_correspondence(model: FaceModel) -> LandmarkCorrespondence:
-    """Each landmark is a vertex; the irises' are unused."""
+    """Each landmark is a vertex. Landmarks of the irises are unused."""
     triangles, weights = np.zeros(478, np.int64), np.zeros((478, 3), np.float32)
     for number in range(FACE_LANDMARKS):
         rows, corners = np.nonzero(model.triangles == number)
@@ -118,7 +118,7 @@ def make_photo(model: FaceModel) -> tuple[np.ndarray, np.ndarray]:
         at = landmarks[EYES[side]].mean(0)
         radius = 0.55 * PHOTO_SCALE
         landmarks[centre] = at
-        landmarks[list(edge)] = at + radius * np.float32([[1, 0], [0, 1], [-1, 0], [0, -1]])
+        landmarks[list(edge)] = at + radius * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], np.float32)
         away = np.hypot(columns + 0.5 - at[0], rows + 0.5 - at[1])
         opening = (raster.triangle < 0) & (away < 3 * radius)
         photo[opening] = 225

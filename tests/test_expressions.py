@@ -1,33 +1,34 @@
-"""The shared language of expression: names, gaze, what is drawn, and sequences."""
+"""Expressions: names, gaze, random sampling and sequences."""
 
 import numpy as np
 import pytest
 
-from tergan_hf.expressions.blendshapes import BLENDSHAPES, MOST, Expression, both_sides, to_vector
-from tergan_hf.expressions.recipes import ACTIONS, ANTAGONISTS, BASIC, VISEMES, WAYS
-from tergan_hf.expressions.sampling import KINDS, draw_blendshapes, draw_deck, draw_expression, exact_expression
-from tergan_hf.expressions.sequences import draw_rise, draw_sequence
+from tergan_hf.expressions.blendshapes import BLENDSHAPES, MAX_WEIGHT, Expression, expand_sides, to_vector
+from tergan_hf.expressions.facs_combinations import ACTIONS, ANTAGONISTS, BASIC_EXPRESSIONS, EMFACS_VARIANTS
+from tergan_hf.expressions.sampling import KINDS, draw_blendshapes, draw_expression, draw_expressions, exact_expression
+from tergan_hf.expressions.sequences import draw_onset, draw_sequence
+from tergan_hf.expressions.visemes import VISEMES
 from tergan_hf.model.errors_tergan import InvalidInputError
 
 
-def test_the_names_are_arkits():
+def test_names_are_arkits():
     assert len(BLENDSHAPES) == 51 and list(BLENDSHAPES) == sorted(BLENDSHAPES)
     assert {"browInnerUp", "cheekPuff", "eyeLookOutLeft", "noseSneerRight"} <= set(BLENDSHAPES)
-    assert both_sides({"mouthSmile": 0.5, "jawOpen": 0.2}) == {
+    assert expand_sides({"mouthSmile": 0.5, "jawOpen": 0.2}) == {
         "mouthSmileLeft": 0.5, "mouthSmileRight": 0.5, "jawOpen": 0.2,
     }  # fmt: skip
     with pytest.raises(InvalidInputError, match="smileWide"):
-        both_sides({"smileWide": 1.0})
+        expand_sides({"smileWide": 1.0})
 
 
-def test_every_recipe_is_made_of_known_names():
-    for recipes in (*WAYS.values(), ACTIONS, VISEMES):
-        for recipe in recipes.values():
-            assert set(both_sides(recipe)) <= set(BLENDSHAPES)
-    assert all(len(ways) >= 3 for ways in WAYS.values()) and len(BASIC) == 6
+def test_combinations_use_known_names():
+    for combinations in (*EMFACS_VARIANTS.values(), ACTIONS, VISEMES):
+        for combination in combinations.values():
+            assert set(expand_sides(combination)) <= set(BLENDSHAPES)
+    assert all(len(variants) >= 3 for variants in EMFACS_VARIANTS.values()) and len(BASIC_EXPRESSIONS) == 6
 
 
-def test_gaze_and_its_blendshapes_agree():
+def test_gaze_and_blendshapes_agree():
     vector = to_vector(Expression("other", 1.0, {}, (15.0, -10.0)))
     assert vector[BLENDSHAPES.index("eyeLookOutLeft")] == vector[BLENDSHAPES.index("eyeLookInRight")] == 0.5
     assert vector[-2:] == pytest.approx([0.5, -1 / 3])
@@ -35,15 +36,15 @@ def test_gaze_and_its_blendshapes_agree():
     assert down[-1] == pytest.approx(-0.35)
 
 
-def test_what_is_drawn_covers_the_range_and_stays_in_it():
+def test_random_expressions_cover_the_range_and_stay_in_it():
     random = np.random.default_rng(0)
     drawn = [draw_expression(random) for _ in range(600)]
     vectors = np.array([to_vector(one) for one in drawn])
-    assert vectors[:, :51].min() >= 0 and vectors[:, :51].max() <= MOST
-    assert {one.label for one in drawn} == {*BASIC, "other"}
+    assert vectors[:, :51].min() >= 0 and vectors[:, :51].max() <= MAX_WEIGHT
+    assert {one.label for one in drawn} == {*BASIC_EXPRESSIONS, "other"}
     moving = (vectors[:, :51] > 0.3).mean(0)
     assert (moving > 0.002).all(), [name for name, share in zip(BLENDSHAPES, moving) if share <= 0.002]
-    intensities = [one.intensity for one in drawn if one.label in BASIC and not one.mixed_with]
+    intensities = [one.intensity for one in drawn if one.label in BASIC_EXPRESSIONS and not one.mixed_with]
     assert min(intensities) < 0.3 and max(intensities) > 1.0
     blink = np.abs(vectors[:, BLENDSHAPES.index("eyeBlinkLeft")] - vectors[:, BLENDSHAPES.index("eyeBlinkRight")])
     assert (blink > 0.4).any()  # winks
@@ -55,16 +56,16 @@ def test_antagonists_are_not_drawn_together():
     for _ in range(200):
         names = {name.removesuffix("Left").removesuffix("Right") if not name.startswith(("jaw", "mouthL", "mouthR"))
                  else name for name in draw_blendshapes(random).blendshapes}  # fmt: skip
-        if len(names) <= 4 and not any(names <= {n.removesuffix("Left").removesuffix("Right") for n in both_sides(a)}
+        if len(names) <= 4 and not any(names <= {n.removesuffix("Left").removesuffix("Right") for n in expand_sides(a)}
                                        for a in ACTIONS.values()):  # fmt: skip
             for group in ANTAGONISTS:
                 assert len(names & group) <= 1
 
 
-def test_a_deck_repeats_and_takes_the_basic_expressions_in_turn():
-    first, second = (draw_deck(np.random.default_rng(3), 60) for _ in range(2))
+def test_drawn_expressions_repeat_and_basic_ones_take_turns():
+    first, second = (draw_expressions(np.random.default_rng(3), 60) for _ in range(2))
     assert first == second
-    counts = [sum(one.label == label and not one.mixed_with for one in first) for label in BASIC]
+    counts = [sum(one.label == label and not one.mixed_with for one in first) for label in BASIC_EXPRESSIONS]
     assert max(counts) - min(counts) <= 1 and sum(counts) == pytest.approx(60 * KINDS["basic"], abs=12)
 
 
@@ -78,7 +79,7 @@ def test_speech_opens_the_mouth_smoothly_and_blinks():
     assert len(draw_sequence(np.random.default_rng(2), 0)) == 0
 
 
-def test_a_rise_begins_at_neutral():
-    rise = draw_rise(np.random.default_rng(0), "anger", 12)
-    assert rise[0].label == "neutral" and rise[0].intensity == 0
-    assert [one.intensity for one in rise] == sorted(one.intensity for one in rise) and rise[-1].label == "anger"
+def test_an_onset_begins_at_neutral():
+    onset = draw_onset(np.random.default_rng(0), "anger", 12)
+    assert onset[0].label == "neutral" and onset[0].intensity == 0
+    assert [one.intensity for one in onset] == sorted(one.intensity for one in onset) and onset[-1].label == "anger"

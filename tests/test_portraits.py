@@ -1,4 +1,4 @@
-"""Portraits in any expression: the fit, exact flow, what is marked as uncovered, and a set that comes out the same."""
+"""Portraits in any expression: fit, exact flow, uncovered pixels, and a reproducible set."""
 
 import io
 import sys
@@ -15,16 +15,16 @@ from tergan_hf.data.ground_truth import true_flow
 from tergan_hf.data.loading import load_photos
 from tergan_hf.expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, Expression, to_vector
 from tergan_hf.model.outputs_tergan import warp
-from tergan_hf.portraits import portraits
+from tergan_hf.portraits import set_building
 from tergan_hf.portraits.camera import Camera, rotation_matrix
 from tergan_hf.portraits.fitting import Fitter
 from tergan_hf.portraits.landmarks import EYES
-from tergan_hf.portraits.learnt import Learnt
-from tergan_hf.portraits.light import LightChange
+from tergan_hf.portraits.lighting import LightChange
 from tergan_hf.portraits.occluders import has_spectacles
 from tergan_hf.portraits.portrait import Portrait, cut_frame
 from tergan_hf.portraits.rendering import Session, View
-from tergan_hf.portraits.warping import extend, pixel_grid, sample
+from tergan_hf.portraits.smile_prior import SmilePrior
+from tergan_hf.portraits.warping import interpolate_membrane, pixel_grid, sample
 
 from .portrait_model import make_correspondence, make_face_model, make_photo
 
@@ -41,7 +41,7 @@ def fitter() -> Fitter:
 @pytest.fixture(scope="module")
 def portrait(fitter) -> Portrait:
     frame = cut_frame(*make_photo(fitter.model), SIZE, 1.4)
-    return Portrait(fitter, frame, Learnt.nothing(fitter.model))
+    return Portrait(fitter, frame, SmilePrior.empty(fitter.model))
 
 
 def weights(**named: float) -> np.ndarray:
@@ -55,19 +55,19 @@ def grey(rendering) -> np.ndarray:
     return rendering.image.astype(np.float32).mean(2)
 
 
-def test_the_fit_finds_the_camera_that_took_the_picture(fitter):
+def test_the_fit_recovers_camera_and_expression(fitter):
     model = fitter.model
     rotation = rotation_matrix(np.array([0.05, -0.12, 0.03]))
     camera = Camera(rotation, (250.0, 230.0), 17.0)
-    shape = model.shape(np.float32([1.0, -0.5]), weights(jawOpen=0.3))
+    shape = model.shape(np.array([1.0, -0.5], np.float32), weights(jawOpen=0.3))
     points = fitter.correspondence.pick(model, camera.project(shape - model.middle))[:, :2]
     fit = fitter.fit(points, posed=True)
-    assert fit.error < 0.8 and fit.remaining < 0.3
+    assert fit.landmark_error < 0.8 and fit.residual_error < 0.3
     assert np.abs(fit.camera.rotation - rotation).max() < 0.03
-    assert fit.own[BLENDSHAPES.index("jawOpen")] == pytest.approx(0.3, abs=0.1)
+    assert fit.expression[BLENDSHAPES.index("jawOpen")] == pytest.approx(0.3, abs=0.1)
 
 
-def test_the_camera_knows_its_own_derivative():
+def test_the_camera_derivative_is_right():
     random = np.random.default_rng(0)
     points = random.normal(0, 5, (6, 3))
     camera = Camera(rotation_matrix(np.array([0.1, 0.2, 0.0])), (100.0, 90.0), 20.0)
@@ -89,9 +89,9 @@ def test_flow_leads_to_the_photo_and_matches_the_vertices(portrait):
     fetched = sample(photo.image.astype(np.float32), pixel_grid(SIZE) + smile.flow).mean(2)
     moved = ~smile.uncovered & (np.abs(smile.flow).max(2) > 1)
     assert moved.sum() > 100
-    # What is left is shading.
+    # The remaining difference is shading.
     assert np.abs(fetched - grey(smile))[moved].mean() < 0.5 * np.abs(grey(photo) - grey(smile))[moved].mean()
-    # A corner of the mouth has risen by about what the model says; there, the flow leads back down.
+    # The corner of the mouth rises about as far as the model's, and the flow there leads back down.
     corner = smile.landmarks[4]
     risen = (photo.landmarks[4] - corner)[1]
     x, y = (int(value) for value in corner)
@@ -99,7 +99,7 @@ def test_flow_leads_to_the_photo_and_matches_the_vertices(portrait):
     assert smile.flow[y - 1 : y + 2, x - 1 : x + 2, 1].mean() == pytest.approx(float(risen), abs=0.25 * float(risen))
 
 
-def test_an_opened_mouth_is_uncovered_and_the_forehead_stays(portrait):
+def test_an_open_mouth_is_uncovered_and_the_forehead_is_still(portrait):
     opened = Session(portrait).render(weights(jawOpen=0.6))
     between = portrait.points2d[[13, 14]].mean(0) / 2 + [0, 0.6 * portrait.cm / 2]
     x, y = (int(value) for value in between)
@@ -108,7 +108,7 @@ def test_an_opened_mouth_is_uncovered_and_the_forehead_stays(portrait):
     assert np.abs(opened.flow[: SIZE // 4]).max() < 0.2
 
 
-def test_a_blink_marks_what_the_photo_does_not_show(portrait):
+def test_a_blink_marks_hidden_skin(portrait):
     session = Session(portrait)
     photo, blink = session.photo(), session.render(weights(eyeBlinkLeft=1.0, eyeBlinkRight=1.0))
     fetched = sample(photo.image.astype(np.float32), pixel_grid(SIZE) + blink.flow).mean(2)
@@ -120,7 +120,7 @@ def test_a_blink_marks_what_the_photo_does_not_show(portrait):
         assert abs(grey(blink)[y, x] - grey(photo)[y, x]) > 15  # skin instead of an iris
 
 
-def test_a_gaze_moves_the_iris_by_its_flow(portrait):
+def test_gaze_moves_the_iris_and_the_flow_agrees(portrait):
     vector = to_vector(Expression("other", 1.0, {}, (24.0, 0.0)))
     assert vector[-2:] == pytest.approx([0.8, 0.0])
     gaze = Session(portrait).render(vector[: len(BLENDSHAPES)])
@@ -129,11 +129,11 @@ def test_a_gaze_moves_the_iris_by_its_flow(portrait):
         shift = 1.2 * portrait.cm / 2 * np.sin(np.radians(24))
         at = (int(y), int(x + shift))
         assert gaze.flow[at][0] == pytest.approx(-shift, abs=0.3)
-        assert grey(gaze)[at] < 110  # the iris has come here
+        assert grey(gaze)[at] < 110  # the iris is here now
     assert np.abs(gaze.flow[-SIZE // 4 :]).max() < 0.05
 
 
-def test_a_turned_session_moves_the_nose_and_keeps_its_own_neutral_still(portrait):
+def test_a_turned_session_moves_the_nose_and_its_neutral_face_has_no_flow(portrait):
     session = Session(portrait, View(10.0, 0.0, LightChange((1.0, 0.0), 0.3)))
     neutral = session.render(weights())
     assert neutral.landmarks[2, 0] > Session(portrait).photo().landmarks[2, 0] + 1.5
@@ -141,7 +141,7 @@ def test_a_turned_session_moves_the_nose_and_keeps_its_own_neutral_still(portrai
     assert np.abs(neutral.image.astype(int) - Session(portrait).photo().image).mean() > 1
 
 
-def test_hair_and_frames_do_not_move(fitter, portrait):
+def test_spectacles_do_not_move(fitter, portrait):
     photo, landmarks = make_photo(fitter.model)
     bar = photo.copy()
     right, left = landmarks[EYES["Right"]].mean(0), landmarks[EYES["Left"]].mean(0)
@@ -149,30 +149,31 @@ def test_hair_and_frames_do_not_move(fitter, portrait):
     frame = cut_frame(bar, landmarks, SIZE, 1.4)
     assert has_spectacles(frame.picture, frame.points, portrait.cm)
     assert not has_spectacles(portrait.picture, portrait.points2d, portrait.cm)
-    covered = Portrait(fitter, frame, Learnt.nothing(fitter.model))
-    assert not covered.showable(weights(browInnerUp=1.0)).any() and portrait.showable(weights(browInnerUp=1.0)).any()
+    covered = Portrait(fitter, frame, SmilePrior.empty(fitter.model))
+    brows = weights(browInnerUp=1.0)
+    assert not covered.renderable(brows).any() and portrait.renderable(brows).any()
     bridge = portrait.nearest[168]
     assert covered.mobility[bridge] < 0.2 < portrait.mobility[bridge]
 
 
-def test_a_membrane_joins_what_is_known_to_what_is_still():
+def test_a_membrane_interpolates_between_known_and_still_pixels():
     known, still = np.zeros((64, 64), bool), np.zeros((64, 64), bool)
     known[24:40, 24:40] = True
     still[-4:] = True
-    field = extend(np.full((64, 64, 1), 3.0, np.float32), known, still)[..., 0]
+    field = interpolate_membrane(np.full((64, 64, 1), 3.0, np.float32), known, still)[..., 0]
     assert (field[known] == 3).all() and (field[still] == 0).all()
     assert 0.5 < field[50, 32] < 2.5 and (field >= 0).all() and (field <= 3.001).all()
 
 
 def test_renderings_repeat_bit_by_bit(fitter, portrait):
-    again = Portrait(fitter, cut_frame(*make_photo(fitter.model), SIZE, 1.4), Learnt.nothing(fitter.model))
+    again = Portrait(fitter, cut_frame(*make_photo(fitter.model), SIZE, 1.4), SmilePrior.empty(fitter.model))
     expression = weights(jawOpen=0.4, eyeBlinkLeft=0.6, mouthSmileLeft=0.5)
     first, second = (Session(one).render(expression) for one in (portrait, again))
     for name in ("image", "flow", "uncovered", "landmarks"):
         assert np.array_equal(getattr(first, name), getattr(second, name))
 
 
-def test_fine_flow_maps_are_exact_and_read_by_both():
+def test_fine_and_coarse_flow_maps_are_decoded():
     motion = np.random.default_rng(0).uniform(-0.15, 0.15, (2, 16, 16))
     levels = torch.from_numpy(encode_fine_flow_map(motion, 1)).permute(2, 0, 1)
     assert np.abs(decode_flow_map(levels).numpy() - motion).max() <= 0.51 / 640 / 256
@@ -183,7 +184,7 @@ def test_fine_flow_maps_are_exact_and_read_by_both():
 
 
 class KnownLandmarks:
-    """Stands in for MediaPipe, which tests do without: every photo is `make_photo`'s."""
+    """A substitute for MediaPipe that knows the landmarks of `make_photo`."""
 
     def __init__(self, model):
         self.points = make_photo(model)[1]
@@ -194,19 +195,19 @@ class KnownLandmarks:
 
 @pytest.fixture
 def build(monkeypatch, tmp_path, fitter):
-    """Run the command on three people whose face model and landmarks are made here."""
+    """A function that runs the command on three synthetic people."""
     for name in ("a", "b", "c"):
         (tmp_path / "source").mkdir(exist_ok=True)
         Image.fromarray(make_photo(fitter.model)[0]).save(tmp_path / "source" / f"{name}.png")
     (tmp_path / "ict").mkdir()
     (tmp_path / "ict" / "ict.npz").write_bytes(b"")
     (tmp_path / "landmarker").write_bytes(b"")
-    learnt = Learnt.nothing(fitter.model)
-    monkeypatch.setattr(portraits, "_learn_once", lambda *_: tmp_path / "learnt.npz")
-    monkeypatch.setattr(portraits, "load_learnt", lambda *_: (learnt, fitter.correspondence))
-    monkeypatch.setattr(portraits, "read_face_model", lambda _: fitter.model)
-    monkeypatch.setattr(portraits, "_equipment", lambda _: (fitter, learnt, KnownLandmarks(fitter.model)))
-    monkeypatch.setattr(portraits, "PEOPLE_PER_SHARD", 1)
+    prior = SmilePrior.empty(fitter.model)
+    monkeypatch.setattr(set_building, "_cached_smile_prior", lambda *_: tmp_path / "smile_prior.npz")
+    monkeypatch.setattr(set_building, "load_smile_prior", lambda *_: (prior, fitter.correspondence))
+    monkeypatch.setattr(set_building, "read_face_model", lambda _: fitter.model)
+    monkeypatch.setattr(set_building, "_load_assets", lambda _: (fitter, prior, KnownLandmarks(fitter.model)))
+    monkeypatch.setattr(set_building, "PEOPLE_PER_SHARD", 1)
 
     def run(output, *options):
         monkeypatch.setattr(sys, "argv", [
@@ -220,7 +221,7 @@ def build(monkeypatch, tmp_path, fitter):
     return run
 
 
-def test_the_set_repeats_and_goes_on_after_a_kill(build):
+def test_the_set_is_reproducible_and_continues_after_a_kill(build):
     first, second = build("one"), build("two")
     files = sorted(path.name for path in first.iterdir())
     assert len([name for name in files if name.endswith(".parquet")]) == 3
@@ -232,7 +233,7 @@ def test_the_set_repeats_and_goes_on_after_a_kill(build):
     assert contents == {name: (second / name).read_bytes() for name in files}
 
 
-def test_the_sets_columns(build):
+def test_columns_of_the_set(build):
     folder = build("set", "--exclude", "b", "--sessions", "2")
     rows = load_photos(str(folder))
     assert set(rows["identity"]) == {"source_a", "source_c"} and len(rows) == 2 * 2 * 3
@@ -245,13 +246,13 @@ def test_the_sets_columns(build):
     assert "--exclude b" in card and "eyeBlinkLeft" in card
 
 
-def test_training_reads_the_sets_flow(build, monkeypatch):
-    """From a picture of a session to another, outside what only one of them shows."""
+def test_training_reads_the_flow_of_the_set(build, monkeypatch):
+    """Warp one picture of a session to another, where both show the same skin."""
     shown = [
         Expression("happiness", share, {"mouthSmileLeft": share, "mouthSmileRight": share, "jawOpen": 0.3 * share})
         for share in (0.4, 1.0)
     ]
-    monkeypatch.setattr(portraits, "expression_deck", lambda *_: shown)
+    monkeypatch.setattr(set_building, "expression_set", lambda *_: shown)
     rows = load_photos(str(build("set", "--size", "128", "--sessions", "1")))
     target, truth = rows[1], rows[2]
     assert truth["intensity"] == 1 and target["identity"] == truth["identity"]
@@ -270,17 +271,17 @@ def test_training_reads_the_sets_flow(build, monkeypatch):
     assert moved.sum() > 100 and after < 0.6 * before
 
 
-def test_somebody_unknown_cannot_be_excluded(build):
-    with pytest.raises(SystemExit, match="nobody has that name"):
+def test_unknown_people_and_wrong_sizes_are_refused(build):
+    with pytest.raises(SystemExit, match="no person has that name"):
         build("set", "--exclude", "zz")
     with pytest.raises(SystemExit, match="multiple of 8"):
         build("set", "--size", "100")
 
 
-def test_people_fold_differently_and_move_alike(fitter, portrait):
+def test_people_differ_in_wrinkles_and_agree_in_motion(fitter, portrait):
     frown = weights(browDownLeft=1.0, browDownRight=1.0)
     frame = cut_frame(*make_photo(fitter.model), SIZE, 1.4)
-    other = Portrait(fitter, frame, Learnt.nothing(fitter.model), seed=5)
+    other = Portrait(fitter, frame, SmilePrior.empty(fitter.model), seed=5)
     first, second = Session(portrait).render(frown), Session(other).render(frown)
     assert np.array_equal(first.flow, second.flow)
     assert np.abs(first.image.astype(int) - second.image).max() > 2

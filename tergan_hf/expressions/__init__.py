@@ -1,1 +1,1 @@
-"""The shared language of expression: ARKit blendshapes and gaze, how they are drawn, and how they move in time."""
+"""Expressions as ARKit blendshapes and gaze: names, FACS combinations, random sampling and sequences."""

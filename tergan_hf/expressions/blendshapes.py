@@ -1,4 +1,4 @@
-"""ARKit's blendshapes by name, gaze, and one exactly repeatable expression made of them."""
+"""Names of ARKit's blendshapes, and an expression as blendshape weights and gaze."""
 
 from dataclasses import dataclass, field
 
@@ -21,23 +21,23 @@ _MIDDLE = (
 BLENDSHAPES = tuple(sorted([name + side for name in _SIDED for side in SIDES] + list(_MIDDLE)))
 BLENDSHAPE_INDEX = {name: index for index, name in enumerate(BLENDSHAPES)}
 GAZE = ("gazeX", "gazeY")
-GAZE_DEGREES = 30.0  # a gaze of 1 in the column
-# The column `blendshapes` of a set that speaks this language.
+GAZE_DEGREES = 30.0  # one unit of gaze in the column `blendshapes`
+# Order of the values in the column `blendshapes` of a set.
 COLUMN_NAMES = BLENDSHAPES + GAZE
-MOST = 1.2
+MAX_WEIGHT = 1.2  # of a blendshape
 
 
 @dataclass(frozen=True)
 class Expression:
     """
-    One exactly repeatable expression.
+    A reproducible expression.
 
     Args:
         label: one of the six basic expressions, `neutral`, or `other`.
-        intensity: 0 is neutral, 1 in full.
-        blendshapes: ARKit name with its side → weight, 0 to `MOST`; gaze apart.
+        intensity: 0 is neutral, 1 the full expression.
+        blendshapes: weight of each ARKit name, sides included, 0 to `MAX_WEIGHT`; without the gaze.
         gaze: degrees to the viewer's right and up.
-        mixed_with: the weaker expression of a mixture, or "".
+        mixed_with: the weaker expression of a mixture, else "".
     """
 
     label: str
@@ -50,26 +50,26 @@ class Expression:
 NEUTRAL = Expression("neutral", 0.0)
 
 
-def both_sides(weights: dict[str, float]) -> dict[str, float]:
+def expand_sides(weights: dict[str, float]) -> dict[str, float]:
     """
-    Give a sided blendshape that is named without its side to both sides.
+    Replace each name without a side, such as `mouthSmile`, by its left and right blendshape.
 
     Raises:
-        InvalidInputError: a name that is not ARKit's.
+        InvalidInputError: a name is not one of ARKit's.
     """
     full: dict[str, float] = {}
     for name, weight in weights.items():
         names = [name] if name in BLENDSHAPE_INDEX else [name + side for side in SIDES]
         for one in names:
             if one not in BLENDSHAPE_INDEX:
-                raise InvalidInputError(f"{name!r} is no ARKit blendshape: expected one of {', '.join(BLENDSHAPES)}")
+                raise InvalidInputError(f"{name!r} is not an ARKit blendshape: use one of {', '.join(BLENDSHAPES)}")
             full[one] = full.get(one, 0.0) + weight
     return full
 
 
 def gaze_blendshapes(gaze: tuple[float, float]) -> dict[str, float]:
-    """The eyeLook blendshapes of a gaze in degrees to the viewer's right and up; the subject's left eye looks out
-    when it looks to the viewer's right."""
+    """The eyeLook weights for a gaze in degrees to the viewer's right and up. The left eye looks out when the gaze
+    goes to the viewer's right."""
     right, up = (degrees / GAZE_DEGREES for degrees in gaze)
     across = {"eyeLookOutLeft": right, "eyeLookInRight": right, "eyeLookInLeft": -right, "eyeLookOutRight": -right}
     along = {f"eyeLook{way}{side}": sign * up for way, sign in (("Up", 1), ("Down", -1)) for side in SIDES}
@@ -77,8 +77,8 @@ def gaze_blendshapes(gaze: tuple[float, float]) -> dict[str, float]:
 
 
 def to_vector(expression: Expression) -> np.ndarray:
-    """(53,) float32: the weights in the order of `BLENDSHAPES`, then gaze x and y in units of `GAZE_DEGREES`. The gaze
-    is the mean of both eyes, so that it agrees with eyeLook blendshapes that are given by name."""
+    """(53,) float32: weights in the order of `BLENDSHAPES`, then gaze x and y in units of `GAZE_DEGREES`. The gaze is
+    the mean of both eyes and includes eyeLook blendshapes that the expression names."""
     vector = np.zeros(len(COLUMN_NAMES), np.float32)
     for weights in (expression.blendshapes, gaze_blendshapes(expression.gaze)):
         for name, weight in weights.items():

@@ -1,78 +1,80 @@
-"""Expressions drawn at random, for every renderer alike."""
+"""Random expressions for every renderer."""
 
 import numpy as np
 
-from .blendshapes import BLENDSHAPES, MOST, NEUTRAL, Expression, both_sides
-from .recipes import ACTIONS, ANTAGONISTS, BASIC, NEAREST, VISEMES, WAYS
+from .blendshapes import BLENDSHAPES, MAX_WEIGHT, NEUTRAL, Expression, expand_sides
+from .facs_combinations import ACTIONS, ANTAGONISTS, BASIC_EXPRESSIONS, CONFUSABLE, EMFACS_VARIANTS
+from .visemes import VISEMES
 
 
-KINDS = {"basic": 0.45, "blendshapes": 0.25, "mixture": 0.15, "speech": 0.15}  # shares
-OTHER = "other"  # the label of an expression that is none of the six
-LEAST_INTENSITY, MOST_INTENSITY = 0.2, 1.1
-GAZE_LIMITS = (30.0, 20.0)  # degrees sideways, up and down
+KINDS = {"basic": 0.45, "blendshapes": 0.25, "mixture": 0.15, "speech": 0.15}  # probabilities
+OTHER = "other"  # label of an expression that is not basic
+MIN_INTENSITY, MAX_INTENSITY = 0.2, 1.1
+GAZE_LIMITS = (30.0, 20.0)  # degrees, horizontal and vertical
 
 
 def draw_expression(random: np.random.Generator, kind: str | None = None) -> Expression:
-    """An expression of a kind in `KINDS`, by default of one drawn by their shares."""
+    """Draw an expression of a kind in `KINDS`. The default draws the kind too."""
     kind = kind or str(random.choice(list(KINDS), p=list(KINDS.values())))
     return {
         "basic": draw_basic, "blendshapes": draw_blendshapes, "mixture": draw_mixture, "speech": draw_viseme,
     }[kind](random)  # fmt: skip
 
 
-def draw_deck(random: np.random.Generator, count: int) -> list[Expression]:
-    """`count` expressions: kinds by their shares, the basic expressions in turn."""
-    order = list(random.permutation(len(BASIC)))
-    deck, turn = [], 0
+def draw_expressions(random: np.random.Generator, count: int) -> list[Expression]:
+    """Draw `count` expressions. Kinds follow `KINDS`, and the basic expressions take turns."""
+    order = list(random.permutation(len(BASIC_EXPRESSIONS)))
+    drawn, turn = [], 0
     for kind in random.choice(list(KINDS), count, p=list(KINDS.values())):
         if kind == "basic":
-            deck.append(draw_basic(random, BASIC[order[turn % len(order)]]))
+            drawn.append(draw_basic(random, BASIC_EXPRESSIONS[order[turn % len(order)]]))
             turn += 1
         else:
-            deck.append(draw_expression(random, str(kind)))
-    return deck
+            drawn.append(draw_expression(random, str(kind)))
+    return drawn
 
 
-def exact_expression(label: str, way: str | None = None, intensity: float = 1.0) -> Expression:
-    """One way to show a basic expression (default: the first in `WAYS`), both sides alike."""
+def exact_expression(label: str, variant: str | None = None, intensity: float = 1.0) -> Expression:
+    """A symmetric basic expression in a variant of `EMFACS_VARIANTS`, by default the first."""
     if label == "neutral":
         return NEUTRAL
-    weights = WAYS[label][way or next(iter(WAYS[label]))]
-    return Expression(label, intensity, _limit(both_sides(weights), intensity))
+    weights = EMFACS_VARIANTS[label][variant or next(iter(EMFACS_VARIANTS[label]))]
+    return Expression(label, intensity, _limit(expand_sides(weights), intensity))
 
 
 def draw_basic(random: np.random.Generator, label: str | None = None) -> Expression:
-    """A basic expression in one of its ways, at 0.2 to 1.1, each muscle a little more or less, one side more than the
-    other, with some wandering of the eyes."""
-    label = label or str(random.choice(BASIC))
-    intensity = random.uniform(LEAST_INTENSITY, MOST_INTENSITY)
-    weights = _draw_way(random, label)
+    """Draw a basic expression at an intensity of 0.2 to 1.1. The variant, the strength of each muscle, the asymmetry
+    of the sides and the gaze are random."""
+    label = label or str(random.choice(BASIC_EXPRESSIONS))
+    intensity = random.uniform(MIN_INTENSITY, MAX_INTENSITY)
+    weights = _draw_variant(random, label)
     weights = _vary(random, weights)
-    return Expression(label, float(intensity), _limit(weights, intensity), _draw_glance(random))
+    return Expression(label, float(intensity), _limit(weights, intensity), _draw_gaze(random))
 
 
 def draw_mixture(random: np.random.Generator) -> Expression:
-    """Two basic expressions at once; the label is the stronger one's."""
-    label = str(random.choice(BASIC))
-    other = str(random.choice([name for name in BASIC if name not in (label, NEAREST.get(label))]))
-    share, intensity = random.uniform(0.15, 0.45), random.uniform(0.4, MOST_INTENSITY)
-    first, second = _draw_way(random, label), _draw_way(random, other)
+    """Draw a mixture of two basic expressions. The stronger one gives the label."""
+    label = str(random.choice(BASIC_EXPRESSIONS))
+    other = str(random.choice([name for name in BASIC_EXPRESSIONS if name not in (label, CONFUSABLE.get(label))]))
+    share, intensity = random.uniform(0.15, 0.45), random.uniform(0.4, MAX_INTENSITY)
+    first, second = _draw_variant(random, label), _draw_variant(random, other)
     weights = {
         name: (1 - share) * first.get(name, 0.0) + share * second.get(name, 0.0) for name in sorted({*first, *second})
     }
-    return Expression(label, float(intensity), _limit(_vary(random, weights), intensity), _draw_glance(random), other)
+    return Expression(label, float(intensity), _limit(_vary(random, weights), intensity), _draw_gaze(random), other)
 
 
 def draw_blendshapes(random: np.random.Generator) -> Expression:
-    """One to four blendshapes, on one side or both; or an action such as a blink; or a gaze of up to 30°."""
-    intensity = random.uniform(LEAST_INTENSITY, MOST_INTENSITY)
-    gaze = _draw_glance(random)
+    """Draw one to four blendshapes on one or both sides, a single action such as a blink, or a gaze of up to 30°."""
+    intensity = random.uniform(MIN_INTENSITY, MAX_INTENSITY)
+    gaze = _draw_gaze(random)
     choice = random.random()
     if choice < 0.25:
-        gaze = tuple(float(random.uniform(-limit, limit)) for limit in GAZE_LIMITS)
+        x, y = (float(random.uniform(-limit, limit)) for limit in GAZE_LIMITS)
+        gaze = (x, y)
         weights = {}
     elif choice < 0.6:
-        weights = both_sides(ACTIONS[str(random.choice(list(ACTIONS)))])
+        weights = expand_sides(ACTIONS[str(random.choice(list(ACTIONS)))])
         if "eyeBlinkLeft" in weights or "eyeBlinkRight" in weights:
             intensity = max(intensity, random.uniform(0.5, 1.0))
     else:
@@ -81,20 +83,20 @@ def draw_blendshapes(random: np.random.Generator) -> Expression:
 
 
 def draw_viseme(random: np.random.Generator) -> Expression:
-    """A mouth shape of speech, or a place between two."""
+    """Draw a viseme or an interpolation between two."""
     first, second = (VISEMES[str(name)] for name in random.choice(list(VISEMES)[1:], 2))
     share, intensity = random.uniform(0, 0.5), random.uniform(0.5, 1.1)
-    weights = both_sides({
+    weights = expand_sides({
         name: (1 - share) * first.get(name, 0.0) + share * second.get(name, 0.0) for name in sorted({*first, *second})
     })  # fmt: skip
     if random.random() < 0.2:
-        weights |= both_sides({"eyeBlink": random.uniform(0.2, 1.0)})
-    return Expression(OTHER, float(intensity), _limit(weights, intensity), _draw_glance(random))
+        weights |= expand_sides({"eyeBlink": random.uniform(0.2, 1.0)})
+    return Expression(OTHER, float(intensity), _limit(weights, intensity), _draw_gaze(random))
 
 
-def _draw_way(random: np.random.Generator, label: str) -> dict[str, float]:
-    ways = list(WAYS[label].values())
-    return both_sides(ways[random.integers(len(ways))])
+def _draw_variant(random: np.random.Generator, label: str) -> dict[str, float]:
+    variants = list(EMFACS_VARIANTS[label].values())
+    return expand_sides(variants[random.integers(len(variants))])
 
 
 def _draw_single_blendshapes(random: np.random.Generator, count: int) -> dict[str, float]:
@@ -114,7 +116,7 @@ def _draw_single_blendshapes(random: np.random.Generator, count: int) -> dict[st
         for group in ANTAGONISTS:
             if stem in group:
                 barred |= group
-        if stem == "mouthClose":  # it closes the lips of an open jaw; alone it pulls them through each other
+        if stem == "mouthClose":  # mouthClose seals the lips of an open jaw; alone it makes them intersect
             weights["jawOpen"] = weights["mouthClose"]
             barred.add("jawOpen")
         count -= 1
@@ -124,7 +126,7 @@ def _draw_single_blendshapes(random: np.random.Generator, count: int) -> dict[st
 
 
 def _vary(random: np.random.Generator, weights: dict[str, float]) -> dict[str, float]:
-    """Each muscle a little more or less; the two sides differ by a common skew and a little of their own."""
+    """Scale each muscle at random and make the sides asymmetric: a common skew plus noise for each blendshape."""
     skew = random.normal(0, 0.12) if random.random() < 0.85 else random.uniform(-0.6, 0.6)
     stems: dict[str, float] = {}
     varied = {}
@@ -140,7 +142,7 @@ def _stem(name: str) -> str:
     return name.removesuffix("Left").removesuffix("Right")
 
 
-def _draw_glance(random: np.random.Generator) -> tuple[float, float]:
+def _draw_gaze(random: np.random.Generator) -> tuple[float, float]:
     if random.random() < 0.5:
         return (0.0, 0.0)
     return (
@@ -150,4 +152,4 @@ def _draw_glance(random: np.random.Generator) -> tuple[float, float]:
 
 
 def _limit(weights: dict[str, float], intensity: float) -> dict[str, float]:
-    return {name: float(np.clip(weight * intensity, 0, MOST)) for name, weight in weights.items() if weight > 0}
+    return {name: float(np.clip(weight * intensity, 0, MAX_WEIGHT)) for name, weight in weights.items() if weight > 0}

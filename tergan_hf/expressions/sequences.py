@@ -1,46 +1,47 @@
-"""Expressions in time: speech with blinks and glances, and the rise and fall of a basic expression."""
+"""Expression sequences: speech with blinks and gaze shifts, and the onset, apex and offset of an expression."""
 
 import numpy as np
 
-from .blendshapes import BLENDSHAPES, MOST, Expression, both_sides, to_vector
-from .recipes import VISEMES, WAYS
+from .blendshapes import BLENDSHAPES, MAX_WEIGHT, Expression, expand_sides, to_vector
+from .facs_combinations import EMFACS_VARIANTS
 from .sampling import OTHER, draw_basic
+from .visemes import VISEMES
 
 
 SYLLABLES_PER_SECOND = 4.5
 BLINKS_PER_SECOND = 0.35
 BLINK_SECONDS = 0.25
-GLANCES_PER_SECOND = 0.7
+GAZE_SHIFTS_PER_SECOND = 0.7
 _BLINK = [BLENDSHAPES.index(f"eyeBlink{side}") for side in ("Left", "Right")]
 
 
 def draw_sequence(random: np.random.Generator, frames: int, rate: float = 25.0) -> list[Expression]:
     """
-    A person who talks, blinks, looks about, and lets a basic expression come and go.
+    Draw a sequence of speech, blinks and gaze shifts in which a basic expression appears and fades.
 
     Args:
-        frames: how many.
+        frames: number of frames.
         rate: frames per second.
 
     Returns:
-        an `Expression` for each frame. Its label is the basic expression while that is stronger than 0.2, else
+        An `Expression` for each frame. The label is the basic expression where its intensity exceeds 0.2, else
         `other`.
     """
     seconds = np.arange(frames) / rate
     weights = _speech(random, seconds)
     emotion = draw_basic(random)
-    apex = _rise_and_fall(random, seconds)
+    apex = _onset_apex_offset(random, seconds)
     weights = weights * (1 - 0.5 * apex[:, None]) + apex[:, None] * to_vector(emotion)[None, : len(BLENDSHAPES)]
     blink = _blinks(random, seconds)
     weights[:, _BLINK] = np.maximum(weights[:, _BLINK], blink[:, None])
-    gaze = _glances(random, seconds)
+    gaze = _gaze_shifts(random, seconds)
     labelled = apex * emotion.intensity > 0.2
-    eyes = [name.startswith("eyeLook") for name in BLENDSHAPES]  # gaze says it
+    eyes = [name.startswith("eyeLook") for name in BLENDSHAPES]  # the field `gaze` holds them
     return [
         Expression(
             emotion.label if labelled[at] else OTHER,
             float(apex[at] * emotion.intensity),
-            {name: float(min(weight, MOST))
+            {name: float(min(weight, MAX_WEIGHT))
              for name, weight, looks in zip(BLENDSHAPES, weights[at], eyes) if weight > 1e-4 and not looks},
             (float(gaze[at, 0]), float(gaze[at, 1])),
         )
@@ -48,27 +49,27 @@ def draw_sequence(random: np.random.Generator, frames: int, rate: float = 25.0) 
     ]  # fmt: skip
 
 
-def draw_rise(random: np.random.Generator, label: str, frames: int) -> list[Expression]:
-    """A basic expression from neutral to its apex, as recordings of posed expressions show it."""
-    ways = list(WAYS[label].values())
-    full = both_sides(ways[random.integers(len(ways))])
+def draw_onset(random: np.random.Generator, label: str, frames: int) -> list[Expression]:
+    """Draw the onset of a basic expression: from neutral to the apex, as in recordings of posed expressions."""
+    variants = list(EMFACS_VARIANTS[label].values())
+    full = expand_sides(variants[random.integers(len(variants))])
     amount = _smoothstep(np.linspace(0, 1, frames) * random.uniform(1.0, 1.4)) * random.uniform(0.7, 1.1)
     return [
         Expression(label if share > 0 else "neutral", float(share),
-                   {name: float(min(weight * share, MOST)) for name, weight in full.items()})
+                   {name: float(min(weight * share, MAX_WEIGHT)) for name, weight in full.items()})
         for share in amount
     ]  # fmt: skip
 
 
 def _speech(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
-    """(frames, 51): visemes that flow into one another; each is reached for a moment only."""
+    """(frames, 51) weights of visemes that blend into each other."""
     weights = np.zeros((len(seconds), len(BLENDSHAPES)), np.float32)
     names, at, total = list(VISEMES), 0.0, np.zeros(len(seconds), np.float32)
     loudness = random.uniform(0.6, 1.1)
     while at < seconds[-1] + 0.3 if len(seconds) else False:
         width = random.uniform(0.7, 1.4) / (2 * SYLLABLES_PER_SECOND)
         name = "sil" if random.random() < 0.08 else names[random.integers(1, len(names))]
-        shape = to_vector(Expression(OTHER, 1.0, both_sides(VISEMES[name])))[: len(BLENDSHAPES)]
+        shape = to_vector(Expression(OTHER, 1.0, expand_sides(VISEMES[name])))[: len(BLENDSHAPES)]
         bump = np.exp(-0.5 * ((seconds - at) / (0.6 * width)) ** 2).astype(np.float32)
         weights += bump[:, None] * shape * (loudness * random.uniform(0.7, 1.2))
         total += bump
@@ -76,7 +77,7 @@ def _speech(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
     return weights / np.maximum(total, 1e-3)[:, None]
 
 
-def _rise_and_fall(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
+def _onset_apex_offset(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
     length = float(seconds[-1]) if len(seconds) else 0.0
     start, onset, hold = random.uniform(0, 0.5) * length, random.uniform(0.3, 0.8), random.uniform(0.3, 2.0)
     rise = _smoothstep((seconds - start) / onset)
@@ -93,11 +94,11 @@ def _blinks(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
     return closed
 
 
-def _glances(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
+def _gaze_shifts(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
     gaze, at, now = np.zeros((len(seconds), 2), np.float32), 0.0, np.zeros(2)
     while len(seconds) and at <= seconds[-1]:
         gaze[seconds >= at] = now
-        at += random.exponential(1 / GLANCES_PER_SECOND)
+        at += random.exponential(1 / GAZE_SHIFTS_PER_SECOND)
         now = np.array([random.normal(0, 9), random.normal(0, 5)]).clip((-30, -20), (30, 20))
     return gaze
 

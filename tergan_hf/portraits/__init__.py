@@ -1,1 +1,1 @@
-"""Portraits in any expression: a 3D face fitted to a photo, textured with it, moved, and rendered back over it."""
+"""Portraits in any expression: fit a 3D face model to a photo, change its expression and render it with exact flow."""

@@ -1,4 +1,4 @@
-"""A camera in front of a face: rotation, place and scale, with a mild perspective."""
+"""A perspective camera in front of a face."""
 
 from dataclasses import dataclass, replace
 
@@ -11,9 +11,11 @@ DISTANCE = 120.0  # cm from the camera to the middle of the face
 @dataclass(frozen=True)
 class Camera:
     """
+    Rotation, position and scale of a perspective camera.
+
     Args:
         rotation: (3, 3), from the model (x to the subject's left, y up, z forward, cm) to the camera's axes.
-        shift: x, y in pixels of the middle of the face.
+        shift: x, y of the middle of the face in pixels.
         scale: pixels per cm at the middle of the face.
     """
 
@@ -21,8 +23,13 @@ class Camera:
     shift: tuple[float, float]
     scale: float
 
+    @property
+    def orientation(self) -> np.ndarray:
+        """(3, 3) rotation from the model to the camera's axes, including a turn of the head."""
+        return self.rotation
+
     def project(self, points: np.ndarray) -> np.ndarray:
-        """(V, 3) cm about the middle of the face → (V, 3) float32: x, y in pixels and depth in cm."""
+        """Project (V, 3) points in cm about the face's middle to (V, 3) float32: x, y in pixels and depth in cm."""
         turned = points @ self.rotation.T
         scale = self.scale * DISTANCE / (DISTANCE - turned[:, 2])
         return np.stack(
@@ -30,7 +37,7 @@ class Camera:
         ).astype(np.float32)
 
     def differentiate(self, points: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        """(D, V, 3) movements of (V, 3) points → (2V, D) movements on the picture, x and y in turn."""
+        """Derivative (2V, D) of the projected (V, 3) points along (D, V, 3) directions; rows alternate x and y."""
         turned, moved = points @ self.rotation.T, directions @ self.rotation.T
         scale = self.scale * DISTANCE / (DISTANCE - turned[:, 2])
         flat = moved[..., :2] * scale[:, None]
@@ -39,7 +46,7 @@ class Camera:
         return flat.reshape(len(directions), -1).T
 
     def moved(self, step: np.ndarray) -> "Camera":
-        """This camera after a step of `pose_jacobian`'s six parameters."""
+        """The camera after a step (6,) in the parameters of `pose_jacobian`."""
         return Camera(
             rotation_matrix(step[:3]) @ self.rotation,
             (self.shift[0] + step[3], self.shift[1] + step[4]),
@@ -47,7 +54,7 @@ class Camera:
         )
 
     def pose_jacobian(self, points: np.ndarray) -> np.ndarray:
-        """(2V, 6): derivative by a further rotation (three angles), shift x, y, and the logarithm of the scale."""
+        """Derivative (2V, 6) of the projected points by a further rotation (3), the shift (2) and the log scale."""
         turned = points @ self.rotation.T
         unturned = replace(self, rotation=np.eye(3))
         spins = np.stack([np.cross(axis, turned) for axis in np.eye(3)])
@@ -60,17 +67,26 @@ class Camera:
         return np.hstack(columns)
 
     def turned(self, yaw: float, pitch: float, pivot: np.ndarray) -> "TurnedCamera":
-        """This camera before a head that turned about `pivot` (3,), by degrees to the viewer's right and up."""
+        """The camera for a head turned about `pivot` (3,), in degrees to the viewer's right and up."""
         turn = rotation_matrix(np.radians([-pitch, yaw, 0.0]))
         return TurnedCamera(self.rotation, self.shift, self.scale, turn, self.rotation @ pivot)
 
 
 @dataclass(frozen=True)
 class TurnedCamera(Camera):
-    """A camera before a head that has turned about a point (camera's axes) since the photo."""
+    """
+    A camera in front of a head that is turned relative to the photo.
+
+    Args:
+        turn: (3, 3) rotation of the head. pivot: (3,) its centre. Both are in the camera's axes.
+    """
 
     turn: np.ndarray
     pivot: np.ndarray
+
+    @property
+    def orientation(self) -> np.ndarray:
+        return self.turn @ self.rotation
 
     def project(self, points: np.ndarray) -> np.ndarray:
         turned = (points @ self.rotation.T - self.pivot) @ self.turn.T + self.pivot

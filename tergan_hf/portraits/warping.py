@@ -1,17 +1,17 @@
-"""Flow over a whole picture from flow on a face: a membrane between what is known and what stays."""
+"""Image sampling, and membrane interpolation that extends flow from the face to the whole picture."""
 
 import cv2
 import numpy as np
 from numba import njit
 
 
-COARSEST = 8
+COARSEST_STEP = 8
 SWEEPS_COARSE, SWEEPS_FINE, OVERRELAXATION = 150, 10, 1.8
 
 
 @njit(cache=True)
 def _relax(values, fixed, sweeps, factor):
-    """Gauss-Seidel sweeps of Laplace's equation on pixels that are not fixed, in place; mirrored at the borders."""
+    """Solve Laplace's equation in place on pixels that are not fixed: Gauss-Seidel sweeps with mirrored borders."""
     height, width, channels = values.shape
     for sweep in range(sweeps):
         for row in range(height):
@@ -27,19 +27,19 @@ def _relax(values, fixed, sweeps, factor):
                         values[y, x, c] += factor * (mean - values[y, x, c])
 
 
-def extend(values: np.ndarray, known: np.ndarray, still: np.ndarray) -> np.ndarray:
+def interpolate_membrane(values: np.ndarray, known: np.ndarray, still: np.ndarray) -> np.ndarray:
     """
-    Continue a field smoothly (a membrane, from coarse to fine).
+    Extend a field smoothly by membrane interpolation, from coarse to fine.
 
     Args:
-        values: (S, S, C) float32. known: (S, S) bool, where they hold.
-        still: (S, S) bool, where the field is 0; so is it at the top and the sides.
+        values: (S, S, C) float32. known: (S, S) bool, pixels with valid values.
+        still: (S, S) bool, pixels where the field is 0. At the top and the sides it is 0 too.
 
     Returns:
         (S, S, C) float32.
     """
     size = len(values)
-    side = size // COARSEST
+    side = size // COARSEST_STEP
     area = cv2.resize(known.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
     summed = cv2.resize(values * known[..., None], (side, side), interpolation=cv2.INTER_AREA)
     held = area > 0.5
@@ -49,7 +49,7 @@ def extend(values: np.ndarray, known: np.ndarray, still: np.ndarray) -> np.ndarr
     found[zero & ~held] = 0
     found = np.ascontiguousarray(found, np.float32)
     _relax(found, held | zero, SWEEPS_COARSE, OVERRELAXATION)
-    step = COARSEST // 2
+    step = COARSEST_STEP // 2
     while step >= 1:
         side = size // step
         found = cv2.resize(found, (side, side), interpolation=cv2.INTER_LINEAR).reshape(side, side, -1)
@@ -63,21 +63,21 @@ def extend(values: np.ndarray, known: np.ndarray, still: np.ndarray) -> np.ndarr
 
 
 def pixel_grid(size: int) -> np.ndarray:
-    """(S, S, 2) float32 centres of pixels, x and y."""
+    """(S, S, 2) float32 pixel centres, x and y."""
     at = np.arange(size, dtype=np.float32) + 0.5
     return np.stack(np.meshgrid(at, at), 2)
 
 
 def sample(picture: np.ndarray, places: np.ndarray, interpolation: int = cv2.INTER_CUBIC) -> np.ndarray:
-    """Values of a picture at (…, 2) places in pixels, whose centres are at .5; its edge repeats."""
+    """Sample a picture at (…, 2) positions in pixels. Pixel centres are at .5, and the edge repeats."""
     return cv2.remap(
         picture, np.ascontiguousarray(places[..., 0] - 0.5), np.ascontiguousarray(places[..., 1] - 0.5),
         interpolation, borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
 
 
-def run_from_top(mask: np.ndarray) -> np.ndarray:
-    """(h, w) float32: how many pixels of the mask lie without a break from here to its upper edge."""
+def distance_from_top(mask: np.ndarray) -> np.ndarray:
+    """(h, w) float32 length in pixels of the unbroken run of the mask from each pixel upwards."""
     run = np.zeros(mask.shape, np.float32)
     count = np.zeros(mask.shape[1], np.float32)
     for row in range(len(mask)):

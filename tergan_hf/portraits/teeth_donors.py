@@ -1,77 +1,16 @@
-"""Teeth, gums and tongue of the face model, and inner mouths of real smiles."""
+"""Teeth donors: inner mouths of real smiles, cut out for use in rendered mouths."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
 
 from .fitting import smoothstep
-from .ict import FaceModel
-from .mesh import vertex_normals
 
 
 DONOR_SIZE = (216, 120)  # width, height in pixels
-SOCKET, GUM, TONGUE = (0.42, 0.16, 0.15), (0.80, 0.49, 0.46), (0.80, 0.43, 0.42)  # relative to white
-TOOTH = (1.0, 0.985, 0.94)
-LOWER_TEETH_DARKER = 0.88
-CANINES = (5, 10)
-LEAST_TEETH_CONTRAST = 0.85  # of the lips' and the skin's brightness
-TONGUE_RISE = 0.95  # cm out of the floor of the mouth
-
-
-@dataclass(frozen=True)
-class MouthMaterials:
-    """
-    Args:
-        albedo: (V, 3) colours relative to white; only those inside the mouth count.
-        lift: (V,) cm by which the tongue is raised out of the model's floor of the mouth.
-        tongue: (V,) 0 to 1, how much a vertex belongs to the tongue.
-        tip_distance: (V,) for teeth, 0 at the biting edge to 1 at the gum.
-    """
-
-    albedo: np.ndarray
-    lift: np.ndarray
-    tongue: np.ndarray
-    tip_distance: np.ndarray
-
-
-def mouth_materials(model: FaceModel) -> MouthMaterials:
-    """Paint the model's mouth: it comes without colours, and with a bowl instead of a tongue."""
-    vertices = model.neutral
-    albedo = np.ones((len(vertices), 3), np.float32)
-    lift, tongue, tip = (np.zeros(len(vertices), np.float32) for _ in range(3))
-    if "gums" not in model.parts:
-        return MouthMaterials(albedo, lift, tongue, tip)
-    albedo[model.parts["socket"]] = SOCKET
-    gums = model.parts["gums"]
-    points = vertices[gums]
-    teeth_at = vertices[model.parts["lower_teeth"]]
-    from_teeth = cKDTree(teeth_at).query(points)[0]
-    up = vertex_normals(vertices, model.triangles)[gums, 1]
-    floor = (points[:, 1] < -2.2) & (up > 0.1) & (points[:, 2] < 10.2)
-    share = floor * smoothstep(from_teeth, 0.35, 1.1)
-    tongue[gums] = share
-    groove = np.exp(-((points[:, 0] / 0.16) ** 2)) * share
-    albedo[gums] = np.float32(GUM) * (1 - share[:, None]) + np.float32(TONGUE) * share[:, None]
-    albedo[gums] *= (1 - 0.14 * groove)[:, None]
-    lift[gums] = 0.15 * smoothstep(points[:, 1], -2.7, -2.1)
-    lift[gums] += TONGUE_RISE * floor * smoothstep(from_teeth, 0.25, 1.5) * np.exp(-((points[:, 0] / 2.0) ** 2))
-    lift[gums] -= 0.10 * groove
-    random = np.random.default_rng(7)
-    for part, sign in (("upper_teeth", 1), ("lower_teeth", -1)):
-        for number, piece in enumerate(model.pieces(part)):
-            heights = vertices[piece, 1] * sign
-            reach = np.clip((heights - heights.min()) / 0.9, 0, 1)
-            colour = np.float32(TOOTH) * (1 - (0.05 if number in CANINES else 0)) * (1 + 0.02 * random.normal())
-            if sign < 0:
-                colour = colour * LOWER_TEETH_DARKER
-            to_gum = np.outer(reach**1.5, [-0.02, -0.05, -0.09])
-            to_edge = np.outer(1 - smoothstep(reach, 0, 0.3), [-0.10, -0.07, -0.03])  # enamel lets light through there
-            albedo[piece] = colour * (1 + to_gum + to_edge)
-            tip[piece] = reach
-    return MouthMaterials(albedo, lift, tongue, tip)
+MIN_TEETH_CONTRAST = 0.85  # of the lips' and the skin's brightness
 
 
 @dataclass(frozen=True)
@@ -80,27 +19,27 @@ class TeethDonor:
     The inner mouth of a real smile.
 
     Args:
-        picture: (h, w, 3) uint8, `DONOR_SIZE`, the mouth level.
-        contour: (20, 2) inner lips in it, as `INNER_LIPS`.
-        white: (3,) colour of its teeth.
-        owner: whose they are.
+        picture: (h, w, 3) uint8 of `DONOR_SIZE`, rotated so that the mouth is level.
+        contour: (20, 2) inner lips in it, in the order of `INNER_LIPS`.
+        tooth_colour: (3,) mean colour of the bright teeth.
+        owner: identity of the person.
     """
 
     picture: np.ndarray
     contour: np.ndarray
-    white: np.ndarray
+    tooth_colour: np.ndarray
     owner: str
 
     @cached_property
     def aspect(self) -> float:
-        """Height of the opening / its width."""
+        """Height / width of the mouth opening."""
         return opening_aspect(self.contour)
 
     @cached_property
     def enamel(self) -> np.ndarray:
-        """(h, w) float32, 0 to 1: how much a pixel looks like the upper teeth."""
+        """(h, w) float32, 0 to 1: mask of the upper teeth."""
         picture = self.picture.astype(np.float32)
-        relative = picture / self.white
+        relative = picture / self.tooth_colour
         bright = smoothstep(relative.min(2), 0.42, 0.62)
         grey = 1 - smoothstep(relative[..., 0] - relative[..., 1:].min(2), 0.16, 0.34)  # lips and gums are red
         inside = np.zeros(picture.shape[:2], np.uint8)
@@ -113,13 +52,13 @@ class TeethDonor:
 
     @cached_property
     def enamel_share(self) -> float:
-        """Of the opening; little of it means gaps, shadows or glare."""
+        """Share of the mouth opening that is enamel. Gaps, shadows and glare lower it."""
         inside = np.zeros(self.enamel.shape, np.uint8)
         cv2.fillPoly(inside, [np.round(self.contour).astype(np.int32)], 1)
         return float((self.enamel * inside).sum() / max(int(inside.sum()), 1))
 
     def _lip_rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Height of the upper and the lower inner lip in each column."""
+        """y of the upper and the lower inner lip in each column, pixels."""
         columns = np.arange(DONOR_SIZE[0])
         upper, lower = self.contour[:11], np.concatenate([self.contour[10:], self.contour[:1]])[::-1]
         return np.interp(columns, upper[:, 0], upper[:, 1]), np.interp(columns, lower[:, 0], lower[:, 1])
@@ -149,9 +88,10 @@ def make_donor(picture: np.ndarray, contour: np.ndarray, owner: str) -> TeethDon
 
     Args:
         picture: (S, S, 3) float32. contour: (20, 2) inner lips in it.
+        owner: identity of the person.
 
     Returns:
-        None where no teeth show.
+        The donor, or None if no teeth are visible.
     """
     if opening_aspect(contour) < 0.13:
         return None
@@ -172,6 +112,6 @@ def make_donor(picture: np.ndarray, contour: np.ndarray, owner: str) -> TeethDon
     white = colours[brightness > np.percentile(brightness, 60)].mean(0)
     around = cv2.dilate(inside, np.ones((31, 31), np.uint8)) - cv2.dilate(inside, np.ones((15, 15), np.uint8))
     lips = float(np.median(cut[around > 0].mean(1)))
-    if white.mean() < max(105, LEAST_TEETH_CONTRAST * lips) or white[0] - white[1:].min() > 60:
+    if white.mean() < max(105, MIN_TEETH_CONTRAST * lips) or white[0] - white[1:].min() > 60:
         return None
     return TeethDonor(np.clip(cut, 0, 255).round().astype(np.uint8), placed, white.astype(np.float32), owner)

@@ -1,4 +1,4 @@
-"""Eyes of a portrait: the white without the iris, and the whole iris."""
+"""Separate an eye of a photo into sclera, iris and highlight."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,18 @@ from .landmarks import EYES, IRISES
 
 
 @dataclass(frozen=True)
-class EyePlate:
+class EyeLayers:
     """
-    One eye of a photo, taken apart.
+    The layers of one eye of a photo.
 
     Args:
-        left, top: of the pieces in the frame, pixels.
-        centre: x, y of the iris in the frame. radius: of it.
-        white: (h, w, 3) the eyeball without an iris.
-        iris: (h, w, 3) the whole iris, without the highlight. cover: (h, w) where it covers the white.
-        highlight: (h, w, 3) what the reflected lamp adds; it stays when the eye turns.
+        left, top: pixel position of the layers in the frame.
+        centre: (2,) x, y of the iris in the frame, pixels.
+        radius: radius of the iris in pixels.
+        sclera: (h, w, 3) the eyeball without the iris.
+        iris: (h, w, 3) the iris, completed under the lids, without the highlight.
+        iris_alpha: (h, w) opacity of the iris over the sclera.
+        highlight: (h, w, 3) the corneal reflection, added to the rest. It does not turn with the eye.
         opening: (h, w) float32, 1 where the photo shows the eyeball, with a margin to the lids.
     """
 
@@ -27,15 +29,22 @@ class EyePlate:
     top: int
     centre: np.ndarray
     radius: float
-    white: np.ndarray
+    sclera: np.ndarray
     iris: np.ndarray
-    cover: np.ndarray
+    iris_alpha: np.ndarray
     highlight: np.ndarray
     opening: np.ndarray
 
 
-def make_eye_plate(picture: np.ndarray, points: np.ndarray, side: str, cm: float) -> EyePlate:
-    """Take an eye of a photo apart."""
+def separate_eye_layers(picture: np.ndarray, points: np.ndarray, side: str, cm: float) -> EyeLayers:
+    """
+    Separate an eye of a photo into layers.
+
+    Args:
+        picture: (S, S, 3) float32. points: (478, 2) landmarks in it.
+        side: "Left" or "Right", the subject's.
+        cm: pixels per cm.
+    """
     ring, (middle, edge) = points[EYES[side]], IRISES[side]
     rim = points[list(edge)]
     radius = float(np.linalg.norm(rim - rim.mean(0), axis=1).mean())
@@ -51,18 +60,17 @@ def make_eye_plate(picture: np.ndarray, points: np.ndarray, side: str, cm: float
     rows, columns = np.mgrid[: patch.shape[0], : patch.shape[1]].astype(np.float32)
     distance = np.hypot(columns + low[0] + 0.5 - centre[0], rows + low[1] + 0.5 - centre[1])
 
-    white_seen = inner & (distance > 1.15 * radius)
-    white = _spread(patch, white_seen, cm)
-    iris, highlight = _whole_iris(patch, inner, distance, radius, cm)
-    return EyePlate(
-        int(low[0]), int(low[1]), centre, radius, white, iris,
+    sclera = _complete_sclera(patch, inner & (distance > 1.15 * radius), cm)
+    iris, highlight = _complete_iris(patch, inner, distance, radius, cm)
+    return EyeLayers(
+        int(low[0]), int(low[1]), centre, radius, sclera, iris,
         (1 - smoothstep(distance, 0.92 * radius, 1.1 * radius)).astype(np.float32), highlight,
         inner.astype(np.float32),
     )  # fmt: skip
 
 
-def _spread(patch: np.ndarray, seen: np.ndarray, cm: float) -> np.ndarray:
-    """The white of the eye, continued from where it is seen."""
+def _complete_sclera(patch: np.ndarray, seen: np.ndarray, cm: float) -> np.ndarray:
+    """Extend the visible sclera over the whole patch."""
     if seen.sum() < 12:
         return np.full_like(patch, 190)
     weights = seen.astype(np.float32)
@@ -74,10 +82,10 @@ def _spread(patch: np.ndarray, seen: np.ndarray, cm: float) -> np.ndarray:
     return summed / np.maximum(total, 1e-6)[..., None] * (1 - soft) + patch * soft
 
 
-def _whole_iris(
+def _complete_iris(
     patch: np.ndarray, inner: np.ndarray, distance: np.ndarray, radius: float, cm: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The iris with what the lids hide filled in by its mean colour at that radius, and its highlight apart."""
+    """The iris and its highlight. Hidden parts of the iris get its median colour at that radius."""
     seen = inner & (distance < 1.25 * radius)
     rings = max(int(1.3 * radius) + 2, 3)
     ring = np.minimum(distance.astype(int), rings - 1)

@@ -1,4 +1,4 @@
-"""ICT-FaceKit's light face model: reading it, and its blendshapes by ARKit's names."""
+"""Read ICT-FaceKit's light face model with blendshapes in ARKit's names."""
 
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -15,25 +15,26 @@ from .mesh import graph_laplacian
 
 MODES = 100
 NEUTRAL_OBJ = "generic_neutral_mesh.obj"
-# Vertex ranges of the published mesh that are drawn; eyeballs are painted on the photo instead.
+# Vertex ranges of the published mesh that are rendered. The eyeballs come from the photo instead.
 PARTS = {
     "face": (0, 9409), "socket": (11248, 13294), "gums": (14062, 17039), "upper_teeth": (17039, 19247),
     "lower_teeth": (19247, 21451),
 }  # fmt: skip
-WHERE = "clone https://github.com/ICT-VGL/ICT-FaceKit and give its folder FaceXModel"
+DOWNLOAD_HINT = "clone https://github.com/ICT-VGL/ICT-FaceKit and give its folder FaceXModel"
 
 
 @dataclass(eq=False)
 class FaceModel:
     """
-    A face that moves linearly.
+    A linear 3D face model.
 
     Args:
         neutral: (V, 3) cm, x to the subject's left, y up, z forward.
-        triangles: (T, 3) int32, those of the skin first.
-        identity: (K, V, 3) how people differ.
-        expressions: (51, V, 3) in the order of `BLENDSHAPES`.
-        parts: name → range of vertices; the first is `face`, the skin.
+        triangles: (T, 3) int32, the skin's first.
+        identity: (K, V, 3) identity shapes, offsets from `neutral`.
+        expressions: (51, V, 3) offsets in the order of `BLENDSHAPES`.
+        parts: vertex range of each part; the first is `face`, the skin.
+        files: the files that it was read from.
     """
 
     neutral: np.ndarray
@@ -44,19 +45,20 @@ class FaceModel:
     files: list[Path] = field(default_factory=list)
 
     def shape(self, identity: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """(V, 3) vertices of (K,) identity coefficients and (51,) blendshape weights."""
-        return self.move(self.neutral + np.tensordot(identity.astype(np.float32), self.identity, 1), weights)
+        """(V, 3) vertices for (K,) identity coefficients and (51,) blendshape weights."""
+        neutral = self.neutral + np.tensordot(identity.astype(np.float32), self.identity, 1)
+        return self.apply_blendshapes(neutral, weights)
 
-    def move(self, person: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """(V, 3) vertices of a person's resting face (V, 3) and (51,) blendshape weights."""
-        moved = person.copy()
+    def apply_blendshapes(self, neutral: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """(V, 3) vertices of a neutral face (V, 3) after (51,) blendshape weights."""
+        moved = neutral.copy()
         for index in np.flatnonzero(weights):
             moved += np.float32(weights[index]) * self.expressions[index]
         return moved
 
     @cached_property
     def skin(self) -> int:
-        """Number of vertices of the skin; they come first."""
+        """Number of skin vertices, which come first."""
         return self.parts["face"].stop
 
     @cached_property
@@ -66,14 +68,14 @@ class FaceModel:
 
     @cached_property
     def part_of_triangle(self) -> np.ndarray:
-        """(T,) int8: the place of a triangle's part in `parts`."""
+        """(T,) int8 index in `parts` for each triangle."""
         part = np.zeros(len(self.neutral), np.int8)
         for number, where in enumerate(self.parts.values()):
             part[where] = number
         return part[self.triangles].max(1)
 
     def part_number(self, name: str) -> int:
-        """The place of a part in `parts`."""
+        """Index of a part in `parts`."""
         return list(self.parts).index(name)
 
     @cached_property
@@ -83,11 +85,11 @@ class FaceModel:
 
     @cached_property
     def middle(self) -> np.ndarray:
-        """(3,) the middle of the skin."""
+        """(3,) mean of the skin vertices."""
         return self.neutral[: self.skin].mean(0)
 
     def pieces(self, name: str) -> list[np.ndarray]:
-        """Vertices of each connected piece of a part: single teeth, from one side of the mouth to the other."""
+        """Vertices of each connected component of a part, such as single teeth, sorted by x."""
         where = self.parts[name]
         inside = ((self.triangles >= where.start) & (self.triangles < where.stop)).all(1)
         laplacian = graph_laplacian(self.triangles[inside] - where.start, where.stop - where.start)
@@ -101,7 +103,7 @@ def model_files(folder: str | Path) -> list[Path]:
     The files of the face model: `ict.npz`, or the OBJ files of a clone.
 
     Raises:
-        BuildError: neither is there.
+        BuildError: the folder holds neither.
     """
     folder = Path(folder)
     if folder.is_dir() and (folder / "ict.npz").is_file():
@@ -109,7 +111,7 @@ def model_files(folder: str | Path) -> list[Path]:
     for root in (folder, folder / "FaceXModel"):
         if (root / NEUTRAL_OBJ).is_file():
             return sorted(root.glob("*.obj"))
-    raise BuildError(f"{folder} holds neither ict.npz nor {NEUTRAL_OBJ}: {WHERE} as --ict")
+    raise BuildError(f"{folder} holds neither ict.npz nor {NEUTRAL_OBJ}: {DOWNLOAD_HINT} as --ict")
 
 
 @lru_cache(maxsize=1)
@@ -118,7 +120,7 @@ def read_face_model(folder: str | Path) -> FaceModel:
     Read ICT-FaceKit's light model.
 
     Raises:
-        BuildError: it is not there, or not whole.
+        BuildError: files or shapes are missing.
     """
     files = model_files(folder)
     vertices, triangles, identity, shapes = _read_npz(files[0]) if files[0].suffix == ".npz" else _read_obj(files)
@@ -133,7 +135,7 @@ def read_face_model(folder: str | Path) -> FaceModel:
                 known.add(arkit)
                 break
     if absent := sorted(set(BLENDSHAPES) - known):
-        raise BuildError(f"{folder} lacks the expression shapes {', '.join(absent)}: {WHERE} as --ict")
+        raise BuildError(f"{folder} lacks the expression shapes {', '.join(absent)}: {DOWNLOAD_HINT} as --ict")
     kept = np.concatenate([np.arange(*span) for span in PARTS.values()])
     new = np.full(len(vertices), -1, np.int32)
     new[kept] = np.arange(len(kept))
@@ -162,7 +164,9 @@ def _read_obj(files: list[Path]) -> tuple:
     moved = {name: _read_mesh(path, faces=False)[0] - vertices for name, path in by_name.items()}
     identity = [moved.pop(name) for name in sorted(moved) if name.startswith("identity")]
     if len(identity) < MODES:
-        raise BuildError(f"{files[0].parent} holds {len(identity)} of {MODES} identity shapes: {WHERE} as --ict")
+        raise BuildError(
+            f"{files[0].parent} holds {len(identity)} of {MODES} identity shapes: {DOWNLOAD_HINT} as --ict"
+        )
     return vertices, triangles, np.stack(identity), moved
 
 

@@ -1,4 +1,4 @@
-"""The plan and the rows of the set `portraits`."""
+"""Plan and render the rows of the set `portraits`."""
 
 import hashlib
 import io
@@ -17,55 +17,57 @@ from ..data.building import BuildError, Plan, Shard, list_source
 from ..data.dataset_card import SetDescription
 from ..data.flow_maps import encode_fine_flow_map
 from ..expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, NEUTRAL, Expression, to_vector
-from ..expressions.sampling import OTHER, draw_deck
-from .assets import SmilePair, find_frame, learn
+from ..expressions.sampling import OTHER, draw_expressions
+from .face_model import model_files, read_face_model
 from .fitting import Fitter
-from .ict import model_files, read_face_model
 from .landmarks import Landmarker
-from .learnt import Learnt, load_learnt, save_learnt
 from .people import PortraitPerson, exclude_people, find_people
-from .portrait import Portrait, fits
+from .portrait import Portrait, has_plausible_fit
 from .rendering import Rendering, Session
-from .views import draw_views
+from .smile_learning import SmilePair, find_frame, learn_smile_prior
+from .smile_prior import SmilePrior, load_smile_prior, save_smile_prior
+from .view_sampling import draw_views
 
 
 PEOPLE_PER_SHARD = 6
 JPEG_QUALITY = 95
 FLOW_MAP_REDUCTION = 2
-# Raise when anything that is learnt would come out different, so that a cached file is not used.
-LEARNT_VERSION = 1
-FIRST_OWN_ID = 1_000_000  # expression_id of a photo that shows its own expression, which nobody else has
-FIRST_PARTIAL_ID = 2_000_000  # added to that of an expression whose brows spectacles hold still
+# Part of the cache key. Raise it with each change of the learning.
+SMILE_PRIOR_VERSION = 2
+FIRST_PHOTO_ID = 1_000_000  # expression_id of a photo that is not neutral, plus the person's number
+FIRST_PARTIAL_ID = 2_000_000  # added to the expression_id if spectacles keep the brows still
 
 
 @dataclass(frozen=True)
 class PortraitSettings:
     """
-    What to render.
+    Settings of the set.
 
     Args:
-        people: only the first so many of each source; None for all.
-        sessions: of each person; the first is the photo as it is.
-        expressions: of each session, beside the neutral face.
-        decks: how many different sets of expressions; sessions that share one give pairs of people with exactly the
-            same expression.
+        people: number of people of each source; None for all.
+        sessions: number of sessions per person. The first has the view of the photo.
+        expressions: number of expressions per session, in addition to the neutral face.
+        expression_sets: number of different sets of expressions. Sessions with the same set give pairs of people with
+            exactly the same expression.
         size: side of the pictures in pixels. margin: side / side of the aligned face.
-        exclude: people to keep out.
+        exclude: people to leave out, also of the smile statistics.
+        seed: seed of all random choices.
     """
 
     people: int | None = None
     sessions: int = 2
     expressions: int = 40
-    decks: int = 20
+    expression_sets: int = 20
     size: int = 256
     margin: float = 1.4
     exclude: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("sessions", "expressions", "decks"):
+        for name in ("sessions", "expressions", "expression_sets"):
             if getattr(self, name) < 1:
-                raise BuildError(f"--{name} must be at least 1, not {getattr(self, name)}")
+                option = name.replace("_", "-")
+                raise BuildError(f"--{option} must be at least 1, not {getattr(self, name)}")
         if self.people is not None and self.people < 1:
             raise BuildError(f"--people must be at least 1, not {self.people}")
         if self.size % 8 or not 32 <= self.size <= 1024 or not 1 <= self.margin <= 3:
@@ -76,22 +78,22 @@ class PortraitSettings:
 
 
 @dataclass(frozen=True)
-class PortraitTools:
-    """Files that every shard needs: the face model's folder, the landmarker, and what was learnt."""
+class PortraitAssets:
+    """Paths that every shard needs: the folder of the face model, the landmarker and the smile prior."""
 
     ict: Path
     landmarker: Path
-    learnt: Path
+    smile_prior: Path
 
 
 def plan_portraits(
     sources: list[Path], ict: Path, landmarker: Path, settings: PortraitSettings, description: SetDescription
 ) -> Plan:
     """
-    Plan the set, and learn from the smiles of the people in it, unless that is cached.
+    Plan the set, and learn the smile prior from its people unless it is cached.
 
     Raises:
-        BuildError: a source, the face model or the landmarker is missing, or a person to exclude is.
+        BuildError: a source, the face model, the landmarker or an excluded person is missing.
     """
     found = {source: find_people(source) for source in sources}
     everybody = exclude_people([one for people in found.values() for one in people], settings.exclude)
@@ -100,15 +102,15 @@ def plan_portraits(
     photos = [path for one in everybody for path in (one.photo, one.smile) if path is not None]
     files = [*model_files(ict), landmarker, *photos]
     lines = [line for path in files if path.is_file() for line in list_source(path.parent.parent, [path])]
-    learnt = _learn_once(everybody, ict, landmarker, lines)
-    tools = PortraitTools(ict, landmarker, learnt)
+    smile_prior = _cached_smile_prior(everybody, ict, landmarker, lines)
+    assets = PortraitAssets(ict, landmarker, smile_prior)
     rows = settings.sessions * (settings.expressions + 1) + 1
     numbered = list(enumerate(rendered))
     shards = [
-        Shard("train", (part, settings, tools), len(part) * rows)
+        Shard("train", (part, settings, assets), len(part) * rows)
         for part in (numbered[at : at + PEOPLE_PER_SHARD] for at in range(0, len(numbered), PEOPLE_PER_SHARD))
     ]
-    donors = load_learnt(learnt, read_face_model(ict))[0].donors
+    donors = load_smile_prior(smile_prior, read_face_model(ict))[0].donors
     credit = f" Donors of teeth: {', '.join(donor.owner for donor in donors)}." if donors else ""
     order = f" The order of the column `blendshapes`: {', '.join(COLUMN_NAMES)}; gaze in units of 30°."
     written = {key: value for key, value in asdict(settings).items() if value is not None}
@@ -133,41 +135,41 @@ def features() -> Features:
     })  # fmt: skip
 
 
-def expression_deck(number: int, settings: PortraitSettings) -> list[Expression]:
-    """The expressions of one deck."""
-    return draw_deck(np.random.default_rng((settings.seed, 1, number)), settings.expressions)
+def expression_set(number: int, settings: PortraitSettings) -> list[Expression]:
+    """Draw the expressions of one set by its number."""
+    return draw_expressions(np.random.default_rng((settings.seed, 1, number)), settings.expressions)
 
 
-def render_people(job: tuple[list[tuple[int, PortraitPerson]], PortraitSettings, PortraitTools]) -> list[dict]:
-    """All pictures of some people, by their numbers."""
-    people, settings, tools = job
+def render_people(job: tuple[list[tuple[int, PortraitPerson]], PortraitSettings, PortraitAssets]) -> list[dict]:
+    """Render all rows of some numbered people."""
+    people, settings, assets = job
     cv2.setNumThreads(1)
-    fitter, learnt, landmarker = _equipment(tools)
+    fitter, prior, landmarker = _load_assets(assets)
     rows = []
     for number, person in people:
-        rows += _render_person(number, person, settings, fitter, learnt, landmarker)
+        rows += _render_person(number, person, settings, fitter, prior, landmarker)
     return rows
 
 
 @lru_cache(maxsize=1)
-def _equipment(tools: PortraitTools) -> tuple[Fitter, Learnt, Landmarker]:
-    model = read_face_model(tools.ict)
-    learnt, correspondence = load_learnt(tools.learnt, model)
-    return Fitter(model, correspondence), learnt, Landmarker(tools.landmarker)
+def _load_assets(assets: PortraitAssets) -> tuple[Fitter, SmilePrior, Landmarker]:
+    model = read_face_model(assets.ict)
+    smile_prior, correspondence = load_smile_prior(assets.smile_prior, model)
+    return Fitter(model, correspondence), smile_prior, Landmarker(assets.landmarker)
 
 
 def _render_person(
-    number: int, person: PortraitPerson, settings: PortraitSettings, fitter: Fitter, learnt: Learnt,
+    number: int, person: PortraitPerson, settings: PortraitSettings, fitter: Fitter, smile_prior: SmilePrior,
     landmarker: Landmarker,
 ) -> list[dict]:  # fmt: skip
-    """The person's rows; none where no face is found or the model does not fit it."""
+    """The rows of a person. Empty without a face or without a plausible fit."""
     frame = find_frame(landmarker, person.photo, settings.size, settings.margin)
     if frame is None:
         return []
-    # By the name and not the number, so that a person looks alike in any set.
+    # The seed depends on the name, so a person gets the same rendering in every set.
     seed = int.from_bytes(hashlib.sha256(f"{settings.seed} {person.identity}".encode()).digest()[:4], "big")
-    portrait = Portrait(fitter, frame, learnt, seed, person.identity)
-    if not fits(portrait):
+    portrait = Portrait(fitter, frame, smile_prior, seed, person.identity)
+    if not has_plausible_fit(portrait):
         return []
     random = np.random.default_rng((settings.seed, 0, seed))
     rows = []
@@ -185,16 +187,16 @@ def _render_person(
 
     if portrait.posed:
         own = _own_expression(portrait)
-        add(0, FIRST_OWN_ID + number, own, to_vector(own), Session(portrait).photo())
+        add(0, FIRST_PHOTO_ID + number, own, to_vector(own), Session(portrait).photo())
     for number_of_session, view in enumerate(draw_views(random, settings.sessions)):
         session = Session(portrait, view)
-        deck = int(random.integers(settings.decks))
+        chosen = int(random.integers(settings.expression_sets))
         shown = [(0, NEUTRAL)] + [
-            (1 + deck * settings.expressions + at, one) for at, one in enumerate(expression_deck(deck, settings))
+            (1 + chosen * settings.expressions + at, one) for at, one in enumerate(expression_set(chosen, settings))
         ]
         for identifier, expression in shown:
             vector = to_vector(expression)
-            possible = np.append(portrait.showable(vector[: len(BLENDSHAPES)]), vector[len(BLENDSHAPES) :])
+            possible = np.append(portrait.renderable(vector[: len(BLENDSHAPES)]), vector[len(BLENDSHAPES) :])
             if not np.array_equal(possible, vector):
                 identifier, vector = identifier + FIRST_PARTIAL_ID, possible
             add(number_of_session, identifier, expression, vector, session.render(vector[: len(BLENDSHAPES)]))
@@ -202,32 +204,32 @@ def _render_person(
 
 
 def _own_expression(portrait: Portrait) -> Expression:
-    """What a photo of somebody who does not rest shows, as it was fitted."""
-    own = portrait.fit.own
-    smile = float(own[list(portrait.learnt.smile_indices)].mean())
+    """The fitted expression of a photo that is not neutral."""
+    own = portrait.fit.expression
+    smile = float(own[list(portrait.smile_prior.smile_indices)].mean())
     weights = {name: float(weight) for name, weight in zip(BLENDSHAPES, own) if weight > 0.01}
     return Expression("happiness" if smile > 0.3 else OTHER, min(1.0, smile / 0.7), weights)
 
 
-def _learn_once(people: list[PortraitPerson], ict: Path, landmarker: Path, lines: list[str]) -> Path:
-    """The file of what is learnt from these people, made unless it is cached."""
-    digest = hashlib.sha256("\n".join([str(LEARNT_VERSION), *lines, *(one.identity for one in people)]).encode())
+def _cached_smile_prior(people: list[PortraitPerson], ict: Path, landmarker: Path, lines: list[str]) -> Path:
+    """Path of the smile prior of these people. Learns it unless it is cached."""
+    digest = hashlib.sha256("\n".join([str(SMILE_PRIOR_VERSION), *lines, *(one.identity for one in people)]).encode())
     path = Path(datasets.config.HF_DATASETS_CACHE) / "tergan_portraits" / f"{digest.hexdigest()[:20]}.npz"
     if not path.is_file():
         cv2.setNumThreads(1)
         pairs = [SmilePair(one.identity, one.photo, one.smile) for one in people if one.smile is not None]
         resting = [pair.neutral for pair in pairs] or [one.photo for one in people]
-        learnt, correspondence = learn(read_face_model(ict), Landmarker(landmarker), pairs, resting)
+        prior, correspondence = learn_smile_prior(read_face_model(ict), Landmarker(landmarker), pairs, resting)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
-        save_learnt(unfinished, learnt, correspondence)
+        save_smile_prior(unfinished, prior, correspondence)
         unfinished.rename(path)
     return path
 
 
 def _flow_map(flow: np.ndarray) -> np.ndarray:
-    """(size, size, 2) pixels → (size / 2, size / 2, 4) uint8: half the side costs 2 % of the exactness, and a third of
-    the bytes."""
+    """Encode flow (size, size, 2) in pixels as (size / 2, size / 2, 4) uint8. Half the side costs 2 % of the accuracy
+    and saves two thirds of the bytes."""
     side = len(flow) // FLOW_MAP_REDUCTION
     reduced = cv2.resize(flow, (side, side), interpolation=cv2.INTER_AREA)
     return encode_fine_flow_map(np.moveaxis(reduced, -1, 0) / len(flow))

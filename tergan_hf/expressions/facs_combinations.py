@@ -1,13 +1,14 @@
-"""Basic expressions as ARKit blendshapes, each in several ways, and the mouth shapes of speech.
+"""FACS and EMFACS combinations of action units as ARKit blendshapes.
 
-The ways follow the action units (AU) that FACS and EMFACS list for an expression (Ekman, Friesen & Hager 2002; Friesen
-& Ekman 1983). In ARKit's names: AU1 browInnerUp, AU2 browOuterUp, AU4 browDown, AU5 eyeWide, AU6 cheekSquint, AU7
-eyeSquint, AU9 noseSneer, AU10 mouthUpperUp, AU12 mouthSmile, AU14 mouthDimple, AU15 mouthFrown, AU16 mouthLowerDown,
-AU17 mouthShrugLower, AU18 mouthPucker, AU20 mouthStretch, AU22 mouthFunnel, AU23 and AU24 mouthPress with mouthRoll,
-AU25 to AU27 jawOpen. A name without its side stands for both sides.
+Each basic expression has several variants. They follow the action units (AU) that FACS and EMFACS list for it (Ekman,
+Friesen & Hager 2002; Friesen & Ekman 1983). A name without a side stands for both sides. The AU in ARKit's names:
+AU1 browInnerUp, AU2 browOuterUp, AU4 browDown, AU5 eyeWide, AU6 cheekSquint, AU7 eyeSquint, AU9 noseSneer, AU10
+mouthUpperUp, AU12 mouthSmile, AU14 mouthDimple, AU15 mouthFrown, AU16 mouthLowerDown, AU17 mouthShrugLower, AU18
+mouthPucker, AU20 mouthStretch, AU22 mouthFunnel, AU23 and AU24 mouthPress with mouthRoll, AU25 to AU27 jawOpen.
 """
 
-WAYS: dict[str, dict[str, dict[str, float]]] = {
+# label → variant → weights at full intensity. The comments give the AU.
+EMFACS_VARIANTS: dict[str, dict[str, dict[str, float]]] = {
     "happiness": {
         "closed smile": {  # 6 + 12
             "mouthSmile": 0.7, "cheekSquint": 0.5, "eyeSquint": 0.2, "mouthDimple": 0.15, "mouthPress": 0.1,
@@ -105,11 +106,11 @@ WAYS: dict[str, dict[str, dict[str, float]]] = {
         },
     },
 }  # fmt: skip
-BASIC = tuple(WAYS)
-# Their mixtures would be either of the two.
-NEAREST = {"fear": "surprise", "surprise": "fear", "anger": "disgust", "disgust": "anger"}
+BASIC_EXPRESSIONS = tuple(EMFACS_VARIANTS)
+# A mixture of these looks like one of the two, so none is drawn.
+CONFUSABLE = {"fear": "surprise", "surprise": "fear", "anger": "disgust", "disgust": "anger"}
 
-# Movements that show one thing: blinks, winks, single brows, the jaw to all sides.
+# Single facial actions: blinks, winks, raised brows, jaw movements.
 ACTIONS: dict[str, dict[str, float]] = {
     "blink": {"eyeBlink": 1.0},
     "lids half closed": {"eyeBlink": 0.5},
@@ -140,7 +141,7 @@ ACTIONS: dict[str, dict[str, float]] = {
     "chin up": {"mouthShrugLower": 0.9, "mouthShrugUpper": 0.3},
     "teeth": {"mouthUpperUp": 0.6, "mouthLowerDown": 0.6},
 }
-# Blendshapes of one group pull against each other; at most one of a group is drawn.
+# The blendshapes of a group oppose each other, so at most one of them is drawn.
 ANTAGONISTS = (
     {"eyeBlink", "eyeWide"},
     {"jawLeft", "jawRight", "mouthLeft", "mouthRight"},
@@ -149,22 +150,3 @@ ANTAGONISTS = (
     {"mouthRollUpper", "mouthUpperUp", "mouthShrugUpper"},
     {"browDown", "browOuterUp"},
 )
-
-# The 15 mouth shapes of speech that MPEG-4 tells apart.
-VISEMES: dict[str, dict[str, float]] = {
-    "sil": {},
-    "PP": {"mouthPress": 0.35, "mouthRollUpper": 0.3, "mouthRollLower": 0.35},
-    "FF": {"mouthRollLower": 0.55, "mouthUpperUp": 0.2, "jawOpen": 0.05},
-    "TH": {"jawOpen": 0.14, "mouthLowerDown": 0.2, "mouthUpperUp": 0.1},
-    "DD": {"jawOpen": 0.12, "mouthLowerDown": 0.25, "mouthUpperUp": 0.12},
-    "kk": {"jawOpen": 0.16, "mouthLowerDown": 0.2, "mouthStretch": 0.1},
-    "CH": {"mouthFunnel": 0.5, "jawOpen": 0.08, "mouthPucker": 0.1},
-    "SS": {"mouthStretch": 0.25, "mouthLowerDown": 0.25, "mouthUpperUp": 0.12, "jawOpen": 0.04, "mouthSmile": 0.1},
-    "nn": {"jawOpen": 0.12, "mouthLowerDown": 0.15},
-    "RR": {"mouthFunnel": 0.3, "mouthPucker": 0.2, "jawOpen": 0.1},
-    "aa": {"jawOpen": 0.45, "mouthLowerDown": 0.15},
-    "E": {"jawOpen": 0.25, "mouthStretch": 0.3, "mouthLowerDown": 0.2, "mouthSmile": 0.1},
-    "ih": {"jawOpen": 0.12, "mouthStretch": 0.25, "mouthSmile": 0.2, "mouthLowerDown": 0.15},
-    "oh": {"jawOpen": 0.3, "mouthFunnel": 0.45, "mouthPucker": 0.15},
-    "ou": {"mouthPucker": 0.7, "mouthFunnel": 0.3, "jawOpen": 0.08},
-}

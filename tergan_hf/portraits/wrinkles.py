@@ -1,8 +1,8 @@
 """
-Folds of the skin, in flat coordinates of the model.
+Expression wrinkles as maps in flat coordinates of the face model.
 
-Folds of brows, forehead, nose, chin and mouth corners are furrows in a height map, lit by the photo's own light. They
-are drawn anew for each person, because no two foreheads fold alike. Folds of a smile are learnt (`assets`).
+Wrinkles of brows, forehead, nose, chin and mouth corners are furrows in a height map, shaded by the photo's light.
+They are random for each person. Wrinkles of a smile are learned from photos (`smile_learning`).
 """
 
 from functools import lru_cache
@@ -11,16 +11,16 @@ import cv2
 import numpy as np
 
 from ..expressions.blendshapes import BLENDSHAPES
-from .ict import FaceModel
+from .face_model import FaceModel
 from .landmarks import NOSE_TIP
 
 
 SIDE, PIXELS_PER_CM = 640, 34
 MIDDLE, NOSE_ROW = SIDE / 2, 350
-LIGHT_FROM_ABOVE = 0.32  # of the mean brightness, where the photo's own light is flat
+LIGHT_FROM_ABOVE = 0.32  # added vertical light, relative to the mean brightness
 RELIEF, OCCLUSION = 0.55, 1.15  # change of log brightness per unit slope, and per mm below the surroundings
-MOST_DARKENING, MOST_BRIGHTENING = 0.42, 0.14
-# Which blendshape deepens which furrows; the pair's sides are told apart.
+MAX_DARKENING, MAX_BRIGHTENING = 0.42, 0.14
+# Furrows and the blendshapes (left, right) that deepen them.
 GROUPS = {
     "glabella": ("browDownLeft", "browDownRight"),
     "inner": ("browInnerUp", "browInnerUp"),
@@ -36,7 +36,7 @@ GROUPS = {
 
 @lru_cache(maxsize=2)
 def flat_coordinates(model: FaceModel, nose_tip: int) -> np.ndarray:
-    """(skin, 2) float32: the face from the front with parted lips, in pixels of a fold map."""
+    """(skin, 2) float32 pixel positions in a wrinkle map: the frontal view of the face with parted lips."""
     weights = np.zeros(len(BLENDSHAPES), np.float32)
     weights[BLENDSHAPES.index("jawOpen")] = 0.5
     opened = model.shape(np.zeros(len(model.identity), np.float32), weights)[: model.skin]
@@ -46,19 +46,19 @@ def flat_coordinates(model: FaceModel, nose_tip: int) -> np.ndarray:
     ).astype(np.float32)
 
 
-class Folds:
+class WrinkleMaps:
     """
-    One person's furrows.
+    The wrinkle maps of one person.
 
     Args:
         model: the face model. nearest: (468,) vertices of the landmarks.
-        seed: of the person.
-        smile: (SIDE, SIDE) log of the brightness change in a full smile.
+        seed: seed of the person's furrows.
+        smile: (SIDE, SIDE) change of log brightness in a full smile.
     """
 
     def __init__(self, model: FaceModel, nearest: np.ndarray, seed: int, smile: np.ndarray):
         self.coordinates = flat_coordinates(model, int(nearest[NOSE_TIP]))
-        self._at = model.neutral[nearest] - np.float32([0, model.neutral[nearest[NOSE_TIP], 1], 0])
+        self._at = model.neutral[nearest] - np.array([0, model.neutral[nearest[NOSE_TIP], 1], 0], np.float32)
         self._random = np.random.default_rng((seed, 11))
         self._smile = smile
         self._heights = {
@@ -69,10 +69,10 @@ class Folds:
 
     def log_ratio(self, weights: np.ndarray, light: np.ndarray) -> np.ndarray:
         """
-        The change of log brightness in the flat map.
+        The change (SIDE, SIDE) of log brightness for an expression.
 
         Args:
-            weights: (51,) change of the blendshapes since the photo.
+            weights: (51,) blendshapes minus those of the photo.
             light: (9,) spherical harmonics of the photo's light.
         """
         height = np.zeros((SIDE, SIDE), np.float32)
@@ -82,7 +82,7 @@ class Folds:
             place = ("Left", "Right").index(side)
             for group, names in GROUPS.items():
                 weight = float(weights[BLENDSHAPES.index(names[place])])
-                if group == "outer":  # the inner brows' furrows are there already
+                if group == "outer":  # furrows of the inner brows overlap
                     weight *= 0.6
                 if abs(weight) > 0.02:
                     height += max(weight, -0.3) * share * self._heights[group]
@@ -91,14 +91,15 @@ class Folds:
 
     def _stroke(self, path: list, width: float, depth: float, rim: float = 0.55, reach: float = 2.4) -> np.ndarray:
         """
-        A furrow.
+        A furrow as a (SIDE, SIDE) height map in mm.
 
         Args:
-            path: (x, y) cm about the nose tip.
+            path: points (x, y) in cm about the nose tip.
             width: cm, standard deviation of its cross-section. depth: mm.
-            rim: how high the skin is pushed up beside it, of the depth.
+            rim: height of the raised skin beside it, relative to the depth.
+            reach: width of the raised skin, relative to `width`.
         """
-        points = np.float32(path)
+        points = np.array(path, np.float32)
         along = np.linspace(0, 1, 48)
         knots = np.linspace(0, 1, len(points))
         curve = np.stack([np.interp(along, knots, points[:, k]) for k in (0, 1)], 1)
@@ -135,7 +136,7 @@ class Folds:
         return float(abs(self._at[number, 0])), float(self._at[number, 1])
 
     def _glabella(self) -> np.ndarray:
-        """Two upright furrows between the brows, seldom alike, and the shelf that the brows make over the nose."""
+        """Vertical furrows between the brows, and the crease above the nose."""
         x, y = self._landmark(55)
         draw = self._random.uniform
         height = np.zeros((SIDE, SIDE), np.float32)
@@ -161,7 +162,7 @@ class Folds:
         return height
 
     def _forehead(self, half_width: float, inner: float = 0.0) -> np.ndarray:
-        """Waves across the forehead, `half_width` cm to each side; those of outer brows begin `inner` cm off."""
+        """Horizontal furrows of the forehead from `inner` to about `half_width` cm on each side."""
         draw = self._random.uniform
         low, high = self._landmark(105)[1], self._landmark(10)[1]
         height = np.zeros((SIDE, SIDE), np.float32)
@@ -177,7 +178,7 @@ class Folds:
         return height
 
     def _sneer(self) -> np.ndarray:
-        """Bunny lines on the nose's flank, and the upper part of the fold from nose to mouth."""
+        """Bunny lines beside the nose, and the upper nasolabial fold."""
         draw = self._random.uniform
         bridge, wing = self._landmark(168)[1], self._landmark(129)
         height = np.zeros((SIDE, SIDE), np.float32)
@@ -207,7 +208,7 @@ class Folds:
         return height
 
     def _chin(self) -> np.ndarray:
-        """The crease under the lower lip, and the pits of a pushed-up chin."""
+        """The mentolabial crease and the dimples of a raised chin."""
         draw = self._random.uniform
         y, low = self._landmark(17)[1], self._landmark(152)[1]
         height = self._stroke([(-1.6, y - 0.35), (0, y - 0.05), (1.6, y - 0.35)], 0.18, draw(0.4, 0.6), 0.4)
@@ -255,10 +256,10 @@ class Folds:
 
 def shade(height: np.ndarray, light: np.ndarray) -> np.ndarray:
     """
-    The change of log brightness by a relief: slopes towards the light and away from it, and dark valleys.
+    The change of log brightness by a height map: slopes face the light or turn away, and valleys are darker.
 
     Args:
-        height: (SIDE, SIDE) mm. light: (9,) spherical harmonics.
+        height: (SIDE, SIDE) in mm. light: (9,) spherical harmonics.
     """
     down = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=PIXELS_PER_CM / 80)  # mm per mm, rows go down
     across = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=PIXELS_PER_CM / 80)
@@ -267,6 +268,6 @@ def shade(height: np.ndarray, light: np.ndarray) -> np.ndarray:
     slope = -across * toward[0] + down * (toward[1] + LIGHT_FROM_ABOVE)
     valley = np.maximum(cv2.GaussianBlur(height, (0, 0), 0.22 * PIXELS_PER_CM) - height, 0)
     change = RELIEF * slope - OCCLUSION * valley
-    darker = MOST_DARKENING * np.tanh(change / MOST_DARKENING)
-    brighter = MOST_BRIGHTENING * np.tanh(change / MOST_BRIGHTENING)
+    darker = MAX_DARKENING * np.tanh(change / MAX_DARKENING)
+    brighter = MAX_BRIGHTENING * np.tanh(change / MAX_BRIGHTENING)
     return np.where(change < 0, darker, brighter).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Learning from real smiles: where landmarks lie, the shape and the folds of a smile, and inner mouths."""
+"""Learn landmark correspondence, smile shape, smile wrinkles and teeth from photos of real smiles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -10,41 +10,42 @@ from scipy.spatial import cKDTree
 from tqdm.auto import tqdm
 
 from .correspondence import find_correspondence
+from .face_model import FaceModel
 from .fitting import FaceFit, Fitter, LandmarkCorrespondence
-from .folds import PIXELS_PER_CM, SIDE, flat_coordinates
-from .ict import FaceModel
 from .landmarks import BROWS, EYES, INNER_LIPS, NOSE_TIP, NOSTRILS, OUTER_LIPS, OVAL, Landmarker
-from .learnt import SMILE, Learnt
 from .mesh import rasterize, vertex_normals
+from .mouth_materials import mouth_materials
 from .portrait import Frame, cut_frame
-from .teeth import make_donor, mouth_materials
+from .smile_prior import SMILE, SmilePrior
+from .teeth_donors import make_donor
 from .warping import sample
+from .wrinkles import PIXELS_PER_CM, SIDE, flat_coordinates
 
 
 TEXTURE_PHOTOS = 24
-MOST_DONORS = 60
+MAX_DONORS = 60
 LEARNING_SIZE, LEARNING_MARGIN = 400, 1.6
-LEAST_SMILE = 0.15  # mouthSmile gained, below which a pair teaches nothing
+MIN_SMILE_GAIN = 0.15  # increase of mouthSmile; weaker pairs are ignored
 
 
 @dataclass(frozen=True)
 class SmilePair:
-    """Photos of one person, at rest and smiling."""
+    """A neutral and a smiling photo of one person."""
 
     owner: str
     neutral: Path
     smile: Path
 
 
-def learn(
+def learn_smile_prior(
     model: FaceModel, landmarker: Landmarker, pairs: list[SmilePair], portraits: list[Path]
-) -> tuple[Learnt, LandmarkCorrespondence]:
+) -> tuple[SmilePrior, LandmarkCorrespondence]:
     """
-    Learn from photos.
+    Learn the smile prior and the landmark correspondence from photos.
 
     Args:
-        pairs: of people who are not kept back.
-        portraits: resting faces of such people, whose mean texture lets the landmarks be found on the model.
+        pairs: photos of people in the set, without excluded people.
+        portraits: neutral faces of such people. Their mean texture helps to find the landmarks on the model.
     """
     correspondence = find_correspondence(model, landmarker)
     fitter = Fitter(model, correspondence)
@@ -54,52 +55,53 @@ def learn(
         fitter = Fitter(model, correspondence)
     shapes, amounts, ratios, donors = [], [], [], []
     for pair in tqdm(pairs, desc="Learning from smiles", unit="pair", dynamic_ncols=True):
-        frames = [find_frame(landmarker, path) for path in (pair.neutral, pair.smile)]
-        if None in frames:
+        resting, smiling = (find_frame(landmarker, path) for path in (pair.neutral, pair.smile))
+        if resting is None or smiling is None:
             continue
-        rest = fitter.fit(frames[0].points)
-        smile = fitter.fit(frames[1].points, identity=rest.identity, posed=True)
-        gained = float((smile.own - rest.own)[SMILE].mean())
-        donor = make_donor(frames[1].picture, frames[1].points[INNER_LIPS], pair.owner)
+        rest = fitter.fit(resting.points)
+        smile = fitter.fit(smiling.points, identity=rest.identity, posed=True)
+        gained = float((smile.expression - rest.expression)[SMILE].mean())
+        donor = make_donor(smiling.picture, smiling.points[INNER_LIPS], pair.owner)
         if donor is not None:
             donors.append(donor)
-        if gained > LEAST_SMILE:
+        if gained > MIN_SMILE_GAIN:
             shapes.append(_level(smile) - _level(rest))
             amounts.append(gained)
-            flat = [_flatten(fitter, fit, frame) for fit, frame in zip((rest, smile), frames)]
-            ratios.append(_brightness_ratio(*flat))
-    mouth = mouth_materials(model)
+            ratios.append(_brightness_ratio(_flatten(fitter, rest, resting), _flatten(fitter, smile, smiling)))
     if not shapes:
-        nothing = Learnt.nothing(model)
-        return Learnt(nothing.smile_shape, nothing.smile_folds, tuple(donors), mouth), correspondence
+        return replace(SmilePrior.empty(model), donors=tuple(donors)), correspondence
     share = np.array(amounts)
     shape = np.tensordot(share, np.array(shapes), 1) / (share**2).sum()
-    mirrored = cKDTree(model.neutral[: model.skin]).query(model.neutral[: model.skin] * np.float32([-1, 1, 1]))[1]
-    shape = (shape + shape[mirrored] * np.float32([-1, 1])) / 2
-    folds = np.nan_to_num(np.ma.median(np.ma.masked_invalid(np.array(ratios)), 0).filled(0))
-    folds = (folds + folds[:, ::-1]) / 2 * _fold_mask(fitter)
-    donors = sorted(donors, key=lambda donor: -donor.biting_edge)[:MOST_DONORS]
-    return Learnt(shape.astype(np.float32), folds.astype(np.float32), tuple(donors), mouth), correspondence
+    mirrored = cKDTree(model.neutral[: model.skin]).query(
+        model.neutral[: model.skin] * np.array([-1, 1, 1], np.float32)
+    )[1]
+    shape = (shape + shape[mirrored] * np.array([-1, 1], np.float32)) / 2
+    wrinkles = np.nan_to_num(np.ma.median(np.ma.masked_invalid(np.array(ratios)), 0).filled(0))
+    wrinkles = (wrinkles + wrinkles[:, ::-1]) / 2 * _wrinkle_mask(fitter)
+    donors = sorted(donors, key=lambda donor: -donor.biting_edge)[:MAX_DONORS]
+    mouth = mouth_materials(model)
+    prior = SmilePrior(shape.astype(np.float32), wrinkles.astype(np.float32), tuple(donors), mouth)
+    return prior, correspondence
 
 
 def find_frame(
     landmarker: Landmarker, path: Path, size: int = LEARNING_SIZE, margin: float = LEARNING_MARGIN
 ) -> Frame | None:
-    """The working frame of a photo; None where no face is found."""
+    """The working frame of a photo, or None without a face."""
     pixels = read_photo(path)
     found = landmarker.find(pixels)
     return None if found is None else cut_frame(pixels, found[0], size, margin)
 
 
 def read_photo(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB."""
+    """Read a photo as (H, W, 3) uint8 RGB."""
     with Image.open(path) as image:
         return np.array(image.convert("RGB"))
 
 
 def _place(model: FaceModel, fit: FaceFit) -> tuple[np.ndarray, np.ndarray]:
-    """(skin, 2) places and (skin,) how much each vertex faces the camera."""
-    vertices = model.shape(fit.identity, fit.own) - model.middle
+    """Project the skin: (skin, 2) positions in pixels, and (skin,) z of the normals towards the camera."""
+    vertices = model.shape(fit.identity, fit.expression) - model.middle
     places = fit.camera.project(vertices)[: model.skin, :2] + fit.residual
     normals = vertex_normals(vertices @ fit.camera.rotation.T.astype(np.float32), model.triangles)
     return places, normals[: model.skin, 2]
@@ -124,33 +126,33 @@ def _mean_texture(model: FaceModel, fitter: Fitter, landmarker: Landmarker, phot
 
 
 def _level(fit: FaceFit) -> np.ndarray:
-    """(skin, 2) the residual in cm, without the head's roll."""
+    """(skin, 2) residual in cm, with the roll of the head removed."""
     roll = np.arctan2(fit.camera.rotation[1, 0], fit.camera.rotation[0, 0])
     turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
     return fit.residual / fit.camera.scale @ turn.T
 
 
 def _flatten(fitter: Fitter, fit: FaceFit, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """(SIDE, SIDE) brightness in flat coordinates, and where the photo shows it."""
+    """(SIDE, SIDE) brightness in flat coordinates, and (SIDE, SIDE) bool mask of visible skin."""
     model = fitter.model
     places, facing = _place(model, fit)
     flat = flat_coordinates(model, int(fitter.correspondence.nearest(model)[NOSE_TIP]))
     raster = rasterize(np.column_stack([flat, model.neutral[: model.skin, 2]]), model.skin_triangles, SIDE)
     fields = raster.interpolate(model.skin_triangles, np.column_stack([places, facing]).astype(np.float32))
-    grey = frame.picture @ np.float32([0.299, 0.587, 0.114])
+    grey = frame.picture @ np.array([0.299, 0.587, 0.114], np.float32)
     grey = cv2.GaussianBlur(grey, (0, 0), 0.07 * fit.camera.scale)
     return sample(grey, fields[..., :2], cv2.INTER_LINEAR), (fields[..., 2] > 0.3) & (raster.triangle >= 0)
 
 
 def _brightness_ratio(rest: tuple[np.ndarray, np.ndarray], smile: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """(SIDE, SIDE) log of smiling / resting brightness, exposure aside; NaN where either is not shown."""
+    """(SIDE, SIDE) log of smiling / neutral brightness without the exposure. NaN marks skin that a photo hides."""
     ratio = np.clip(np.log((smile[0] + 8) / (rest[0] + 8)), -0.7, 0.5)
     shown = rest[1] & smile[1]
     return np.where(shown, ratio - np.median(ratio[shown]), np.nan).astype(np.float32)
 
 
-def _fold_mask(fitter: Fitter) -> np.ndarray:
-    """(SIDE, SIDE) 0 off the face and at brows, eyes, lips and nostrils, whose edges never lie quite on each other."""
+def _wrinkle_mask(fitter: Fitter) -> np.ndarray:
+    """(SIDE, SIDE) weights, 0 off the face and at brows, eyes, lips and nostrils, where photos align less exactly."""
     model = fitter.model
     nearest = fitter.correspondence.nearest(model)
     flat = flat_coordinates(model, int(nearest[NOSE_TIP]))[nearest]
