@@ -125,6 +125,17 @@ def test_frames_without_time_stamps_follow_at_their_rate(tmp_path):
     assert times_of(tmp_path / "out.mp4") == pytest.approx(np.arange(20) / 25)
 
 
+def test_h264_in_avi_whose_time_stamps_are_in_disorder_runs_nearly_evenly(tmp_path):
+    clip = make_clip(tmp_path / "clip.avi", 20, container="avi", rate=10)
+    with av.open(str(clip)) as container:
+        stamps = [frame.pts for frame in container.decode(video=0)]
+    assert stamps != sorted(stamps)
+    read = list(read_frames(clip, progress=False))
+    assert [time for time, _, _ in read] == pytest.approx(np.arange(20) / 10, abs=0.101)
+    intervals = [interval for _, interval, _ in read]
+    assert min(intervals) == pytest.approx(0.1) and max(intervals) < 0.201
+
+
 @pytest.mark.parametrize("codec", ["libmp3lame", "pcm_s16le"])  # copied, encoded anew
 @pytest.mark.parametrize(("kind", "name"), [(9, "video"), (8, "audio")])
 @pytest.mark.parametrize("seconds", [20, 10_000])

@@ -47,7 +47,7 @@ class _Sound:
 
     def put(self, packet, zero: Fraction):
         """
-        Write a packet when the next one is there: a time stamp that lies behind the next one is damaged.
+        Write a packet when the next one is there: a time stamp later than the next packet's is damaged.
 
         Args:
             packet: of the clip's sound; an empty one is the last.

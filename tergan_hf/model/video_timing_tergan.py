@@ -7,6 +7,7 @@ from fractions import Fraction
 # A container that allows jumps of its clock (MPEG-TS from a recorder) shows a longer gap by one; so does ffmpeg.
 LONGEST_GAP = 10
 LONGEST_PAUSE = 4 * 3600  # between two frames anywhere; MP4 cannot say much more
+SHORTEST_INTERVAL = 0.01  # of that at the frames' rate; filters over time divide by it
 DEFAULT_RATE, HIGHEST_RATE = Fraction(25), 1000
 
 
@@ -52,7 +53,7 @@ class FrameClock:
     """
     When frames are shown, in seconds. Without a time stamp, or with one that cannot be, they follow at their rate.
 
-    A frame waits for the next one: a time stamp that lies behind that of the next frame is damaged.
+    A frame waits for the next one: a time stamp later than the next frame's is damaged.
 
     Args:
         picture: the video stream.
@@ -92,12 +93,15 @@ class FrameClock:
             guessed = self.start if following is None else min(self.start, following - self.interval)
             self._now = guessed if time is None else time
             return self._now, self.interval, image
-        self._now = time if time is not None and time > before else before + self.interval
-        return self._now, self._now - before if time == self._now else self.interval, image
+        if time is None or time - before < SHORTEST_INTERVAL * self.interval:
+            self._now = before + self.interval
+            return self._now, self.interval, image
+        self._now = time
+        return time, time - before, image
 
 
 def is_damaged(before, time, following, pause=LONGEST_PAUSE) -> bool:
-    """Whether a time stamp cannot be: it lies behind the next one, or by more than a pause behind the one before."""
+    """Whether a time stamp is later than the next one, or later than the one before by more than a pause."""
     if before is not None and time - before > pause:
         return True
     return following is not None and following < time and (before is None or following > before)
