@@ -37,6 +37,8 @@ def main():
         plan = module.plan(source, options)
         for sentence in plan.missing:
             print(f"missing: {sentence}", file=sys.stderr)
+        for sentence in plan.notes:
+            print(f"note: {sentence}", file=sys.stderr)
         counts = build_set(plan, output, processes)
     except KeyboardInterrupt:
         sys.exit(f"\nStopped. Repeat the command to continue {output}.")
