@@ -91,8 +91,9 @@ def test_fer2013_tables(monkeypatch, tmp_path, name, spaces):
 
 def test_fer2013_folders(monkeypatch, tmp_path, capsys):
     for split in ("train", "test"):
-        for emotion in ("angry", "happy", "neutral"):
-            write_photo(tmp_path / "fer" / split / emotion / "1.jpg", side=48)
+        for number, emotion in enumerate(("angry", "happy", "neutral")):
+            tone = 40 * number + 20 * (split == "test")
+            write_photo(tmp_path / "fer" / split / emotion / "1.jpg", tone, side=48)
     photos = run(monkeypatch, "fer2013", tmp_path / "fer", tmp_path / "out")
     assert sorted(photos["expression"]) == ["anger", "happiness", "neutral"]
     assert len(load_photos(str(tmp_path / "out"), "test")) == 3

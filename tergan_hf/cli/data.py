@@ -40,6 +40,8 @@ def main():
             plan = module.plan(source, options)
             for sentence in plan.missing:
                 print(f"missing: {sentence}", file=sys.stderr)
+            for sentence in plan.notes:
+                print(f"note: {sentence}", file=sys.stderr)
             counts = build_set(plan, output, processes)
         except OSError as error:
             if is_disk_full(error) or isinstance(error, TerGanError):

@@ -56,6 +56,7 @@ class Plan:
         settings: the user's options, as plain values.
         source: one line for each file to read (`list_source`).
         missing: one sentence for each part that the source lacks.
+        notes: sentences for the card about what was left out on purpose and about the source.
         expected: the values of the column `file_name` if a face is found in every photo.
         licence_file: a file to copy beside the set.
     """
@@ -67,6 +68,7 @@ class Plan:
     settings: dict
     source: list[str]
     missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     expected: list[str] | None = None
     licence_file: Path | None = None
 
@@ -126,7 +128,7 @@ def build_set(plan: Plan, output: str | Path, processes: int = 1) -> dict[str, i
     counts = count_rows(output, list(totals))
     written = {name for split in counts.values() for name in split.file_names}
     without_face = [name for name in plan.expected or () if name not in written]
-    write_card(output, plan.description, plan.features, plan.settings, counts, plan.missing, without_face)
+    write_card(output, plan.description, plan.features, plan.settings, counts, plan.missing, without_face, plan.notes)
     return {split: count.rows for split, count in counts.items()}
 
 

@@ -11,6 +11,7 @@ from pyarrow import parquet
 
 CARD = "README.md"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+NO_LABEL = "(no label)"
 COLUMNS = {
     "image": "the photo",
     "file_name": "path of the photo in the source",
@@ -18,6 +19,14 @@ COLUMNS = {
     "session": "number of the person's session; within a session only the expression changes",
     "expression_id": "photos with the same number show exactly the same expression",
     "expression": "the label",
+    "original_expression": "the label of the source, before the votes",
+    "label_distribution": (
+        "share of each expression in the votes for one of the seven, in the order anger, disgust, fear, happiness, "
+        "neutral, sadness, surprise"
+    ),
+    "votes": (
+        "numbers of votes for neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, no face"
+    ),
     "intensity": "intensity of the expression; 0 is neutral",
     "mixed_with": "the weaker expression of a mixture, or empty",
     "heads": "the heads that the face is blended from, joined by `+`",
@@ -101,6 +110,7 @@ def write_card(
     counts: dict[str, Counts],
     missing: list[str],
     without_face: list[str],
+    notes: list[str],
 ):
     """
     Write `README.md`. It does not depend on the time or the place of writing.
@@ -113,6 +123,7 @@ def write_card(
         counts: split → counts.
         missing: one sentence for each part that the source lacks.
         without_face: names of the photos in which no face was found.
+        notes: sentences about what was left out on purpose and about the source.
     """
     total = sum(count.rows for count in counts.values())
     data = DatasetCardData(
@@ -137,6 +148,7 @@ def write_card(
         _columns(features),
         _expressions(counts),
         _identities(counts),
+        _notes(notes),
         _missing(missing, without_face),
         f"## Licence\n\n{description.licence}\n\n{description.attribution}\n",
     ]
@@ -169,7 +181,9 @@ def _expressions(counts: dict[str, Counts]) -> str:
     labels = sorted(set().union(*(count.expressions for count in counts.values())))
     lines = ["## Photos per expression\n", f"| expression | {' | '.join(counts)} |", "|---|" + "---|" * len(counts)]
     for label in labels:
-        lines.append(f"| {label} | {' | '.join(str(count.expressions[label]) for count in counts.values())} |")
+        lines.append(
+            f"| {label or NO_LABEL} | {' | '.join(str(count.expressions[label]) for count in counts.values())} |"
+        )
     lines.append(f"| all | {' | '.join(str(count.rows) for count in counts.values())} |")
     return "\n".join([*lines, ""])
 
@@ -183,6 +197,10 @@ def _identities(counts: dict[str, Counts]) -> str:
         f"## Identities\n\n{len(everybody)} people.\n\n<details><summary>Photos of each</summary>\n\n{names}\n\n"
         "</details>\n"
     )
+
+
+def _notes(notes: list[str]) -> str:
+    return "\n".join(["## Notes\n", *(f"- {sentence}" for sentence in notes), ""]) if notes else ""
 
 
 def _missing(missing: list[str], without_face: list[str]) -> str:

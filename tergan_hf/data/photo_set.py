@@ -138,13 +138,17 @@ def label_photo_sets(
         the sets, and the names of all identities, `set/identity`, in the order of their indices.
 
     Raises:
-        InvalidInputError: a photo has a label that is not in `expressions`.
+        InvalidInputError: a photo has no label, or one that is not in `expressions`.
     """
     class_of = {label: index for index, label in enumerate(expressions)}
     identities: dict[str, int] = {}
     sets = []
     for name, photos in cropped.items():
         labels = list(photos["expression"])
+        if unlabelled := labels.count(""):
+            raise InvalidInputError(
+                f"{name}: {unlabelled} photos have no label; label them or leave them out of the set"
+            )
         unknown = sorted(set(labels) - set(class_of))
         if unknown:
             raise InvalidInputError(

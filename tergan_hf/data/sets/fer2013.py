@@ -1,7 +1,6 @@
-"""FER2013: 35,887 grey crops of 48 pixels with noisy labels and no identities."""
+"""FER2013: 35,887 grey crops of 48 pixels with noisy labels and no identities, and FER+'s votes on them."""
 
 from argparse import ArgumentParser
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,10 @@ from PIL import Image as PILImage
 
 from ..building import BuildError, Plan, in_shards, list_source
 from ..dataset_card import SetDescription
-from ..media_files import text_name
-from ..tables import read_csv
-from .photographs import encode, known_expression, photo_files, read_source
+from . import ferplus
+from .fer2013_pixels import measure_pixels, without_test_photos
+from .fer2013_source import LAYOUT, SIDE, FerPhoto, list_folders, read_table
+from .photographs import encode
 
 
 DESCRIPTION = SetDescription(
@@ -29,88 +29,114 @@ DESCRIPTION = SetDescription(
         "  booktitle = {International Conference on Neural Information Processing},\n  pages = {117--124},\n"
         "  year = {2013}\n}"
     ),
-    layout=(
-        "fer2013.csv (or icml_face_data.csv, train.csv) with the columns emotion, pixels and Usage, or the folders "
-        "train/angry/*.jpg and test/angry/*.jpg"
-    ),
+    layout=LAYOUT,
 )
-CLASSES = (
-    "anger",
-    "disgust",
-    "fear",
-    "happiness",
-    "sadness",
-    "surprise",
-    "neutral",
-)  # in the order of the numbers in the table
-SPLITS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
-FOLDERS = {"train": "train", "test": "test", "validation": "validation", "val": "validation"}
 TABLES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
 FULL_SIZES = {"train": 28_709, "validation": 3_589, "test": 3_589}
-SIDE = 48
 ROWS_PER_SHARD = 4000
 
 
 def add_options(parser: ArgumentParser):
-    """Add the size. There is no alignment: the photos are close crops of 48 pixels."""
+    """Add the size, the votes and the check of the contrast. There is no alignment: the photos are close crops."""
     parser.add_argument("--size", type=int, default=SIDE, help="side of the crops in pixels (%(default)s)")
+    parser.add_argument(
+        "--votes", metavar="TABLE",
+        help="fer2013new.csv of FER+: label the photos by ten people's votes, and leave out those without a face",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow-equalized",
+        action="store_true",
+        help="accept a copy of equalised contrast, which is refused otherwise",
+    )
 
 
 def plan(source: Path, options: dict) -> Plan:
     """Plan the set from a table or from folders. `source` may also be the table itself.
 
     Raises:
-        BuildError: the source is broken or not FER2013.
+        BuildError: the source is broken, not FER2013 or a copy of equalised contrast, or the votes belong to others.
     """
-    seed, size = options["seed"], options["size"]
-    tables = [source] if source.is_file() else [p for name in TABLES for p in sorted(source.rglob(name))][:1]
-    root = source.parent if source.is_file() else source
+    seed, size, allow_equalized = options["seed"], options["size"], options["allow_equalized"]
+    votes = Path(options["votes"]) if options["votes"] else None
     if size < 8:
         raise BuildError(f"--size must be at least 8 pixels, not {size}")
-    entries: dict[str, list]
-    make_rows: Callable[..., list[dict]]
-    if tables:
-        entries, files, make_rows = _read_table(tables[0]), tables, rows_of_pixels
-    else:
-        entries, make_rows = _list_folders(source), rows_of_files
-        files = [path for split in entries.values() for path, _, _ in split]
+    splits, files, root = _read(source)
+    missing, notes = _missing(splits), []
+    statistics = measure_pixels(splits)
+    if statistics.are_equalized:
+        wrong = statistics.describe_equalized()
+        if not allow_equalized:
+            raise BuildError(
+                f"{source} {wrong}; use Kaggle's fer2013.csv, or add --allow-equalized to take it as it is"
+            )
+        notes.append(f"The source {wrong}.")
+    tested = {statistics.digests[photo.name] for name, photos in splits.items() if name != "train" for photo in photos}
+    if votes:
+        splits = ferplus.label_photos(splits, votes)
+        splits, faceless = _without(splits, ferplus.NO_FACE)
+        notes.append(f"{faceless} photos are left out because most votes say that there is no face.")
+    splits, doubles = without_test_photos(splits, statistics.digests, tested)
+    notes.append(f"{doubles} photos of train are left out because a test split has exactly the same pixels.")
+    if votes:
+        splits, contempt = _without(splits, "contempt")
+        splits, unknown = _without(splits, "unknown")
+        notes.append(
+            f"{contempt} photos are left out because most votes say contempt, and {unknown} because most say unknown."
+        )
+        notes += ferplus.TREATMENT
+    if not splits.get("train"):
+        raise BuildError(f"{source} leaves no photo for train: {' '.join(notes)}")
     shards = []
-    for split, listed in entries.items():
-        order = np.random.default_rng(seed).permutation(len(listed))
-        listed = [listed[number] for number in order]
-        shards += in_shards(split, listed, ROWS_PER_SHARD, size)
+    for split, photos in splits.items():
+        order = np.random.default_rng(seed).permutation(len(photos))
+        shards += in_shards(split, [photos[number] for number in order], ROWS_PER_SHARD, size)
     return Plan(
-        description=DESCRIPTION,
-        features=Features(image=Image(), file_name=Value("string"), expression=Value("string")),
+        description=ferplus.describe_votes(DESCRIPTION) if votes else DESCRIPTION,
+        features=Features(
+            image=Image(), file_name=Value("string"), expression=Value("string"), **(ferplus.COLUMNS if votes else {})
+        ),
         shards=shards,
         make_rows=make_rows,
-        settings={"seed": seed, "size": size},
-        source=list_source(root, files),
-        missing=_missing(entries),
-        expected=[name for split in entries.values() for _, name, _ in split],
-    )
+        settings={
+            "seed": seed, "size": size, "votes": votes and votes.name, "allow_equalized": allow_equalized,
+        },
+        source=list_source(root, files) + (list_source(votes.parent, [votes]) if votes else []),
+        missing=missing,
+        notes=notes,
+        expected=[photo.name for photos in splits.values() for photo in photos],
+    )  # fmt: skip
 
 
-def rows_of_pixels(job: tuple[list[tuple[str, str, str]], int]) -> list[dict]:
-    """Make rows of the set from (pixels, name, expression) of the table."""
-    listed, size = job
+def make_rows(job: tuple[list[FerPhoto], int]) -> list[dict]:
+    """Make rows of the set from photos."""
+    photos, size = job
     rows = []
-    for pixels, name, expression in listed:
-        values = np.array(pixels.split(), np.uint8).reshape(SIDE, SIDE)
-        rows.append(_row(PILImage.fromarray(values), name, expression, size))
+    for photo in photos:
+        image = photo.image()
+        if image.size != (size, size):
+            image = image.resize((size, size), PILImage.Resampling.BICUBIC)
+        rows.append({
+            "image": {"bytes": encode(image, "PNG"), "path": None}, "file_name": photo.name,
+            "expression": photo.expression, **photo.extra,
+        })  # fmt: skip
     return rows
 
 
-def rows_of_files(job: tuple[list[tuple[Path, str, str]], int]) -> list[dict]:
-    """Make rows of the set from (path, name, expression) of image files."""
-    listed, size = job
-    return [_row(read_source(path).convert("L"), name, expression, size) for path, name, expression in listed]
+def _read(source: Path) -> tuple[dict[str, list[FerPhoto]], list[Path], Path]:
+    """Read the source. Returns split → photos, the files read, the folder that they are in."""
+    if source.is_file():
+        return read_table(source), [source], source.parent
+    tables = [path for name in TABLES for path in sorted(source.rglob(name))][:1]
+    if tables:
+        return read_table(tables[0]), tables, source
+    splits = list_folders(source)
+    return splits, [Path(photo.content) for photos in splits.values() for photo in photos], source
 
 
-def _row(image: PILImage.Image, name: str, expression: str, size: int) -> dict:
-    if image.size != (size, size):
-        image = image.resize((size, size), PILImage.Resampling.BICUBIC)
-    return {"image": {"bytes": encode(image, "PNG"), "path": None}, "file_name": name, "expression": expression}
+def _without(splits: dict[str, list[FerPhoto]], label: str) -> tuple[dict[str, list[FerPhoto]], int]:
+    """Leave out the photos with a label. Returns the splits, the number of photos left out."""
+    kept = {split: [photo for photo in photos if photo.expression != label] for split, photos in splits.items()}
+    return kept, sum(len(photos) - len(kept[split]) for split, photos in splits.items())
 
 
 def _missing(entries: dict[str, list]) -> list[str]:
@@ -123,46 +149,3 @@ def _missing(entries: dict[str, list]) -> list[str]:
         for split, size in sizes.items()
         if len(entries.get(split, ())) < size
     ]
-
-
-def _read_table(table: Path) -> dict[str, list[tuple[str, str, str]]]:
-    """Read a table: split → list of (pixels, name, expression)."""
-    splits: dict[str, list] = {}
-    for number, (line, row) in enumerate(read_csv(table, ("emotion", "pixels"), ("Usage",))):
-        pixels, emotion, usage = row["pixels"], row["emotion"], row.get("Usage", "Training")
-        where = f"{table}, line {line}"
-        if len(values := pixels.split()) != SIDE * SIDE:
-            raise BuildError(
-                f"{where}: {len(values)} of {SIDE * SIDE} pixels; the file is cut off or damaged, copy it again"
-            )
-        if not all(value.isdigit() and int(value) < 256 for value in set(values)):
-            raise BuildError(f"{where}: pixels must be whole numbers from 0 to 255")
-        if not emotion.isdigit() or int(emotion) >= len(CLASSES) or usage not in SPLITS:
-            raise BuildError(
-                f"{where}: emotion '{emotion}' and usage '{usage}'; expected 0 to {len(CLASSES) - 1} and one of "
-                f"{', '.join(SPLITS)}"
-            )
-        splits.setdefault(SPLITS[usage], []).append((pixels, f"row{number:05d}", CLASSES[int(emotion)]))
-    if not splits:
-        raise BuildError(f"{table} has no rows: expected {DESCRIPTION.layout}")
-    return splits
-
-
-def _list_folders(source: Path) -> dict[str, list[tuple[Path, str, str]]]:
-    """List the image files: split → list of (path, name, expression)."""
-    splits: dict[str, list] = {}
-    for name, split in FOLDERS.items():
-        if not (source / name).is_dir():
-            continue
-        for folder in sorted(path for path in (source / name).iterdir() if path.is_dir()):
-            files = photo_files(folder)
-            expression = known_expression(folder.name)
-            if expression is None and files:
-                raise BuildError(f"{folder}: '{folder.name}' is not an expression of FER2013")
-            splits.setdefault(split, []).extend(
-                (path, text_name(path.relative_to(source).as_posix()), expression) for path in files
-            )
-    splits = {split: listed for split, listed in splits.items() if listed}
-    if "train" not in splits:
-        raise BuildError(f"{source} does not hold FER2013: expected {DESCRIPTION.layout}")
-    return splits

@@ -7,7 +7,16 @@ from ..building import BuildError, Plan
 from ..dataset_card import SetDescription
 from ..media_files import text_name
 from ..tables import read_csv
-from .photographs import PhotoEntry, add_cropping_options, cropping_of, people_in_order, photo_files, plan_photos
+from .photographs import (
+    PhotoEntry,
+    add_cropping_options,
+    add_exclude_option,
+    cropping_of,
+    exclude_people,
+    people_in_order,
+    photo_files,
+    plan_photos,
+)
 
 
 DESCRIPTION = SetDescription(
@@ -39,15 +48,16 @@ UNKNOWN_PERSON = dict.fromkeys(PERSON_COLUMNS, "")
 
 
 def add_options(parser: ArgumentParser):
-    """Add the cropping options."""
+    """Add the cropping options and `--exclude`."""
     add_cropping_options(parser)
+    add_exclude_option(parser)
 
 
 def plan(source: Path, options: dict) -> Plan:
     """Plan the set from the two frontal series.
 
     Raises:
-        BuildError: the source holds no photos of this set.
+        BuildError: the source holds no photos of this set, or `--exclude` an unknown name.
     """
     cropping = cropping_of(options)
     facts, entries = _facts(source), []
@@ -70,9 +80,10 @@ def plan(source: Path, options: dict) -> Plan:
         absent = sorted(everybody - seen.get(expression, set()))
         if absent:
             missing.append(f"{len(absent)} people without a photo of {expression}: {', '.join(absent)}")
+    people = people_in_order(exclude_people(entries, options["exclude"]), options["seed"])
+    settings = {"seed": options["seed"], "exclude": options["exclude"]}
     return plan_photos(
-        DESCRIPTION, source, people_in_order(entries, options["seed"]), cropping, {"seed": options["seed"]}, missing,
-        **dict.fromkeys(PERSON_COLUMNS, "string"),
+        DESCRIPTION, source, people, cropping, settings, missing, **dict.fromkeys(PERSON_COLUMNS, "string"),
     )  # fmt: skip
 
 

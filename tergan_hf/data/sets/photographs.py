@@ -77,6 +77,32 @@ def add_cropping_options(parser: ArgumentParser):
     parser.add_argument("--whole", action="store_true", help="keep the photos whole; training finds the faces")
 
 
+def add_exclude_option(parser: ArgumentParser):
+    """Add `--exclude`."""
+    parser.add_argument(
+        "--exclude", nargs="*", default=[], metavar="PERSON", help="people to leave out, for validation, by name"
+    )
+
+
+def exclude_people(entries: list[PhotoEntry], names: list[str]) -> list[PhotoEntry]:
+    """Leave out all photos of some people.
+
+    Raises:
+        BuildError: a name is unknown, or nobody is left.
+    """
+    people = sorted({entry.identity for entry in entries})
+    unknown = sorted(set(names) - set(people))
+    if unknown:
+        raise BuildError(
+            f"--exclude names people who are not in the source: {', '.join(unknown)}; people are named like "
+            f"{', '.join(people[:3])}"
+        )
+    kept = [entry for entry in entries if entry.identity not in names]
+    if not kept:
+        raise BuildError("--exclude leaves nobody")
+    return kept
+
+
 def cropping_of(options: dict) -> Cropping:
     """Remove the options of `add_cropping_options` from all options and convert them."""
     size, margin, paper, whole = (options.pop(name) for name in ("size", "margin", "paper", "whole"))
@@ -107,7 +133,7 @@ def photo_features(cropping: Cropping, **extra: str) -> Features:
 
 def plan_photos(
     description: SetDescription, root: Path, entries: list[PhotoEntry], cropping: Cropping, settings: dict,
-    missing: list[str], split: str = "train", **extra: str,
+    missing: list[str], split: str = "train", notes: list[str] | None = None, **extra: str,
 ) -> Plan:  # fmt: skip
     """Plan a set of photos. `extra`: name → type of further columns; the other arguments are as in `Plan`."""
     return Plan(
@@ -118,6 +144,7 @@ def plan_photos(
         settings={**settings, **cropping_settings(cropping)},
         source=list_source(root, [entry.path for entry in entries]),
         missing=missing,
+        notes=notes or [],
         expected=[entry.file_name for entry in entries],
     )
 
