@@ -53,6 +53,6 @@ def plan(source: Path, options: dict) -> Plan:
     ]
     people = people_in_order(exclude_people(entries, options["exclude"]), options["seed"])
     settings = {"seed": options["seed"], "exclude": options["exclude"]}
-    return plan_photos(
-        DESCRIPTION, source, people, cropping, settings, [], notes=["The photos have a reddish cast."], gender="string"
-    )
+    planned = plan_photos(DESCRIPTION, source, people, cropping, settings, [], gender="string")
+    planned.notes.append("The photos have a reddish cast.")
+    return planned

@@ -77,7 +77,8 @@ def plan(source: Path, options: dict) -> Plan:
         ]
     notes.append("Most people smile with parted lips. Most are older, white and male.")
     people = people_in_order(entries, options["seed"])
-    planned = plan_photos(DESCRIPTION, source, people, cropping, settings, [], notes=notes)
+    planned = plan_photos(DESCRIPTION, source, people, cropping, settings, [])
+    planned.notes = notes
     planned.source += [f"{entry.file_name} is {entry.expression}" for entry in entries if entry.expression]
     return planned
 

@@ -130,7 +130,11 @@ def _read(source: Path) -> tuple[dict[str, list[FerPhoto]], list[Path], Path]:
     if tables:
         return read_table(tables[0]), tables, source
     splits = list_folders(source)
-    return splits, [Path(photo.content) for photos in splits.values() for photo in photos], source
+    return (
+        splits,
+        [photo.content for photos in splits.values() for photo in photos if isinstance(photo.content, Path)],
+        source,
+    )
 
 
 def _without(splits: dict[str, list[FerPhoto]], label: str) -> tuple[dict[str, list[FerPhoto]], int]:

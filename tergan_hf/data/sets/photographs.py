@@ -133,7 +133,7 @@ def photo_features(cropping: Cropping, **extra: str) -> Features:
 
 def plan_photos(
     description: SetDescription, root: Path, entries: list[PhotoEntry], cropping: Cropping, settings: dict,
-    missing: list[str], split: str = "train", notes: list[str] | None = None, **extra: str,
+    missing: list[str], split: str = "train", **extra: str,
 ) -> Plan:  # fmt: skip
     """Plan a set of photos. `extra`: name → type of further columns; the other arguments are as in `Plan`."""
     return Plan(
@@ -144,7 +144,6 @@ def plan_photos(
         settings={**settings, **cropping_settings(cropping)},
         source=list_source(root, [entry.path for entry in entries]),
         missing=missing,
-        notes=notes or [],
         expected=[entry.file_name for entry in entries],
     )
 
