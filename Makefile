@@ -14,6 +14,7 @@ test: $(VENV)/.installed-test browser lint
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	rm -f tergan_hf/demo/*.pyi  # Gradio writes them when the app starts
 	$(BIN)/mypy
 
 # The tests of the app need a Chromium: the system's, Debian's package, or Playwright's own.

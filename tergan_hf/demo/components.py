@@ -3,7 +3,7 @@
 import functools
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -165,7 +165,7 @@ def with_error_messages(function, fallback: Callable[[str], object] | None = Non
     return wrapped
 
 
-def message_for_visitors(message: str, paths: list[str] = ()) -> str:
+def message_for_visitors(message: str, paths: Sequence[str] = ()) -> str:
     """
     Reword a message of the pipeline, without the hints for programmers.
 

@@ -65,10 +65,10 @@ def build(models: Models, model_name: gr.State):
         return open_photo(model, detected.path, box_centre(detected.faces[number]))
 
     def choose_source_face(model, expression: TargetExpression | None, number):
-        return reopen(open_source, model, expression and expression.detected, number)
+        return reopen(open_source, model, None if expression is None else expression.detected, number)
 
     def choose_target_face(model, photo: EncodedPhoto | None, number):
-        return reopen(open_target, model, photo and photo.detected, number)
+        return reopen(open_target, model, None if photo is None else photo.detected, number)
 
     def draw(model, expression, photo, intensity, mark, with_photo):
         if expression is None or photo is None:

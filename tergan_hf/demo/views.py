@@ -136,7 +136,11 @@ def map_data(
         if len(own := points[expression_map.labels == index])
     ]
     bounds = np.array([left - margin, bottom - margin, right + margin, top + margin]).round(2).tolist()
-    marked = [{"name": name, "point": np.clip(point, bounds[:2], bounds[2:]).tolist()} for name, point in marks]
+    marked = [
+        {"name": name, "point": np.clip(point, bounds[:2], bounds[2:]).tolist()}
+        for name, point in marks
+        if point is not None
+    ]
     photos = {"range": bounds, "groups": groups}
     return {"photos": photos, "marks": marked, "chosen": chosen, "stamp": _unique_stamp()}
 
@@ -166,7 +170,9 @@ def labelled_picture(photo: Image.Image, faces: list[dict], side: int) -> str:
         side: longest side of the picture in pixels.
     """
     scale = min(1.0, side / max(photo.size))
-    picture = photo.resize(tuple(max(1, round(length * scale)) for length in photo.size), Image.Resampling.BILINEAR)
+    picture = photo.resize(
+        (max(1, round(photo.width * scale)), max(1, round(photo.height * scale))), Image.Resampling.BILINEAR
+    )
     draw = ImageDraw.Draw(picture)
     text_height = max(11, round(0.028 * max(picture.size)))
     font, line = ImageFont.load_default(size=text_height), max(2, text_height // 6)

@@ -14,7 +14,7 @@ from .errors_tergan import MissingFileError, OutputFileError, shown_name
 try:
     import fcntl
 except ImportError:  # Windows does not let others delete a file that is open
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 
 PREFIX, SUFFIX = ".tergan-", ".part"

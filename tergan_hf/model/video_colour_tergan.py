@@ -9,7 +9,7 @@ from .video_tone_mapping_tergan import HLG, PQ, WIDE_PRIMARIES, ToneMapper, map_
 try:
     from av.video.reformatter import VideoReformatter
 except ImportError:  # only videos need it
-    VideoReformatter = None
+    VideoReformatter = None  # type: ignore[assignment, misc]
 
 
 # Numbers of ITU-T H.273, which FFmpeg uses, too.
@@ -67,7 +67,7 @@ class ColourReader:
         settings = (
             frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, primaries, transfer
         )  # fmt: skip
-        if settings != self._settings:
+        if self._converter is None or settings != self._settings:
             self._converter, self._settings = ToneMapper(frame, primaries, transfer), settings
         return _to_image(self._converter.convert(frame))
 

@@ -13,7 +13,7 @@ from .errors_tergan import MissingFileError, MissingPackageError, VideoInputErro
 try:
     import av
 except ImportError:  # only videos need it
-    av = None
+    av = None  # type: ignore[assignment]
 
 
 HEAD_BYTES = 1 << 16

@@ -64,6 +64,10 @@ class _Sound:
             self._put(packet, zero)
             self._waiting = None
 
+    def _put(self, packet, zero: Fraction):
+        """Write one packet."""
+        raise NotImplementedError
+
     def close(self):
         """Write what is left."""
         if self.damaged_packets and not self._heard:

@@ -130,6 +130,11 @@ def _use_threads(threads: int):
         restoring.join()
 
 
+def _follow(step, before):
+    """Apply a step to the result of the one before."""
+    return step(before.result())
+
+
 class _Steps:
     """Frames on their way through the steps."""
 
@@ -151,7 +156,7 @@ class _Steps:
         """Send a frame on its way."""
         future = self._workers[0].submit(self.steps[0], image, interval)
         for worker, step in zip(self._workers[1:], self.steps[1:]):
-            future = worker.submit(lambda before=future, step=step: step(before.result()))
+            future = worker.submit(_follow, step, future)
         self._under_way.append((future, time))
 
     def finished(self, flush: bool = False) -> Iterator[tuple[Image.Image, float]]:

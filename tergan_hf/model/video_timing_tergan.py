@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 
 # A container that allows jumps of its clock (MPEG-TS from a recorder) shows a longer gap by one; so does ffmpeg.
@@ -63,9 +64,9 @@ class FrameClock:
         self.interval = 1 / float(frame_rate(picture))
         self.start = float(picture.start_time * picture.time_base) if picture.start_time is not None else 0.0
         self._now: float | None = None
-        self._waiting: tuple | None = None
+        self._waiting: tuple[float | None, Any] | None = None
 
-    def put(self, frame, image) -> Iterator[tuple[float, float, object]]:
+    def put(self, frame, image) -> Iterator[tuple[float, float, Any]]:
         """
         Args:
             frame: PyAV's, for its time stamp. image: what is made of it.
@@ -77,12 +78,12 @@ class FrameClock:
         time = float(frame.pts * frame.time_base) if stamped else None
         waiting, self._waiting = self._waiting, (time, image)
         if waiting is not None:
-            yield self._show(*waiting, time)
+            yield self._show(waiting[0], waiting[1], time)
 
-    def flush(self) -> Iterator[tuple[float, float, object]]:
+    def flush(self) -> Iterator[tuple[float, float, Any]]:
         """The last frame, as `put` yields it."""
         if self._waiting is not None:
-            yield self._show(*self._waiting, None)
+            yield self._show(self._waiting[0], self._waiting[1], None)
             self._waiting = None
 
     def _show(self, time: float | None, image, following: float | None):

@@ -54,7 +54,7 @@ class VideoWriter:
         """Write an RGB image that is shown at `time`, in seconds on the clip's clock."""
         with self._naming_the_file():
             if self._picture is None:
-                self._begin(image, time)
+                self._picture = self._begin(image, time)
             self._picture.put(image, time - float(self._zero))
             self.frames += 1
 
@@ -74,8 +74,8 @@ class VideoWriter:
                 self.sound.close()
             self._container.close()
 
-    def _begin(self, image: Image.Image, time: float):
-        self._picture = _Picture(self._container, image.size, self._rate)
+    def _begin(self, image: Image.Image, time: float) -> "_Picture":
+        picture = _Picture(self._container, image.size, self._rate)
         self._zero = self._sound_zero = Fraction(time)
         sound_start = self.sound.start(self._early_sound) if self.sound else None
         if sound_start is not None:
@@ -85,6 +85,7 @@ class VideoWriter:
         for packet in self._early_sound:
             self.sound.put(packet, self._sound_zero)
         self._early_sound = []
+        return picture
 
     @contextlib.contextmanager
     def _naming_the_file(self):
