@@ -238,7 +238,7 @@ class EncodedSound(_Sound):
 
 def _aac_rate(rate: int) -> int:
     """The lowest rate of AAC that loses nothing of a sound, the highest where none does."""
-    rates = [known for known in av.Codec("aac", "w").audio_rates if known >= LOWEST_RATE]
+    rates = [known for known in av.Codec("aac", "w").audio_rates or () if known >= LOWEST_RATE]
     return min((known for known in rates if known >= rate), default=max(rates))
 
 
