@@ -107,8 +107,8 @@ def test_a_prototype_gets_strong_enough_to_be_seen():
 
 
 def test_neutral_crops_are_of_photographs_where_there_are_any(monkeypatch):
-    monkeypatch.setattr(classifier, "aligned_crops", lambda chips, rows, size, device: torch.full(
-        (len(rows), 3, size, size), float(chips.value), device=device))  # fmt: skip
+    monkeypatch.setattr(classifier, "aligned_crops", lambda photos, rows, size, device: torch.full(
+        (len(rows), 3, size, size), float(photos.value), device=device))  # fmt: skip
     neutral = TerGanConfig.photo(**TINY).expressions.index("neutral")
 
     def photos(value, expression_id, label, named=True):

@@ -36,7 +36,7 @@ def material(tmp_path_factory):
         "loose": loose_crops(folder / "loose.parquet"),
     }
     sets = label_files(paths, SIZE)
-    assert [chips.are_photographs for chips in sets] == [False, True, True]
+    assert [photos.are_photographs for photos in sets] == [False, True, True]
     torch.manual_seed(0)
     model = TerGanModel(TerGanConfig.photo(**TINY | {"image_size": SIZE})).eval()
     with torch.no_grad():

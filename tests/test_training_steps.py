@@ -237,10 +237,10 @@ def test_another_photograph_is_laid_over_the_target_and_a_rendering_is_not(neutr
     side = padded_crop_size(32)
     crop_transform = zoom_out(FaceDetector().detect(neutral)[0].crop_transform, PADDED_CROP_MARGIN)
     shifted = compose_transforms(np.array([[1, 0, 0.02], [0, 1, -0.02]]), crop_transform)
-    chips = [
+    crops = [
         torch.from_numpy(np.array(crop_face(neutral, way, side))).permute(2, 0, 1) for way in (crop_transform, shifted)
     ]
-    target, truth = (chip.expand(2, 3, side, side).contiguous() for chip in chips)
+    target, truth = (crop.expand(2, 3, side, side).contiguous() for crop in crops)
     batch = augment_still_pairs(target, truth, [True, True], [False, True], [0, 0])
     photographed, rendered = (batch.truth - batch.target).abs()[:, :, 6:-6, 8:-8].mean((1, 2, 3))
     assert photographed < 0.5 * rendered

@@ -43,8 +43,8 @@ def exact_expression(label: str, variant: str | None = None, intensity: float = 
 
 
 def draw_basic(random: np.random.Generator, label: str | None = None) -> Expression:
-    """Draw a basic expression at an intensity of 0.2 to 1.1. The variant, the strength of each muscle, the asymmetry
-    of the sides and the gaze are random."""
+    """Draw a basic expression at an intensity of 0.2 to 1.1. The variant, the strength of each blendshape, the
+    asymmetry of the sides and the gaze are random."""
     label = label or str(random.choice(BASIC_EXPRESSIONS))
     intensity = random.uniform(MIN_INTENSITY, MAX_INTENSITY)
     weights = _draw_variant(random, label)
@@ -126,7 +126,7 @@ def _draw_single_blendshapes(random: np.random.Generator, count: int) -> dict[st
 
 
 def _vary(random: np.random.Generator, weights: dict[str, float]) -> dict[str, float]:
-    """Scale each muscle at random and make the sides asymmetric: a common skew plus noise for each blendshape."""
+    """Scale each blendshape at random and make the sides asymmetric: a common skew plus noise for each blendshape."""
     skew = random.normal(0, 0.12) if random.random() < 0.85 else random.uniform(-0.6, 0.6)
     stems: dict[str, float] = {}
     varied = {}
