@@ -89,10 +89,10 @@ class VideoPipeline(FacePipeline):
             finish: called with every finished frame; it returns the frame to write. An exception it raises ends the
                 work.
             metadata: of the file (`comment`, `description`, …).
-            limits: on the size of the clip's frames and on the time that all of the work with it takes.
+            limits: on the size of the clip's frames and on the time of the work with it.
 
         Returns:
-            what was written, how much of the clip was damaged and left out, and what else is not as in the clip.
+            a report of what was written, of damaged packets that were left out, and of other differences.
 
         Raises:
             MissingPackageError: PyAV is not installed.
