@@ -24,7 +24,7 @@ from .model.modeling_tergan import TerGanForImageClassification, TerGanModel  # 
 from .model.outputs_tergan import TerGanChange, TerGanOutput, TerGanTarget  # noqa: E402
 from .model.pipeline_tergan import TerGanPipeline  # noqa: E402
 from .model.provenance_tergan import save_synthetic  # noqa: E402
-from .model.video_tergan import VideoReport  # noqa: E402
+from .model.video_tergan import VideoLimits, VideoReport  # noqa: E402
 from .version import __version__  # noqa: E402
 
 
@@ -53,6 +53,7 @@ __all__ = [
     "TerGanPipeline",
     "TerGanTarget",
     "VideoInputError",
+    "VideoLimits",
     "VideoReport",
     "__version__",
     "save_synthetic",

@@ -17,6 +17,7 @@ from ..model.image_loading_tergan import is_file
 from ..model.output_files_tergan import write_whole
 from ..model.pipeline_tergan import TerGanPipeline
 from ..model.provenance_tergan import VIDEO_METADATA, draw_mark
+from ..model.video_tergan import VideoReport
 from .answers import WRITERS, encode_answers, recognize_file
 from .errors import one_line_errors
 from .files import Job, existing_path, kind_of, list_files, plan_jobs, run_jobs
@@ -122,10 +123,11 @@ def transfer_command(options) -> int:
     pipe = _load(options)
 
     def animate(job: Job):
-        pipe.transfer_video(
+        report = pipe.transfer_video(
             source, job.source, job.output, options.intensity, options.relative, face=options.face,
             driving_face=options.source_face, progress=not options.quiet, **_video_provenance(options),
         )  # fmt: skip
+        _print_notes(job, report)
 
     def transfer(job: Job):
         result = pipe.transfer(
@@ -145,10 +147,11 @@ def edit_command(options) -> int:
 
     def edit(job: Job):
         if job.kind == CLIP:
-            pipe.edit_video(
+            report = pipe.edit_video(
                 job.source, options.expression, job.output, progress=not options.quiet, **settings,
                 **_video_provenance(options),
             )  # fmt: skip
+            _print_notes(job, report)
         else:
             _save(pipe.edit(job.source, options.expression, **settings), job, options)
 
@@ -182,6 +185,15 @@ def recognize_command(options) -> int:
         if "error" in answer and (kind == "csv" or output):
             print(f"tergan: {answer['error']}", file=sys.stderr)
     return failed
+
+
+def _print_notes(job: Job, report: VideoReport):
+    """Say what of a clip was damaged, or differs in the result."""
+    notes = list(report.notes)
+    if report.damaged_packets:
+        notes.insert(0, f"{report.damaged_packets} damaged packets of the clip were left out.")
+    for note in notes:
+        print(f"tergan: {job.output}: {note}", file=sys.stderr)
 
 
 def _save(image, job: Job, options):

@@ -1,4 +1,4 @@
-"""A file that appears under its name when it is complete, and leaves nothing behind when it never is."""
+"""Write a file that appears under its name only when it is complete."""
 
 import contextlib
 import os
@@ -23,15 +23,15 @@ YOUNG_SECONDS = 60  # a file that young may be about to be locked
 
 class AtomicFile:
     """
-    A file to write into, in a `with` statement; `commit` gives it its name.
+    A file that gets its name in `commit`. Use it in a `with` statement.
 
-    On Linux, the file has no name until then. Nothing remains of it however the process ends: an exception, Ctrl-C,
-    SIGTERM, a power cut. On other systems, and on file systems that cannot do this, it has a short hidden name in the
-    same folder and is locked while it is written. An exception and Ctrl-C remove it; what a killed process left is
-    removed when the next file is written there.
+    On Linux the file has no name until then (`O_TMPFILE`), so nothing remains of it after an exception, Ctrl-C,
+    SIGTERM or a power cut. Other systems and some file systems cannot do this. There, the file has a short hidden name
+    in the same folder and is locked while it is written. An exception and Ctrl-C remove it. The next `AtomicFile` in
+    the folder removes what a killed process left.
 
     Args:
-        output: the file's name. A file of that name stays as it is until `commit`.
+        output: the file's name. An older file of that name stays until `commit`.
 
     Attributes:
         stream: to write to and seek in.
@@ -68,7 +68,7 @@ class AtomicFile:
 
     def commit(self):
         """
-        Put the file in its place.
+        Give the file its name.
 
         Raises:
             OutputFileError: the disk is full, or the folder is gone.
@@ -85,11 +85,11 @@ class AtomicFile:
             raise self._error(error) from error
 
     def _give_name(self):
-        """Link a file that has no name to a hidden one: linkat(2) replaces no file, renaming does."""
+        """Link the nameless file to a hidden name, from which it can be renamed over an older file."""
         self._name = self._new_name()
         folder = os.open(self.output.parent, os.O_PATH)
         try:
-            # With handles of folders, os.link follows the link that stands for the open file.
+            # os.link follows the link in /proc only if it is given folders.
             source = f"/proc/self/fd/{self.stream.fileno()}"
             os.link(source, self._name.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
         except OSError:  # a system that keeps /proc from us
@@ -120,7 +120,7 @@ class AtomicFile:
 
 
 def remove_leftovers(folder: Path):
-    """Remove unfinished files that no process is writing any more."""
+    """Remove unfinished files of killed processes."""
     if fcntl is None:
         return
     with contextlib.suppress(OSError), os.scandir(folder) as entries:

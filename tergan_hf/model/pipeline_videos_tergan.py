@@ -95,10 +95,10 @@ class VideoPipeline(FacePipeline):
                 work.
             metadata: tags of the file (`comment`, `description`, …). Default: `VIDEO_METADATA`, which says that it is
                 synthetic.
-            limits: on the size of the clip's frames, and on the time that all of the work takes.
+            limits: on the size of the clip's frames and on the time of the work with it.
 
         Returns:
-            what was written, how much of the clip was damaged and left out, and what else differs from the clip.
+            a report of what was written, of damaged packets that were left out, and of other differences.
 
         Raises:
             MissingPackageError: PyAV is not installed.

@@ -1,4 +1,4 @@
-"""The colours of a decoded frame: its matrix, range, primaries, transfer and transparency → an RGB image."""
+"""Convert decoded frames to RGB images by their matrix, range, primaries, transfer and transparency."""
 
 import numpy as np
 from PIL import Image
@@ -24,13 +24,13 @@ HD_LINES = 720  # from here on, frames that do not say are BT.709
 
 class ColourReader:
     """
-    Frames of a clip → RGB images as an SDR screen shows them.
+    Converts the frames of a clip to RGB images for an SDR screen.
 
     Frames without a colour matrix count as BT.709 from 720 lines on, else as BT.601. High dynamic range and wide
     gamuts are converted (`video_tone_mapping_tergan`). Transparency is shown on white, as in photos.
 
     Attributes:
-        notes: sentences about colours that could not be shown exactly.
+        notes: sentences on colours that could not be kept exactly.
     """
 
     def __init__(self):
@@ -41,6 +41,8 @@ class ColourReader:
 
     def read(self, frame) -> Image.Image:
         """
+        Convert one frame.
+
         Args:
             frame: PyAV's `VideoFrame`. Its colour tags are overwritten.
 
@@ -72,7 +74,7 @@ class ColourReader:
         return _to_image(self._converter.convert(frame))
 
     def _matrix(self, frame) -> int:
-        """The matrix to read with: what the frame says, as far as it makes sense."""
+        """The frame's colour matrix, or a guess if it has none or one that FFmpeg does not know."""
         matrix, primaries = frame.colorspace, frame.color_primaries
         if frame.format.is_rgb:
             return RGB
@@ -97,7 +99,7 @@ class ColourReader:
         return image
 
     def _read_ycgco(self, frame) -> Image.Image:
-        """YCgCo, which FFmpeg does not convert: its planes as they are, then the formula of H.273."""
+        """Convert YCgCo, which FFmpeg cannot, by the formula of H.273."""
         full = frame.color_range == FULL
         frame.colorspace = UNKNOWN
         planes = self._reformatter.reformat(frame, format="yuv444p").to_ndarray(channel_last=True).astype(np.float32)

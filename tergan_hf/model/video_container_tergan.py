@@ -1,4 +1,4 @@
-"""Open a local clip with FFmpeg so that this one file is read and nothing else. Needs PyAV (`pip install av`)."""
+"""Open a local clip so that FFmpeg reads this one file and no other. Needs PyAV (`pip install av`)."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ except ImportError:  # only videos need it
 
 HEAD_BYTES = 1 << 16
 MOST_STREAMS = 100
-# What a file begins with → FFmpeg's demuxer. These read the file they are given and never a second one.
+# The first bytes of a file → FFmpeg's demuxer. None of these demuxers opens a second file.
 BEGINNINGS = (
     (b"\x1a\x45\xdf\xa3", "matroska"),
     (b"FLV", "flv"),
@@ -43,11 +43,11 @@ KINDS = "MP4, MOV, 3GP, MKV, WebM, AVI, WMV, FLV, Ogg, RealMedia, MPEG, MPEG-TS,
 @dataclass(frozen=True)
 class VideoLimits:
     """
-    How much work a clip may be. `None` is no limit.
+    Limits on the work with a clip. `None` sets no limit.
 
     Args:
-        seconds: of work, from opening the clip to its last frame. It holds while FFmpeg reads and decodes, too.
-        pixels: of one frame, as it is stored and as it is shown. Larger ones are refused before they are decoded.
+        seconds: wall-clock time from opening the clip to its last frame. FFmpeg's reading is interrupted, too.
+        pixels: of a frame as stored and as shown. Larger frames are refused before they are decoded.
     """
 
     seconds: float | None = None
@@ -56,11 +56,11 @@ class VideoLimits:
 
 class Deadline:
     """
-    The moment when the work on a clip must be done.
+    The wall-clock limit of the work with a clip.
 
     Args:
-        seconds: from now; `None` is never.
-        name: of the clip, for the message.
+        seconds: from now; `None` sets no limit.
+        name: of the clip, for messages.
     """
 
     def __init__(self, seconds: float | None, name: str):
@@ -86,13 +86,13 @@ class Deadline:
 
 def container_format(head: bytes) -> str | None:
     """
-    The demuxer for a file, by its content.
+    FFmpeg's demuxer for a file, chosen by content.
 
     Args:
         head: the first `HEAD_BYTES` of the file, fewer if it is shorter.
 
     Returns:
-        FFmpeg's name, or `None` for anything that is no self-contained video: playlists, scripts, pictures, text.
+        its name, or `None` for playlists, scripts, pictures, text and everything else.
     """
     if head[4:8] in MOV_ATOMS:
         return "mov"
@@ -125,7 +125,7 @@ def _program_stream(head: bytes) -> str | None:
 
 
 def _elementary_stream(head: bytes) -> str | None:
-    """Pictures without a container: MPEG-1 and -2, MPEG-4, HEVC, H.264."""
+    """The demuxer for video without a container: MPEG-1, MPEG-2, MPEG-4, HEVC or H.264."""
     bare = head[1:] if head.startswith(b"\0\0\0\1") else head
     if not bare.startswith(b"\0\0\1") or len(bare) < 5:
         return None
@@ -143,8 +143,8 @@ def open_container(clip: Path, limits: VideoLimits, deadline: Deadline):
     """
     Open a clip for reading.
 
-    FFmpeg gets the open file, not its name, so that no part of a name means anything (`pipe:0.mp4`, `a:b.mp4`); one
-    demuxer, chosen by content, so that it probes no other; and no protocol with which to open a second file.
+    FFmpeg gets an open file descriptor, so a name such as `pipe:0.mp4` has no meaning. It gets one demuxer, chosen by
+    content, and probes no other. It gets no protocol that could open a second file.
 
     Returns:
         PyAV's container. The caller closes it.
@@ -170,7 +170,7 @@ def open_container(clip: Path, limits: VideoLimits, deadline: Deadline):
             address, options["protocol_whitelist"], options["fd"] = "fd:", "fd", str(file.fileno())
         if kind == "mov":
             options |= {"enable_drefs": "0", "use_absolute_path": "0"}
-        if limits.pixels is not None:  # FFmpeg decodes a few frames to know more of them; here, their size must do
+        if limits.pixels is not None:  # otherwise FFmpeg decodes a few frames before their size can be checked
             options["codec_whitelist"] = _decoders_without_pictures()
         left = deadline.remaining()
         try:
@@ -191,7 +191,7 @@ def reason(error: Exception) -> str:
 
 
 def _open_regular_file(clip: Path, name: str):
-    """Open a file, but no pipe, device or socket: those may never end, or do something when they are opened."""
+    """Open a regular file. Pipes, devices and sockets are refused unopened: they may block or never end."""
     try:
         mode = os.stat(clip).st_mode
         if stat.S_ISREG(mode):

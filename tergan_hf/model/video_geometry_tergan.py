@@ -1,4 +1,4 @@
-"""How a frame is shown: pixels that are not square, display matrices, and frames of another size than the first."""
+"""Apply pixel aspects and display matrices, and fit frames into one size."""
 
 import math
 import struct
@@ -6,10 +6,10 @@ import struct
 from PIL import Image, ImageOps
 
 
-# Anamorphic video stays below 4:1; what is beyond is a mistake, or made to take memory.
+# Anamorphic video stays below 4:1. Larger ratios are mistakes, or made to exhaust memory.
 LARGEST_ASPECT = 8
 RIGHT_ANGLE_TOLERANCE = 0.02  # radians
-# Whether the axes are swapped, then whether the x axis and the y axis are mirrored → what PIL calls it.
+# (axes swapped, x axis mirrored, y axis mirrored) → PIL's operation.
 ORIENTATIONS = {
     (False, False, False): None,
     (False, True, False): Image.Transpose.FLIP_LEFT_RIGHT,
@@ -68,7 +68,7 @@ def orient(image: Image.Image, matrix: tuple[float, float, float, float] | None)
 
 
 def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """An image fitted into a size whole and unstretched, with black beside it."""
+    """Fit an image into a size without stretching or cutting it; the rest is black."""
     return image if image.size == size else ImageOps.pad(image, size, Image.Resampling.BILINEAR)
 
 

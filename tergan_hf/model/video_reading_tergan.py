@@ -1,4 +1,4 @@
-"""Read a clip a frame at a time: upright RGB images of one size with their times, past what is damaged."""
+"""Read a clip frame by frame as upright RGB images of one size, and skip damaged parts."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from .video_geometry_tergan import display_matrix, fit, orient, shown_size
 from .video_timing_tergan import ContinuousTime, FrameClock, frame_rate
 
 
-# FFmpeg fails to read that often without a packet between: there is nothing more to come.
+# After so many failures of FFmpeg in a row, the rest of a clip counts as unreadable.
 MOST_FAILED_READS = 1000
 DECODERS_EDGES = 1 << 16  # pixels
 FULL_HD = 1920 * 1088
@@ -26,12 +26,13 @@ class ClipReader:
     An open clip. Use it in a `with` statement.
 
     Args:
-        clip: any video file of a kind that is self-contained, whatever its name.
-        limits: on its size and on the time all of the work takes, counted from here.
+        clip: a video file in a self-contained container. Its name is free.
+        limits: on the size of frames and on the time of the work, which counts from here.
 
     Attributes:
-        picture, sound: PyAV's streams; `sound` is `None` where there is none that can be decoded.
-        damaged_packets: packets of both streams that could not be read or decoded, and were left out.
+        picture, sound: PyAV's streams; `sound` is `None` without a stream that can be decoded.
+        damaged_packets: packets that could not be read or decoded and were skipped.
+        frames: frames decoded so far.
 
     Raises:
         MissingPackageError: PyAV is missing.
@@ -59,7 +60,7 @@ class ClipReader:
         self._size: tuple[int, int] | None = None
         self._matrix: tuple[float, float, float, float] | None = None
         self._aspect = self.picture.sample_aspect_ratio
-        # What the container says holds for all frames; where only the codec says it, it may change.
+        # An aspect of the container holds for all frames; one of the codec may change.
         self._codec_decides = not self._aspect or self._aspect == self.picture.codec_context.sample_aspect_ratio
 
     def __enter__(self):
@@ -70,7 +71,7 @@ class ClipReader:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about what is not as in the clip, as far as it was read."""
+        """Sentences on how the frames differ from the clip, as far as it was read."""
         notes = list(self._colours.notes)
         expected = _seconds(self.picture.duration, self.picture.time_base)
         if self.container.format.name in HEADS_WITH_LENGTHS and expected and self._read_to is not None:
@@ -81,7 +82,7 @@ class ClipReader:
 
     @property
     def frame_count(self) -> int | None:
-        """Frames by the clip's head, `None` where it does not say."""
+        """Number of frames by the clip's header, `None` if unknown."""
         if self.picture.frames:
             return self.picture.frames
         seconds = _seconds(self.picture.duration, self.picture.time_base)
@@ -89,19 +90,19 @@ class ClipReader:
 
     @property
     def seconds(self) -> float | None:
-        """Length by the clip's head, `None` where it does not say."""
+        """Length by the clip's header, `None` if unknown."""
         if self.container.duration:
             return self.container.duration / av.time_base
         return _seconds(self.picture.duration, self.picture.time_base)
 
     def packets(self, *streams) -> Iterator:
-        """The packets of some streams in the clip's order, then an empty one of each. Damaged ones are left out."""
+        """The packets of some streams in the clip's order, then an empty packet of each stream. Skips damaged ones."""
         failures, packets = 0, self.container.demux()
         while True:
             self.deadline.check()
             try:
                 packet = next(packets)
-            except (StopIteration, IndexError):  # PyAV's, after the last packet, where a stream appeared in mid-clip
+            except (StopIteration, IndexError):  # IndexError: PyAV met a new stream in mid-clip; it ends there, too
                 return
             except av.error.ExitError:
                 raise self.deadline.error() from None
@@ -123,7 +124,7 @@ class ClipReader:
                 yield packet
 
     def decode(self, packet) -> list:
-        """A packet's frames; none where it is damaged."""
+        """A packet's frames; none if it is damaged."""
         try:
             return packet.decode()
         except av.error.FFmpegError:
@@ -160,7 +161,7 @@ class ClipReader:
             raise VideoInputError(f"{self.name} has no frame that can be read: all are damaged{larger}")
 
     def _choose_picture(self):
-        """The first video stream that is no cover."""
+        """The first video stream that is not a cover picture."""
         covers = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
         streams = [stream for stream in self.container.streams.video if not stream.disposition & covers]
         if not streams:
@@ -172,14 +173,14 @@ class ClipReader:
         if self.limits.pixels is not None:
             # Decoders count the edges that they add, too.
             picture.codec_context.options = {"max_pixels": str(5 * self.limits.pixels // 4 + DECODERS_EDGES)}
-        # Decoding several frames at a time is faster, yet one that is damaged can take its neighbours along.
+        # Frame threads are faster, but a damaged frame can take the last frames of a clip along.
         large = picture.codec_context.width * picture.codec_context.height > FULL_HD
         picture.thread_type = "AUTO" if large else "SLICE"
         return picture
 
     def _as_seen(self, frame) -> Image.Image:
-        """The frame as a viewer sees it: camcorders store pixels that are not square, phones how they were held."""
-        # The codec is ahead of the frames it hands out; a new aspect begins with a key frame.
+        """The frame as players show it: with square pixels, oriented, in the size of the first frame."""
+        # The decoder is ahead of the frames it returns; a new aspect begins with a key frame.
         if self._codec_decides and (frame.key_frame or self._size is None):
             self._aspect = self.picture.codec_context.sample_aspect_ratio or self._aspect
         size = shown_size((frame.width, frame.height), self._aspect)
@@ -235,7 +236,7 @@ def read_frames(
 
 def clip_seconds(clip: str | Path, limits: VideoLimits | None = None) -> float | None:
     """
-    How long a clip is by its head, in seconds; `None` where it does not say.
+    Length of a clip in seconds by its header, `None` if unknown.
 
     Raises:
         MissingPackageError, MissingFileError, VideoInputError, VideoLimitError: as `ClipReader`.

@@ -1,4 +1,4 @@
-"""The sound of a clip on its way into an MP4 file: copied where MP4 takes it as it is, else encoded as AAC."""
+"""Write the sound of a clip to an MP4 file: copy its packets if MP4 takes them, else encode AAC."""
 
 import contextlib
 from fractions import Fraction
@@ -8,8 +8,8 @@ from .video_sound_trial_tergan import Nowhere, fits_mp4
 from .video_timing_tergan import LONGEST_PAUSE, is_damaged
 
 
-LOWEST_RATE = 8000  # AAC has 7350 Hz, too, which hardly any player knows
-KEPT_LAYOUTS = ("mono", "stereo", "5.1", "5.1(side)")  # by AAC; others are mixed to stereo
+LOWEST_RATE = 8000  # AAC's 7350 Hz is unknown to most players
+KEPT_LAYOUTS = ("mono", "stereo", "5.1", "5.1(side)")  # others are mixed to stereo
 UNNAMED_LAYOUTS = {"1 channels": "mono", "6 channels": "5.1"}
 DEFAULT_RATE, FRAME_SAMPLES = 48_000, 1024
 LONGEST_DRIFT = Fraction(1, 10)  # seconds that time stamps may differ from the samples counted
@@ -23,7 +23,7 @@ def add_sound(reader, container):
         reader: the clip, a `ClipReader`. container: PyAV's, for writing, before its first packet.
 
     Returns:
-        `CopiedSound`, `EncodedSound`, or `None` where the clip has none that can be decoded.
+        `CopiedSound`, `EncodedSound`, or `None` if the clip has no sound that can be decoded.
     """
     if reader.sound is None:
         return None
@@ -47,7 +47,7 @@ class _Sound:
 
     def put(self, packet, zero: Fraction):
         """
-        Write a packet when the next one is there: a time stamp later than the next packet's is damaged.
+        Write the packet before this one. It waits because a time stamp later than the next packet's is damaged.
 
         Args:
             packet: of the clip's sound; an empty one is the last.
@@ -74,7 +74,7 @@ class _Sound:
             self.notes.append("The sound is left out: none of it can be decoded.")
 
     def start(self, packets) -> Fraction | None:
-        """When the sound begins to be heard, in seconds on the clip's clock: by its head, or by its first packets."""
+        """When the sound begins, in seconds on the clip's clock: by its header, else by its first packets."""
         if self.source.start_time is not None:
             return self.source.start_time * self.source.time_base
         stamped = (packet for packet in packets if packet.pts is not None and packet.time_base)
@@ -83,10 +83,10 @@ class _Sound:
 
 class CopiedSound(_Sound):
     """
-    Sound whose packets are written as they are.
+    Sound that is copied packet by packet.
 
-    FFmpeg interleaves packets, so that an error of sound would end the writing of a picture. A packet that is damaged
-    is found before: it is decoded, and written to an MP4 file of its own that goes nowhere.
+    FFmpeg interleaves sound and pictures, so an error in the sound would surface while a picture is written. Each
+    packet is therefore decoded and written to a discarded MP4 file first; damaged packets are left out.
     """
 
     def __init__(self, reader, container):
@@ -140,7 +140,7 @@ class CopiedSound(_Sound):
 
 
 class EncodedSound(_Sound):
-    """Sound that is decoded, brought to a rate and a layout that AAC has, and encoded."""
+    """Sound that is decoded, resampled to a rate and layout of AAC, and encoded."""
 
     def __init__(self, reader, container):
         super().__init__(reader, container)
@@ -215,7 +215,7 @@ class EncodedSound(_Sound):
             self.container.mux(self.stream.encode(frame))
 
     def _new_graph(self, sample_format: str, layout: str, channels: int, rate: int):
-        """Filters that bring decoded sound to whole frames of what the encoder takes."""
+        """A filter graph from decoded sound to frames of the encoder's format and size."""
         graph = av.filter.Graph()
         nodes = [
             graph.add(
@@ -223,7 +223,7 @@ class EncodedSound(_Sound):
                 time_base=f"1/{rate}",
             )
         ]  # fmt: skip
-        if channels > 8:  # nothing says where they stand: every other one to each side
+        if channels > 8:  # their places are unknown: odd ones to the left, even ones to the right
             sides = ("+".join(f"c{channel}" for channel in range(side, channels, 2)) for side in (0, 1))
             nodes.append(graph.add("pan", "stereo|" + "|".join(f"c{i}<{side}" for i, side in enumerate(sides))))
         nodes.append(graph.add("aresample", str(self.rate)))
@@ -237,7 +237,7 @@ class EncodedSound(_Sound):
 
 
 def _aac_rate(rate: int) -> int:
-    """The lowest rate of AAC that loses nothing of a sound, the highest where none does."""
+    """The lowest sample rate of AAC that is not below `rate`, else its highest."""
     rates = [known for known in av.Codec("aac", "w").audio_rates or () if known >= LOWEST_RATE]
     return min((known for known in rates if known >= rate), default=max(rates))
 

@@ -1,4 +1,4 @@
-"""Whether MP4 takes the sound of a clip as it is: it is tried."""
+"""Try whether the sound of a clip can be copied into an MP4 file."""
 
 import contextlib
 import io
@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .errors_tergan import VideoLimitError
 from .video_container_tergan import av, open_container
 
 
-# By FFmpeg's names; what players expect in MP4. Other codecs, and rates that MP4 does not take, are encoded anew.
+# FFmpeg's names of codecs that players expect in MP4. Other codecs are encoded anew.
 COPIED_CODECS = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")
 TRIED_PACKETS = 10
 ADTS_MARK, ADTS_MASK = 0xFFF0, 0xFFF6
@@ -17,15 +18,23 @@ ADTS_MARK, ADTS_MASK = 0xFFF0, 0xFFF6
 
 def fits_mp4(reader) -> bool:
     """
-    Whether MP4 takes a clip's sound as it is: FFmpeg writes the beginning of it, or refuses.
+    Whether FFmpeg writes the beginning of a clip's sound to MP4 without an error.
 
-    One stream of MP4 has one rate and one layout. AAC may change them in mid-stream, in the head of each packet (ADTS,
-    in MPEG-TS) or by a packet that brings a new configuration; it is looked through to its end.
+    A stream of MP4 has one sample rate and one channel layout. AAC can change them in mid-stream: in the header of a
+    packet (ADTS, in MPEG-TS) or by a packet with a new configuration. AAC is therefore checked to its end.
+
+    Args:
+        reader: the clip, a `ClipReader`.
+
+    Raises:
+        VideoLimitError: the time limit of the clip is over.
     """
     codec = reader.sound.codec_context.codec.canonical_name
     if codec not in COPIED_CODECS:
         return False
     with open_container(reader.clip, reader.limits, reader.deadline) as container:
+        if len(container.streams) <= reader.sound.index:
+            return False
         sound = container.streams[reader.sound.index]
         for stream in container.streams:
             if stream is not sound:
@@ -44,19 +53,21 @@ def fits_mp4(reader) -> bool:
                     head, before = _configuration(packet) or head, head
                     if before is not None and head != before:
                         return False
+        except VideoLimitError:
+            raise
         except (av.error.FFmpegError, ValueError):
             return False
     return True
 
 
 def _packets(container, stream, deadline) -> Iterator:
-    """The packets of a stream, to where they are damaged."""
+    """The packets of a stream up to its end or to the first error of reading."""
     packets = container.demux(stream)
     while True:
         deadline.check()
         try:
             yield next(packets)
-        except (StopIteration, av.error.FFmpegError, IndexError):  # or PyAV found a stream in mid-clip
+        except (StopIteration, av.error.FFmpegError, IndexError):  # IndexError: PyAV met a new stream in mid-clip
             return
 
 
@@ -64,19 +75,19 @@ def _try_packet(container, stream, packet):
     copy = av.Packet(bytes(packet))
     copy.pts, copy.dts, copy.duration, copy.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
     copy.stream = stream
-    with contextlib.suppress(av.error.FFmpegError):  # one that is damaged; the others decide
+    with contextlib.suppress(av.error.FFmpegError):  # a damaged packet; the others decide
         container.mux(copy)
 
 
 def _configuration(packet) -> bytes | None:
-    """What a packet of AAC says of profile, rate and channels: what it brings, or its ADTS head, or nothing."""
+    """Profile, rate and channels that a packet of AAC states, as bytes; `None` if it states nothing."""
     if packet.has_sidedata("new_extradata"):
         return bytes(packet.get_sidedata("new_extradata"))
     return _adts_settings(packet)
 
 
 def _adts_settings(packet) -> bytes | None:
-    """The bits of a packet's ADTS head that say profile, rate and channels; `None` without such a head."""
+    """Profile, rate and channels in a packet's ADTS header, as bytes; `None` without such a header."""
     if packet.size < 7:
         return None
     head = bytes(np.frombuffer(packet, np.uint8, 4))
@@ -86,7 +97,7 @@ def _adts_settings(packet) -> bytes | None:
 
 
 class Nowhere(io.RawIOBase):
-    """A file that forgets what is written."""
+    """A seekable file that discards its content."""
 
     def __init__(self):
         self._position = self._size = 0

@@ -29,8 +29,8 @@ class VideoReport:
     Args:
         path: of the new video. frames: its number of frames. frames_without_face: of the clip, where the face was not
             seen; `edit_video` leaves those as they are, `transfer_video` holds the last expression.
-        damaged_packets: of the clip's pictures and sound, which could not be read and were left out.
-        notes: sentences about what else is not as in the clip, such as sound that was left out.
+        damaged_packets: packets of the clip's pictures and sound that could not be read and were left out.
+        notes: sentences on other differences from the clip, such as sound that was left out.
     """
 
     path: Path
@@ -55,8 +55,8 @@ def map_video(
     Write a video in which every frame went through some steps; the sound is kept.
 
     Args:
-        clip: a video file, whatever its name. Its container must be self-contained; playlists are refused.
-        output: the `.mp4` file to write (H.264). It appears when it is complete, and replaces one of that name.
+        clip: a video file in a self-contained container; playlists are refused. Its name is free.
+        output: the `.mp4` file to write (H.264). It appears when it is complete and replaces an older one.
         steps: the first gets (RGB image, seconds since the last frame), each further one the result of the one before;
             the last returns the RGB image to write, all of one size. Each has a thread to itself and sees the frames
             in their order, so a step may remember; several frames are under way at a time, one in each step.
@@ -64,7 +64,7 @@ def map_video(
         progress: show a bar.
         check: called with the number of frames at the end; if it raises, no file is left.
         metadata: for the file's head, by MP4's names (`comment`, `description`, …).
-        limits: on the size of the clip's frames and on the time that all of the work takes.
+        limits: on the size of the clip's frames and on the time of the whole work.
 
     Raises:
         MissingPackageError: PyAV is missing.

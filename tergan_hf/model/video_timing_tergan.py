@@ -1,4 +1,4 @@
-"""Time stamps of a clip: when its frames are shown, whatever its clock does."""
+"""Correct the time stamps of a clip: jumps, gaps and damage."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,7 +13,7 @@ DEFAULT_RATE, HIGHEST_RATE = Fraction(25), 1000
 
 
 def frame_rate(picture) -> Fraction:
-    """Frames per second of a video stream, as far as it says."""
+    """Frames per second of a video stream; `DEFAULT_RATE` if unknown."""
     for rate in (picture.average_rate, picture.guessed_rate):
         if rate and 0 < rate <= HIGHEST_RATE:
             return rate
@@ -22,10 +22,10 @@ def frame_rate(picture) -> Fraction:
 
 class ContinuousTime:
     """
-    Takes the jumps out of a clip's clock, for all of its streams alike.
+    Remove jumps of a clip's clock from the time stamps of all of its streams.
 
     Args:
-        may_jump: whether the container allows jumps. Elsewhere a long gap is meant.
+        may_jump: whether the container allows jumps. In others, a long gap is a pause.
     """
 
     def __init__(self, may_jump: bool):
@@ -52,9 +52,9 @@ class ContinuousTime:
 
 class FrameClock:
     """
-    When frames are shown, in seconds. Without a time stamp, or with one that cannot be, they follow at their rate.
+    The times of frames in seconds. A frame with a missing or damaged time stamp follows at the frame rate.
 
-    A frame waits for the next one: a time stamp later than the next frame's is damaged.
+    Each frame waits for the next one, because a time stamp later than the next frame's is damaged.
 
     Args:
         picture: the video stream.

@@ -1,5 +1,5 @@
 """
-The colours of a video → those of an SDR screen: BT.709 primaries, BT.709 code values.
+Convert HDR and wide-gamut colours to SDR with BT.709 primaries.
 
 High dynamic range follows ITU-R BT.2408 and BT.2390: diffuse white is 203 cd/m², light below 88 cd/m² stays as it is,
 and highlights up to 1000 cd/m² are rolled off. The numbers of primaries and transfers are those of ITU-T H.273.
@@ -20,11 +20,11 @@ TABLE_STEPS = 4095  # of the numbers in a table
 WHITE, PEAK = 203.0, 1000.0  # cd/m²
 SCREEN_GAMMA = 2.4  # BT.1886
 PQ, HLG, LINEAR, LOG_100, LOG_316, SMPTE_428, SRGB = 16, 18, 8, 9, 10, 17, 13
-# All others are codes of SDR; an SDR screen shows their greys as they are.
+# All others are SDR; their code values are kept.
 CONVERTED_TRANSFERS = (PQ, HLG, LINEAR, LOG_100, LOG_316, SMPTE_428)
 D65, ILLUMINANT_C, DCI_WHITE, EQUAL_ENERGY = (0.3127, 0.3290), (0.310, 0.316), (0.314, 0.351), (1 / 3, 1 / 3)
 BT_709_PRIMARIES = (((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)), D65)
-# Those of BT.601, SMPTE 240M and EBU 3213 are left out: they are BT.709's but for what two screens differ by.
+# The primaries of BT.601, SMPTE 240M and EBU 3213 are close to BT.709's and stay unconverted.
 WIDE_PRIMARIES = {
     4: (((0.670, 0.330), (0.210, 0.710), (0.140, 0.080)), ILLUMINANT_C),  # BT.470 M
     8: (((0.681, 0.319), (0.243, 0.692), (0.145, 0.049)), ILLUMINANT_C),  # film
@@ -37,17 +37,17 @@ BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.03
 
 
 def needs_mapping(primaries: int, transfer: int) -> bool:
-    """Whether colours have to be converted for an SDR screen."""
+    """Whether colours with these H.273 numbers have to be converted."""
     return primaries in WIDE_PRIMARIES or transfer in CONVERTED_TRANSFERS
 
 
 class ToneMapper:
     """
-    Frames → RGB frames as an SDR screen shows them, with FFmpeg's `lut3d` at 16 bits.
+    Converts frames to SDR with FFmpeg's `lut3d` filter at 16 bits.
 
     Args:
-        frame: PyAV's `VideoFrame`; those that follow have its size, pixel format, matrix and range.
-        primaries, transfer: of the frames, by H.273.
+        frame: PyAV's `VideoFrame`. All frames to convert share its size, pixel format, matrix and range.
+        primaries, transfer: H.273 numbers of the frames.
     """
 
     def __init__(self, frame, primaries: int, transfer: int):
@@ -78,7 +78,7 @@ class ToneMapper:
         return {"scale", "format", "lut3d"} <= av.filter.filters_available
 
     def convert(self, frame):
-        """One frame → its RGB frame, of 8 bits."""
+        """Convert a frame to an 8-bit RGB frame."""
         frame.color_primaries = frame.color_trc = 2  # the table has them
         self._graph.push(frame)
         return self._graph.pull()
@@ -86,7 +86,7 @@ class ToneMapper:
 
 @lru_cache(maxsize=2)
 def cube_text(primaries: int, transfer: int) -> str:
-    """A table R'G'B' → R'G'B' of an SDR screen, in the form of a `.cube` file."""
+    """The conversion to SDR as the text of a `.cube` file."""
     axis = np.linspace(0, 1, TABLE_SIZE)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red runs fastest
     shown = to_sdr(np.stack((red, green, blue), -1).reshape(-1, 3), primaries, transfer)
@@ -96,7 +96,7 @@ def cube_text(primaries: int, transfer: int) -> str:
 
 
 def map_image(image: Image.Image, primaries: int, transfer: int) -> Image.Image:
-    """An 8-bit image in the colours of a video → the same in those of an SDR screen."""
+    """Convert an 8-bit image to SDR."""
     if primaries not in WIDE_PRIMARIES and transfer not in (PQ, HLG):  # each channel for itself
         grey = np.arange(256)[:, None].repeat(3, 1) / 255
         return image.point(np.rint(255 * to_sdr(grey, 1, transfer)[:, 0]).astype(int).tolist() * 3)
@@ -104,7 +104,7 @@ def map_image(image: Image.Image, primaries: int, transfer: int) -> Image.Image:
 
 
 def to_sdr(code: np.ndarray, primaries: int, transfer: int) -> np.ndarray:
-    """(..., 3) R'G'B' of a video from 0 to 1 → (..., 3) R'G'B' of an SDR screen from 0 to 1."""
+    """Convert (..., 3) R'G'B' code values of a video, 0 to 1, to (..., 3) SDR code values, 0 to 1."""
     light = to_light(code, transfer)
     if transfer in (PQ, HLG):
         brightest = light.max(-1, keepdims=True)
@@ -116,7 +116,7 @@ def to_sdr(code: np.ndarray, primaries: int, transfer: int) -> np.ndarray:
 
 
 def to_light(code: np.ndarray, transfer: int) -> np.ndarray:
-    """(..., 3) R'G'B' from 0 to 1 → (..., 3) linear light, where diffuse white is 1."""
+    """Convert (..., 3) R'G'B' code values, 0 to 1, to (..., 3) linear light; 1 is diffuse white."""
     if transfer == PQ:
         return _pq_light(code) / WHITE
     if transfer == HLG:
@@ -135,7 +135,7 @@ def to_light(code: np.ndarray, transfer: int) -> np.ndarray:
 
 
 def primaries_matrix(source, target) -> np.ndarray:
-    """(3, 3) linear RGB of one set of primaries → linear RGB of another, white to white (Bradford)."""
+    """The (3, 3) matrix from linear RGB of one set of primaries to another, with Bradford adaptation."""
     to_xyz, white = _to_xyz(source)
     from_xyz, wanted = _to_xyz(target)
     adaptation = np.linalg.inv(BRADFORD) @ np.diag(BRADFORD @ wanted / (BRADFORD @ white)) @ BRADFORD

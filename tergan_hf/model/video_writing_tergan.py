@@ -19,17 +19,17 @@ BT_709, LIMITED_RANGE = 1, 1  # FFmpeg's numbers
 
 class VideoWriter:
     """
-    A new video, with the sound of the clip it is made from. Use it in a `with` statement.
+    A new video with the sound of the clip that it is made from. Use it in a `with` statement.
 
-    It begins at 0 with what comes first, picture or sound, and keeps the time between them. Its head names all streams
-    and is written with the first packet, so that sound that comes before the first picture has to wait.
+    It begins at 0 with the first picture or the first sound, and keeps the time between them. The header is written
+    with the first packet and needs the size of the pictures, so early sound waits for the first picture.
 
     Args:
         file: to write into. reader: the clip, a `ClipReader`.
         metadata: for the file's head, by MP4's names (`comment`, `description`, …).
 
     Raises:
-        OutputFileError: by all methods, where the video cannot be encoded or written.
+        OutputFileError: from all methods, if the video cannot be encoded or written.
     """
 
     def __init__(self, file: AtomicFile, reader, metadata: dict[str, str]):
@@ -46,7 +46,7 @@ class VideoWriter:
         return self
 
     def __exit__(self, kind, *_):
-        if kind is not None:  # PyAV completes the file; nobody wants it any more
+        if kind is not None:  # PyAV would complete the file later; errors of that do not matter
             with contextlib.suppress(Exception):
                 self._container.close()
 
@@ -81,7 +81,7 @@ class VideoWriter:
         if sound_start is not None:
             if abs(sound_start - self._zero) <= LONGEST_PAUSE:
                 sound_start = self._zero = min(self._zero, sound_start)
-            self._sound_zero = sound_start  # further apart, they are not on one clock
+            self._sound_zero = sound_start  # further apart, they do not share a clock
         for packet in self._early_sound:
             self.sound.put(packet, self._sound_zero)
         self._early_sound = []
