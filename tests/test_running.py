@@ -106,7 +106,7 @@ def test_memory_does_not_grow_with_the_length_of_a_list(tiny_pipeline, tmp_path,
 
 def test_the_transfer_pipeline_of_transformers_takes_batches_and_saves_its_code(tmp_path):
     program = """
-import sys, tergan_hf
+import numpy, sys, tergan_hf
 from pathlib import Path
 from tergan_hf.publishing.hub import write_model_repository
 from transformers import pipeline
@@ -121,7 +121,9 @@ pipe.save_pretrained(saved)
 missing = {path.name for path in Path(repository).glob("*.py")} - {path.name for path in Path(saved).glob("*.py")}
 assert not missing, missing
 again = pipeline("facial-expression-transfer", model=saved, trust_remote_code=True)
-assert again(photos[0], expression="happiness").tobytes() == alone[0].tobytes()
+# Weights that lie elsewhere in memory may be summed in another order.
+difference = numpy.asarray(again(photos[0], expression="happiness"), int) - numpy.asarray(alone[0], int)
+assert abs(difference).max() <= 1
 print("the same")
 """
     folders = [str(tmp_path / "repository"), str(tmp_path / "saved")]

@@ -200,7 +200,7 @@ class TerGanModel(TerGanPreTrainedModel):
             return TerGanChange(self.decode(wanted, identity), identity_embedding=identity)
         # One batch through the decoder: in training both halves must share their batch statistics.
         both = self.decode(torch.cat([wanted, own]), torch.cat([identity, identity]))
-        count = len(both) // 2
+        count = both.shape[0] // 2
         residual = both[:count] - both[count:]
         return TerGanChange((photo + residual).clamp(-1, 1), None, residual, identity)
 
