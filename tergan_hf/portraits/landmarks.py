@@ -1,7 +1,6 @@
 """MediaPipe's 478 face landmarks: their numbers, and their detection in a photo."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -64,14 +63,8 @@ class Landmarker:
             base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=Path(file).read_bytes()),
             output_face_blendshapes=True,
         )
-
-        base: Any = vision.FaceLandmarker
-
-        class Detector(base):
-            def __del__(self):
-                """Do nothing: MediaPipe's `close` fails at interpreter shutdown."""
-
-        self._mediapipe, self._detector = mediapipe, Detector.create_from_options(options)
+        self._mediapipe, self._detector = mediapipe, vision.FaceLandmarker.create_from_options(options)
+        self._detector.__class__ = type("QuietLandmarker", (vision.FaceLandmarker,), {"__del__": _do_nothing})
 
     def find(self, pixels: np.ndarray) -> tuple[np.ndarray, dict[str, float]] | None:
         """
@@ -97,6 +90,10 @@ class Landmarker:
             return None
         points = np.array([[point.x * width, point.y * height] for point in found.face_landmarks[0]], np.float32)
         return points, {score.category_name: score.score for score in found.face_blendshapes[0]}
+
+
+def _do_nothing(_):
+    """Replace `FaceLandmarker.__del__`, which fails while the interpreter shuts down."""
 
 
 def five_landmarks(points: np.ndarray) -> np.ndarray:
