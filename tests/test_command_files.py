@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tergan_hf import InvalidInputError, MissingFileError, TerGanModel, TerGanPipeline
+from tergan_hf import InvalidInputError, MissingFileError, TerGanModel, TerGanPipeline, VideoReport
 from tergan_hf.cli import tergan as command
 from tergan_hf.cli.errors import one_line_errors
 from tergan_hf.data.media_files import CLIP, PHOTO, find_media
@@ -59,9 +59,11 @@ def tergan(monkeypatch, tmp_path):
 
         def edit_video(self, clip, expression, output, **_):
             shutil.copy(clip, output)
+            return VideoReport(output, 3)
 
         def transfer_video(self, driving, target, output, *_, **__):
             shutil.copy(driving, output)
+            return VideoReport(output, 3, damaged_packets=2, notes=["The sound is left out."])
 
         def recognize_faces(self, image):
             scores = [{"label": "happiness", "score": 0.75}, {"label": "anger", "score": 0.25}]
@@ -225,6 +227,9 @@ def test_photos_and_clips_are_told_by_content_and_the_rest_is_named(tergan, tmp_
         "tergan: in: skipped, because they are no photos or clips: list.m3u8, main.ts, notes.txt, pipe.jpg, x.zip\n"
     )
     assert tergan("transfer", "in/c.ts", "in/a.jfif", "-o", "moving.mp4") == 0
+    told = capsys.readouterr().err
+    assert "tergan: moving.mp4: 2 damaged packets of the clip were left out.\n" in told
+    assert "tergan: moving.mp4: The sound is left out.\n" in told
 
 
 def test_a_damaged_photo_counts_as_failed(tergan, tmp_path, capsys):
