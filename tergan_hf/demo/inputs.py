@@ -2,14 +2,13 @@
 
 import binascii
 import io
-import math
-import numbers
 import reprlib
 from base64 import b64decode
 
 import gradio as gr
 from PIL import Image
 
+from ..model.configuration_checks_tergan import is_finite_number
 from ..model.errors_tergan import ImageInputError, InvalidInputError
 from ..model.image_loading_tergan import open_unlimited
 from .limits import MAX_FRAME_BYTES, MAX_FRAME_PIXELS, LimitError
@@ -22,7 +21,7 @@ def check_number(value, lowest: float, highest: float, name: str) -> float:
     Raises:
         InvalidInputError: it is not a finite number from `lowest` to `highest`.
     """
-    if not is_number(value) or not lowest <= value <= highest:
+    if not is_finite_number(value) or not lowest <= value <= highest:
         raise InvalidInputError(f"{name} must be a number from {lowest:g} to {highest:g}, got {shortened(value)}")
     return float(value)
 
@@ -47,7 +46,7 @@ def chosen_index(event: gr.EventData, count: int) -> int:
         InvalidInputError: there is no such picture.
     """
     index = _detail(event, "index")
-    if not is_number(index) or int(index) != index or not 0 <= index < count:
+    if not is_finite_number(index) or int(index) != index or not 0 <= index < count:
         raise InvalidInputError(f"there is no picture number {shortened(index)}, only {count}, counted from 0")
     return int(index)
 
@@ -60,7 +59,7 @@ def chosen_pixel(event: gr.EventData) -> tuple[float, float]:
         InvalidInputError: the place is not two finite numbers.
     """
     place = _detail(event, "index")
-    if not isinstance(place, (list, tuple)) or len(place) != 2 or not all(map(is_number, place)):
+    if not isinstance(place, (list, tuple)) or len(place) != 2 or not all(map(is_finite_number, place)):
         raise InvalidInputError(f"a place in a photo is two numbers, x and y, got {shortened(place)}")
     return float(place[0]), float(place[1])
 
@@ -73,14 +72,9 @@ def chosen_point(event: gr.EventData) -> tuple[float, float]:
         InvalidInputError: it is not two finite numbers.
     """
     place = _detail(event, "x"), _detail(event, "y")
-    if not all(map(is_number, place)):
+    if not all(map(is_finite_number, place)):
         raise InvalidInputError(f"a place on the map is two numbers, x and y, got {shortened(place)}")
     return float(place[0]), float(place[1])
-
-
-def is_number(value) -> bool:
-    """Whether a value is a finite number. Truth values are not."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def shortened(value) -> str:

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from .errors_tergan import InvalidInputError
 
 
@@ -45,6 +47,11 @@ def check_bounds(config: Any):
     _check_labels(config.id2label)
 
 
+def is_finite_number(value: Any) -> bool:
+    """Whether a value from outside is a finite number. Truth values are not."""
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _check_number(name: str, value, bounds: tuple[float, float]):
     lowest, highest = bounds
     if not math.isfinite(value) or not lowest <= value <= highest:
@@ -65,4 +72,4 @@ def _check_labels(id2label: dict[int, str]):
         raise InvalidInputError("two labels of id2label are the same")
 
 
-__all__ = ["check_bounds"]
+__all__ = ["BOUNDS", "check_bounds", "is_finite_number"]

@@ -10,10 +10,10 @@ from transformers.image_processing_backends import PilBackend
 from transformers.image_processing_base import BatchFeature
 from transformers.image_utils import PILImageResampling
 
+from .configuration_checks_tergan import BOUNDS, is_finite_number
 from .errors_tergan import InvalidInputError
 
 
-SIZES = (8, 1024)  # pixels, as in the configuration
 _FILE = "preprocessor_config.json"
 
 
@@ -89,28 +89,25 @@ def _check_settings(settings: dict[str, Any]):
     """
     if not isinstance(settings, dict):
         raise InvalidInputError(f"{_FILE} must hold an object, not a {type(settings).__name__}")
+    smallest, largest = BOUNDS["image_size"]
     size = settings.get("size", TerGanImageProcessor.size)
     sides: list[Any] = [size.get("height"), size.get("width")] if isinstance(size, dict) else [size, size]
-    if not all(_is_number(side) and side % 1 == 0 and SIZES[0] <= side <= SIZES[1] for side in sides):
-        raise InvalidInputError(f"{_FILE}: size must have a height and a width from {SIZES[0]} to {SIZES[1]} pixels")
+    if not all(is_finite_number(side) and side % 1 == 0 and smallest <= side <= largest for side in sides):
+        raise InvalidInputError(f"{_FILE}: size must have a height and a width from {smallest} to {largest} pixels")
     for name, expected in (("do_resize", True), ("do_center_crop", None), ("do_pad", None)):
         if bool(settings.get(name, expected)) is not bool(expected):
             raise InvalidInputError(f"{_FILE}: {name} must be {bool(expected)}, so that crops have the size given")
     for name, lowest in (("image_mean", -math.inf), ("image_std", 1e-6)):
         values = settings.get(name) or getattr(TerGanImageProcessor, name)
-        if not isinstance(values, (list, tuple)) or len(values) != 3 or not all(map(_is_number, values)):
+        if not isinstance(values, (list, tuple)) or len(values) != 3 or not all(map(is_finite_number, values)):
             raise InvalidInputError(f"{_FILE}: {name} must be three numbers")
         if min(values) < lowest:
             raise InvalidInputError(f"{_FILE}: {name} must be above 0")
     factor = settings.get("rescale_factor", 1 / 255)
-    if not _is_number(factor) or factor <= 0:
+    if not is_finite_number(factor) or factor <= 0:
         raise InvalidInputError(f"{_FILE}: rescale_factor must be a number above 0")
     if settings.get("resample", 2) not in list(PILImageResampling):
         raise InvalidInputError(f"{_FILE}: resample must be one of Pillow's filters, 0 to 5")
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _shift(image: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """What all pipelines share: loading a model, finding and cropping faces, pasting results back."""
 
-import math
 import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from .configuration_checks_tergan import is_finite_number
 from .configuration_tergan import TerGanConfig
 from .errors_tergan import InvalidInputError, NoFaceFoundError
 from .face_alignment_tergan import crop_face, whole_image_transform
@@ -230,7 +230,7 @@ def check_intensity(intensity) -> float:
         InvalidInputError: it is not a number within `INTENSITIES`.
     """
     lowest, highest = INTENSITIES
-    if not _is_number(intensity) or not lowest <= intensity <= highest:
+    if not is_finite_number(intensity) or not lowest <= intensity <= highest:
         got = reprlib.repr(intensity)
         raise InvalidInputError(
             f"intensity must be a number from {lowest:g} to {highest:g}, for example 1.0, got {got}"
@@ -245,13 +245,9 @@ def check_threshold(threshold) -> float:
     Raises:
         InvalidInputError: it is not a number from 0 to 1.
     """
-    if not _is_number(threshold) or not 0 <= threshold <= 1:
+    if not is_finite_number(threshold) or not 0 <= threshold <= 1:
         raise InvalidInputError(f"threshold must be a number from 0 to 1, got {threshold!r}")
     return float(threshold)
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _channels_last(image: torch.Tensor) -> np.ndarray:
