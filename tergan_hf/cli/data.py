@@ -13,10 +13,10 @@ from pathlib import Path
 
 from ..data import sets
 from ..data.building import BuildError, build_set
-from ..model.errors_tergan import InvalidInputError, TerGanError
+from ..model.errors_tergan import InvalidInputError, TerGanError, is_disk_full
 from ..portraits import portrait_set
 from ..rendering import avatar_set
-from .errors import is_disk_full, one_line_errors
+from .errors import one_line_errors
 from .outputs import check_writable_folder
 
 

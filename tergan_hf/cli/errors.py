@@ -1,7 +1,6 @@
 """How commands end on an error or a signal."""
 
 import contextlib
-import errno
 import os
 import signal
 import sys
@@ -9,10 +8,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..model.errors_tergan import TerGanError
+from ..model.errors_tergan import TerGanError, is_disk_full
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 TERMINATED = 128 + signal.SIGTERM
 
 
@@ -47,16 +45,6 @@ def one_line_errors(program: str, again: str = "") -> Iterator[None]:
             place = getattr(error, "filename", None)
             place = f" for {place}" if place else " on the disk"
             sys.exit(f"{program}: no space left{place}: free some, then {again or 'try again'}")
-
-
-def is_disk_full(error: BaseException | None) -> bool:
-    """Whether a full disk or a quota is the cause of an error."""
-    while error is not None:
-        # Libraries wrap the system's error in their own.
-        if (isinstance(error, OSError) and error.errno in FULL) or "No space left" in str(error):
-            return True
-        error = error.__cause__
-    return False
 
 
 def print_any_name():

@@ -10,8 +10,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ..data.media_files import CLIP, PHOTO, find_media, media_kind, without_media_suffix
-from ..model.errors_tergan import TerGanError
-from .errors import is_disk_full
+from ..model.errors_tergan import TerGanError, is_disk_full
 from .outputs import CommandError, check_output, check_outputs, check_photo_name, make_folder
 
 

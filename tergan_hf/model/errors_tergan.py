@@ -1,12 +1,26 @@
 """The errors that a caller can do something about. Every message names the input and says what is wrong with it."""
 
+import errno
 import os
 from pathlib import Path
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def shown_name(path: str | Path) -> str:
     """A path for a message: bytes of it that are no UTF-8 become replacement characters, which can be printed."""
     return os.fsencode(path).decode("utf-8", "replace")
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether a full disk or a quota is the cause of an error."""
+    while error is not None:
+        # Libraries wrap the system's error in their own.
+        if (isinstance(error, OSError) and error.errno in _FULL) or "No space left" in str(error):
+            return True
+        error = error.__cause__
+    return False
 
 
 class TerGanError(Exception):
@@ -55,5 +69,6 @@ __all__ = [
     "TerGanError",
     "VideoInputError",
     "VideoLimitError",
+    "is_disk_full",
     "shown_name",
 ]

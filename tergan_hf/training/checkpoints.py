@@ -1,6 +1,5 @@
 """The folder of a run: its lock, its arguments and its checkpoints."""
 
-import errno
 import re
 import shutil
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
-from ..model.errors_tergan import InvalidInputError, MissingFileError, TerGanError
+from ..model.errors_tergan import InvalidInputError, MissingFileError, TerGanError, is_disk_full
 from .arguments import TrainingArguments
 
 
@@ -116,9 +115,8 @@ def removed_on_error(folder: Path):
         yield
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
-        # safetensors and torch wrap the system's error in their own.
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if full or "No space left" in str(error) or "unexpected pos" in str(error):
+        # torch's own words for a file that could not be written to its end.
+        if is_disk_full(error) or "unexpected pos" in str(error):
             raise DiskFullError(
                 f"no space left for {folder}: free some, then add --resume_from_checkpoint latest to go on from the "
                 "checkpoint before"
