@@ -8,10 +8,7 @@ from ..dataset_card import SetDescription
 from .photographs import (
     add_cropping_options,
     add_exclude_option,
-    cropping_of,
-    exclude_people,
-    people_in_order,
-    plan_photos,
+    plan_people,
 )
 from .portraits_by_name import find_portraits, portrait_entry
 
@@ -46,13 +43,10 @@ def plan(source: Path, options: dict) -> Plan:
     Raises:
         BuildError: the source holds no photos of this set, or `--exclude` an unknown name.
     """
-    cropping = cropping_of(options)
     entries = [
         portrait_entry(source, path, DESCRIPTION.name, "neutral", gender=GENDERS[path.stem[-1]])
         for path in find_portraits(source, ("",), FILE_NAME, DESCRIPTION)
     ]
-    people = people_in_order(exclude_people(entries, options["exclude"]), options["seed"])
-    settings = {"seed": options["seed"], "exclude": options["exclude"]}
-    planned = plan_photos(DESCRIPTION, source, people, cropping, settings, [], gender="string")
+    planned = plan_people(DESCRIPTION, source, entries, options, [], gender="string")
     planned.notes.append("The photos have a reddish cast.")
     return planned

@@ -11,11 +11,8 @@ from .photographs import (
     PhotoEntry,
     add_cropping_options,
     add_exclude_option,
-    cropping_of,
-    exclude_people,
-    people_in_order,
     photo_files,
-    plan_photos,
+    plan_people,
 )
 
 
@@ -59,7 +56,6 @@ def plan(source: Path, options: dict) -> Plan:
     Raises:
         BuildError: the source holds no photos of this set, or `--exclude` an unknown name.
     """
-    cropping = cropping_of(options)
     facts, entries = _facts(source), []
     seen: dict = {}
     for folder, expression in FOLDERS.items():
@@ -80,11 +76,7 @@ def plan(source: Path, options: dict) -> Plan:
         absent = sorted(everybody - seen.get(expression, set()))
         if absent:
             missing.append(f"{len(absent)} people without a photo of {expression}: {', '.join(absent)}")
-    people = people_in_order(exclude_people(entries, options["exclude"]), options["seed"])
-    settings = {"seed": options["seed"], "exclude": options["exclude"]}
-    return plan_photos(
-        DESCRIPTION, source, people, cropping, settings, missing, **dict.fromkeys(PERSON_COLUMNS, "string"),
-    )  # fmt: skip
+    return plan_people(DESCRIPTION, source, entries, options, missing, **dict.fromkeys(PERSON_COLUMNS, "string"))
 
 
 def _facts(source: Path) -> dict[str, dict]:

@@ -148,6 +148,20 @@ def plan_photos(
     )
 
 
+def plan_people(
+    description: SetDescription, root: Path, entries: list[PhotoEntry], options: dict, missing: list[str], **extra: str
+) -> Plan:
+    """Plan a set of photos of people with the options of `add_cropping_options` and `add_exclude_option`.
+
+    Raises:
+        BuildError: `--exclude` names an unknown person, or nobody is left.
+    """
+    cropping = cropping_of(options)
+    people = people_in_order(exclude_people(entries, options["exclude"]), options["seed"])
+    settings = {"seed": options["seed"], "exclude": options["exclude"]}
+    return plan_photos(description, root, people, cropping, settings, missing, **extra)
+
+
 def crop_photos(job: tuple[list[PhotoEntry], Cropping]) -> list[dict]:
     """
     Crop photos and make their rows. Photos without a detected face are left out.
