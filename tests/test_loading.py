@@ -11,7 +11,7 @@ from tergan_hf.data.loading import NO_EXPRESSION_ID, DataSource, load_photos
 from tergan_hf.data.padded_crops import make_padded_crops, padded_crop_size
 from tergan_hf.data.photo_set import label_photo_sets
 from tergan_hf.data.preparation import load_split, prepare_sets
-from tergan_hf.data.splits import split_by_fold, split_by_group
+from tergan_hf.data.splits import read_names, split_by_fold, split_by_group, split_by_names
 from tergan_hf.model.errors_tergan import InvalidInputError, MissingFileError
 
 from .faces import loose_crops, photographed_people, repeatable_people
@@ -152,6 +152,18 @@ def test_a_split_keeps_out_every_blend_of_a_head():
         assert not set(heads.split("+")) & set(kept_out)
     for heads in validation["heads"]:
         assert set(heads.split("+")) & set(kept_out)
+
+
+def test_named_groups_are_kept_out(tmp_path):
+    rows = Dataset.from_dict({"heads": ["a", "b", "a+b", "c"]})
+    training, validation, kept_out = split_by_names(rows, ["b", "somebody else"], "heads", "+")
+    assert training["heads"][:] == ["a", "c"] and validation["heads"][:] == ["b", "a+b"] and kept_out == ["b"]
+    with pytest.raises(InvalidInputError, match="by 1 names leaves 4 photos for training and 0 for validation"):
+        split_by_names(rows, ["d"], "heads", "+")
+    (tmp_path / "names.txt").write_text("b\n\nc \n")
+    assert read_names(str(tmp_path / "names.txt")) == ["b", "c"] == read_names(["b", "c"])
+    with pytest.raises(MissingFileError, match="no file nowhere.txt"):
+        read_names("nowhere.txt")
 
 
 def test_a_split_with_an_empty_side_is_refused():

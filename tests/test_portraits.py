@@ -246,6 +246,18 @@ def test_columns_of_the_set(build):
     assert "--exclude b" in card and "eyeBlinkLeft" in card
 
 
+def test_validation_people_are_a_split_and_teach_nothing(build, monkeypatch, tmp_path):
+    taught = []
+    monkeypatch.setattr(
+        set_building, "_cached_smile_prior",
+        lambda people, *_: taught.extend(people) or tmp_path / "smile_prior.npz",
+    )  # fmt: skip
+    (tmp_path / "names.txt").write_text("source_a\nb\n")
+    folder = str(build("set", "--validation", f"@{tmp_path / 'names.txt'}"))
+    assert set(load_photos(folder)["identity"]) == {"source_c"} == {one.identity for one in taught}
+    assert set(load_photos(folder, "validation")["identity"]) == {"source_a", "source_b"}
+
+
 def test_training_reads_the_flow_of_the_set(build, monkeypatch):
     """Warp one picture of a session to another, where both show the same skin."""
     shown = [
@@ -274,6 +286,8 @@ def test_training_reads_the_flow_of_the_set(build, monkeypatch):
 def test_unknown_people_and_wrong_sizes_are_refused(build):
     with pytest.raises(SystemExit, match="no person has that name"):
         build("set", "--exclude", "zz")
+    with pytest.raises(SystemExit, match="leave nobody for the split train"):
+        build("set", "--exclude", "a", "--validation", "b", "c")
     with pytest.raises(SystemExit, match="multiple of 8"):
         build("set", "--size", "100")
 

@@ -65,7 +65,7 @@ def parse_arguments() -> argparse.Namespace:
         about = module.DESCRIPTION
         one = sets.add_parser(
             name, prog=f"python -m tergan_hf.data {name}", formatter_class=argparse.RawDescriptionHelpFormatter,
-            description=describe(about), epilog=about.citation,
+            description=describe(about), epilog=about.citation, fromfile_prefix_chars="@",
         )  # fmt: skip
         several = {"nargs": "+"} if takes_several(module) else {}
         one.add_argument("--source", required=True, help="folder or table of the source", **several)

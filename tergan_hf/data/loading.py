@@ -38,6 +38,8 @@ class DataSource:
             several groups joined by `group_separator`.
         group_separator: separator of the groups in `group_column`.
         validation_fraction: share of the groups to keep out of training.
+        validation_groups: names of the groups to keep out of training, instead of a fraction, or the path of a text
+            file with a name on each line.
         validation_path: a set to validate on, instead of a fraction. If it equals `path`, its split `validation`.
         weight: how often stage 1 draws from this set, relative to the others.
         pair_weight: how often stage 2 draws its target from this set, relative to the others.
@@ -53,6 +55,7 @@ class DataSource:
     group_column: str = "identity"
     group_separator: str | None = None
     validation_fraction: float = 0.2
+    validation_groups: list[str] | str = field(default_factory=list)
     validation_path: str | None = None
     weight: float = 1.0
     pair_weight: float = 1.0

@@ -10,7 +10,7 @@ from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .loading import DataSource, load_photos
 from .padded_crops import make_padded_crops
 from .photo_set import PhotoSet, label_photo_sets
-from .splits import split_by_fold, split_by_group
+from .splits import read_names, split_by_fold, split_by_group, split_by_names
 
 
 logger = logging.getLogger(__name__)
@@ -106,6 +106,9 @@ def split_source(source: DataSource, load, seed: int) -> tuple[Dataset, Dataset 
         return photos, load(source.validation_path, source.validation_split), []
     if source.folds:
         return split_by_fold(photos, source.folds, source.fold, source.group_column, source.group_separator, seed)
+    if source.validation_groups:
+        names = read_names(source.validation_groups)
+        return split_by_names(photos, names, source.group_column, source.group_separator)
     if not source.validation_fraction:
         return photos, None, []
     return split_by_group(photos, source.group_column, source.validation_fraction, source.group_separator, seed)

@@ -1,10 +1,11 @@
 """Splits into training and validation that never share a person."""
 
 import hashlib
+from pathlib import Path
 
 from datasets import Dataset
 
-from ..model.errors_tergan import InvalidInputError
+from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .loading import NO_IDENTITY
 
 
@@ -39,6 +40,42 @@ def split_by_group(
     groups_of_row = row_groups(photos, column, separator)
     groups = _shuffled_groups(groups_of_row, seed)
     return _keep_out(photos, groups_of_row, set(groups[: round(fraction * len(groups))]), f"{column}' at {fraction}")
+
+
+def read_names(groups: list[str] | str) -> list[str]:
+    """The names of groups, given as a list or as the path of a text file with a name on each line.
+
+    Raises:
+        MissingFileError: there is no such file.
+    """
+    if not isinstance(groups, str):
+        return groups
+    path = Path(groups)
+    if not path.is_file():
+        raise MissingFileError(f"validation_groups: there is no file {groups}")
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def split_by_names(
+    photos: Dataset, names: list[str], column: str = "identity", separator: str | None = None
+) -> tuple[Dataset, Dataset, list[str]]:
+    """
+    Keep some named groups out of training.
+
+    Args:
+        photos: a data set.
+        names: names of groups. Those that the data set does not have are ignored, so that several sets share a list.
+        column, separator: as for `split_by_group`.
+
+    Returns:
+        as `split_by_group`.
+
+    Raises:
+        InvalidInputError: the column is missing, or the data set has none of the groups or no others.
+    """
+    groups_of_row = row_groups(photos, column, separator)
+    found = set().union(*groups_of_row) & set(names)
+    return _keep_out(photos, groups_of_row, found, f"{column}' by {len(names)} names")
 
 
 def split_by_fold(
@@ -83,7 +120,7 @@ def _keep_out(
     if not training or not validation:
         raise InvalidInputError(
             f"splitting {len(set().union(*groups_of_row))} groups of '{manner} leaves {len(training)} photos for "
-            f"training and {len(validation)} for validation; choose another fraction or number of folds"
+            f"training and {len(validation)} for validation; choose another fraction, other names or another number of folds"
         )
     return photos.select(training), photos.select(validation), sorted(kept_out)
 

@@ -54,21 +54,24 @@ def find_people(source: Path) -> list[PortraitPerson]:
     return people
 
 
-def exclude_people(people: list[PortraitPerson], names: tuple[str, ...]) -> list[PortraitPerson]:
+def named_people(people: list[PortraitPerson], names: tuple[str, ...], option: str) -> list[PortraitPerson]:
     """
-    Remove people by identity (`london_014`) or file name (`014`).
+    The people with some identities (`london_014`) or file names (`014`), in the order of `people`.
+
+    Args:
+        option: the command-line option that gave the names, for the message.
 
     Raises:
-        BuildError: no person has that name.
+        BuildError: no person has one of the names.
     """
-    kept = people
+    found: set[PortraitPerson] = set()
     for name in names:
         stem = Path(name).stem
-        rest = [one for one in kept if stem not in (one.identity, _person(one.photo), one.photo.stem)]
-        if len(rest) == len(kept):
-            raise BuildError(f"--exclude {name}: no person has that name; use names such as {people[0].identity}")
-        kept = rest
-    return kept
+        matching = [one for one in people if stem in (one.identity, _person(one.photo), one.photo.stem)]
+        if not matching:
+            raise BuildError(f"{option} {name}: no person has that name; use names such as {people[0].identity}")
+        found.update(matching)
+    return [one for one in people if one in found]
 
 
 def _photos(folder: Path) -> list[Path]:

@@ -71,7 +71,12 @@ def add_options(parser: ArgumentParser):
     )
     parser.add_argument(
         "--exclude", nargs="*", default=[], metavar="PERSON",
-        help="people to leave out for validation, such as london_014 or 014; the smile statistics leave them out too",
+        help="people to leave out, such as london_014 or 014; the smile statistics leave them out too",
+    )  # fmt: skip
+    parser.add_argument(
+        "--validation", nargs="*", default=[], metavar="PERSON",
+        help="people to render into the split validation; the smile statistics leave them out. @FILE reads names from "
+        "the lines of a file",
     )  # fmt: skip
 
 
@@ -82,5 +87,6 @@ def plan(sources: list[Path], options: dict) -> Plan:
     except ImportError as error:
         raise BuildError(f'portraits need the package {error.name}: pip install -e ".[portraits]"') from error
     ict, landmarker = options.pop("ict"), options.pop("landmarker")
-    options["exclude"] = tuple(options["exclude"])
+    for name in ("exclude", "validation"):
+        options[name] = tuple(options[name])
     return plan_portraits(sources, Path(ict), Path(landmarker), PortraitSettings(**options), DESCRIPTION)

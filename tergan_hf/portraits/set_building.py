@@ -21,7 +21,7 @@ from ..expressions.sampling import OTHER, draw_expressions
 from .face_model import model_files, read_face_model
 from .fitting import Fitter
 from .landmarks import Landmarker
-from .people import PortraitPerson, exclude_people, find_people
+from .people import PortraitPerson, find_people, named_people
 from .portrait import Portrait, has_plausible_fit
 from .rendering import Rendering, Session
 from .smile_learning import SmilePair, find_frame, learn_smile_prior
@@ -51,6 +51,7 @@ class PortraitSettings:
             exactly the same expression.
         size: side of the pictures in pixels. margin: side / side of the aligned face.
         exclude: people to leave out, also of the smile statistics.
+        validation: people of the split `validation`. The smile statistics leave them out.
         seed: seed of all random choices.
     """
 
@@ -61,6 +62,7 @@ class PortraitSettings:
     size: int = 256
     margin: float = 1.4
     exclude: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self):
@@ -96,19 +98,29 @@ def plan_portraits(
         BuildError: a source, the face model, the landmarker or an excluded person is missing.
     """
     found = {source: find_people(source) for source in sources}
-    everybody = exclude_people([one for people in found.values() for one in people], settings.exclude)
-    kept = set(everybody)
-    rendered = [one for people in found.values() for one in [p for p in people if p in kept][: settings.people]]
-    photos = [path for one in everybody for path in (one.photo, one.smile) if path is not None]
+    everybody = [one for people in found.values() for one in people]
+    excluded = set(named_people(everybody, settings.exclude, "--exclude"))
+    validation = set(named_people(everybody, settings.validation, "--validation"))
+    teaching = [one for one in everybody if one not in excluded | validation]
+    rendered = [one for people in found.values() for one in [p for p in people if p not in excluded][: settings.people]]
+    splits = {
+        "train": [one for one in rendered if one not in validation],
+        "validation": [one for one in rendered if one in validation],
+    }
+    if not splits["train"]:
+        raise BuildError("--exclude and --validation leave nobody for the split train")
+    read = [*teaching, *splits["validation"]]
+    photos = [path for one in read for path in (one.photo, one.smile) if path is not None]
     files = [*model_files(ict), landmarker, *photos]
     lines = [line for path in files if path.is_file() for line in list_source(path.parent.parent, [path])]
-    smile_prior = _cached_smile_prior(everybody, ict, landmarker, lines)
+    smile_prior = _cached_smile_prior(teaching, ict, landmarker, lines)
     assets = PortraitAssets(ict, landmarker, smile_prior)
     rows = settings.sessions * (settings.expressions + 1) + 1
-    numbered = list(enumerate(rendered))
+    number_of = {one: number for number, one in enumerate(rendered)}
     shards = [
-        Shard("train", (part, settings, assets), len(part) * rows)
-        for part in (numbered[at : at + PEOPLE_PER_SHARD] for at in range(0, len(numbered), PEOPLE_PER_SHARD))
+        Shard(split, ([(number_of[one], one) for one in part], settings, assets), len(part) * rows)
+        for split, people in splits.items()
+        for part in (people[at : at + PEOPLE_PER_SHARD] for at in range(0, len(people), PEOPLE_PER_SHARD))
     ]
     donors = load_smile_prior(smile_prior, read_face_model(ict))[0].donors
     credit = f" Donors of teeth: {', '.join(donor.owner for donor in donors)}." if donors else ""
