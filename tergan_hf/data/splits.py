@@ -120,7 +120,7 @@ def _keep_out(
     if not training or not validation:
         raise InvalidInputError(
             f"splitting {len(set().union(*groups_of_row))} groups of '{manner} leaves {len(training)} photos for "
-            f"training and {len(validation)} for validation; choose another fraction, other names or another number of folds"
+            f"training and {len(validation)} for validation; keep out other groups"
         )
     return photos.select(training), photos.select(validation), sorted(kept_out)
 

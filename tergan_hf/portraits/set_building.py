@@ -102,7 +102,8 @@ def plan_portraits(
     excluded = set(named_people(everybody, settings.exclude, "--exclude"))
     validation = set(named_people(everybody, settings.validation, "--validation"))
     teaching = [one for one in everybody if one not in excluded | validation]
-    rendered = [one for people in found.values() for one in [p for p in people if p not in excluded][: settings.people]]
+    offered = ([one for one in people if one not in excluded] for people in found.values())
+    rendered = [one for people in offered for one in people[: settings.people]]
     splits = {
         "train": [one for one in rendered if one not in validation],
         "validation": [one for one in rendered if one in validation],
