@@ -86,7 +86,7 @@ def test_shapes_hold(size, preset):
     output = model(torch.rand(2, 3, size, size) * 2 - 1, torch.rand(2, 3, size, size) * 2 - 1)
     assert output.pixel_values.shape == (2, 3, size, size)
     assert output.pixel_values.abs().max() <= 1
-    assert output.expression_embedding.shape == (2, 30)
+    assert output.expression_embedding.shape == (2, 64 if preset == "photo" else 30)
     assert output.identity_embedding.shape == (2, 50)
     features = model.expression_encoder.feature_maps(torch.zeros(2, 3, size, size))
     assert features[0].shape[-1] == config.expression_image_size
@@ -266,6 +266,49 @@ def test_a_face_and_its_mirror_image_are_named_alike_where_asked(tmp_path):
     torch.testing.assert_close(once(pixels).logits, model.classify(both[0]))
 
 
+def test_blendshapes_of_a_face_and_its_mirror_image_change_sides():
+    torch.manual_seed(0)
+    names = ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight", "gazeX", "gazeY")
+    config = TerGanConfig.photo(**TINY, blendshape_names=names)
+    model, classifier = TerGanModel(config).eval(), TerGanForImageClassification(config).eval()
+    model.blendshape_regressor.bias.data += torch.tensor([0.5, 0.4, 0.6, 3.0, 100.0])
+    classifier.load_state_dict({name: model.state_dict()[name] for name in classifier.state_dict()})
+    pixels = torch.rand(3, 3, 32, 32)
+    read, mirrored = model.read_blendshapes(pixels), model.read_blendshapes(pixels.flip(3))
+    assert read.shape == (3, 5) and (read[:, :3] >= 0).all() and (read[:, :3] <= 1).all()
+    assert (read[:, 4] == GAZE_LIMIT).all()
+    torch.testing.assert_close(mirrored, read[:, [0, 2, 1, 3, 4]] * torch.tensor([1, 1, 1, -1, 1]))
+    assert (read[:, 1] - read[:, 2]).abs().max() > 0.01
+    torch.testing.assert_close(classifier(pixels).blendshapes, read)
+    model.config.mirror_recognition = False
+    torch.testing.assert_close(
+        model.read_blendshapes(pixels), model.regress_blendshapes(model.encode_expression(pixels))
+    )
+
+
+def test_a_model_without_blendshapes_says_so():
+    model = TerGanForImageClassification(TerGanConfig(**TINY))
+    with pytest.raises(InvalidInputError, match="read no blendshapes"):
+        model.read_blendshapes(torch.zeros(1, 3, 32, 32))
+    assert model(torch.zeros(2, 3, 32, 32)).blendshapes is None
+    for names, message in (
+        (["eyeBlinkLeft"], "must have eyeBlinkRight too"),
+        (["jawOpen", "jawOpen"], "two names"),
+        (["jaw open"], "plain word"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            TerGanConfig(**TINY, blendshape_names=names)
+
+
+def test_an_expression_encoder_takes_patches():
+    config = TerGanConfig(**TINY, expression_patch_size=2)
+    encoder = TerGanModel(config).expression_encoder
+    assert encoder.convolutions[0][0].in_channels == 12
+    assert encoder.feature_maps(torch.zeros(2, 3, 32, 32))[0].shape == (2, 4, 16, 16)
+    with pytest.raises(InvalidInputError, match="expression_patch_size 5 does not divide"):
+        TerGanConfig(**TINY, expression_patch_size=5)
+
+
 def test_refinements_start_as_nothing_and_learn():
     torch.manual_seed(0)
     plain, refined = (
@@ -366,7 +409,7 @@ def test_an_old_config_loads_silently_and_is_saved_without_its_old_keys(tmp_path
         **TerGanConfig.photo(**TINY).to_dict(),
         "activation_weight": 0.5, "adversarial_weight": 0.003, "num_identities": 1955, "freeze_batch_norm": True,
         "discriminator_channels": [16, 32, 64, 128], "feature_layer_weights": [0.5, 0.6, 0.7, 0.88, 0.99],
-        "expression_gate": 0.5, "expression_patch_size": 1, "decoder_refined_size": 64, "leaky_relu_slope": 0.2,
+        "expression_gate": 0.5, "decoder_refined_size": 64, "leaky_relu_slope": 0.2,
     }  # fmt: skip
     (tmp_path / "config.json").write_text(json.dumps(old))
     config = TerGanConfig.from_pretrained(tmp_path)
@@ -374,8 +417,8 @@ def test_an_old_config_loads_silently_and_is_saved_without_its_old_keys(tmp_path
     assert config.to_diff_dict() == TerGanConfig.photo(**TINY).to_diff_dict()
     config.save_pretrained(tmp_path / "new")
     assert not set(json.loads((tmp_path / "new" / "config.json").read_text())) & {"num_identities", "expression_gate"}
-    (tmp_path / "config.json").write_text(json.dumps({**old, "expression_patch_size": 2}))
-    with pytest.raises(ValueError, match="expression_patch_size 2 is no longer supported"):
+    (tmp_path / "config.json").write_text(json.dumps({**old, "expression_gate": 2}))
+    with pytest.raises(ValueError, match="expression_gate 2 is no longer supported"):
         TerGanConfig.from_pretrained(tmp_path)
 
 

@@ -4,26 +4,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..model.blendshapes_tergan import ARKIT_BLENDSHAPES, GAZE_NAMES, SIDES
 from ..model.errors_tergan import InvalidInputError
 
 
-SIDES = ("Left", "Right")  # the subject's own
-_SIDED = (
-    "browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp",
-    "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch",
-    "mouthUpperUp", "noseSneer",
-)  # fmt: skip
-_MIDDLE = (
-    "browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel",
-    "mouthLeft", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
-)  # fmt: skip
-# ARKit's 52 without tongueOut, in alphabetical order.
-BLENDSHAPES = tuple(sorted([name + side for name in _SIDED for side in SIDES] + list(_MIDDLE)))
+BLENDSHAPES = ARKIT_BLENDSHAPES
 BLENDSHAPE_INDEX = {name: index for index, name in enumerate(BLENDSHAPES)}
-GAZE = ("gazeX", "gazeY")
 GAZE_DEGREES = 30.0  # one unit of gaze in the column `blendshapes`
 # Order of the values in the column `blendshapes` of a set.
-COLUMN_NAMES = BLENDSHAPES + GAZE
+COLUMN_NAMES = BLENDSHAPES + GAZE_NAMES
 MAX_WEIGHT = 1.2  # of a blendshape
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .blendshapes_tergan import other_side
 from .errors_tergan import InvalidInputError
 
 
@@ -14,6 +15,7 @@ BOUNDS = {
     "image_size": (8, 1024),
     "num_channels": (1, 16),
     "expression_image_size": (1, 1024),
+    "expression_patch_size": (1, 64),
     "expression_refinements": (0, 32),
     "identity_refinements": (0, 32),
     "decoder_refinements": (0, 32),
@@ -45,6 +47,7 @@ def check_bounds(config: Any):
         for value in channels:
             _check_number(name, value, CHANNEL_BOUNDS)
     _check_labels(config.id2label)
+    _check_blendshapes(config.blendshape_names)
 
 
 def is_finite_number(value: Any) -> bool:
@@ -70,6 +73,18 @@ def _check_labels(id2label: dict[int, str]):
             )
     if len({label.strip().lower() for label in id2label.values()}) < len(id2label):
         raise InvalidInputError("two labels of id2label are the same")
+
+
+def _check_blendshapes(names: list[str] | tuple[str, ...]):
+    if len(names) > MAX_LABELS:
+        raise InvalidInputError(f"blendshape_names must have at most {MAX_LABELS} names, not {len(names)}")
+    for name in names:
+        if not name.isidentifier() or len(name) > MAX_LABEL_LENGTH:
+            raise InvalidInputError(f"a name of blendshape_names must be a plain word, not {name[:40]!r}")
+        if other_side(name) not in names:
+            raise InvalidInputError(f"blendshape_names has {name} and must have {other_side(name)} too")
+    if len(set(names)) < len(names):
+        raise InvalidInputError("two names of blendshape_names are the same")
 
 
 __all__ = ["BOUNDS", "check_bounds", "is_finite_number"]

@@ -6,6 +6,7 @@ from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
 
+from .blendshapes_tergan import ARKIT_BLENDSHAPES, GAZE_NAMES
 from .configuration_checks_tergan import check_bounds
 from .errors_tergan import InvalidInputError
 
@@ -25,7 +26,7 @@ _TRAINING_KEYS = frozenset({
 })  # fmt: skip
 # Options that are constants by now, with the only value that is still understood.
 _CONSTANT_KEYS = {
-    "decoder_refined_size": 64, "expression_gate": 0.5, "expression_patch_size": 1, "expression_refined_size": 16,
+    "decoder_refined_size": 64, "expression_gate": 0.5, "expression_refined_size": 16,
     "identity_refined_size": 32, "leaky_relu_slope": 0.2,
 }  # fmt: skip
 
@@ -46,6 +47,8 @@ class TerGanConfig(PreTrainedConfig):
         identity_encoder_channels: channels of `G_et`, as many blocks, where they differ. Default: `encoder_channels`.
         expression_image_size (`int`, *optional*): side in pixels to which `G_es` reduces the crop. Default:
             `image_size`. An expression can be read from fewer pixels than a face is painted with.
+        expression_patch_size (`int`, defaults to 1): `G_es` takes each patch of this many pixels squared as one
+            position. Not in the paper.
         expression_refinements (`int`, defaults to 0): number of residual convolutions on each feature map of `G_es`
             that is at most 16 positions wide. Not in the paper.
         expression_int8 (`bool`, defaults to `False`): reserve room for the activation ranges that `quantize` measures.
@@ -72,6 +75,8 @@ class TerGanConfig(PreTrainedConfig):
             f(e)_t + α^exponent · (f(e) − f(e)_t). Below 1, small intensities show more. Not in the paper.
         mirror_recognition (`bool`, defaults to `False`): classify the mean of f(e) over a face and its mirror image.
             Not in the paper.
+        blendshape_names: blendshapes that a linear layer reads from f(e), by ARKit's names, and `gazeX` and `gazeY`.
+            Default: none. Not in the paper.
         id2label: the N_e expressions. Default: the six basic ones.
 
     Raises:
@@ -85,6 +90,7 @@ class TerGanConfig(PreTrainedConfig):
     encoder_channels: list[int] | tuple[int, ...] = (64, 128, 256, 512, 1024)
     identity_encoder_channels: list[int] | tuple[int, ...] | None = None
     expression_image_size: int | None = None
+    expression_patch_size: int = 1
     expression_refinements: int = 0
     expression_int8: bool = False
     identity_refinements: int = 0
@@ -98,6 +104,7 @@ class TerGanConfig(PreTrainedConfig):
     predict_residual: bool = False
     intensity_exponent: float | int = 1.0
     mirror_recognition: bool = False
+    blendshape_names: list[str] | tuple[str, ...] = ()
 
     def __post_init__(self, **kwargs):
         kwargs = _without_old_keys(kwargs, self.decoder_type)
@@ -149,12 +156,17 @@ class TerGanConfig(PreTrainedConfig):
             raise InvalidInputError(f"decoder_channels must end with num_channels ({self.num_channels})")
         if self.image_size % self.patch_size:
             raise InvalidInputError(f"patch_size {self.patch_size} does not divide image_size {self.image_size}")
+        if self.expression_image_size % self.expression_patch_size:
+            raise InvalidInputError(
+                f"expression_patch_size {self.expression_patch_size} does not divide expression_image_size "
+                f"{self.expression_image_size}"
+            )
         if self.patch_size > 1 and self.decoder_type == "bottleneck":
             raise InvalidInputError("patch_size above 1 needs decoder_type 'photo'")
         for name, side, halvings in (
             ("image_size", self.image_size // self.patch_size, blocks),
             # G_es may end on a single position; a decoder has to start from a map that was still halved.
-            ("expression_image_size", self.expression_image_size, blocks - 1),
+            ("expression_image_size", self.expression_image_size // self.expression_patch_size, blocks - 1),
         ):
             if side < 2**halvings:
                 raise InvalidInputError(f"{name} {getattr(self, name)} is too small for {blocks} halvings")
@@ -203,7 +215,9 @@ class TerGanConfig(PreTrainedConfig):
             "image_size": 128,
             "encoder_channels": (64, 128, 256, 512, 512),
             "identity_encoder_channels": (32, 64, 128, 256, 256),
-            "expression_image_size": min(48, overrides.get("image_size", 48)),
+            "expression_image_size": min(96, overrides.get("image_size", 96) // 2 * 2),
+            "expression_patch_size": 2,
+            "expression_embedding_size": 64,
             "expression_refinements": 1,
             "expression_int8": True,
             "identity_refinements": 1,
@@ -214,6 +228,7 @@ class TerGanConfig(PreTrainedConfig):
             "patch_size": 2,
             "intensity_exponent": 0.7,
             "mirror_recognition": True,
+            "blendshape_names": (*ARKIT_BLENDSHAPES, *GAZE_NAMES),
         }
         return cls(**{**settings, **_seven_expressions(overrides)})
 

@@ -101,7 +101,7 @@ class TerGanEncoder(nn.Module):
         """G_es."""
         return cls(
             config, config.encoder_channels, config.expression_image_size or config.image_size,
-            config.expression_embedding_size,
+            config.expression_embedding_size, config.expression_patch_size,
             refinements=config.expression_refinements, refined_size=EXPRESSION_REFINED_SIZE,
             scaled=True, int8=config.expression_int8,
         )  # fmt: skip

@@ -7,13 +7,14 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
-from transformers.modeling_outputs import ImageClassifierOutput
 
+from .blendshapes_tergan import limit_blendshapes, mirror_blendshapes
 from .configuration_tergan import TerGanConfig
 from .decoder_tergan import TerGanDecoder, TerGanPhotoDecoder
 from .encoder_tergan import LEAKY_RELU_SLOPE, TerGanEncoder
+from .errors_tergan import InvalidInputError
 from .fork_safety_tergan import use_one_thread_after_fork
-from .outputs_tergan import TerGanChange, TerGanOutput, TerGanTarget
+from .outputs_tergan import TerGanChange, TerGanImageClassifierOutput, TerGanOutput, TerGanTarget
 from .quantization_tergan import ScaledConv2d
 from .weights_check_tergan import check_finite, check_shapes
 
@@ -50,6 +51,7 @@ class TerGanPreTrainedModel(PreTrainedModel):
     main_input_name = "pixel_values"
     input_modalities = ("image",)
     expression_encoder: TerGanEncoder
+    blendshape_regressor: nn.Linear | None
     # Quantised weights may be loaded with `expression_int8=False`.
     _keys_to_ignore_on_load_unexpected = [r"^expression_encoder\.activation_ranges$"]
 
@@ -89,9 +91,35 @@ class TerGanPreTrainedModel(PreTrainedModel):
     def read_expression(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """The input of the classifier, `(batch, expression_embedding_size)`: f(e) of x or, with
         `config.mirror_recognition`, its mean with f(e) of the mirror image of x."""
-        if not self.config.mirror_recognition:
-            return self.expression_encoder(pixel_values)
-        return (self.expression_encoder(pixel_values) + self.expression_encoder(pixel_values.flip(3))) / 2
+        views = self._views(pixel_values)
+        return views[0] if len(views) == 1 else (views[0] + views[1]) / 2
+
+    def read_blendshapes(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """
+        Blendshapes `(batch, len(config.blendshape_names))`: ARKit's names as weights from 0 to 1, `gazeX` and `gazeY`
+        in degrees to the viewer's right and up. With `config.mirror_recognition`, the mean over x and its mirror
+        image.
+
+        Raises:
+            InvalidInputError: the model reads no blendshapes.
+        """
+        values = self._mean_blendshapes(self._views(pixel_values))
+        if values is None:
+            raise InvalidInputError("these weights read no blendshapes: config.json has no blendshape_names")
+        return values
+
+    def _views(self, pixel_values: torch.Tensor) -> list[torch.Tensor]:
+        """f(e) of x and, with `config.mirror_recognition`, of its mirror image."""
+        views = [pixel_values, pixel_values.flip(3)] if self.config.mirror_recognition else [pixel_values]
+        return [self.expression_encoder(view) for view in views]
+
+    def _mean_blendshapes(self, views: list[torch.Tensor]) -> torch.Tensor | None:
+        """The blendshapes of the result of `_views`. `None` if the model reads none."""
+        if self.blendshape_regressor is None:
+            return None
+        names = self.config.blendshape_names
+        read = [limit_blendshapes(self.blendshape_regressor(view), names) for view in views]
+        return read[0] if len(read) == 1 else (read[0] + mirror_blendshapes(read[1], names)) / 2
 
     def quantize(self, *kinds: Iterable[torch.Tensor]):
         """
@@ -119,11 +147,16 @@ class TerGanPreTrainedModel(PreTrainedModel):
         return self if dtype is None else self.to(dtype)
 
 
+def _blendshape_regressor(config: TerGanConfig) -> nn.Linear | None:
+    names = len(config.blendshape_names)
+    return nn.Linear(config.expression_embedding_size, names) if names else None
+
+
 class TerGanModel(TerGanPreTrainedModel):
     """
     The whole generator: `expression_encoder` (G_es), `identity_encoder` (G_et) and `decoder` (G_de). Beside them are
-    the shallow `classifier` on f(e) of section 4.4, and `expression_prototypes`, one f(e) per label, for editing by
-    label.
+    the shallow `classifier` on f(e) of section 4.4, `blendshape_regressor` (`None` without
+    `config.blendshape_names`), and `expression_prototypes`, one f(e) per label, for editing by label.
 
     All images are `(batch, channels, image_size, image_size)` tensors in [-1, 1].
     """
@@ -134,6 +167,7 @@ class TerGanModel(TerGanPreTrainedModel):
         self.identity_encoder = TerGanEncoder.of_identity(config)
         self.decoder = TerGanPhotoDecoder(config) if config.decoder_type == "photo" else TerGanDecoder(config)
         self.classifier = nn.Linear(config.expression_embedding_size, config.num_labels)
+        self.blendshape_regressor = _blendshape_regressor(config)
         self.register_buffer("expression_prototypes", torch.zeros(config.num_labels, config.expression_embedding_size))
         self.post_init()
 
@@ -264,6 +298,7 @@ class TerGanForImageClassification(TerGanPreTrainedModel):
         super().__init__(config)
         self.expression_encoder = TerGanEncoder.of_expression(config)
         self.classifier = nn.Linear(config.expression_embedding_size, config.num_labels)
+        self.blendshape_regressor = _blendshape_regressor(config)
         self.post_init()
 
     def forward(
@@ -271,19 +306,23 @@ class TerGanForImageClassification(TerGanPreTrainedModel):
         pixel_values: torch.FloatTensor,
         labels: torch.LongTensor | None = None,
         return_dict: bool | None = None,
-    ) -> ImageClassifierOutput | tuple:
+    ) -> TerGanImageClassifierOutput | tuple:
         """
         Args:
             pixel_values: `(batch, channels, image_size, image_size)` in [-1, 1].
             labels: `(batch,)` expression indices; given, the cross-entropy is returned as `loss`.
 
         Returns:
-            `logits` `(batch, num_labels)`. `hidden_states` holds one tensor, the result of `read_expression`.
+            `logits` `(batch, num_labels)`, and `blendshapes` if the model reads them. `hidden_states` holds one tensor,
+            the result of `read_expression`.
         """
-        embedding = self.read_expression(pixel_values)
+        views = self._views(pixel_values)
+        embedding = views[0] if len(views) == 1 else (views[0] + views[1]) / 2
         logits = self.classifier(embedding)
         loss = F.cross_entropy(logits, labels) if labels is not None else None
-        output = ImageClassifierOutput(loss=loss, logits=logits, hidden_states=(embedding,))
+        output = TerGanImageClassifierOutput(
+            loss=loss, logits=logits, hidden_states=(embedding,), blendshapes=self._mean_blendshapes(views)
+        )
         return output if return_dict is not False else output.to_tuple()
 
 

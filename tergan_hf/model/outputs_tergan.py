@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
+from transformers.modeling_outputs import ImageClassifierOutput
 from transformers.utils import ModelOutput
 
 from .errors_tergan import InvalidInputError
@@ -26,6 +27,19 @@ class TerGanOutput(ModelOutput):
     pixel_values: torch.FloatTensor | None = None
     expression_embedding: torch.FloatTensor | None = None
     identity_embedding: torch.FloatTensor | None = None
+
+
+@dataclass
+class TerGanImageClassifierOutput(ImageClassifierOutput):
+    """
+    Output of `TerGanForImageClassification`.
+
+    Args:
+        blendshapes (`torch.FloatTensor` of shape `(batch, len(config.blendshape_names))`):
+            the result of `read_blendshapes`; `None` if the model reads none.
+    """
+
+    blendshapes: torch.FloatTensor | None = None
 
 
 @dataclass
@@ -135,4 +149,4 @@ def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
-__all__ = ["TerGanChange", "TerGanOutput", "TerGanTarget", "warp"]
+__all__ = ["TerGanChange", "TerGanImageClassifierOutput", "TerGanOutput", "TerGanTarget", "warp"]

@@ -1,0 +1,53 @@
+"""Blendshapes that a network reads: units, limits and mirror images."""
+
+from collections.abc import Sequence
+
+import torch
+
+
+SIDES = ("Left", "Right")  # the subject's own
+_SIDED = (
+    "browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp",
+    "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch",
+    "mouthUpperUp", "noseSneer",
+)  # fmt: skip
+_MIDDLE = (
+    "browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel",
+    "mouthLeft", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+)  # fmt: skip
+# ARKit's 52 without tongueOut, in alphabetical order.
+ARKIT_BLENDSHAPES = tuple(sorted([name + side for name in _SIDED for side in SIDES] + list(_MIDDLE)))
+GAZE_NAMES = ("gazeX", "gazeY")  # degrees to the viewer's right and up; all other names are weights from 0 to 1
+GAZE_LIMIT = 45.0  # degrees
+
+
+def limit_blendshapes(values: torch.Tensor, names: Sequence[str]) -> torch.Tensor:
+    """Clamp blendshapes (B, K) to their ranges: weights to 0 … 1, gaze to ±`GAZE_LIMIT` degrees."""
+    gaze = torch.tensor([name in GAZE_NAMES for name in names], device=values.device)
+    return torch.where(gaze, values.clamp(-GAZE_LIMIT, GAZE_LIMIT), values.clamp(0, 1))
+
+
+def mirror_blendshapes(values: torch.Tensor, names: Sequence[str]) -> torch.Tensor:
+    """
+    Blendshapes of a mirror image: left and right change places, and gaze along x changes its sign.
+
+    Args:
+        values: (B, K) blendshapes of a face. names: K names; a name with a side needs the name of the other side.
+
+    Returns:
+        (B, K) blendshapes of the mirrored face.
+    """
+    order = [list(names).index(other_side(name)) for name in names]
+    signs = torch.tensor([-1.0 if name == "gazeX" else 1.0 for name in names])
+    return values[:, order] * signs.to(values.device, values.dtype)
+
+
+def other_side(name: str) -> str:
+    """The name of the other side: `eyeBlinkRight` for `eyeBlinkLeft`; a name without a side stays."""
+    for own, other in (("Left", "Right"), ("Right", "Left")):
+        if name.endswith(own):
+            return name.removesuffix(own) + other
+    return name
+
+
+__all__ = ["ARKIT_BLENDSHAPES", "GAZE_LIMIT", "GAZE_NAMES", "limit_blendshapes", "mirror_blendshapes", "other_side"]
