@@ -17,9 +17,11 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 from tergan_hf import TerGanError, TerGanForImageClassification, TerGanModel
 from tergan_hf.data.preparation import prepare_sets
 from tergan_hf.publishing.hub import check_login, push_model, run_tag
+from tergan_hf.training.arguments import TrainingArguments
 from tergan_hf.training.checkpoints import claim_output_dir
 from tergan_hf.training.classifier import fit_and_calibrate
 from tergan_hf.training.command_line import parse_arguments
+from tergan_hf.training.encoder_classifier import EncoderClassifier
 from tergan_hf.training.saving import save_model
 from tergan_hf.training.stage1 import pretrain_encoder
 from tergan_hf.training.stage2 import train_generator
@@ -92,7 +94,8 @@ def main():
         # Stage 1's classifier still fits if this run or the one before trained it and stage 2 left G_es alone.
         trained = arguments.expression_stage.steps or (pretrained and shares_expression_encoder(model, pretrained))
         classifier = expression.head if trained and arguments.freeze_expression_encoder else None
-        fit_and_calibrate(model, sets.training, arguments.class_balance, sets.validation, classifier)
+        read = classifier is not None and take_over_blendshapes(model, expression, arguments)
+        fit_and_calibrate(model, sets.training, arguments.class_balance, sets.validation, classifier, not read)
         save_model(model, arguments, sets.kept_out, output / "model")
         print(f"Saved to {output / 'model'}")
         if arguments.push_to_hub:
@@ -102,6 +105,21 @@ def main():
             print(f"Published as {address}")
     accelerator.wait_for_everyone()
     accelerator.end_training()
+
+
+def take_over_blendshapes(model: TerGanModel, expression: EncoderClassifier, arguments: TrainingArguments) -> bool:
+    """Give the model the layer that stage 1 learnt to read blendshapes with. Returns whether it need not be fitted:
+    there is one, or a run without stage 1 goes on from weights that have one."""
+    layer = model.blendshape_regressor
+    learnt = expression.blendshape_regressor(model.config.blendshape_names)
+    if layer is None or not arguments.expression_stage.steps:
+        return layer is None or bool(layer.bias.any())
+    if learnt is None:
+        return False
+    with torch.no_grad():
+        layer.weight.copy_(learnt[0])
+        layer.bias.copy_(learnt[1])
+    return True
 
 
 def choose_precision(wanted: str) -> str:

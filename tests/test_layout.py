@@ -12,8 +12,8 @@ PACKAGE = ROOT / "tergan_hf"
 # A package may import the packages before it.
 ORDER = [
     "model",
-    "data",
     "expressions",
+    "data",
     "rendering",
     "portraits",
     "training",

@@ -1,16 +1,19 @@
 """A set of padded crops with numeric labels."""
 
+import logging
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from datasets import Dataset as PhotoDataset
 
-from ..model.errors_tergan import InvalidInputError
 from .decoded import DecodedColumn
 from .flow_maps import STILL, match_flow_map
+from .labels import UNLABELLED, blendshape_values, class_indices, label_distributions, original_expressions
 from .loading import NO_EXPRESSION_ID, NO_IDENTITY
 
+
+logger = logging.getLogger(__name__)
 
 CACHE_BYTES = 3 * 2**30  # of decoded images that a set keeps in memory
 CLEAR_INTENSITY = 0.85  # an expression is clear from this intensity on
@@ -25,13 +28,17 @@ class PhotoSet:
     Args:
         name: name of the set.
         photos: from `make_padded_crops`.
-        expressions: (N,) class indices.
+        expressions: (N,) class indices, `UNLABELLED` for photos without a label among the classes.
         identities: (N,) indices over all sets together, -1 for unknown people.
         scenes: (N,) one number for each session of each person.
         expression_ids: (N,) numbers of the blendshape poses, `NO_EXPRESSION_ID` for photos without one.
         crop_transforms: (N, 2, 3) photo pixels → unit square of the crop.
         photo_sizes: (N, 2) width and height of the original photos, `None` in a set without flow maps.
-        blendshapes: (N, K) weight of each blendshape, `None` in a set without them.
+        blendshapes: (N, K) values in the order of `COLUMN_NAMES`, NaN where unknown; `None` in a set without them.
+        label_distributions: (N, classes) share of each class in several people's votes, summing to 1; `None` in a set
+            without votes.
+        original_expressions: (N,) class indices of a second label of the same photo, `UNLABELLED` for none; `None` in
+            a set without them.
         clear: (N,) bool, the photos that show a single expression (nearly) in full, `None` in a set without
             intensities.
         weight: how often stage 1 draws from the set.
@@ -47,6 +54,8 @@ class PhotoSet:
     crop_transforms: np.ndarray
     photo_sizes: np.ndarray | None = None
     blendshapes: np.ndarray | None = None
+    label_distributions: np.ndarray | None = None
+    original_expressions: np.ndarray | None = None
     clear: np.ndarray | None = None
     weight: float = 1.0
     pair_weight: float = 1.0
@@ -69,6 +78,11 @@ class PhotoSet:
     def are_photographs(self) -> bool:
         """Whether no photo is rendered."""
         return bool((self.expression_ids == NO_EXPRESSION_ID).all())
+
+    @property
+    def labelled_rows(self) -> np.ndarray:
+        """Row numbers of the photos with a label."""
+        return np.flatnonzero(self.expressions != UNLABELLED)
 
     @property
     def has_flow(self) -> bool:
@@ -138,23 +152,15 @@ def label_photo_sets(
         the sets, and the names of all identities, `set/identity`, in the order of their indices.
 
     Raises:
-        InvalidInputError: a photo has no label, or one that is not in `expressions`.
+        InvalidInputError: a label is not in `expressions`, or a column has the wrong length.
     """
-    class_of = {label: index for index, label in enumerate(expressions)}
     identities: dict[str, int] = {}
     sets = []
     for name, photos in cropped.items():
         labels = list(photos["expression"])
-        if unlabelled := labels.count(""):
-            raise InvalidInputError(
-                f"{name}: {unlabelled} photos have no label; label them or leave them out of the set"
-            )
-        unknown = sorted(set(labels) - set(class_of))
-        if unknown:
-            raise InvalidInputError(
-                f"{name}: unknown expressions {unknown}; the model has {list(expressions)}. Add them to "
-                "`model.expressions` in the configuration, or remove their photos from the set"
-            )
+        classes = class_indices(labels, expressions, name)
+        if unlabelled := int((classes == UNLABELLED).sum()):
+            logger.info("%s: %d of %d photos have no label", name, unlabelled, len(labels))
         rows = [
             identities.setdefault(f"{name}/{identity}", len(identities)) if identity != NO_IDENTITY else -1
             for identity in photos["identity"]
@@ -162,20 +168,19 @@ def label_photo_sets(
         weight, pair_weight = (weights or {}).get(name, (1.0, 1.0))
         scenes: dict[tuple[int, int], int] = {}
         sessions = photos["session"] if "session" in photos.column_names else [0] * len(photos)
-        blendshapes = None
-        if "blendshapes" in photos.column_names:
-            blendshapes = np.array(photos["blendshapes"][:], dtype=np.float32)
         sets.append(
             PhotoSet(
                 name=name,
                 photos=photos,
-                expressions=np.array([class_of[label] for label in labels]),
+                expressions=classes,
                 identities=np.array(rows),
                 scenes=np.array([scenes.setdefault(key, len(scenes)) for key in zip(rows, sessions)]),
                 expression_ids=np.array(photos["expression_id"]),
                 crop_transforms=np.array(photos.with_format("numpy")["crop_transform"][:]),
                 photo_sizes=np.array(photos["photo_size"]) if "photo_size" in photos.column_names else None,
-                blendshapes=blendshapes,
+                blendshapes=blendshape_values(photos, name),
+                label_distributions=label_distributions(photos, expressions, name),
+                original_expressions=original_expressions(photos, expressions),
                 clear=_clear(photos, labels),
                 weight=weight,
                 pair_weight=pair_weight,

@@ -6,10 +6,13 @@ runs need no shared random state.
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from ..expressions.blendshapes import COLUMN_NAMES
 from ..model.errors_tergan import InvalidInputError
 from ..model.face_alignment_tergan import compose_transforms, invert_transform, whole_image_transform
+from .labels import UNLABELLED
 from .loading import NO_EXPRESSION_ID
 from .pairs import PairSampler, rows_by_value
 from .photo_set import PhotoSet, common_flow_map_shape
@@ -87,11 +90,13 @@ class BalancedPhotos(_DrawnDataset):
         sets, length, side, seed, first_rows: as for `_DrawnDataset`.
         balance: `"expressions"`, or `"identities"` to balance people instead.
         class_balance: `balance` of `class_shares`.
+        num_labels: number of classes. Default: as many as the sets have.
 
     Items:
-        `padded_crop` (3, side, side) uint8; `expression` and `identity` int64; `set`, number of the set;
-        `expression_id`, `NO_EXPRESSION_ID` for none; `resolution` as in `PhotoSet`; `blendshapes` (K,), zeros without
-        them, and `has_blendshapes` bool.
+        `padded_crop` (3, side, side) uint8; `expression` int64, `UNLABELLED` for none; `identity` int64;
+        `label_distribution` (classes,), one-hot without votes and zeros without a label; `original_expression` int64,
+        `UNLABELLED` for none; `set`, number of the set; `is_rendered` bool; `resolution` as in `PhotoSet`;
+        `blendshapes` (K,) in the order of `COLUMN_NAMES`, NaN where unknown.
 
     Raises:
         InvalidInputError: there is no set.
@@ -99,13 +104,15 @@ class BalancedPhotos(_DrawnDataset):
 
     def __init__(
         self, sets: list[PhotoSet], length: int, side: int, seed: int = 0, balance: str = "expressions",
-        class_balance: float = 1.0, first_rows: dict[str, int] | None = None,
+        class_balance: float = 1.0, first_rows: dict[str, int] | None = None, num_labels: int = 0,
     ):  # fmt: skip
         super().__init__(sets, length, side, seed, first_rows)
-        self.blendshapes = max((c.blendshapes.shape[1] for c in sets if c.blendshapes is not None), default=0)
         if not sets:
             raise InvalidInputError("no set of photos to draw from")
+        self.labels = num_labels or 1 + max(int(photos.expressions.max()) for photos in sets)
         keys = [getattr(photos, balance) for photos in sets]
+        if balance == "expressions":  # photos without a label are a class of their own
+            keys = [np.where(own == UNLABELLED, self.labels, own) for own in keys]
         shares = class_shares(keys, [photos.weight for photos in sets], class_balance)
         self.shares = shares.ravel().cumsum()
         self.classes = shares.shape[1]
@@ -116,17 +123,26 @@ class BalancedPhotos(_DrawnDataset):
         number, key = divmod(int(np.searchsorted(self.shares, random.random(), side="right")), self.classes)
         row = random.choice(self.rows[number][key])
         photos = self.sets[number]
-        known = photos.blendshapes is not None
+        unknown = torch.full((len(COLUMN_NAMES),), torch.nan)
+        second = photos.original_expressions
         return {
             "padded_crop": self.photo(photos, row),
             "expression": int(photos.expressions[row]),
+            "label_distribution": self._label_distribution(photos, row),
+            "original_expression": UNLABELLED if second is None else int(second[row]),
             "identity": int(photos.identities[row]),
             "set": number,
-            "expression_id": int(photos.expression_ids[row]),
+            "is_rendered": bool(photos.expression_ids[row] != NO_EXPRESSION_ID),
             "resolution": photos.resolution(row),
-            "blendshapes": torch.from_numpy(photos.blendshapes[row]) if known else torch.zeros(self.blendshapes),
-            "has_blendshapes": known,
+            "blendshapes": unknown if photos.blendshapes is None else torch.from_numpy(photos.blendshapes[row]),
         }
+
+    def _label_distribution(self, photos: PhotoSet, row: int) -> torch.Tensor:
+        if photos.expressions[row] == UNLABELLED:
+            return torch.zeros(self.labels)
+        if photos.label_distributions is not None:
+            return torch.from_numpy(photos.label_distributions[row])
+        return F.one_hot(torch.tensor(int(photos.expressions[row])), self.labels).float()
 
 
 class ExpressionPairs(_DrawnDataset):

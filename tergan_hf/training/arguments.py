@@ -79,6 +79,8 @@ class LossArguments:
         flow: L1 between the photo decoder's flow and the exact flow of rendered faces.
         smoothness: total variation of the photo decoder's flow. (The paper suggests total variation.)
         blendshapes: in stage 1 of G_es, mean squared error of the blendshapes read from f(e), over their variance.
+        original_label: in stage 1 of G_es, cross-entropy of the second label of a photo (`original_expression`), read
+            by a head of its own.
         recognition: in stage 2, cross-entropy of the expression read from f(e).
         pause_reversal_at_chance: in equations 4 and 5, reverse no gradient while D_es or D_et does worse than chance.
             The encoder should confuse it; without this bound it goes on with ever larger embeddings.
@@ -100,6 +102,7 @@ class LossArguments:
     flow: float = 0.0
     smoothness: float = 0.0
     blendshapes: float = 0.0
+    original_label: float = 0.0
     recognition: float = 0.0
     pause_reversal_at_chance: bool = False
 

@@ -46,13 +46,15 @@ class PairBatch:
 
 def augment_photos(
     padded_crops: torch.Tensor, config: AugmentationConfig, image_size: int, generator: torch.Generator
-) -> torch.Tensor:
-    """Augment single photos: padded crops (B, 3, H, H) uint8 → crops (B, 3, image_size, image_size) in [-1, 1]."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Augment single photos: padded crops (B, 3, H, H) uint8 → crops (B, 3, image_size, image_size) in [-1, 1], and
+    which of them are mirrored, (B,) bool."""
     count, device = len(padded_crops), padded_crops.device
     crop_transforms = draw_crop_transforms(count, config, generator, device)
     crops = cut_crops(to_range(padded_crops), crop_transforms, image_size)
     crops = Photometry.draw(count, config, generator, device).apply(crops)
-    return erase_rectangles(crops, config.erase, generator) if config.erase else crops
+    mirrored = torch.det(crop_transforms[:, :, :2]) < 0
+    return erase_rectangles(crops, config.erase, generator) if config.erase else crops, mirrored
 
 
 def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator: torch.Generator) -> PairBatch:
@@ -111,9 +113,10 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
     photos = photo_expression = None
     if "photos" in raw:
         used = max(1, round(arguments.pairs.recognition_share * count))
-        photos = _channels_last(
-            augment_photos(raw["photos"]["padded_crop"][:used], arguments.classifier_augmentation, size, generator)
+        photos, _ = augment_photos(
+            raw["photos"]["padded_crop"][:used], arguments.classifier_augmentation, size, generator
         )
+        photos = _channels_last(photos)
         photo_expression = raw["photos"]["expression"][:used]
     return PairBatch(
         source=_channels_last(source_light.apply(cut_crops(source, source_transform, size))),

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from ..data.photo_set import PhotoSet
 from ..data.sampling import class_shares
-from ..model.encoder_tergan import TerGanEncoder
+from ..model.errors_tergan import InvalidInputError
 from ..model.modeling_tergan import TerGanModel
+from .blendshape_fitting import fit_blendshape_regressor
+from .embedding import choose_rows, embed_expressions, spread_rows
 from .monitoring import aligned_crops
 from .prototypes import limit_strength, mean_prototypes, strengthen
 from .saving import round_to_file_precision
@@ -19,39 +20,8 @@ from .saving import round_to_file_precision
 
 logger = logging.getLogger(__name__)
 
-MOST_PHOTOS = 6000  # of a set; the classifier has a few hundred parameters
 EDITED_PHOTOS = 64  # to find how strong a prototype has to be
 MEASURED_PHOTOS = 256  # of a set, in batches of 64, for the ranges of activations
-
-
-def choose_rows(photos: PhotoSet, most: int = MOST_PHOTOS) -> np.ndarray:
-    """All rows of a set, or a fixed random choice of `most` rows."""
-    if len(photos) <= most:
-        return np.arange(len(photos))
-    return np.sort(np.random.default_rng(0).choice(len(photos), most, replace=False))
-
-
-def spread_rows(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most `most` of the rows, evenly spaced."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
-
-
-@torch.no_grad()
-def embed_expressions(
-    encoder: TerGanEncoder, photos: PhotoSet, rows: np.ndarray, mirrored: bool = False, batch_size: int = 256
-) -> torch.Tensor:
-    """Compute f(e) of some photos of a set, (rows, expression_embedding_size). With `mirrored`, each photo is followed
-    by its mirror image. Puts the encoder into evaluation mode."""
-    encoder.eval()
-    device = encoder.embedding.weight.device
-    embeddings = []
-    for start in tqdm(
-        range(0, len(rows), batch_size), desc=f"f(e) of {photos.name}", dynamic_ncols=True, mininterval=5
-    ):
-        crops = aligned_crops(photos, rows[start : start + batch_size], encoder.image_size, device)
-        views = [crops, crops.flip(3)] if mirrored else [crops]
-        embeddings.append(torch.stack([encoder(view) for view in views], dim=1))
-    return torch.cat(embeddings).flatten(0, 1).float()
 
 
 def quantize(model: TerGanModel, sets: Sequence[PhotoSet]):
@@ -62,7 +32,7 @@ def quantize(model: TerGanModel, sets: Sequence[PhotoSet]):
     device = encoder.embedding.weight.device
 
     def batches(photos: PhotoSet):
-        for rows in torch.from_numpy(choose_rows(photos, MEASURED_PHOTOS)).split(64):
+        for rows in torch.from_numpy(choose_rows(np.arange(len(photos)), MEASURED_PHOTOS)).split(64):
             yield aligned_crops(photos, rows.numpy(), encoder.image_size, device)
 
     model.quantize(*(batches(photos) for photos in sets))
@@ -120,7 +90,10 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, weights: torch.T
 @torch.no_grad()
 def calibrate(model: TerGanModel, sets: list[PhotoSet]):
     """Divide the classifier by the temperature that fits the validation photos, each set by its weight."""
-    rows = [choose_rows(photos) for photos in sets]
+    sets = [photos for photos in sets if len(photos.labelled_rows)]
+    if not sets:
+        return
+    rows = [choose_rows(photos.labelled_rows) for photos in sets]
     views = 2 if model.config.mirror_recognition else 1
     read = [
         embed_expressions(model.expression_encoder, photos, chosen, mirrored=views == 2)
@@ -162,10 +135,11 @@ def fit_and_calibrate(
     class_balance: float = 1.0,
     validation_sets: Sequence[PhotoSet] = (),
     classifier: torch.nn.Linear | None = None,
+    fit_blendshapes: bool = True,
 ) -> TerGanModel:
     """
-    Fit classifier and prototypes on the training photos, and the temperature of the classifier on the validation
-    photos.
+    Fit classifier, blendshapes and prototypes on the training photos, and the temperature of the classifier on the
+    validation photos.
 
     The prototype of a class comes from the sets with identities, which the decoder has learnt from, or from the others
     if those have no photo of the class. `prototypes.limit_strength` and `prototypes.strengthen` set its strength. All
@@ -174,12 +148,21 @@ def fit_and_calibrate(
     Args:
         classifier: a classifier on the f(e) of this G_es to keep instead of fitting one. Stage 1's has seen augmented
             photos; a fit to photos without augmentation repeats the labels that were learnt by heart.
+        fit_blendshapes: `False` keeps the model's `blendshape_regressor`.
+
+    Raises:
+        InvalidInputError: no photo has a label.
     """
     model.eval()
     round_to_file_precision(model)
     quantize(model, sets)
+    if fit_blendshapes:
+        fit_blendshape_regressor(model, sets)
+    sets = [photos for photos in sets if len(photos.labelled_rows)]
+    if not sets:
+        raise InvalidInputError("no photo has a label of the model's expressions: nothing to fit the classifier on")
     num_labels = model.config.num_labels
-    rows = [choose_rows(photos) for photos in sets]
+    rows = [choose_rows(photos.labelled_rows) for photos in sets]
     embeddings = [
         embed_expressions(model.expression_encoder, photos, chosen, mirrored=True)
         for photos, chosen in zip(sets, rows)

@@ -1,59 +1,116 @@
 """The network of stage 1: an encoder with the layers that its pre-training needs."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import nn
 
 from ..data.photo_set import PhotoSet
+from ..expressions.blendshapes import COLUMN_NAMES, GAZE_DEGREES
+from ..model.blendshapes_tergan import GAZE_NAMES
 from ..model.encoder_tergan import TerGanEncoder
+
+
+@dataclass
+class Readings:
+    """
+    What the heads of an `EncoderClassifier` read.
+
+    Args:
+        logits: (B, num_classes).
+        original_logits: (B, num_classes) for the second label of a photo, or `None`.
+        blendshapes: (B, num_blendshapes), standardised as `BlendshapeTargets` are, or `None`.
+    """
+
+    logits: torch.Tensor
+    original_logits: torch.Tensor | None
+    blendshapes: torch.Tensor | None
 
 
 class EncoderClassifier(nn.Module):
     """
-    An encoder with the heads of its pre-training, which are dropped afterwards.
+    An encoder with the heads of its pre-training.
 
     Args:
         num_classes: of the classification head.
-        num_blendshapes: outputs of a head that reads blendshapes; 0 leaves it out.
+        targets: the blendshapes that a head reads; without any it is left out.
+        with_original: add a head for a second label of each photo.
     """
 
-    def __init__(self, encoder: TerGanEncoder, num_classes: int, num_blendshapes: int = 0):
+    def __init__(
+        self, encoder: TerGanEncoder, num_classes: int, targets: "BlendshapeTargets | None" = None,
+        with_original: bool = False,
+    ):  # fmt: skip
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.targets = encoder, targets
         size = encoder.embedding.out_features
         self.head = nn.Linear(size, num_classes)
-        self.blendshape_head = nn.Linear(size, num_blendshapes) if num_blendshapes else None
+        self.original_head = nn.Linear(size, num_classes) if with_original else None
+        self.blendshape_head = nn.Linear(size, len(targets)) if targets else None
 
-    def forward(self, pixel_values: torch.Tensor, with_blendshapes: bool = False):
-        """Crops (B, C, S, S) → logits (B, num_classes). With blendshapes also those, (B, num_blendshapes), or `None`
-        without that head."""
+    def forward(self, pixel_values: torch.Tensor) -> Readings:
+        """Crops (B, C, S, S) → the readings of all heads."""
         embedding = self.encoder(pixel_values)
-        logits = self.head(embedding)
-        if not with_blendshapes:
-            return logits
-        return logits, None if self.blendshape_head is None else self.blendshape_head(embedding)
+        original, blendshapes = (
+            None if head is None else head(embedding) for head in (self.original_head, self.blendshape_head)
+        )
+        return Readings(self.head(embedding), original, blendshapes)
+
+    def blendshape_regressor(self, names: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """
+        Weight (names, D) and bias (names,) of a layer that reads the blendshapes `names` from embeddings, in the units
+        of `TerGanModel.read_blendshapes`. A name that never moves in training gives 0. `None` without that head.
+        """
+        head, targets = self.blendshape_head, self.targets
+        if head is None or targets is None:
+            return None
+        weight, bias = head.weight.new_zeros(len(names), head.in_features), head.bias.new_zeros(len(names))
+        place = {COLUMN_NAMES[column]: row for row, column in enumerate(targets.moving)}
+        mean, std = targets.mean.to(head.weight.device), targets.std.to(head.weight.device)
+        with torch.no_grad():
+            for number, name in enumerate(names):
+                if name in place:
+                    row, unit = place[name], GAZE_DEGREES if name in GAZE_NAMES else 1.0
+                    weight[number] = head.weight[row] * std[row] * unit
+                    bias[number] = (head.bias[row] * std[row] + mean[row]) * unit
+        return weight, bias
 
 
 class BlendshapeTargets:
-    """Blendshapes as regression targets: centred and divided by their standard deviation over the training sets.
-    Blendshapes that never move are left out."""
+    """
+    Blendshapes as regression targets: centred and divided by their standard deviation over the training sets. Those
+    that never move are left out.
 
-    def __init__(self, sets: list[PhotoSet]):
+    Attributes:
+        moving: (K,) numbers in `COLUMN_NAMES` of the blendshapes that move.
+        mean, std: (K,).
+    """
+
+    def __init__(self, sets: Sequence[PhotoSet]):
         known = [photos.blendshapes for photos in sets if photos.blendshapes is not None]
         self.moving = np.zeros(0, dtype=int)
         if known:
             values = np.concatenate(known)
-            self.moving = np.flatnonzero(values.std(0) > 0.01)
-            self.mean = torch.from_numpy(values.mean(0)[self.moving])
-            self.std = torch.from_numpy(values.std(0)[self.moving])
+            counts = np.isfinite(values).sum(0)
+            mean = np.nansum(values, 0) / counts.clip(1)
+            std = np.sqrt(np.nansum((values - mean) ** 2, 0) / counts.clip(1))
+            self.moving = np.flatnonzero(std > 0.01)
+            self.mean, self.std = (torch.from_numpy(part[self.moving]).float() for part in (mean, std))
 
     def __len__(self) -> int:
         return len(self.moving)
 
-    def loss(self, predicted: torch.Tensor, batch: dict) -> torch.Tensor:
-        """Mean squared error over variance, for the photos whose blendshapes are known."""
+    def loss(self, predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """
+        Mean squared error over variance, of the values that are known.
+
+        Args:
+            predicted: (B, K) standardised. wanted: (B, 53) in the order of `COLUMN_NAMES`, NaN where unknown.
+        """
         device = predicted.device
-        wanted = (batch["blendshapes"][:, self.moving] - self.mean.to(device)) / self.std.to(device)
-        known = batch["has_blendshapes"]
-        per_photo = (predicted.float() - wanted).square().mean(1)
-        return (per_photo * known).sum() / known.sum().clamp(min=1)
+        standardised = (wanted[:, self.moving] - self.mean.to(device)) / self.std.to(device)
+        known = standardised.isfinite()
+        missed = (predicted.float() - standardised.nan_to_num()).square() * known
+        return missed.sum() / known.sum().clamp(min=1)

@@ -62,6 +62,8 @@ class GeneratorObjective(nn.Module):
         self.frozen_identity = copy.deepcopy(identity.encoder).requires_grad_(False)
         # No term of eq. 10 trains section 4.4's classifier. It comes from stage 1 or is fitted at the end.
         model.classifier.requires_grad_(False)
+        if model.blendshape_regressor is not None:
+            model.blendshape_regressor.requires_grad_(False)
 
     def train(self, mode: bool = True):
         super().train(mode)
@@ -116,10 +118,14 @@ class GeneratorObjective(nn.Module):
             flow = F.avg_pool2d(change.flow, change.flow.shape[-1] // batch.true_flow.shape[-1])
             terms["flow"] = losses.flow_loss(flow, batch.true_flow, batch.flow_known)
         if weights.recognition and self.trains_expression:
-            terms["recognition"] = F.cross_entropy(self.recognition_head(expression), batch.source_expression)
+            terms["recognition"] = losses.labelled_cross_entropy(
+                self.recognition_head(expression), batch.source_expression
+            )
             if batch.photos is not None:
                 logits = self.recognition_head(both[count:])
-                terms["recognition"] = (terms["recognition"] + F.cross_entropy(logits, batch.photo_expression)) / 2
+                terms["recognition"] = (
+                    terms["recognition"] + losses.labelled_cross_entropy(logits, batch.photo_expression)
+                ) / 2
         return generated, terms
 
     def _consistency(self, discriminator: nn.Module, real: torch.Tensor, generated: torch.Tensor) -> torch.Tensor:

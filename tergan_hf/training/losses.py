@@ -9,8 +9,15 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
+from ..data.labels import UNLABELLED
 from ..model.errors_tergan import TerGanError
 from .arguments import LossArguments
+
+
+def labelled_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy over the images with a label. Labels are class indices, `UNLABELLED` for none."""
+    total = F.cross_entropy(logits, labels, ignore_index=UNLABELLED, reduction="sum")
+    return total / (labels != UNLABELLED).sum().clamp(min=1)
 
 
 def discriminator_loss(
@@ -23,7 +30,7 @@ def discriminator_loss(
     """Eq. 1, L_D = CE(D^e(x_s), y_s^e) + CE(D^i(x_t), y_t^i) + CE(D^e(x̄), fake); fake is the last class of D^e."""
     fake = torch.full_like(source_expression, generated_expression_logits.shape[1] - 1)
     return (
-        F.cross_entropy(source_expression_logits, source_expression)
+        labelled_cross_entropy(source_expression_logits, source_expression)
         + F.cross_entropy(target_identity_logits, target_identity)
         + F.cross_entropy(generated_expression_logits, fake)
     )
@@ -39,7 +46,7 @@ def generator_loss(
 
     Decided: y_t^i, "the identity of x_t" as the paper's text says; its formula prints y_s^i.
     """
-    return F.cross_entropy(generated_expression_logits, source_expression) + F.cross_entropy(
+    return labelled_cross_entropy(generated_expression_logits, source_expression) + F.cross_entropy(
         generated_identity_logits, target_identity
     )
 

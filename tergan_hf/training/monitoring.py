@@ -23,18 +23,49 @@ def aligned_crops(photos: PhotoSet, rows: np.ndarray, image_size: int, device) -
 
 
 @torch.no_grad()
-def classification_accuracy(classifier: nn.Module, photos: PhotoSet, image_size: int, batch_size: int = 256) -> float:
-    """Share of the photos whose expression `classifier` (crops → logits) gets right."""
+def classification_accuracy(classifier: nn.Module, photos: PhotoSet, image_size: int) -> float:
+    """Share of the labelled photos whose expression `classifier` (crops → an output with `logits`) gets right."""
+    rows = photos.labelled_rows
+    right = [
+        (read.logits.argmax(1).cpu().numpy() == photos.expressions[part]).sum()
+        for part, read in _readings(classifier, photos, rows, image_size)
+    ]
+    return float(sum(right) / len(rows))
+
+
+@torch.no_grad()
+def blendshape_correlation(
+    classifier: nn.Module, photos: PhotoSet, image_size: int, columns: np.ndarray, most: int = 4000
+) -> float:
+    """
+    Mean correlation of blendshapes with their true values, over the blendshapes that vary in the set.
+
+    Args:
+        classifier: crops → an output with `blendshapes` (B, K), up to a factor and a shift per blendshape.
+        columns: (K,) numbers of these blendshapes in `PhotoSet.blendshapes`.
+        most: number of photos to read, evenly spaced.
+    """
+    assert photos.blendshapes is not None
+    rows = np.unique(np.linspace(0, len(photos) - 1, min(len(photos), most)).astype(int))
+    read = [found.blendshapes.float().cpu().numpy() for _, found in _readings(classifier, photos, rows, image_size)]
+    true = photos.blendshapes[rows][:, columns]
+    found = []
+    for wanted, values in zip(true.T, np.concatenate(read).T):
+        known = np.isfinite(wanted)
+        if known.sum() > 2 and wanted[known].std() > 0.01:
+            found.append(np.corrcoef(wanted[known], values[known])[0, 1])
+    return float(np.mean(found)) if found else float("nan")
+
+
+def _readings(classifier: nn.Module, photos: PhotoSet, rows: np.ndarray, image_size: int, batch_size: int = 256):
+    """Parts of the rows and what a classifier reads in their crops, in evaluation mode."""
     was_training = classifier.training
     classifier.eval()
     device = next(classifier.parameters()).device
-    right = 0
-    for start in range(0, len(photos), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(photos)))
-        answers = classifier(aligned_crops(photos, rows, image_size, device)).argmax(1).cpu().numpy()
-        right += int((answers == photos.expressions[rows]).sum())
+    for start in range(0, len(rows), batch_size):
+        part = rows[start : start + batch_size]
+        yield part, classifier(aligned_crops(photos, part, image_size, device))
     classifier.train(was_training)
-    return right / len(photos)
 
 
 class ValidationPairs:

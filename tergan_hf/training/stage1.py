@@ -14,6 +14,8 @@ from ..data.mixing import draw_mixture
 from ..data.padded_crops import padded_crop_size
 from ..data.photo_set import PhotoSet
 from ..data.sampling import BalancedPhotos
+from ..expressions.blendshapes import COLUMN_NAMES
+from ..model.blendshapes_tergan import mirror_blendshapes
 from ..model.configuration_tergan import TerGanConfig
 from ..model.encoder_tergan import TerGanEncoder
 from ..model.modeling_tergan import TerGanForImageClassification, TerGanModel, initialize_layer
@@ -23,7 +25,7 @@ from .checkpoints import find_checkpoints
 from .encoder_classifier import BlendshapeTargets, EncoderClassifier
 from .loop import TrainingLoop, dataset_length
 from .losses import require_finite
-from .monitoring import classification_accuracy
+from .monitoring import blendshape_correlation, classification_accuracy
 from .teachers import check_teachers, soften_labels
 
 
@@ -52,38 +54,61 @@ class ClassificationSteps:
     ):
         self.accelerator, self.model, self.optimizer = accelerator, model, optimizer
         self.settings, self.augmentation = getattr(arguments, f"{label}_stage"), arguments.classifier_augmentation
-        self.blendshape_weight = arguments.losses.blendshapes
+        self.losses = arguments.losses
         self.label, self.size, self.targets, self.teachers = label, size, targets, teachers
         self.classes = accelerator.unwrap_model(model).head.out_features
 
     def step(self, batch: dict, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Collated items of `BalancedPhotos` → the loss, its terms and the accuracy, for the log."""
-        crops = augment_photos(batch["padded_crop"], self.augmentation, self.size, generator)
-        wanted = F.one_hot(batch[self.label], self.classes).float()
+        crops, mirrored = augment_photos(batch["padded_crop"], self.augmentation, self.size, generator)
+        wanted = self._wanted(batch, mirrored)
         if self.settings.mixup:
-            # A mixture of two faces has nobody's blendshapes.
-            whole = batch["has_blendshapes"] if len(self.targets) else torch.zeros_like(batch["has_blendshapes"])
-            partners, share = draw_mixture(~whole, self.settings.mixup, generator)
+            # A mixture of two faces has nobody's blendshapes, so exact ones are not mixed.
+            partners, share = draw_mixture(~batch["is_rendered"], self.settings.mixup, generator)
             crops = torch.lerp(crops[partners], crops, share[:, None, None, None])
-            wanted = torch.lerp(wanted[partners], wanted, share[:, None])
+            wanted = {name: torch.lerp(own[partners], own, share[:, None]) for name, own in wanted.items()}
         crops = crops.contiguous(memory_format=torch.channels_last)
         with self.accelerator.autocast():
             if self.teachers:
-                by_hand = ~batch["has_blendshapes"]
-                wanted = soften_labels(wanted, self.teachers, crops, by_hand, self.settings.distillation)
-            logits, blendshapes = self.model(crops, with_blendshapes=True)
-        logits = logits.float()
-        loss = F.cross_entropy(logits, wanted, label_smoothing=self.settings.label_smoothing)
-        terms = {}
-        if blendshapes is not None:
-            terms["blendshapes"] = self.targets.loss(blendshapes, batch)
-            loss = loss + self.blendshape_weight * terms["blendshapes"]
+                wanted["label"] = soften_labels(
+                    wanted["label"], self.teachers, crops, ~batch["is_rendered"], self.settings.distillation
+                )
+            read = self.model(crops)
+        terms = {"label": self._cross_entropy(read.logits, wanted["label"])}
+        loss = terms["label"]
+        if read.original_logits is not None:
+            terms["original_label"] = self._cross_entropy(read.original_logits, wanted["original_label"])
+            loss = loss + self.losses.original_label * terms["original_label"]
+        if read.blendshapes is not None:
+            terms["blendshapes"] = self.targets.loss(read.blendshapes, wanted["blendshapes"])
+            loss = loss + self.losses.blendshapes * terms["blendshapes"]
         require_finite({"loss": loss, **terms})
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return {"loss": loss, "accuracy": (logits.argmax(1) == batch[self.label]).float().mean(), **terms}
+        labelled = batch[self.label] >= 0
+        right = (read.logits.argmax(1) == batch[self.label]) & labelled
+        return {"loss": loss, **terms, "accuracy": right.sum() / labelled.sum().clamp(min=1)}
+
+    def _wanted(self, batch: dict, mirrored: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Targets of the heads: distributions (B, classes), zeros where unknown, and blendshapes, NaN where
+        unknown."""
+        if self.label == "identity":
+            return {"label": F.one_hot(batch["identity"], self.classes).float()}
+        second = batch["original_expression"]
+        turned = mirror_blendshapes(batch["blendshapes"], COLUMN_NAMES)
+        return {
+            "label": batch["label_distribution"],
+            "original_label": F.one_hot(second.clamp(min=0), self.classes) * (second >= 0).float()[:, None],
+            "blendshapes": torch.where(mirrored[:, None], turned, batch["blendshapes"]),
+        }
+
+    def _cross_entropy(self, logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Mean over the photos with a target. Label smoothing as in `F.cross_entropy`."""
+        known = wanted.sum(1)
+        each = F.cross_entropy(logits.float(), wanted, label_smoothing=self.settings.label_smoothing, reduction="none")
+        return (each * (known > 0)).sum() / known.sum().clamp(min=1)
 
 
 def pretrain_encoder(
@@ -116,7 +141,9 @@ def pretrain_encoder(
     if not names_expressions:
         sets = [photos for photos in sets if photos.has_identities]
     targets = BlendshapeTargets(sets if names_expressions and arguments.losses.blendshapes else [])
-    classifier = _build(config, label, num_classes, len(targets), start)
+    with_original = names_expressions and arguments.losses.original_label > 0
+    with_original = with_original and any(photos.original_expressions is not None for photos in sets)
+    classifier = _build(config, label, num_classes, targets, with_original, start)
     finished = Path(arguments.output_dir) / "stages" / f"{label}.safetensors"
     named = arguments.resume_from_checkpoint not in (None, "latest") and find_checkpoints(arguments, stage)
     if arguments.resume_from_checkpoint and finished.is_file() and not named:
@@ -142,17 +169,22 @@ def pretrain_encoder(
         stored = DevicePhotos(sets, side, accelerator.device)
     photos = BalancedPhotos(
         sets, dataset_length(accelerator, settings), side, arguments.seed, balance, class_balance=evenly,
-        first_rows=stored.first_rows if stored else None,
+        first_rows=stored.first_rows if stored else None, num_labels=num_classes if names_expressions else 0,
     )  # fmt: skip
 
     def train_step(batch, generator):
         return steps.step(stored.look_up(batch) if stored else batch, generator)
 
     def evaluate(step):
-        return {
-            f"accuracy_{photos.name}": classification_accuracy(loop.averaged_module, photos, seen)
-            for photos in validation_sets
-        }
+        measured = {}
+        for photos in validation_sets:
+            if len(photos.labelled_rows):
+                measured[f"accuracy_{photos.name}"] = classification_accuracy(loop.averaged_module, photos, seen)
+            if len(targets) and photos.blendshapes is not None:
+                measured[f"blendshapes_{photos.name}"] = blendshape_correlation(
+                    loop.averaged_module, photos, seen, targets.moving
+                )
+        return measured
 
     loop.run(photos, train_step, evaluate if names_expressions else None)
     if settings.ema_decay and settings.steps:
@@ -167,10 +199,11 @@ def pretrain_encoder(
 
 
 def _build(
-    config: TerGanConfig, label: str, num_classes: int, num_blendshapes: int, start: TerGanModel | None
-) -> EncoderClassifier:
+    config: TerGanConfig, label: str, num_classes: int, targets: BlendshapeTargets, with_original: bool,
+    start: TerGanModel | None,
+) -> EncoderClassifier:  # fmt: skip
     build = TerGanEncoder.of_expression if label == "expression" else TerGanEncoder.of_identity
-    classifier = EncoderClassifier(build(config), num_classes, num_blendshapes)
+    classifier = EncoderClassifier(build(config), num_classes, targets, with_original)
     classifier.apply(initialize_layer)
     if start is not None:
         classifier.encoder.load_state_dict(getattr(start, f"{label}_encoder").state_dict())

@@ -5,6 +5,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.utils.data import StackDataset
+from transformers.modeling_outputs import ImageClassifierOutput
 
 from ..data.device_photos import DevicePhotos
 from ..data.padded_crops import padded_crop_size
@@ -80,6 +81,17 @@ class AdversarialSteps:
         optimizer.zero_grad()
 
 
+class _Reader(nn.Module):
+    """Crops → `ImageClassifierOutput` with the logits of a head on f(e)."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module):
+        super().__init__()
+        self.encoder, self.head = encoder, head
+
+    def forward(self, pixel_values: torch.Tensor) -> ImageClassifierOutput:
+        return ImageClassifierOutput(logits=self.head(self.encoder(pixel_values)))
+
+
 def train_generator(
     accelerator: Accelerator,
     arguments: TrainingArguments,
@@ -140,7 +152,7 @@ def train_generator(
         average = loop.averaged_module.eval()
         measured = previews.expression_gain(average)
         previews.save_sheet(average, f"{arguments.output_dir}/samples/{loop.name}-{step:07d}.png")
-        reader = nn.Sequential(average.expression_encoder, objective.recognition_head)
+        reader = _Reader(average.expression_encoder, objective.recognition_head)
         for photos in validation_sets if objective.trains_expression else []:
             measured[f"accuracy_{photos.name}"] = classification_accuracy(reader, photos, config.image_size)
         return measured

@@ -1,0 +1,42 @@
+"""f(e) of the photos of a set."""
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from ..data.photo_set import PhotoSet
+from ..model.encoder_tergan import TerGanEncoder
+from .monitoring import aligned_crops
+
+
+MOST_PHOTOS = 6000  # of a set; the layers fitted on f(e) have a few thousand parameters
+
+
+def choose_rows(rows: np.ndarray, most: int = MOST_PHOTOS) -> np.ndarray:
+    """All of some row numbers, or a fixed random choice of `most`."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+
+
+def spread_rows(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` of the rows, evenly spaced."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
+
+
+@torch.no_grad()
+def embed_expressions(
+    encoder: TerGanEncoder, photos: PhotoSet, rows: np.ndarray, mirrored: bool = False, batch_size: int = 256
+) -> torch.Tensor:
+    """Compute f(e) of some photos of a set, (rows, expression_embedding_size). With `mirrored`, each photo is followed
+    by its mirror image. Puts the encoder into evaluation mode."""
+    encoder.eval()
+    device = encoder.embedding.weight.device
+    embeddings = []
+    for start in tqdm(
+        range(0, len(rows), batch_size), desc=f"f(e) of {photos.name}", dynamic_ncols=True, mininterval=5
+    ):
+        crops = aligned_crops(photos, rows[start : start + batch_size], encoder.image_size, device)
+        views = [crops, crops.flip(3)] if mirrored else [crops]
+        embeddings.append(torch.stack([encoder(view) for view in views], dim=1))
+    return torch.cat(embeddings).flatten(0, 1).float()
