@@ -116,7 +116,7 @@ def test_recognize_says_so_where_it_is_unsure(tiny_pipeline, neutral):
 
 def test_embeddings_have_the_papers_sizes(tiny_pipeline, neutral):
     embeddings = tiny_pipeline.embed(neutral)
-    assert embeddings["expression"].shape == (30,)
+    assert embeddings["expression"].shape == (tiny_pipeline.model.config.expression_embedding_size,)
     assert embeddings["identity"].shape == (50,)
 
 

@@ -33,11 +33,12 @@ def crops() -> torch.Tensor:
     return torch.nn.functional.interpolate(coarse, size=(32, 32), mode="bilinear")
 
 
-@pytest.fixture
-def classifier(crops) -> TerGanForImageClassification:
-    """Batch norm's statistics are those of `crops`, as after training."""
+@pytest.fixture(params=[1, 2])
+def classifier(crops, request) -> TerGanForImageClassification:
+    """G_es with and without patches. Batch norm's statistics are those of `crops`, as after training."""
     torch.manual_seed(0)
-    model = TerGanForImageClassification(TerGanConfig.photo(**SETTINGS)).train()
+    config = TerGanConfig.photo(**SETTINGS, expression_patch_size=request.param)
+    model = TerGanForImageClassification(config).train()
     for layer in model.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None  # the mean over all batches seen
@@ -142,9 +143,11 @@ def test_whole_weights_are_nearly_the_same_and_can_be_trained_further(classifier
 
 def test_ranges_hold_all_but_the_tails(classifier, crops):
     encoder = classifier.expression_encoder
+    crops = torch.cat([crops, crops.flip(2), crops.flip(3), crops.flip(2, 3)])
     (low, high), *_ = measure_ranges(encoder, [crops, crops]).tolist()
     with torch.no_grad():
-        values = torch.nn.functional.conv2d(crops, *fold_batch_norm(encoder.convolutions[0]), padding=1)
+        first = encoder.prepare(crops)
+        values = torch.nn.functional.conv2d(first, *fold_batch_norm(encoder.convolutions[0]), padding=1)
     assert len(values.flatten()) > MOST_VALUES  # so that a part of them is looked at
     assert values.lt(low).float().mean() < 10 * TAIL and values.gt(high).float().mean() < 10 * TAIL
     assert values.min() <= low < values.quantile(0.01) and values.quantile(0.99) < high <= values.max()
@@ -207,7 +210,8 @@ def test_saved_whole_weights_can_be_used_in_floats(classifier, crops, tmp_path):
 
 
 def test_weights_from_before_are_computed_in_floats(classifier, crops, tmp_path):
-    older = TerGanForImageClassification(TerGanConfig.photo(**SETTINGS, expression_int8=False)).eval()
+    config = TerGanConfig.from_dict({**classifier.config.to_dict(), "expression_int8": False})
+    older = TerGanForImageClassification(config).eval()
     own = classifier.state_dict()
     older.load_state_dict({name: value for name, value in own.items() if name in older.state_dict()})
     tensors = {name: value for name, value in older.state_dict().items() if not name.endswith(".scale")}

@@ -91,8 +91,7 @@ class TerGanPreTrainedModel(PreTrainedModel):
     def read_expression(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """The input of the classifier, `(batch, expression_embedding_size)`: f(e) of x or, with
         `config.mirror_recognition`, its mean with f(e) of the mirror image of x."""
-        views = self._views(pixel_values)
-        return views[0] if len(views) == 1 else (views[0] + views[1]) / 2
+        return _mean(self._views(pixel_values))
 
     def read_blendshapes(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """
@@ -103,10 +102,36 @@ class TerGanPreTrainedModel(PreTrainedModel):
         Raises:
             InvalidInputError: the model reads no blendshapes.
         """
+        self.require_blendshapes()
         values = self._mean_blendshapes(self._views(pixel_values))
-        if values is None:
-            raise InvalidInputError("these weights read no blendshapes: config.json has no blendshape_names")
+        assert values is not None
         return values
+
+    def regress_blendshapes(self, expression_embedding: torch.Tensor) -> torch.Tensor:
+        """
+        Blendshapes `(batch, len(config.blendshape_names))` of f(e), limited as those of `read_blendshapes`.
+
+        Raises:
+            InvalidInputError: the model reads no blendshapes.
+        """
+        return limit_blendshapes(self.require_blendshapes()(expression_embedding), self.config.blendshape_names)
+
+    def require_blendshapes(self) -> nn.Linear:
+        """
+        The layer that reads blendshapes.
+
+        Raises:
+            InvalidInputError: the model reads no blendshapes.
+        """
+        if self.blendshape_regressor is None:
+            raise InvalidInputError("these weights read no blendshapes: config.json has no blendshape_names")
+        return self.blendshape_regressor
+
+    def read_both(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The results of `read_expression` and `read_blendshapes` in one go. The second is `None` if the model reads
+        no blendshapes."""
+        views = self._views(pixel_values)
+        return _mean(views), self._mean_blendshapes(views)
 
     def _views(self, pixel_values: torch.Tensor) -> list[torch.Tensor]:
         """f(e) of x and, with `config.mirror_recognition`, of its mirror image."""
@@ -117,9 +142,10 @@ class TerGanPreTrainedModel(PreTrainedModel):
         """The blendshapes of the result of `_views`. `None` if the model reads none."""
         if self.blendshape_regressor is None:
             return None
-        names = self.config.blendshape_names
-        read = [limit_blendshapes(self.blendshape_regressor(view), names) for view in views]
-        return read[0] if len(read) == 1 else (read[0] + mirror_blendshapes(read[1], names)) / 2
+        read = [self.regress_blendshapes(view) for view in views]
+        if len(read) == 1:
+            return read[0]
+        return (read[0] + mirror_blendshapes(read[1], self.config.blendshape_names)) / 2
 
     def quantize(self, *kinds: Iterable[torch.Tensor]):
         """
@@ -145,6 +171,10 @@ class TerGanPreTrainedModel(PreTrainedModel):
         """
         self.expression_encoder.dequantize()
         return self if dtype is None else self.to(dtype)
+
+
+def _mean(views: list[torch.Tensor]) -> torch.Tensor:
+    return views[0] if len(views) == 1 else (views[0] + views[1]) / 2
 
 
 def _blendshape_regressor(config: TerGanConfig) -> nn.Linear | None:
@@ -313,15 +343,14 @@ class TerGanForImageClassification(TerGanPreTrainedModel):
             labels: `(batch,)` expression indices; given, the cross-entropy is returned as `loss`.
 
         Returns:
-            `logits` `(batch, num_labels)`, and `blendshapes` if the model reads them. `hidden_states` holds one tensor,
-            the result of `read_expression`.
+            `logits` `(batch, num_labels)`, and `blendshapes` if the model reads them. `hidden_states` holds one
+            tensor, the result of `read_expression`.
         """
-        views = self._views(pixel_values)
-        embedding = views[0] if len(views) == 1 else (views[0] + views[1]) / 2
+        embedding, blendshapes = self.read_both(pixel_values)
         logits = self.classifier(embedding)
         loss = F.cross_entropy(logits, labels) if labels is not None else None
         output = TerGanImageClassifierOutput(
-            loss=loss, logits=logits, hidden_states=(embedding,), blendshapes=self._mean_blendshapes(views)
+            loss=loss, logits=logits, hidden_states=(embedding,), blendshapes=blendshapes
         )
         return output if return_dict is not False else output.to_tuple()
 
