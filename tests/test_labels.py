@@ -83,7 +83,9 @@ def test_votes_and_second_labels_keep_the_order_of_the_models_classes():
     turned = voted(columns, [*reversed(SEVEN), "contempt"])
     np.testing.assert_allclose(turned.label_distributions[:, :7], np.array(votes)[:, ::-1], atol=1e-6)
     assert not turned.label_distributions[:, 7].any()
-    assert voted({"expression": ["calm"], "label_distribution": votes[:1]}, ["calm", "joy"]).label_distributions is None
+    assert (
+        voted({"expression": ["calm"], "label_distribution": votes[:1]}, ["calm", "joy"]).label_distributions is None
+    )
     with pytest.raises(InvalidInputError, match="fer: a row of `label_distribution` has 2 values, not 7"):
         voted({"expression": ["happiness"], "label_distribution": [[0.5, 0.5]]})
     with pytest.raises(InvalidInputError, match="fer: a row of `blendshapes` has 65 values, not 53"):

@@ -14,14 +14,14 @@ from pathlib import Path
 from ..data import sets
 from ..data.building import BuildError, build_set
 from ..model.errors_tergan import InvalidInputError, TerGanError, is_disk_full
-from ..portraits import portrait_set
+from ..portraits import mediapipe_set, portrait_set
 from ..rendering import avatar_set
 from .errors import one_line_errors
 from .outputs import check_writable_folder
 
 
 PROGRAM = "tergan_hf.data"
-SETS = {module.DESCRIPTION.name: module for module in (avatar_set, portrait_set)} | sets.SETS
+SETS = {module.DESCRIPTION.name: module for module in (avatar_set, portrait_set, mediapipe_set)} | sets.SETS
 
 
 def main():
