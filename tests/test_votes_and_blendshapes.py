@@ -128,7 +128,7 @@ def test_photos_of_the_training_split_are_not_counted(report):
 def test_the_original_labels_are_learnt_from_the_training_split(report):
     """Only the original labels can be seen in these photos."""
     measured = report[0]["fer2013"]["original_labels"]
-    assert measured["fitted_on"] == 60 and measured["majority"] == pytest.approx(1 / 3)
+    assert measured["fitted_on"] == 60 and measured["majority"] == pytest.approx(1 / 3, abs=1e-4)
     assert measured["rows"]["pixels"]["accuracy"] == 1 and measured["rows"]["f(e)"]["accuracy"] > 0.9
     assert "fitted on 60 photos" in report[1]
 
@@ -136,7 +136,7 @@ def test_the_original_labels_are_learnt_from_the_training_split(report):
 def test_votes_are_measured_beside_their_baselines(report):
     votes, recognition = report[0]["fer2013"]["votes"], report[0]["fer2013"]["recognition"]
     assert votes["clear"]["photos"] == 18 and set(votes["clear"]["recall"]) == set(GREY)
-    assert recognition["balanced_accuracy"] == pytest.approx(np.mean(list(recognition["recall"].values())))
+    assert recognition["balanced_accuracy"] == pytest.approx(np.mean(list(recognition["recall"].values())), abs=1e-4)
     assert votes["entropy"] < votes["constant"] < votes["cross_entropy"]  # random scores are worse than constant ones
     assert "FER+, clear majority" in report[1] and "Cross-entropy with the votes" in report[1]
 
@@ -181,7 +181,7 @@ def test_cross_entropy_follows_the_order_of_the_labels():
     assert measured["cross_entropy"] == pytest.approx(np.log(2) / 2) == measured["entropy"]
     assert measured["constant"] == pytest.approx((np.log(2) + np.log(4)) / 2)
     assert measured["clear"]["accuracy"] == 1 and measured["clear"]["photos"] == 1
-    fewer = measure_votes(photos, Embeddings(np.arange(2), np.array([], int), {}, scores[:, :6]), labels[:6])
+    fewer = measure_votes(photos, Embeddings(np.arange(2), np.array([], int), {}, scores[:, 1:]), labels[1:])
     assert "cross_entropy" not in fewer
 
 
