@@ -48,7 +48,8 @@ def main():
     if not paths:
         raise SystemExit(f"{options.photos} holds no photos ({', '.join(sorted(SUFFIXES))})")
     names = list(pipe.model.config.blendshape_names)
-    scores, read, probabilities = read_photos(pipe, MediaPipeScores(options.landmarker), paths)
+    with MediaPipeScores(options.landmarker) as media_pipe:
+        scores, read, probabilities = read_photos(pipe, media_pipe, paths)
     print(f"{len(scores)} of {len(paths)} photos have a face for both")
     if len(scores) < 2:
         raise SystemExit("at least two photos are needed")
@@ -111,6 +112,12 @@ class MediaPipeScores:
             min_face_detection_confidence=0.3,
         )  # fmt: skip
         self.landmarker = vision.FaceLandmarker.create_from_options(settings)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.landmarker.close()
 
     def scores(self, photo: Image.Image) -> np.ndarray | None:
         """The scores of the largest face, (53,) in the order of `COLUMN_NAMES`, with gaze in degrees. `None` if no

@@ -22,7 +22,7 @@ from tergan_hf.evaluation.blendshapes import (
     true_blendshapes,
 )
 from tergan_hf.evaluation.embeddings import Embeddings
-from tergan_hf.evaluation.held_out import HeldOutSet
+from tergan_hf.evaluation.held_out import HeldOutSet, held_out_sets
 from tergan_hf.evaluation.reading_tables import blendshape_table
 from tergan_hf.evaluation.suite import Evaluation, Settings
 from tergan_hf.evaluation.systems import MODEL, RANDOM
@@ -123,6 +123,32 @@ def test_photos_of_the_training_split_are_not_counted(report):
     assert sets["fer2013"]["photos"] == 36 and sets["fer2013"]["duplicates"] == 3
     assert "3 more photos are not counted: the training split has exactly the same pixels." in text
     assert sets["portraits"]["duplicates"] is None
+
+
+def test_only_photos_of_unknown_people_are_compared_with_the_training_split(tmp_path):
+    for split in ("train", "validation"):
+        posed_people(tmp_path / f"{split}.parquet", people=2)
+    source = {"name": "people", "path": "train.parquet", "validation_path": "validation.parquet"}
+    (tmp_path / "training.yaml").write_text(yaml.safe_dump({"sources": [source]}))
+    (people,) = held_out_sets(tmp_path, tmp_path)
+    assert len(people.photos) == len(people.training_photos) == 24 and people.duplicates is None
+
+
+def test_a_set_of_nothing_but_training_photos_is_refused(tmp_path):
+    rows = voted_photos(tmp_path, "train", 6, 0)
+    voted_photos(tmp_path, "validation", 0, 0, rows)
+    source = {"name": "crops", "path": ".", "validation_path": "."}
+    (tmp_path / "training.yaml").write_text(yaml.safe_dump({"sources": [source]}))
+    with pytest.raises(ValueError, match="crops: the training split has the same pixels"):
+        held_out_sets(tmp_path, tmp_path)
+
+
+def test_without_the_training_split_nothing_is_left_out(tmp_path, caplog):
+    voted_photos(tmp_path, "validation", 6, 0)
+    source = {"name": "crops", "path": "train.parquet", "validation_path": "validation.parquet"}
+    (tmp_path / "training.yaml").write_text(yaml.safe_dump({"sources": [source]}))
+    (crops,) = held_out_sets(tmp_path, tmp_path)
+    assert len(crops.photos) == 6 and crops.duplicates is None and "train.parquet" in caplog.text
 
 
 def test_the_original_labels_are_learnt_from_the_training_split(report):

@@ -39,8 +39,8 @@ class HeldOutSet:
         source: where they come from.
         kept_out: names of the groups kept out of training; empty if the whole set was kept out.
         training_photos: the other side of the split; `None` if it is missing.
-        duplicates: number of photos that are left out because the training split has exactly the same pixels; `None`
-            if the two were not compared.
+        duplicates: number of photos of unknown people that are left out because the training split has exactly the
+            same pixels; `None` if the two were not compared.
     """
 
     name: str
@@ -95,7 +95,8 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
             folder, parquet file or `hub://owner/name` with people that the model has never seen; `NAME=PATH` names it.
 
     Returns:
-        one entry per set, and one more for each test set beside a `validation_path`.
+        one entry per set, and one more for each test set beside a `validation_path`. If its photos name no people,
+        those with the same pixels as a photo of the training split are left out.
 
     Raises:
         MissingFileError: the record or a requested set is missing.
@@ -175,6 +176,8 @@ def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:
     except MissingFileError as error:
         logger.warning("%s: photos that the training split has too are not left out: %s", source.name, error)
         return sets
+    if not any(NO_IDENTITY in held_out.photos["identity"] for held_out in sets):
+        return [replace(held_out, training_photos=training) for held_out in sets]
     known = set(pixel_digests(training, f"{source.name}, training split"))
     return [_without_duplicates(held_out, training, known) for held_out in sets]
 
