@@ -96,12 +96,16 @@ def measure_original_labels(pipe: TerGanPipeline, held_out: HeldOutSet) -> dict:
     split. It is not weighted by class. f(e) is what the model's own classifier reads, the mean with the mirror image
     if the model reads both.
 
+    Args:
+        held_out: a set with `has_original_labels`.
+
     Returns:
         `fitted_on`, the number of training photos; `rows`: features → `summarize` of the held-out photos, for f(e) and
         for a few grey `pixels`; `own_classifier`, the accuracy of the model's own classifier against these labels; and
         `majority`, that of the most frequent label.
     """
     training, detect = held_out.training_photos, held_out.source.align
+    assert training is not None  # by `has_original_labels`
     most = FIT_RATIO * len(held_out.photos)
     if len(training) > most:
         training = training.select(np.linspace(0, len(training) - 1, most).astype(int))
