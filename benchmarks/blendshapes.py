@@ -1,7 +1,8 @@
 """Compare the blendshapes that a model reads from real photos with MediaPipe's scores.
 
 `python benchmarks/blendshapes.py FOLDER --landmarker face_landmarker.task` needs `pip install mediapipe` in the same
-environment. FOLDER holds photos, in folders below it too. MediaPipe's scores are no truth: both may be wrong together.
+environment. FOLDER holds photos, in folders below it too. MediaPipe's scores are no truth, and no
+independent check of a model that was trained on them.
 
 Prints, for each blendshape whose MediaPipe score moves, Pearson's r and the slope of the model's value on the score,
 beside a linear regression from the class probabilities to the scores, fitted on the other photos. MediaPipe tells no

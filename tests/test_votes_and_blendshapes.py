@@ -121,7 +121,7 @@ def report(tmp_path_factory):
 def test_photos_of_the_training_split_are_not_counted(report):
     sets, text = report
     assert sets["fer2013"]["photos"] == 36 and sets["fer2013"]["duplicates"] == 3
-    assert "3 more photos are not counted: the training split has exactly the same pixels." in text
+    assert "Not counted, because the training split has exactly the same pixels: 3 more." in text
     assert sets["portraits"]["duplicates"] is None
 
 

@@ -69,8 +69,10 @@ def _set_summary(measured: dict) -> str:
     sentences.append(
         f"Kept out of training: {', '.join(kept)}." if kept else "The whole set was kept out of training."
     )
-    if duplicates is not None:
-        sentences.append(f"{duplicates} more photos are not counted: the training split has exactly the same pixels.")
+    if duplicates:
+        sentences.append(f"Not counted, because the training split has exactly the same pixels: {duplicates} more.")
+    elif duplicates == 0:
+        sentences.append("None has exactly the pixels of a photo of the training split.")
     return " ".join(sentences)
 
 
