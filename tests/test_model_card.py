@@ -40,7 +40,8 @@ def trained(tmp_path):
         "cost": {"minutes": 1, "processor_minutes": 1, "peak_memory_gib": 1, "device": "cpu"},
         "sets": {"mine": {
             "people": 2, "photos": 8,
-            "recognition": {"accuracy": 0.625, "majority": 0.5, "recall": recall, "calibration_error": 0.2},
+            "recognition": {"photos": 8, "accuracy": 0.625, "majority": 0.5, "recall": recall,
+                            "calibration_error": 0.2},
             "cross_validation": {"count": 2, "by": "people", "majority": 0.5, "baseline": "the same network",
                                  "rows": {"f(e)": row}},
             "groups": {"gender": {"female": {"people": 2, "accuracy": 0.6}}},
@@ -58,6 +59,34 @@ def test_numbers_licences_and_scarce_groups_come_from_the_files(trained):
     assert "**not recorded**" in card  # the licence of a set that is not known
     assert "female (mine: 1 of 40 people)" in card
     assert ModelCard(card).data.license == "apache-2.0"
+
+
+def test_votes_and_blendshapes_have_tables_where_they_were_measured(trained):
+    assert "people's votes" not in build_card(trained) and "### Blendshapes" not in build_card(trained)
+    report = json.loads((trained / "report.json").read_text())
+    measured = report["sets"]["mine"]
+    summary = {"accuracy": 0.75, "balanced_accuracy": 0.7, "recall": {"anger": 0.5}, "calibration_error": 0.02}
+    measured["recognition"] |= {"balanced_accuracy": 0.6}
+    measured["votes"] = {"clear": {"photos": 5, **summary}, "cross_entropy": 1.1, "constant": 1.6, "entropy": 0.7}
+    measured["original_labels"] = {
+        "fitted_on": 90, "rows": {"f(e)": {**summary, "accuracy": 0.71}, "pixels": {**summary, "accuracy": 0.31}},
+        "own_classifier": 0.64, "majority": 0.26,
+    }  # fmt: skip
+    read = {"r": 0.91, "slope": 0.8, "names": {"gazeX": {"r": 0.91, "slope": 0.8, "error": 2.25}}}
+    mean = {"r": 0.0, "slope": 0.0, "names": {"gazeX": {"r": 0.0, "slope": 0.0, "error": 7.5}}}
+    measured["blendshapes"] = {
+        "photos": 8, "moving": ["gazeX"], "deviation": {"gazeX": 9.5},
+        "systems": {"TER-GAN": read, "linear fit from the class probabilities": mean, "the mean": mean},
+    }  # fmt: skip
+    (trained / "report.json").write_text(json.dumps(report))
+    card = " ".join(build_card(trained).split())
+    assert "| FER+, clear majority | 5 | **75.0%** | 70.0% |" in card and "**1.100** nats" in card
+    assert "f(e) | 8 | **71.0%** |" in card and "31.0%" in card and "64.0%" in card
+    assert "| gazeX | 9.5° | 0.91 | 0.80 | 2.2° | 7.5° | 0.00 | 0.00 |" in card
+    results = results_of(build_card(trained))
+    own = "mine, mine, kept out of training"
+    assert results[own, "accuracy on clear majorities of the votes"] == 0.75
+    assert results[own, "blendshapes that move, mean Pearson's r"] == 0.91
 
 
 def test_a_card_without_a_report_promises_nothing(trained):

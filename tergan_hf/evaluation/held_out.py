@@ -20,6 +20,7 @@ from ..data.loading import (
 )
 from ..data.splits import row_groups
 from ..model.errors_tergan import InvalidInputError, MissingFileError
+from .duplicates import pixel_digests
 
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ class HeldOutSet:
         source: where they come from.
         kept_out: names of the groups kept out of training; empty if the whole set was kept out.
         training_photos: the other side of the split; `None` if it is missing.
+        duplicates: number of photos of unknown people that are left out because the training split has exactly the
+            same pixels; `None` if the two were not compared.
     """
 
     name: str
@@ -45,6 +48,7 @@ class HeldOutSet:
     source: DataSource
     kept_out: list[str]
     training_photos: Dataset | None = None
+    duplicates: int | None = None
 
     def has_only_kept_out_groups(self) -> np.ndarray:
         """(N,) bool: all groups of the photo were kept out. A face blended from a kept-out and another head is not."""
@@ -91,7 +95,8 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
             folder, parquet file or `hub://owner/name` with people that the model has never seen; `NAME=PATH` names it.
 
     Returns:
-        one entry per set, and one more for each test set beside a `validation_path`.
+        one entry per set, and one more for each test set beside a `validation_path`. If its photos name no people,
+        those with the same pixels as a photo of the training split are left out.
 
     Raises:
         MissingFileError: the record or a requested set is missing.
@@ -156,14 +161,36 @@ def subsample(held_out: HeldOutSet, most: int) -> HeldOutSet:
 def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:
     path = source_path(str(source.validation_path), data_root)
     sets = [HeldOutSet(source.name, load_photos(path, source.validation_split, **source.extra), source, [])]
-    if not path.startswith(HUB_PREFIX):
-        folder = Path(path) if Path(path).is_dir() else Path(path).parent
-        sets += [
-            HeldOutSet(f"{source.name}_{split}", load_photos(str(folder), split), source, [])
-            for split in TEST_SPLITS
-            if parquet_files(folder, split)
-        ]
-    return sets
+    if path.startswith(HUB_PREFIX):
+        return sets
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    sets += [
+        HeldOutSet(f"{source.name}_{split}", load_photos(str(folder), split), source, [])
+        for split in TEST_SPLITS
+        if parquet_files(folder, split)
+    ]
+    if source.streaming or source.path.startswith(HUB_PREFIX):
+        return sets
+    try:
+        training = load_photos(source_path(source.path, data_root), source.split, **source.extra)
+    except MissingFileError as error:
+        logger.warning("%s: photos that the training split has too are not left out: %s", source.name, error)
+        return sets
+    if not any(NO_IDENTITY in held_out.photos["identity"] for held_out in sets):
+        return [replace(held_out, training_photos=training) for held_out in sets]
+    known = set(pixel_digests(training, f"{source.name}, training split"))
+    return [_without_duplicates(held_out, training, known) for held_out in sets]
+
+
+def _without_duplicates(held_out: HeldOutSet, training: Dataset, known: set[bytes]) -> HeldOutSet:
+    """Leave out the photos whose pixels are among those of the training split."""
+    digests = pixel_digests(held_out.photos, held_out.name)
+    rows = [row for row, digest in enumerate(digests) if digest not in known]
+    if not rows:
+        raise InvalidInputError(f"{held_out.name}: the training split has the same pixels as every photo of this set")
+    return replace(
+        held_out, photos=held_out.photos.select(rows), training_photos=training, duplicates=len(digests) - len(rows)
+    )
 
 
 def _repeat_split(source: DataSource, data_root, kept_out: list[str]) -> HeldOutSet:

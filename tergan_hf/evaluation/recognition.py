@@ -23,38 +23,55 @@ def measure_recognition(embeddings: Embeddings, expressions: list[str], labels: 
         labels: the model's, in the order of its scores.
 
     Returns:
-        `accuracy` and `recall` (a photo without a detected face counts as wrong); `confusion` (N, N) of the photos
-        with a face, whose rows are the true labels; `calibration_error`; and `majority`, the accuracy of always
-        predicting the most frequent label.
+        as `summarize`, and `majority`, the accuracy of always predicting the most frequent label; `photos`; and
+        `photos_without_a_face`, which count as wrong.
     """
     shown = np.array(expressions)
     true, best = shown[embeddings.rows], embeddings.scores.argmax(1)
     predicted = np.array(labels)[best]
     return {
-        **_summary(true, predicted, embeddings.scores.max(1), labels, shown),
+        **summarize(true, predicted, embeddings.scores.max(1), labels, shown),
         "majority": float(max(np.mean(shown == label) for label in set(expressions))),
         "photos": len(shown),
         "photos_without_a_face": len(embeddings.without_face),
     }
 
 
-def _summary(true, predicted, confidences, labels: list[str], shown=None) -> dict:
-    """Summarise predictions. `shown` has the true labels of all photos, also of those without a prediction."""
+def summarize(true, predicted, confidences, labels: list[str], shown=None) -> dict:
+    """
+    Summarise predictions.
+
+    Args:
+        true, predicted, confidences: (N,) labels, and the scores of the predicted ones.
+        labels: all labels that occur.
+        shown: true labels of all photos, also of those without a prediction, which count as wrong. Default: `true`.
+
+    Returns:
+        `accuracy`; `recall` by label; `balanced_accuracy`, the mean recall; `calibration_error`; `labels`; and
+        `confusion` (labels, labels) of the predictions, whose rows are the true labels.
+    """
     matrix = confusion_matrix(list(true), list(predicted), labels)
     counts = {label: int(np.sum((true if shown is None else shown) == label)) for label in labels}
     recall = {label: float(matrix[row, row] / counts[label]) for row, label in enumerate(labels) if counts[label]}
     return {
         "accuracy": float(matrix.trace() / sum(counts.values())),
         "recall": recall,
+        "balanced_accuracy": float(np.mean(list(recall.values()))),
         "calibration_error": calibration_error(confidences, np.asarray(true) == np.asarray(predicted)),
         "labels": labels,
         "confusion": matrix.tolist(),
     }
 
 
-def shallow_classifier():
-    """Multinomial logistic regression on standardised features, with equally weighted classes and nothing tuned."""
-    return make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
+def shallow_classifier(balanced: bool = True):
+    """
+    Multinomial logistic regression on standardised features. Nothing is tuned.
+
+    Args:
+        balanced: weigh all classes equally, whatever their number of photos.
+    """
+    weights = "balanced" if balanced else None
+    return make_pipeline(StandardScaler(), LogisticRegression(class_weight=weights, max_iter=2000))
 
 
 def folds(groups, count: int):
@@ -96,7 +113,7 @@ def cross_validate(features: np.ndarray, targets, groups, count: int = 8) -> dic
             scores = classifier.predict_proba(features[test])
             predicted[test], confidences[test] = classifier.classes_[scores.argmax(1)], scores.max(1)
         accuracies.append(float(np.mean(predicted[test] == targets[test])))
-    summary = _summary(targets, predicted, confidences, labels)
+    summary = summarize(targets, predicted, confidences, labels)
     del summary["accuracy"]
     return {
         "mean": float(np.mean(accuracies)),

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 from ..model.output_files_tergan import write_whole
+from .markdown import markdown_table
 from .metrics import INTENSITIES
+from .reading_tables import BLENDSHAPE_NOTE, blendshape_table, votes_note, votes_table
 from .systems import COPY_TARGET, MODEL, RANDOM
 
 
@@ -62,10 +64,16 @@ def to_markdown(report: dict) -> str:
 
 def _set_summary(measured: dict) -> str:
     people = f"{measured['people']} people, " if measured["people"] else ""
-    kept = measured["kept_out"]
-    return f"{people}{measured['photos']} photos. " + (
+    kept, duplicates = measured["kept_out"], measured["duplicates"]
+    sentences = [f"{people}{measured['photos']} photos."]
+    sentences.append(
         f"Kept out of training: {', '.join(kept)}." if kept else "The whole set was kept out of training."
     )
+    if duplicates:
+        sentences.append(f"Not counted, because the training split has exactly the same pixels: {duplicates} more.")
+    elif duplicates == 0:
+        sentences.append("None has exactly the pixels of a photo of the training split.")
+    return " ".join(sentences)
 
 
 def _set_sections(name: str, measured: dict, model: dict) -> list[str]:
@@ -76,6 +84,10 @@ def _set_sections(name: str, measured: dict, model: dict) -> list[str]:
 
     if recognition := measured.get("recognition"):
         parts += ["### Recognition", _recognition(recognition), picture("recognition"), picture("misses")]
+    if measured.get("votes"):
+        parts += ["### Against people's votes", votes_table(measured), votes_note(measured)]
+    if found := measured.get("blendshapes"):
+        parts += [f"### Blendshapes ({found['photos']} photos)", blendshape_table(found), BLENDSHAPE_NOTE]
     if measured["cross_validation"]:
         parts += ["### Shallow classifier on f(e)", cross_validation_table(measured), baseline_note(measured, model)]
     if published := measured.get("published"):
@@ -131,7 +143,8 @@ def _recognition(recognition: dict) -> str:
     return (
         f"The model's own classifier, with the whole pipeline, is right for **{recognition['accuracy']:.1%}** of "
         f"{recognition['photos']} photos (always naming the most frequent label: {recognition['majority']:.1%}). "
-        f"Expected calibration error: {recognition['calibration_error']:.3f}. Recall: {', '.join(recall)}."
+        f"Expected calibration error: {recognition['calibration_error']:.3f}. Balanced accuracy, the mean recall: "
+        f"{recognition['balanced_accuracy']:.1%}. Recall: {', '.join(recall)}."
         + (f" {missing} photos without a detected face count as wrong." if missing else "")
     )
 
@@ -294,9 +307,3 @@ def editing_table(editing: dict) -> str:
 
 def _cell(row: dict, key, form: str) -> str:
     return form.format(row[key]) if row.get(key) is not None else "—"
-
-
-def markdown_table(head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from datasets import Dataset
 from tqdm.auto import tqdm
 
 from ..data.loading import NO_EXPRESSION_ID, NO_IDENTITY
@@ -15,6 +16,8 @@ from ..model.errors_tergan import InvalidInputError
 from ..model.face_detection_tergan import DetectedFace
 from ..model.pipeline_tergan import TerGanPipeline
 from . import figures, sheets
+from .blendshapes import COLUMN as BLENDSHAPES
+from .blendshapes import measure_blendshapes
 from .disentanglement import FEWEST_POINTS, probe, project_tsne
 from .editing import group_by_person, measure_editing, measure_strangers, own_expression_gain
 from .embeddings import CachedDetector, Embeddings, embed_photos
@@ -27,10 +30,11 @@ from .published import OULU_CASIA, OULU_CASIA_FOLDS
 from .recognition import cross_validate, measure_recognition
 from .systems import COPY_TARGET, MODEL, RANDOM, copy_systems, random_system, same_expression_encoder
 from .transfer import draw_pairs, gain_on_crops, measure_intensity, measure_transfer
+from .votes import VOTES, has_original_labels, measure_original_labels, measure_votes
 
 
 logger = logging.getLogger(__name__)
-BASELINE = "CNN baseline"
+BASELINE, RANDOM_ENCODER = "CNN baseline", "random G_es"
 SMILE = "happiness"
 FIGURES = ("recognition", "misses", "tsne", "transfer", "editing", "intensity")
 PROTOCOLS = ("held-out", "oulu-casia")
@@ -104,9 +108,10 @@ class Evaluation:
         progress = tqdm(sets, desc="sets", dynamic_ncols=True)
         for held_out in progress:
             progress.set_description(held_out.name)
+            whole = held_out.photos
             held_out = _with_known_labels(held_out, self._labels())
             try:
-                measured[held_out.name] = self._measure(held_out)
+                measured[held_out.name] = self._measure(held_out) | self._measure_blendshapes(held_out, whole)
             except ValueError as error:
                 raise InvalidInputError(f"{held_out.name}: {error}") from error
             measured[held_out.name]["figures"] = [kind for kind in FIGURES if self._figure(held_out, kind).is_file()]
@@ -127,6 +132,7 @@ class Evaluation:
             "photos": len(photos),
             "people": len(set(identities)) if named else None,
             "kept_out": held_out.kept_out,
+            "duplicates": held_out.duplicates,
             "detect": held_out.source.align,
             "cross_validation": self._cross_validate(embeddings, expressions, identities, named),
         }
@@ -134,6 +140,10 @@ class Evaluation:
             return measured | {"published": OULU_CASIA}
         measured["recognition"] = measure_recognition(embeddings, list(expressions), self.pipe.labels)
         self._draw_recognition(held_out, embeddings, measured["recognition"])
+        if VOTES in photos.column_names:
+            measured["votes"] = measure_votes(photos, embeddings, self.pipe.labels)
+        if has_original_labels(held_out):
+            measured["original_labels"] = measure_original_labels(self.pipe, held_out)
         if not named:
             if ceiling := self._judge_ceiling(held_out):
                 measured["judge_ceiling"] = ceiling
@@ -156,6 +166,15 @@ class Evaluation:
             measured |= self._measure_people(held_out)
         return measured
 
+    def _measure_blendshapes(self, held_out: HeldOutSet, photos: Dataset) -> dict:
+        """Blendshapes of all photos, also those whose label the model does not know."""
+        reads_them = self.settings.protocol == "held-out" and self.pipe.model.config.blendshape_names
+        if not reads_them or BLENDSHAPES not in photos.column_names:
+            return {}
+        count, detect = self.settings.folds, held_out.source.align
+        measured = measure_blendshapes(self.pipe, photos, detect, held_out.name, count)
+        return {"blendshapes": measured} if measured else {}
+
     def _cross_validate(self, embeddings: Embeddings, expressions, identities, named: bool) -> dict:
         rows = embeddings.rows
         # If nobody is named, every photo counts as a person of its own.
@@ -163,7 +182,7 @@ class Evaluation:
         features = {"f(e)": embeddings.features["expression"]}
         if self.baseline is not None:
             features[BASELINE] = embeddings.features[BASELINE]
-        features |= {"random G_es": embeddings.features[RANDOM], "pixels": embeddings.features["pixels"]}
+        features |= {RANDOM_ENCODER: embeddings.features[RANDOM], "pixels": embeddings.features["pixels"]}
         targets = expressions[rows]
         classes, counts = np.unique(targets, return_counts=True)
         if len(classes) < 2 or len(set(groups.tolist())) < 2:
@@ -183,6 +202,7 @@ class Evaluation:
         codes = {"expression": features["expression"], "identity": features["identity"]}
         if self.baseline is not None:
             codes[BASELINE] = features[BASELINE]
+        codes[RANDOM_ENCODER] = features[RANDOM]
         expression_ids = np.array(held_out.photos["expression_id"])[rows] if has_ids else None
         if len(rows) >= FEWEST_POINTS:
             panels = {} if self.baseline is None else {"f(e) before stage 2": project_tsne(features[BASELINE])}

@@ -138,6 +138,16 @@ def _eval_results(record: dict, report: dict) -> list[EvalResult]:
             add("image-classification", "accuracy", "accuracy", recognition["accuracy"])
             add("image-classification", "expected_calibration_error", "calibration error",
                 recognition["calibration_error"])  # fmt: skip
+        if clear := measured.get("votes", {}).get("clear"):
+            add("image-classification", "accuracy", "accuracy on clear majorities of the votes", clear["accuracy"])
+        if original := measured.get("original_labels"):
+            title = "accuracy of a shallow classifier on f(e), labels from before the votes"
+            add("image-classification", "accuracy", title, original["rows"]["f(e)"]["accuracy"])
+        if found := measured.get("blendshapes"):
+            read = found["systems"]["TER-GAN"]
+            for key, title in {"r": "Pearson's r", "slope": "slope"}.items():
+                if read[key] is not None:
+                    add("image-feature-extraction", key, f"blendshapes that move, mean {title}", read[key])
         if folds := measured["cross_validation"]:
             title = f"accuracy of a shallow classifier on f(e), {folds['count']} folds of {folds['by']}"
             add("image-classification", "accuracy", title, folds["rows"]["f(e)"]["mean"])

@@ -1,13 +1,14 @@
 """Tables of the model card."""
 
 from ..data.known_sets import known_set
+from ..evaluation.markdown import markdown_table
+from ..evaluation.reading_tables import BLENDSHAPE_NOTE, blendshape_table, votes_note, votes_table
 from ..evaluation.report import (
     SYSTEM_COLUMNS,
     baseline_note,
     edit_group_table,
     editing_table,
     group_table,
-    markdown_table,
     probe_table,
     system_table,
 )
@@ -50,7 +51,7 @@ def result_tables(report: dict, notes: dict[str, str]) -> dict[str, str]:
         "baseline": baseline_note(next(iter(sets.values())), report["model"]),
         "notes": "\n".join(f"{marks[name]} {notes[name]}" for name in noted),
     }  # fmt: skip
-    probes, groups = [], []
+    probes, groups, votes, blendshapes = [], [], [], []
     for name, measured in sets.items():
         if "transfer" in measured:
             tables["transfer"] = system_table(measured["transfer"]["rows"], SYSTEM_COLUMNS)
@@ -62,6 +63,10 @@ def result_tables(report: dict, notes: dict[str, str]) -> dict[str, str]:
         if ceiling := measured.get("judge_ceiling"):
             tables["ceiling"] = ", ".join(f"{label} {one['judged']:.0%}" for label, one in ceiling.items())
             tables["ceiling_set"] = name
+        if measured.get("votes"):
+            votes.append(f"**{name}**\n\n{votes_table(measured)}\n\n{votes_note(measured)}")
+        if found := measured.get("blendshapes"):
+            blendshapes.append(f"**{name}**, {found['photos']} photos\n\n{blendshape_table(found)}")
         if measured.get("disentanglement"):
             probes.append(f"**{name}**. " + probe_table(measured["disentanglement"]))
         if "groups" in measured:
@@ -70,6 +75,8 @@ def result_tables(report: dict, notes: dict[str, str]) -> dict[str, str]:
             groups.append(edit_group_table(by_group))
     tables["probes"] = "\n\n".join(probes) or "These sets do not name people."
     tables["groups"] = "\n\n".join(groups) or "These sets do not name groups of people."
+    tables["votes"] = "\n\n".join(votes)
+    tables["blendshapes"] = "\n\n".join([*blendshapes, BLENDSHAPE_NOTE] if blendshapes else [])
     tables["scarce"] = _scarce_groups(sets)
     return tables
 
