@@ -15,7 +15,7 @@ from tergan_hf.data.ground_truth import true_flow
 from tergan_hf.data.loading import load_photos
 from tergan_hf.expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, Expression, to_vector
 from tergan_hf.model.outputs_tergan import warp
-from tergan_hf.portraits import set_building
+from tergan_hf.portraits import assets, set_building
 from tergan_hf.portraits.camera import Camera, rotation_matrix
 from tergan_hf.portraits.fitting import Fitter
 from tergan_hf.portraits.landmarks import EYES
@@ -203,10 +203,10 @@ def build(monkeypatch, tmp_path, fitter):
     (tmp_path / "ict" / "ict.npz").write_bytes(b"")
     (tmp_path / "landmarker").write_bytes(b"")
     prior = SmilePrior.empty(fitter.model)
-    monkeypatch.setattr(set_building, "_cached_smile_prior", lambda *_: tmp_path / "smile_prior.npz")
-    monkeypatch.setattr(set_building, "load_smile_prior", lambda *_: (prior, fitter.correspondence))
-    monkeypatch.setattr(set_building, "read_face_model", lambda _: fitter.model)
-    monkeypatch.setattr(set_building, "_load_assets", lambda _: (fitter, prior, KnownLandmarks(fitter.model)))
+    monkeypatch.setattr(assets, "cached_smile_prior", lambda *_: tmp_path / "smile_prior.npz")
+    monkeypatch.setattr(assets, "load_smile_prior", lambda *_: (prior, fitter.correspondence))
+    monkeypatch.setattr(assets, "read_face_model", lambda _: fitter.model)
+    monkeypatch.setattr(assets, "load_assets", lambda _: (fitter, prior, KnownLandmarks(fitter.model)))
     monkeypatch.setattr(set_building, "PEOPLE_PER_SHARD", 1)
 
     def run(output, *options):
@@ -249,7 +249,7 @@ def test_columns_of_the_set(build):
 def test_validation_people_are_a_split_and_teach_nothing(build, monkeypatch, tmp_path):
     taught = []
     monkeypatch.setattr(
-        set_building, "_cached_smile_prior",
+        assets, "cached_smile_prior",
         lambda people, *_: taught.extend(people) or tmp_path / "smile_prior.npz",
     )  # fmt: skip
     (tmp_path / "names.txt").write_text("source_a\nb\n")
