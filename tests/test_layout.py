@@ -16,6 +16,7 @@ ORDER = [
     "expressions",
     "rendering",
     "portraits",
+    "clips",
     "training",
     "evaluation",
     "publishing",
