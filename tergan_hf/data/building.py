@@ -240,7 +240,8 @@ def _write_shard(job: tuple) -> int:
     try:
         # Opened here: `datasets` would take some names for addresses.
         with _no_progress_bars(), open(unfinished, "wb") as file:
-            Dataset.from_list(rows, features=features).to_parquet(file)
+            columns = {name: [row.get(name) for row in rows] for name in features}  # also without rows
+            Dataset.from_dict(columns, features=features).to_parquet(file)
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)
