@@ -83,8 +83,9 @@ def test_frames_show_what_the_table_says(build, fitter):
         return np.abs(pictures - pictures[0])[:, y - 2 : y + 6, x - 4 : x + 5].mean((1, 2))
 
     still = ~np.array([row["blendshapes"] for row in rows]).any(1)
-    assert still[0] and still[-1] and change_near(14)[still].max() < 2
-    assert np.corrcoef(column(rows, "jawOpen"), change_near(14))[0, 1] > 0.8
+    mouth = change_near(14)
+    assert still[0] and still[-1] and mouth[still].max() < 0.1 * mouth.max()  # what the encoder loses
+    assert np.corrcoef(column(rows, "jawOpen"), mouth)[0, 1] > 0.8
     for side in ("Left", "Right"):
         x, y = points[EYES[side]].mean(0).astype(int)
         eye = pictures[:, y - 2 : y + 3, x - 10 : x + 11]
