@@ -84,7 +84,7 @@ def test_frames_show_what_the_table_says(build, fitter):
 
     still = ~np.array([row["blendshapes"] for row in rows]).any(1)
     mouth = change_near(14)
-    assert still[0] and still[-1] and mouth[still].max() < 0.1 * mouth.max()  # what the encoder loses
+    assert still[0] and still[-1] and mouth[still].max() < 0.2 * mouth.max()  # what the encoder loses
     assert np.corrcoef(column(rows, "jawOpen"), mouth)[0, 1] > 0.8
     for side in ("Left", "Right"):
         x, y = points[EYES[side]].mean(0).astype(int)

@@ -47,7 +47,7 @@ def add_options(parser: ArgumentParser):
 def plan(sources: list[Path], options: dict) -> Plan:
     """Plan the set for some folders of portraits."""
     try:
-        from .clip_building import ClipSettings, plan_clips
+        from .clip_planning import ClipSettings, plan_clips
     except ImportError as error:
         raise BuildError(f'clips need the package {error.name}: pip install -e ".[portraits]"') from error
     ict, landmarker = options.pop("ict"), options.pop("landmarker")

@@ -1,4 +1,4 @@
-"""Whoever performs in a clip."""
+"""What a clip needs to know about the person or head in it."""
 
 from typing import Protocol
 
@@ -30,3 +30,24 @@ class Performer(Protocol):
         Returns:
             (size, size, 3) uint8, RGB.
         """
+
+
+class PerformerLoader(Protocol):
+    """
+    A performer that is not loaded yet. It can be hashed and sent to another process.
+
+    Attributes:
+        identity: name of the person or head.
+        file_name: path of the photo or head in its source.
+    """
+
+    def __hash__(self) -> int: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def file_name(self) -> str: ...
+
+    def load(self) -> Performer | None:
+        """Load the performer. None if the source shows no face that can be rendered."""

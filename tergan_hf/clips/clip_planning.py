@@ -1,27 +1,18 @@
-"""Plan and render driving clips of portraits, with a row of truth for each frame."""
+"""Plan driving clips of portraits."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-
-import cv2
-import numpy as np
-from datasets import Features, List, Value
 
 from ..data.building import BuildError, Plan, Shard
 from ..data.dataset_card import SetDescription
-from ..expressions.blendshapes import COLUMN_NAMES, to_vector
-from ..expressions.facs_combinations import BASIC_EXPRESSIONS
-from ..expressions.performances import ACTING, RANGE_OF_MOTION, Moment, draw_acting, range_of_motion
-from ..portraits.assets import PortraitAssets, donor_credit, fit_portrait, list_files, person_seed, prepare_assets
+from ..expressions.blendshapes import COLUMN_NAMES
+from ..portraits.assets import donor_credit, list_files, prepare_assets
 from ..portraits.people import PortraitPerson, find_people, named_people
-from .clip_file import RATE, check_encoder, write_clip
-from .performer import Performer
-from .portrait_performer import PortraitPerformer
+from .clip_file import RATE, check_encoder
+from .clip_rendering import FILE_COLUMN, FOLDER, ClipJob, features, render_clip
+from .portrait_performer import PortraitLoader
 
 
-FOLDER = "clips"
 SPLIT = "test"
 MAX_SECONDS = 60.0
 
@@ -64,39 +55,6 @@ class ClipSettings:
             )
 
 
-@dataclass(frozen=True)
-class ClipJob:
-    """One clip to render: the person, the clip's number from 0, and what all clips share."""
-
-    person: PortraitPerson
-    number: int
-    settings: ClipSettings
-    assets: PortraitAssets
-
-    @property
-    def seed(self) -> int:
-        """The person's seed."""
-        return person_seed(self.settings.seed, self.person.identity)
-
-    @property
-    def name(self) -> str:
-        """Path of the clip in the set."""
-        return f"{FOLDER}/{self.person.identity}_{self.number}.mp4"
-
-    @property
-    def performance(self) -> str:
-        """The kind of performance."""
-        return ACTING if self.number else RANGE_OF_MOTION
-
-    def moments(self) -> list[Moment]:
-        """The performance, frame by frame. The basic expressions take turns."""
-        if self.performance == RANGE_OF_MOTION:
-            return range_of_motion(RATE)
-        label = BASIC_EXPRESSIONS[(self.seed + self.number) % len(BASIC_EXPRESSIONS)]
-        random = np.random.default_rng((self.settings.seed, 2, self.seed, self.number))
-        return draw_acting(random, round(self.settings.seconds * RATE), RATE, label)
-
-
 def plan_clips(
     sources: list[Path], ict: Path, landmarker: Path, settings: ClipSettings, description: SetDescription
 ) -> Plan:
@@ -109,16 +67,17 @@ def plan_clips(
     check_encoder()
     shown, teaching = choose_people([find_people(source) for source in sources], settings)
     assets = prepare_assets(teaching, ict, landmarker)
-    shards = [
-        Shard(SPLIT, job, len(job.moments()))
-        for person in shown
-        for job in (ClipJob(person, number, settings, assets) for number in range(settings.clips))
+    loaders = [PortraitLoader(one, assets, settings.size, settings.margin, settings.seed) for one in shown]
+    jobs = [
+        ClipJob(loader, number, settings.seconds, settings.size, settings.seed)
+        for loader in loaders
+        for number in range(settings.clips)
     ]
     order = f" The order of the column `blendshapes`: {', '.join(COLUMN_NAMES)}; gaze in units of 30°."
     return Plan(
         description=replace(description, attribution=description.attribution + donor_credit(assets) + order),
         features=features(),
-        shards=shards,
+        shards=[Shard(SPLIT, job, len(job.moments())) for job in jobs],
         make_rows=render_clip,
         settings={key: value for key, value in asdict(settings).items() if value is not None},
         source=list_files([*teaching, *shown], ict, landmarker),
@@ -129,7 +88,7 @@ def plan_clips(
             "The same versions of PyAV and x264 give the same bytes. Others may compress the same frames differently.",
         ],
         expected=[one.file_name for one in shown],
-        file_column="clip",
+        file_column=FILE_COLUMN,
     )
 
 
@@ -161,51 +120,3 @@ def choose_people(
             "or set --people"
         )
     return shown, teaching
-
-
-def features() -> Features:
-    """Columns of the table, one row for each frame."""
-    return Features({
-        "clip": Value("string"), "frame": Value("int32"), "seconds": Value("float64"), "identity": Value("string"),
-        "file_name": Value("string"), "performance": Value("string"), "expression": Value("string"),
-        "intensity": Value("float32"), "yaw": Value("float32"), "pitch": Value("float32"),
-        "blendshapes": List(Value("float32")),
-    })  # fmt: skip
-
-
-def render_clip(job: ClipJob, folder: Path) -> list[dict]:
-    """
-    Render one clip into the set's folder.
-
-    Returns:
-        a row for each frame; none without a face or without a plausible fit.
-    """
-    cv2.setNumThreads(1)
-    performer = load_performer(job.person, job.settings, job.assets)
-    if performer is None:
-        return []
-    moments = job.moments()
-    vectors = [performer.possible(to_vector(moment.expression)) for moment in moments]
-    write_clip(folder / job.name, render_frames(performer, moments, vectors), job.settings.size)
-    return [
-        {
-            "clip": job.name, "frame": number, "seconds": number / RATE, "identity": job.person.identity,
-            "file_name": job.person.file_name, "performance": job.performance,
-            "expression": moment.expression.label, "intensity": moment.expression.intensity, "yaw": moment.yaw,
-            "pitch": moment.pitch, "blendshapes": vector.tolist(),
-        }
-        for number, (moment, vector) in enumerate(zip(moments, vectors))
-    ]  # fmt: skip
-
-
-def render_frames(performer: Performer, moments: list[Moment], vectors: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Render the frames of a performance one by one."""
-    for moment, vector in zip(moments, vectors):
-        yield performer.render(vector, moment.yaw, moment.pitch)
-
-
-@lru_cache(maxsize=1)
-def load_performer(person: PortraitPerson, settings: ClipSettings, assets: PortraitAssets) -> Performer | None:
-    """Fit the face model to a person's photo. None without a face or without a plausible fit."""
-    portrait = fit_portrait(person, assets, settings.size, settings.margin, settings.seed)
-    return None if portrait is None else PortraitPerformer(portrait)
