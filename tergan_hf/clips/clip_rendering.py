@@ -50,7 +50,7 @@ class ClipJob:
         return ACTING if self.number else RANGE_OF_MOTION
 
     def moments(self) -> list[Moment]:
-        """The performance, frame by frame. It depends on the name of the performer. The basic expressions take turns."""
+        """The performance, frame by frame. It depends on the performer's name. Basic expressions take turns."""
         if self.performance == RANGE_OF_MOTION:
             return range_of_motion(RATE)
         digest = hashlib.sha256(f"{self.seed} {self.performer.identity}".encode()).digest()
