@@ -3,14 +3,18 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
+from PIL import Image
 from scipy.spatial import Delaunay
 
 from tergan_hf.expressions.blendshapes import BLENDSHAPES
+from tergan_hf.portraits import assets
 from tergan_hf.portraits.camera import Camera
 from tergan_hf.portraits.face_model import FaceModel
-from tergan_hf.portraits.fitting import LandmarkCorrespondence
+from tergan_hf.portraits.fitting import Fitter, LandmarkCorrespondence
 from tergan_hf.portraits.landmarks import EYES, FACE_LANDMARKS, INNER_LIPS, IRISES, LOWER_LIDS, UPPER_LIDS
 from tergan_hf.portraits.mesh import rasterize
+from tergan_hf.portraits.smile_prior import SmilePrior
 
 
 # (468, 2) cm about the nose tip: MediaPipe's landmarks on an average face.
@@ -124,3 +128,29 @@ def make_photo(model: FaceModel) -> tuple[np.ndarray, np.ndarray]:
         photo[opening] = 225
         photo[opening & (away < radius)] = (70, 50, 40)
     return np.clip(photo, 0, 255).astype(np.uint8), landmarks.astype(np.float32)
+
+
+class KnownLandmarks:
+    """A substitute for MediaPipe that knows the landmarks of `make_photo`, and finds no face in a black photo."""
+
+    def __init__(self, model: FaceModel):
+        self.points = make_photo(model)[1]
+
+    def find(self, pixels):
+        return (self.points, {}) if pixels.any() else None
+
+
+def use_portrait_model(monkeypatch: pytest.MonkeyPatch, folder: Path, fitter: Fitter):
+    """Write `source/` with photos of the people a, b and c, and let commands use the synthetic model for them. `ict/`
+    and `landmarker` stand for its files."""
+    (folder / "source").mkdir()
+    for name in ("a", "b", "c"):
+        Image.fromarray(make_photo(fitter.model)[0]).save(folder / "source" / f"{name}.png")
+    (folder / "ict").mkdir()
+    (folder / "ict" / "ict.npz").write_bytes(b"")
+    (folder / "landmarker").write_bytes(b"")
+    prior = SmilePrior.empty(fitter.model)
+    monkeypatch.setattr(assets, "cached_smile_prior", lambda *_: folder / "smile_prior.npz")
+    monkeypatch.setattr(assets, "load_smile_prior", lambda *_: (prior, fitter.correspondence))
+    monkeypatch.setattr(assets, "read_face_model", lambda _: fitter.model)
+    monkeypatch.setattr(assets, "load_assets", lambda _: (fitter, prior, KnownLandmarks(fitter.model)))

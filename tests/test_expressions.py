@@ -5,6 +5,7 @@ import pytest
 
 from tergan_hf.expressions.blendshapes import BLENDSHAPES, MAX_WEIGHT, Expression, expand_sides, to_vector
 from tergan_hf.expressions.facs_combinations import ACTIONS, ANTAGONISTS, BASIC_EXPRESSIONS, EMFACS_VARIANTS
+from tergan_hf.expressions.performances import MOTIONS, draw_acting, range_of_motion
 from tergan_hf.expressions.sampling import KINDS, draw_blendshapes, draw_expression, draw_expressions, exact_expression
 from tergan_hf.expressions.sequences import draw_onset, draw_sequence
 from tergan_hf.expressions.visemes import VISEMES
@@ -83,3 +84,29 @@ def test_an_onset_begins_at_neutral():
     onset = draw_onset(np.random.default_rng(0), "anger", 12)
     assert onset[0].label == "neutral" and onset[0].intensity == 0
     assert [one.intensity for one in onset] == sorted(one.intensity for one in onset) and onset[-1].label == "anger"
+
+
+def test_acting_begins_calmly_and_shows_the_expression():
+    for seed in range(10):
+        moments = draw_acting(np.random.default_rng(seed), 100, 25.0, "surprise")
+        vectors = np.array([to_vector(moment.expression) for moment in moments])
+        assert len(moments) == 100 and not vectors[:5].any()
+        assert {moment.expression.label for moment in moments} == {"neutral", "other", "surprise"}
+        assert vectors[:, BLENDSHAPES.index("eyeBlinkLeft")].max() > 0.6
+        assert vectors[:, BLENDSHAPES.index("jawOpen")].max() > 0.1
+        assert np.abs(np.diff([moment.yaw for moment in moments])).max() < 0.7
+        assert 0.2 < np.abs([moment.yaw for moment in moments]).max() <= 4
+
+
+def test_a_range_of_motion_shows_each_motion_alone():
+    moments = range_of_motion(25.0)
+    vectors = np.array([to_vector(moment.expression) for moment in moments])
+    assert not vectors[0].any() and not vectors[-1].any() and {moment.yaw for moment in moments} == {0.0}
+    starts = np.flatnonzero(np.diff(vectors.any(1).astype(int)) == 1)
+    assert 0 < vectors[starts[0] + 1].max() < 0.2  # from neutral
+    full = vectors[[moment.expression.intensity > 0.99 for moment in moments]]
+    assert len({tuple(np.flatnonzero(np.abs(vector) > 0.15)) for vector in full}) == len(MOTIONS)
+    moving = np.abs(vectors).max(0)
+    for name in ("browInnerUp", "browDownLeft", "eyeBlinkRight", "jawOpen", "mouthSmileLeft", "mouthPucker"):
+        assert moving[BLENDSHAPES.index(name)] > 0.65, name
+    assert vectors[:, -2].min() < -0.7 and vectors[:, -2].max() > 0.7 and np.abs(vectors[:, -1]).max() > 0.5

@@ -16,6 +16,7 @@ ORDER = [
     "data",
     "rendering",
     "portraits",
+    "clips",
     "training",
     "evaluation",
     "publishing",

@@ -15,7 +15,7 @@ from tergan_hf.data.ground_truth import true_flow
 from tergan_hf.data.loading import load_photos
 from tergan_hf.expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, Expression, to_vector
 from tergan_hf.model.outputs_tergan import warp
-from tergan_hf.portraits import set_building
+from tergan_hf.portraits import assets, set_building
 from tergan_hf.portraits.camera import Camera, rotation_matrix
 from tergan_hf.portraits.fitting import Fitter
 from tergan_hf.portraits.landmarks import EYES
@@ -26,7 +26,7 @@ from tergan_hf.portraits.rendering import Session, View
 from tergan_hf.portraits.smile_prior import SmilePrior
 from tergan_hf.portraits.warping import interpolate_membrane, pixel_grid, sample
 
-from .portrait_model import make_correspondence, make_face_model, make_photo
+from .portrait_model import make_correspondence, make_face_model, make_photo, use_portrait_model
 
 
 SIZE = 128
@@ -183,30 +183,10 @@ def test_fine_and_coarse_flow_maps_are_decoded():
     assert (decode_flow_map(match_flow_map(coarse, (4, 32, 32))) - 12 / 640).abs().max() < 1e-6
 
 
-class KnownLandmarks:
-    """A substitute for MediaPipe that knows the landmarks of `make_photo`."""
-
-    def __init__(self, model):
-        self.points = make_photo(model)[1]
-
-    def find(self, pixels):
-        return self.points, {}
-
-
 @pytest.fixture
 def build(monkeypatch, tmp_path, fitter):
     """A function that runs the command on three synthetic people."""
-    for name in ("a", "b", "c"):
-        (tmp_path / "source").mkdir(exist_ok=True)
-        Image.fromarray(make_photo(fitter.model)[0]).save(tmp_path / "source" / f"{name}.png")
-    (tmp_path / "ict").mkdir()
-    (tmp_path / "ict" / "ict.npz").write_bytes(b"")
-    (tmp_path / "landmarker").write_bytes(b"")
-    prior = SmilePrior.empty(fitter.model)
-    monkeypatch.setattr(set_building, "_cached_smile_prior", lambda *_: tmp_path / "smile_prior.npz")
-    monkeypatch.setattr(set_building, "load_smile_prior", lambda *_: (prior, fitter.correspondence))
-    monkeypatch.setattr(set_building, "read_face_model", lambda _: fitter.model)
-    monkeypatch.setattr(set_building, "_load_assets", lambda _: (fitter, prior, KnownLandmarks(fitter.model)))
+    use_portrait_model(monkeypatch, tmp_path, fitter)
     monkeypatch.setattr(set_building, "PEOPLE_PER_SHARD", 1)
 
     def run(output, *options):
@@ -249,7 +229,7 @@ def test_columns_of_the_set(build):
 def test_validation_people_are_a_split_and_teach_nothing(build, monkeypatch, tmp_path):
     taught = []
     monkeypatch.setattr(
-        set_building, "_cached_smile_prior",
+        assets, "cached_smile_prior",
         lambda people, *_: taught.extend(people) or tmp_path / "smile_prior.npz",
     )  # fmt: skip
     (tmp_path / "names.txt").write_text("source_a\nb\n")

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+from ..clips import clip_set
 from ..data import sets
 from ..data.building import BuildError, build_set
 from ..model.errors_tergan import InvalidInputError, TerGanError, is_disk_full
@@ -21,7 +22,7 @@ from .outputs import check_writable_folder
 
 
 PROGRAM = "tergan_hf.data"
-SETS = {module.DESCRIPTION.name: module for module in (avatar_set, portrait_set, mediapipe_set)} | sets.SETS
+SETS = {one.DESCRIPTION.name: one for one in (avatar_set, portrait_set, clip_set, mediapipe_set)} | sets.SETS
 
 
 def main():
@@ -50,7 +51,7 @@ def main():
         faceless = len(plan.expected or ()) - sum(counts.values())
         if faceless > 0:
             print(f"missing: no face was found in {faceless} photos; the card names them", file=sys.stderr)
-        parts = ", ".join(f"{rows} photos for {split}" for split, rows in counts.items())
+        parts = ", ".join(f"{rows} {module.DESCRIPTION.unit}s for {split}" for split, rows in counts.items())
         print(f"{output}: {parts}. {Path(output) / 'README.md'} describes them.")
 
 

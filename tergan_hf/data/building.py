@@ -15,10 +15,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from datasets import Dataset, Features, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from pyarrow import parquet
 from tqdm.auto import tqdm
 
 from ..model.errors_tergan import InvalidInputError
@@ -53,6 +53,8 @@ class Plan:
         features: the columns.
         shards: in the order of the rows.
         make_rows: makes the rows of a shard's job. It must be a function of a module, because other processes call it.
+        file_column: a column of paths in the set's folder, if `make_rows` writes files beside the table, such as
+            clips. It is then called with the job and that folder.
         settings: the user's options, as plain values.
         source: one line for each file to read (`list_source`).
         missing: one sentence for each part that the source lacks.
@@ -64,13 +66,14 @@ class Plan:
     description: SetDescription
     features: Features
     shards: list[Shard]
-    make_rows: Callable[[Any], list[dict]]
+    make_rows: Callable[..., list[dict]]
     settings: dict
     source: list[str]
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     expected: list[str] | None = None
     licence_file: Path | None = None
+    file_column: str | None = None
 
     def record(self) -> dict:
         """The values that two runs must share if one continues the other."""
@@ -116,11 +119,13 @@ def build_set(plan: Plan, output: str | Path, processes: int = 1) -> dict[str, i
     for shard in plan.shards:
         path = output / f"{shard.split}-{numbers[shard.split]:05d}-of-{totals[shard.split]:05d}.parquet"
         numbers[shard.split] += 1
-        if path.exists():
+        if _is_written(path, plan.file_column):
             done += shard.rows
         else:
-            jobs.append((plan.make_rows, plan.features, shard.job, path, shard.rows))
-    with tqdm(total=sum(shard.rows for shard in plan.shards), initial=done, unit="photo", dynamic_ncols=True) as bar:
+            task = (shard.job,) if plan.file_column is None else (shard.job, output)
+            jobs.append((plan.make_rows, plan.features, task, path, shard.rows))
+    unit, total = plan.description.unit, sum(shard.rows for shard in plan.shards)
+    with tqdm(total=total, initial=done, unit=unit, dynamic_ncols=True) as bar:
         for rows in _run_jobs(jobs, processes):
             bar.update(rows)
     if plan.licence_file is not None:
@@ -161,6 +166,17 @@ def _claim(plan: Plan, output: Path):
     unfinished = path.with_suffix(UNFINISHED)
     unfinished.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     unfinished.rename(path)
+
+
+def _is_written(path: Path, file_column: str | None) -> bool:
+    """Whether a shard is there with all files that it names."""
+    if not path.exists():
+        return False
+    if file_column is None:
+        return True
+    with open(path, "rb") as file:
+        names = set(parquet.ParquetFile(file).read(columns=[file_column])[file_column].to_pylist())
+    return all((path.parent / name).is_file() for name in names)
 
 
 def _difference(found: dict, wanted: dict) -> str:
@@ -219,12 +235,13 @@ def _begin_worker(parent: int):
 
 def _write_shard(job: tuple) -> int:
     make_rows, features, task, path, count = job
-    rows = make_rows(task)
+    rows = make_rows(*task)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
     try:
         # Opened here: `datasets` would take some names for addresses.
         with _no_progress_bars(), open(unfinished, "wb") as file:
-            Dataset.from_list(rows, features=features).to_parquet(file)
+            columns = {name: [row.get(name) for row in rows] for name in features}  # also without rows
+            Dataset.from_dict(columns, features=features).to_parquet(file)
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -42,7 +42,12 @@ COLUMNS = {
         "and then the gaze to the viewer's right and up in units of 30°"
     ),
     "sequence": "the recorded sequence",
-    "frame": "number of the frame in the sequence",
+    "clip": "path of the clip in this folder",
+    "frame": "number of the frame in the sequence or clip",
+    "seconds": "time of the frame from the start of the clip",
+    "performance": "acting (speech, blinks, glances and a basic expression) or range of motion",
+    "yaw": "turn of the head to the viewer's right, in degrees, relative to the photo",
+    "pitch": "turn of the head upwards, in degrees, relative to the photo",
 }
 
 
@@ -60,6 +65,8 @@ class SetDescription:
         attribution: a sentence about its makers.
         citation: BibTeX, or "" without a publication.
         layout: the expected layout of the source folder.
+        unit: what a row is.
+        task_categories: the Hub's names of tasks that the set serves.
     """
 
     name: str
@@ -70,6 +77,8 @@ class SetDescription:
     attribution: str
     citation: str
     layout: str
+    unit: str = "photo"
+    task_categories: tuple[str, ...] = ("image-classification", "image-to-image")
 
 
 @dataclass(frozen=True)
@@ -129,7 +138,7 @@ def write_card(
     data = DatasetCardData(
         pretty_name=f"{description.title}, prepared for TER-GAN",
         license=description.licence_id,
-        task_categories=["image-classification", "image-to-image"],
+        task_categories=list(description.task_categories),
         tags=["facial-expression", "faces"],
         size_categories=[next((name for limit, name in SIZES if total < limit), "n>1M")],
         configs=[
@@ -142,12 +151,12 @@ def write_card(
     parts = [
         f"---\n{data.to_yaml()}\n---\n",
         f"# {description.title}, prepared for TER-GAN\n",
-        f"{total} photos from [{description.title}]({description.home}), made by\n\n```bash\n"
+        f"{total} {description.unit}s from [{description.title}]({description.home}), made by\n\n```bash\n"
         f"{_command(description.name, settings)}\n```\n\n"
         f'and read by `datasets.load_dataset("FOLDER")`. The same source and options give the same bytes.\n',
         _columns(features),
-        _expressions(counts),
-        _identities(counts),
+        _expressions(counts, description.unit),
+        _identities(counts, description.unit),
         _notes(notes),
         _missing(missing, without_face),
         f"## Licence\n\n{description.licence}\n\n{description.attribution}\n",
@@ -177,9 +186,13 @@ def _columns(features: Features) -> str:
     return "\n".join(["## Columns\n", "| column | meaning |", "|---|---|", *rows, ""])
 
 
-def _expressions(counts: dict[str, Counts]) -> str:
+def _expressions(counts: dict[str, Counts], unit: str) -> str:
     labels = sorted(set().union(*(count.expressions for count in counts.values())))
-    lines = ["## Photos per expression\n", f"| expression | {' | '.join(counts)} |", "|---|" + "---|" * len(counts)]
+    lines = [
+        f"## {unit.capitalize()}s per expression\n",
+        f"| expression | {' | '.join(counts)} |",
+        "|---|" + "---|" * len(counts),
+    ]
     for label in labels:
         lines.append(
             f"| {label or NO_LABEL} | {' | '.join(str(count.expressions[label]) for count in counts.values())} |"
@@ -188,14 +201,14 @@ def _expressions(counts: dict[str, Counts]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _identities(counts: dict[str, Counts]) -> str:
+def _identities(counts: dict[str, Counts], unit: str) -> str:
     everybody = sum((count.identities for count in counts.values()), Counter())
     if not everybody:
         return "## Identities\n\nThe source does not say who is in the photos.\n"
     names = ", ".join(f"{name}: {everybody[name]}" for name in sorted(everybody))
     return (
-        f"## Identities\n\n{len(everybody)} people.\n\n<details><summary>Photos of each</summary>\n\n{names}\n\n"
-        "</details>\n"
+        f"## Identities\n\n{len(everybody)} people.\n\n<details><summary>{unit.capitalize()}s of each</summary>\n\n"
+        f"{names}\n\n</details>\n"
     )
 
 

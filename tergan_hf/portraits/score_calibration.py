@@ -91,8 +91,8 @@ def score_photo(image: Image.Image, landmarker: Landmarker) -> np.ndarray:
 def reduce_like(image: Image.Image, margin: float, side: int) -> Image.Image:
     """Cut the aligned face out of a portrait with a margin, as a grey photo of `side` pixels in RGB."""
     width, height = image.size
-    cut = [(1 - 1 / margin) / 2 * width, (1 - 1 / margin) / 2 * height]
-    face = image.resize((side, side), Image.Resampling.BOX, (*cut, width - cut[0], height - cut[1]))
+    left, top = (1 - 1 / margin) / 2 * width, (1 - 1 / margin) / 2 * height
+    face = image.resize((side, side), Image.Resampling.BOX, (left, top, width - left, height - top))
     return face.convert("L").convert("RGB")
 
 

@@ -1,39 +1,29 @@
 """Plan and render the rows of the set `portraits`."""
 
-import hashlib
 import io
-import os
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
-import datasets
 import numpy as np
 from datasets import Array2D, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from ..data.building import BuildError, Plan, Shard, list_source
+from ..data.building import BuildError, Plan, Shard
 from ..data.dataset_card import SetDescription
 from ..data.flow_maps import encode_fine_flow_map
 from ..expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, NEUTRAL, Expression, to_vector
 from ..expressions.sampling import OTHER, draw_expressions
-from .face_model import model_files, read_face_model
-from .fitting import Fitter
-from .landmarks import Landmarker
+from .assets import PortraitAssets, donor_credit, fit_portrait, list_files, person_seed, prepare_assets
 from .people import PortraitPerson, find_people, named_people
-from .portrait import Portrait, has_plausible_fit
+from .portrait import Portrait
 from .rendering import Rendering, Session
-from .smile_learning import SmilePair, find_frame, learn_smile_prior
-from .smile_prior import SmilePrior, load_smile_prior, save_smile_prior
 from .view_sampling import draw_views
 
 
 PEOPLE_PER_SHARD = 6
 JPEG_QUALITY = 95
 FLOW_MAP_REDUCTION = 2
-# Part of the cache key. Raise it with each change of the learning.
-SMILE_PRIOR_VERSION = 2
 FIRST_PHOTO_ID = 1_000_000  # expression_id of a photo that is not neutral, plus the person's number
 FIRST_PARTIAL_ID = 2_000_000  # added to the expression_id if spectacles keep the brows still
 
@@ -79,15 +69,6 @@ class PortraitSettings:
             )
 
 
-@dataclass(frozen=True)
-class PortraitAssets:
-    """Paths that every shard needs: the folder of the face model, the landmarker and the smile prior."""
-
-    ict: Path
-    landmarker: Path
-    smile_prior: Path
-
-
 def plan_portraits(
     sources: list[Path], ict: Path, landmarker: Path, settings: PortraitSettings, description: SetDescription
 ) -> Plan:
@@ -110,12 +91,7 @@ def plan_portraits(
     }
     if not splits["train"]:
         raise BuildError("--exclude and --validation leave nobody for the split train")
-    read = [*teaching, *splits["validation"]]
-    photos = [path for one in read for path in (one.photo, one.smile) if path is not None]
-    files = [*model_files(ict), landmarker, *photos]
-    lines = [line for path in files if path.is_file() for line in list_source(path.parent.parent, [path])]
-    smile_prior = _cached_smile_prior(teaching, ict, landmarker, lines)
-    assets = PortraitAssets(ict, landmarker, smile_prior)
+    assets = prepare_assets(teaching, ict, landmarker)
     rows = settings.sessions * (settings.expressions + 1) + 1
     number_of = {one: number for number, one in enumerate(rendered)}
     shards = [
@@ -123,17 +99,15 @@ def plan_portraits(
         for split, people in splits.items()
         for part in (people[at : at + PEOPLE_PER_SHARD] for at in range(0, len(people), PEOPLE_PER_SHARD))
     ]
-    donors = load_smile_prior(smile_prior, read_face_model(ict))[0].donors
-    credit = f" Donors of teeth: {', '.join(donor.owner for donor in donors)}." if donors else ""
     order = f" The order of the column `blendshapes`: {', '.join(COLUMN_NAMES)}; gaze in units of 30°."
     written = {key: value for key, value in asdict(settings).items() if value is not None}
     return Plan(
-        description=replace(description, attribution=description.attribution + credit + order),
+        description=replace(description, attribution=description.attribution + donor_credit(assets) + order),
         features=features(),
         shards=shards,
         make_rows=render_people,
         settings=written,
-        source=lines,
+        source=list_files([*teaching, *splits["validation"]], ict, landmarker),
         expected=[one.file_name for one in rendered],
     )
 
@@ -157,34 +131,20 @@ def render_people(job: tuple[list[tuple[int, PortraitPerson]], PortraitSettings,
     """Render all rows of some numbered people."""
     people, settings, assets = job
     cv2.setNumThreads(1)
-    fitter, prior, landmarker = _load_assets(assets)
     rows = []
     for number, person in people:
-        rows += _render_person(number, person, settings, fitter, prior, landmarker)
+        rows += _render_person(number, person, settings, assets)
     return rows
 
 
-@lru_cache(maxsize=1)
-def _load_assets(assets: PortraitAssets) -> tuple[Fitter, SmilePrior, Landmarker]:
-    model = read_face_model(assets.ict)
-    smile_prior, correspondence = load_smile_prior(assets.smile_prior, model)
-    return Fitter(model, correspondence), smile_prior, Landmarker(assets.landmarker)
-
-
 def _render_person(
-    number: int, person: PortraitPerson, settings: PortraitSettings, fitter: Fitter, smile_prior: SmilePrior,
-    landmarker: Landmarker,
-) -> list[dict]:  # fmt: skip
+    number: int, person: PortraitPerson, settings: PortraitSettings, assets: PortraitAssets
+) -> list[dict]:
     """The rows of a person. Empty without a face or without a plausible fit."""
-    frame = find_frame(landmarker, person.photo, settings.size, settings.margin)
-    if frame is None:
+    portrait = fit_portrait(person, assets, settings.size, settings.margin, settings.seed)
+    if portrait is None:
         return []
-    # The seed depends on the name, so a person gets the same rendering in every set.
-    seed = int.from_bytes(hashlib.sha256(f"{settings.seed} {person.identity}".encode()).digest()[:4], "big")
-    portrait = Portrait(fitter, frame, smile_prior, seed, person.identity)
-    if not has_plausible_fit(portrait):
-        return []
-    random = np.random.default_rng((settings.seed, 0, seed))
+    random = np.random.default_rng((settings.seed, 0, person_seed(settings.seed, person.identity)))
     rows = []
 
     def add(session: int, identifier: int, expression: Expression, vector: np.ndarray, rendering: Rendering):
@@ -222,22 +182,6 @@ def _own_expression(portrait: Portrait) -> Expression:
     smile = float(own[list(portrait.smile_prior.smile_indices)].mean())
     weights = {name: float(weight) for name, weight in zip(BLENDSHAPES, own) if weight > 0.01}
     return Expression("happiness" if smile > 0.3 else OTHER, min(1.0, smile / 0.7), weights)
-
-
-def _cached_smile_prior(people: list[PortraitPerson], ict: Path, landmarker: Path, lines: list[str]) -> Path:
-    """Path of the smile prior of these people. Learns it unless it is cached."""
-    digest = hashlib.sha256("\n".join([str(SMILE_PRIOR_VERSION), *lines, *(one.identity for one in people)]).encode())
-    path = Path(datasets.config.HF_DATASETS_CACHE) / "tergan_portraits" / f"{digest.hexdigest()[:20]}.npz"
-    if not path.is_file():
-        cv2.setNumThreads(1)
-        pairs = [SmilePair(one.identity, one.photo, one.smile) for one in people if one.smile is not None]
-        resting = [pair.neutral for pair in pairs] or [one.photo for one in people]
-        prior, correspondence = learn_smile_prior(read_face_model(ict), Landmarker(landmarker), pairs, resting)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
-        save_smile_prior(unfinished, prior, correspondence)
-        unfinished.rename(path)
-    return path
 
 
 def _flow_map(flow: np.ndarray) -> np.ndarray:
