@@ -58,6 +58,7 @@ def test_numbers_licences_and_scarce_groups_come_from_the_files(trained):
     assert "**not recorded**" in card  # the licence of a set that is not known
     assert "female (mine: 1 of 40 people)" in card
     assert ModelCard(card).data.license == "apache-2.0"
+    assert "reads 53 blendshapes" in card
 
 
 def test_a_card_without_a_report_promises_nothing(trained):

@@ -38,7 +38,7 @@ NOTE = (
 )
 PROMPT = '<p class="view-message" role="status">Add a photo: the faces appear here.</p>'
 LIVE_SIDE = 480  # longest side in pixels of a webcam picture
-MOST_CURVES = 8  # blendshapes in the plot of a clip
+MOST_CURVES = 6  # blendshapes in the plot of a clip
 STREAM_EVERY = 0.4  # seconds
 
 

@@ -168,10 +168,12 @@ def blendshape_tables(faces: list[dict]) -> str:
     for number, face in enumerate(faces, 1):
         if not (values := face.get("blendshapes")):
             continue
-        name = f"Face {number}: " if len(faces) > 1 else ""
+        name = f"Face {number}, " if len(faces) > 1 else ""
         rows = [_bar_row(*pair) for pair in strongest_blendshapes(values, MOST_BLENDSHAPES).items()]
-        title = ", ".join(["strongest blendshapes", *filter(None, [describe_gaze(values)])])
-        tables.append(f"<table><caption>{name}{title}</caption><tbody>{''.join(rows)}</tbody></table>")
+        title = "strongest blendshapes" if rows else "no strong blendshapes"
+        caption = name + ", ".join([title, *filter(None, [describe_gaze(values)])])
+        caption = caption[0].upper() + caption[1:]
+        tables.append(f"<table><caption>{caption}</caption><tbody>{''.join(rows)}</tbody></table>")
     return f'<div class="scores blendshapes">{"".join(tables)}</div>' if tables else ""
 
 

@@ -215,8 +215,8 @@ class TerGanPipeline(VideoPipeline):
         Compute the two embeddings of a face.
 
         Returns:
-            `{"expression": f(e), "identity": f(i)}`, float32 arrays of the configuration's sizes (30 and 50); for a
-            list, a list of those.
+            `{"expression": f(e), "identity": f(i)}`, float32 arrays of the configuration's sizes; for a list, a list
+            of those.
         """
         (images,), single = _pair_up(("image", image))
         embedded = []
