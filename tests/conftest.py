@@ -82,6 +82,15 @@ def tiny_photo_pipeline() -> TerGanPipeline:
     return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
 
 
+@pytest.fixture(scope="session")
+def blendshape_pipeline() -> TerGanPipeline:
+    """The photo preset with few channels, whose random weights read blendshapes, and the real detector."""
+    torch.manual_seed(0)
+    model = TerGanModel(TerGanConfig.photo(**TINY))
+    torch.nn.init.uniform_(model.blendshape_regressor.bias, 0.2, 0.8)
+    return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
+
+
 @pytest.fixture(scope="module")
 def drawn_people(tmp_path_factory):
     """Photos of drawn people with shared expression ids, see `repeatable_people`."""

@@ -65,7 +65,9 @@ def tergan(monkeypatch, tmp_path):
             shutil.copy(driving, output)
             return VideoReport(output, 3, damaged_packets=2, notes=["The sound is left out."])
 
-        def recognize_faces(self, image):
+        blendshape_names: list[str] = []
+
+        def recognize_faces(self, image, **_):
             scores = [{"label": "happiness", "score": 0.75}, {"label": "anger", "score": 0.25}]
             return [{"box": [0, 0, 1, 1], "confidence": 1.0, "scores": scores}]
 

@@ -61,8 +61,8 @@ def test_a_hundred_awkward_photos_get_the_right_answer_or_a_message(handlers, tm
 
 def test_awkward_clips_get_a_message(handlers, tmp_path):
     for clip in write_awkward_clips(tmp_path):
-        text, timeline, table = handlers["recognize_clip"](None, str(clip))
-        assert timeline is None and table["interactive"] is False
+        text, timeline, moves, table = handlers["recognize_clip"](None, str(clip))
+        assert timeline is None and not moves["visible"] and table["interactive"] is False
         with pytest.raises(gr.Error) as error:
             handlers["animate"](None, str(clip), NEUTRAL, None, 1.0, False, True)
         for message in (text, str(error.value)):

@@ -36,13 +36,19 @@ def crops(model):
 
 
 def test_onnx_equals_pytorch_for_any_batch(model, crops, tmp_path):
+    (tmp_path / "blendshapes.json").write_text('["of another model"]')
     paths = export_onnx(model, tmp_path)
     sessions = {name: onnxruntime.InferenceSession(str(path)) for name, path in paths.items()}
     source, target = crops
     with torch.inference_mode():
-        scores = model.classify(model.read_expression(source)).softmax(1)
-    found = sessions["recognition"].run(None, {"pixel_values": source.numpy()})[0]
-    np.testing.assert_allclose(found, scores.numpy(), atol=1e-5)
+        expected = {"scores": model.classify(model.read_expression(source)).softmax(1)}
+        if names := list(model.config.blendshape_names):
+            expected["blendshapes"] = model.read_blendshapes(source)
+    assert [output.name for output in sessions["recognition"].get_outputs()] == list(expected)
+    for count in (1, 3):
+        answers = sessions["recognition"].run(None, {"pixel_values": source[:count].numpy()})
+        for found, values in zip(answers, expected.values()):
+            np.testing.assert_allclose(found, values[:count].numpy(), atol=1e-4)
     for count in (1, 3):
         intensity = torch.linspace(0, 1, count)[:, None]
         inputs = {"source": source[:count], "target": target[:count], "intensity": intensity}
@@ -52,6 +58,10 @@ def test_onnx_equals_pytorch_for_any_batch(model, crops, tmp_path):
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)
         assert np.abs(found - target[:count].numpy()).max() > 1e-3 or count == 1
     assert json.loads((tmp_path / "labels.json").read_text()) == model.config.expressions
+    if names:
+        assert json.loads((tmp_path / "blendshapes.json").read_text()) == names
+    else:
+        assert not (tmp_path / "blendshapes.json").exists()
 
 
 def test_the_model_compiles_without_a_break_in_its_graph(model, crops):

@@ -59,6 +59,7 @@ def test_numbers_licences_and_scarce_groups_come_from_the_files(trained):
     assert "**not recorded**" in card  # the licence of a set that is not known
     assert "female (mine: 1 of 40 people)" in card
     assert ModelCard(card).data.license == "apache-2.0"
+    assert "reads 53 blendshapes" in card
 
 
 def test_votes_and_blendshapes_have_tables_where_they_were_measured(trained):

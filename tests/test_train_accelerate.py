@@ -191,6 +191,7 @@ def test_teachers_soften_the_labels_of_a_larger_network(run_folder, finished):
         f"pretrained={finished / 'model'}", f"teachers=[{finished / 'model'}, {finished / 'model'}]",
         "expression_stage.steps=2", "expression_stage.distillation=0.5", "identity_stage.steps=0",
         "generator_stage.steps=0", "model.expression_refinements=2", "model.expression_image_size=24",
+        "model.expression_patch_size=1",
     )  # fmt: skip
     output = run_folder / "larger"
     done = train(run_folder, output, *(part for setting in settings for part in ("--set", setting)))

@@ -1,7 +1,7 @@
 """Export a model to ONNX: `python -m tergan_hf.export weights/ter-gan onnx/`.
 
-Writes `recognition.onnx` and `transfer.onnx`, which take face crops in [-1, 1] and any batch size. Needs
-`pip install "tergan-hf[export]"`.
+Writes `recognition.onnx` and `transfer.onnx`, which take face crops in [-1, 1] and any batch size. JSON files name the
+labels and the blendshapes. Needs `pip install "tergan-hf[export]"`.
 """
 
 import argparse

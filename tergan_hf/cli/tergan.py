@@ -33,6 +33,7 @@ EXAMPLES = """examples:
   tergan edit clip.mp4 happiness -o happy_clip.mp4
   tergan recognize me.jpg
   tergan recognize holiday/ clip.mp4 -o expressions.csv        or .json
+  tergan recognize me.jpg --blendshapes                        with a model that reads them
 
 Every written file says in its metadata that it is synthetic. --mark also shows it in a corner."""
 
@@ -82,6 +83,9 @@ def build_parser() -> argparse.ArgumentParser:
     recognize.add_argument("inputs", nargs="+", help="photos, clips, folders of them")
     recognize.add_argument("-o", "--output", help=".json or .csv file; default: a table on the screen")
     recognize.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    recognize.add_argument(
+        "--blendshapes", action="store_true", help="also read ARKit's blendshapes and the gaze, if the model does"
+    )
     recognize.add_argument("--format", choices=list(WRITERS), help="default: by the name of the output file")
     return parser
 
@@ -170,17 +174,20 @@ def recognize_command(options) -> int:
     if output:
         check_output(output, files, options.overwrite)
     pipe = _load(options)
+    if options.blendshapes:
+        pipe.model.require_blendshapes()
+    names = pipe.blendshape_names if options.blendshapes else []
     answers, failed = [], 0
     for file, media in tqdm(files.items(), desc="recognize", unit="file", disable=options.quiet or len(files) < 2):
         try:
-            answers.append(recognize_file(pipe, file, media, progress=not options.quiet))
+            answers.append(recognize_file(pipe, file, media, not options.quiet, options.blendshapes))
         except TerGanError as error:
             answers.append({"file": str(file), "error": str(error)})
             failed += 1
     if output:
-        write_whole(output, encode_answers(kind, answers, pipe.labels))
+        write_whole(output, encode_answers(kind, answers, pipe.labels, names))
     else:
-        WRITERS[kind](answers, pipe.labels, sys.stdout)
+        WRITERS[kind](answers, pipe.labels, names, sys.stdout)
     for answer in answers:
         if "error" in answer and (kind == "csv" or output):
             print(f"tergan: {answer['error']}", file=sys.stderr)

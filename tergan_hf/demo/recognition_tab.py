@@ -7,7 +7,9 @@ import gradio as gr
 import pandas as pd
 from PIL import Image
 
+from ..model.blendshapes_tergan import strongest_blendshapes
 from ..model.errors_tergan import NoFaceFoundError
+from ..model.pipeline_tergan import TerGanPipeline
 from . import limits
 from .components import (
     LONG,
@@ -36,6 +38,7 @@ NOTE = (
 )
 PROMPT = '<p class="view-message" role="status">Add a photo: the faces appear here.</p>'
 LIVE_SIDE = 480  # longest side in pixels of a webcam picture
+MOST_CURVES = 6  # blendshapes in the plot of a clip
 STREAM_EVERY = 0.4  # seconds
 
 
@@ -44,7 +47,7 @@ def build(models: Models, model_name: gr.State):
 
     def recognize_picture(model, photo: Image.Image, side: int):
         session = models[model]
-        faces = session.pipe.recognize_faces(photo)[: limits.MAX_FACES]
+        faces = recognize_faces(session.pipe, photo)[: limits.MAX_FACES]
         names = ["your photo"] if len(faces) == 1 else [f"face {number}" for number in range(1, len(faces) + 1)]
         marks = [] if session.expression_map is None else [
             (name, session.locate(face["embedding"])) for name, face in zip(names, faces)
@@ -72,11 +75,16 @@ def build(models: Models, model_name: gr.State):
         """The endpoint for programs."""
         require_input(image, "a photo")
         with models[None].open_photo(image, "your photo") as photo:
-            faces = models[None].pipe.recognize_faces(photo)
+            faces = recognize_faces(models[None].pipe, photo)
         return [
             {
                 "box": [round(value, 1) for value in face["box"]],
                 "scores": {entry["label"]: round(entry["score"], 5) for entry in face["scores"]},
+                **(
+                    {"blendshapes": {name: round(value, 3) for name, value in face["blendshapes"].items()}}
+                    if "blendshapes" in face
+                    else {}
+                ),
             }
             for face in faces
         ]
@@ -90,13 +98,15 @@ def build(models: Models, model_name: gr.State):
             allowance()
             limits.stop_if(has_left)
 
-        timeline = pipe.recognize_video(clip, each=go_on, limits=limits.CLIP_LIMITS)
-        path = write_timeline(timeline, pipe.labels, limits.file_stem(clip))
+        names = pipe.blendshape_names
+        timeline = pipe.recognize_video(clip, each=go_on, limits=limits.CLIP_LIMITS, blendshapes=bool(names))
+        path = write_timeline(timeline, pipe.labels, names, limits.file_stem(clip))
         with_face = [entry for entry in timeline if entry["scores"]]
         shares = pd.Series([entry["scores"][0]["label"] for entry in with_face]).value_counts(normalize=True)
         shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
         text = f"{len(timeline)} frames, {len(with_face)} with a face. Most likely label in those frames: {shares}."
-        return text, timeline_frame(timeline), gr.update(value=path, interactive=True)
+        moves = gr.update(value=blendshape_frame(timeline) if names else None, visible=bool(names))
+        return text, timeline_frame(timeline), moves, gr.update(value=path, interactive=True)
 
     gr.Markdown(NOTE)
     with gr.Tabs():
@@ -133,6 +143,10 @@ def build(models: Models, model_name: gr.State):
                         x="seconds", y="score", color="expression", y_lim=[0, 1], height=280,
                         title="Scores over time", tooltip="all", buttons=[], elem_id="fer-plot",
                     )  # fmt: skip
+                    moves = gr.LinePlot(
+                        x="seconds", y="weight", color="blendshape", y_lim=[0, 1], height=280, visible=False,
+                        title="Strongest blendshapes over time", tooltip="all", buttons=[], elem_id="fer-blendshapes",
+                    )  # fmt: skip
                     summary = gr.Markdown(elem_id="fer-summary")
                     table = gr.DownloadButton("Download as CSV", interactive=False, elem_id="fer-csv")
             with gr.Row():
@@ -152,15 +166,35 @@ def build(models: Models, model_name: gr.State):
     )  # fmt: skip
     use_example_clip.click(example_clip, None, clip, **PRIVATE)
     recognizing_clip = with_error_messages(
-        recognize_clip, lambda message: (message, None, gr.update(interactive=False))
+        recognize_clip,
+        lambda message: (message, None, gr.update(value=None, visible=False), gr.update(interactive=False)),
     )
-    run.click(recognizing_clip, [model_name, clip], [summary, plot, table], **LONG, **PRIVATE)
+    run.click(recognizing_clip, [model_name, clip], [summary, plot, moves, table], **LONG, **PRIVATE)
     answers = gr.JSON(visible=False, label="faces")
     gr.Button(visible=False).click(
         with_error_messages(recognize), image, answers, api_name="recognize", **RECOGNITION,
-        api_description="List every face of the photo, the largest first, with its box in pixels and a score for each "
-        "expression.",
+        api_description="List every face of the photo, the largest first, with its box in pixels, a score for each "
+        "expression and, if the model reads them, its blendshapes.",
     )  # fmt: skip
+
+
+def recognize_faces(pipe: TerGanPipeline, photo: Image.Image) -> list[dict]:
+    """The answer of `TerGanPipeline.recognize_faces`, with blendshapes if the model reads them."""
+    return pipe.recognize_faces(photo, blendshapes=bool(pipe.blendshape_names))
+
+
+def blendshape_frame(timeline: list[dict]) -> pd.DataFrame:
+    """A table for the plot, with one row per frame and blendshape, of those that are strongest at their peak."""
+    seen = [entry for entry in timeline if entry["blendshapes"]]
+    peaks = {
+        name: max(entry["blendshapes"][name] for entry in seen) for name in (seen[0]["blendshapes"] if seen else ())
+    }
+    rows = [
+        {"seconds": round(entry["time"], 3), "blendshape": name, "weight": round(entry["blendshapes"][name], 4)}
+        for name in strongest_blendshapes(peaks, MOST_CURVES)
+        for entry in seen
+    ]
+    return pd.DataFrame(rows, columns=["seconds", "blendshape", "weight"])
 
 
 def timeline_frame(timeline: list[dict]) -> pd.DataFrame:
@@ -173,9 +207,13 @@ def timeline_frame(timeline: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seconds", "expression", "score"])
 
 
-def write_timeline(timeline: list[dict], labels: list[str], name: str) -> str:
+def write_timeline(timeline: list[dict], labels: list[str], blendshapes: list[str], name: str) -> str:
     """
-    Write a CSV file with one row per frame and one column per expression. Scores are empty where no face is found.
+    Write a CSV file with one row per frame and one column per expression and blendshape. They are empty where no face
+    is found.
+
+    Args:
+        labels: the expressions. blendshapes: names of those that were read. name: of the clip.
 
     Returns:
         path of the file.
@@ -183,11 +221,13 @@ def write_timeline(timeline: list[dict], labels: list[str], name: str) -> str:
     path = new_file(f"{name}_expressions.csv")
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["seconds", "expression", *labels])
+        writer.writerow(["seconds", "expression", *labels, *blendshapes])
         for entry in timeline:
             scores = {score["label"]: f"{score['score']:.4f}" for score in entry["scores"] or []}
             best = entry["scores"][0]["label"] if scores else ""
-            writer.writerow([f"{entry['time']:.3f}", best, *(scores.get(label, "") for label in labels)])
+            values = {key: f"{value:.4f}" for key, value in (entry.get("blendshapes") or {}).items()}
+            cells = [scores.get(label, "") for label in labels] + [values.get(key, "") for key in blendshapes]
+            writer.writerow([f"{entry['time']:.3f}", best, *cells])
     return str(path)
 
 

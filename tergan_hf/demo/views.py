@@ -14,9 +14,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..evaluation.expression_map import ExpressionMap
+from ..model.blendshapes_tergan import describe_gaze, strongest_blendshapes
 from .edit_session import DetectedFaces, as_data_url
 
 
+MOST_BLENDSHAPES = 12  # bars of a face
 STATIC = Path(__file__).parent / "static"
 STYLE = STATIC / "style.css"
 KEYS = STATIC / "keys.js"
@@ -146,7 +148,8 @@ def map_data(
 
 
 def score_tables(faces: list[dict]) -> str:
-    """HTML with the scores of every face as bars. `faces` is the answer of `recognize_faces`."""
+    """HTML with the scores of every face as bars, and its strongest blendshapes if they were read. `faces` is the
+    answer of `recognize_faces`."""
     tables = []
     for number, face in enumerate(faces, 1):
         name = f"Face {number}: " if len(faces) > 1 else ""
@@ -154,11 +157,29 @@ def score_tables(faces: list[dict]) -> str:
         rows = []
         for entry in sorted(face["scores"], key=lambda entry: entry["label"]):
             kind = ' class="is-best"' if entry["label"] == best else ""
-            share = f"{100 * entry['score']:.0f} %"
-            bar = f'<span class="bar" aria-hidden="true"><i style="width:{100 * entry["score"]:.1f}%"></i></span>'
-            rows.append(f"<tr{kind}><th scope=row>{escape(entry['label'])}</th><td>{bar}</td><td>{share}</td></tr>")
+            rows.append(_bar_row(entry["label"], entry["score"], kind))
         tables.append(f"<table><caption>{name}{escape(best)}</caption><tbody>{''.join(rows)}</tbody></table>")
-    return f'<div class="scores" role="status">{"".join(tables)}</div>'
+    return f'<div class="scores" role="status">{"".join(tables)}</div>{blendshape_tables(faces)}'
+
+
+def blendshape_tables(faces: list[dict]) -> str:
+    """HTML with the strongest blendshapes of every face as bars, and its gaze. Empty if none were read."""
+    tables = []
+    for number, face in enumerate(faces, 1):
+        if not (values := face.get("blendshapes")):
+            continue
+        name = f"Face {number}, " if len(faces) > 1 else ""
+        rows = [_bar_row(*pair) for pair in strongest_blendshapes(values, MOST_BLENDSHAPES).items()]
+        title = "strongest blendshapes" if rows else "no strong blendshapes"
+        caption = name + ", ".join([title, *filter(None, [describe_gaze(values)])])
+        caption = caption[0].upper() + caption[1:]
+        tables.append(f"<table><caption>{caption}</caption><tbody>{''.join(rows)}</tbody></table>")
+    return f'<div class="scores blendshapes">{"".join(tables)}</div>' if tables else ""
+
+
+def _bar_row(name: str, share: float, kind: str = "") -> str:
+    bar = f'<span class="bar" aria-hidden="true"><i style="width:{100 * share:.1f}%"></i></span>'
+    return f"<tr{kind}><th scope=row>{escape(name)}</th><td>{bar}</td><td>{100 * share:.0f} %</td></tr>"
 
 
 def labelled_picture(photo: Image.Image, faces: list[dict], side: int) -> str:

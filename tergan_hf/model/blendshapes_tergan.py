@@ -50,4 +50,29 @@ def other_side(name: str) -> str:
     return name
 
 
-__all__ = ["ARKIT_BLENDSHAPES", "GAZE_LIMIT", "GAZE_NAMES", "limit_blendshapes", "mirror_blendshapes", "other_side"]
+def strongest_blendshapes(values: dict[str, float], most: int, least: float = 0.05) -> dict[str, float]:
+    """At most `most` weights that are at least `least`, the largest first. Gaze is no weight and is left out."""
+    weights = {name: value for name, value in values.items() if name not in GAZE_NAMES and value >= least}
+    return dict(sorted(weights.items(), key=lambda pair: pair[1], reverse=True)[:most])
+
+
+def describe_gaze(values: dict[str, float]) -> str:
+    """The gaze of blendshapes in words, `gaze 12° right, 3° up` as the viewer sees it. Empty if they have none."""
+    if not set(GAZE_NAMES) <= set(values):
+        return ""
+    x, y = (round(values[name]) for name in GAZE_NAMES)
+    turns = ((x, "right", "left"), (y, "up", "down"))
+    parts = [f"{abs(angle)}° {above if angle > 0 else below}" for angle, above, below in turns if angle]
+    return f"gaze {', '.join(parts) or 'straight ahead'}"
+
+
+__all__ = [
+    "ARKIT_BLENDSHAPES",
+    "GAZE_LIMIT",
+    "GAZE_NAMES",
+    "describe_gaze",
+    "limit_blendshapes",
+    "mirror_blendshapes",
+    "other_side",
+    "strongest_blendshapes",
+]

@@ -96,6 +96,11 @@ class FacePipeline:
         """The expressions that the model recognises and can be asked for by name."""
         return self.model.config.expressions
 
+    @property
+    def blendshape_names(self) -> list[str]:
+        """The blendshapes that the model reads, by ARKit's names, and `gazeX` and `gazeY`. Empty if it reads none."""
+        return list(self.model.config.blendshape_names)
+
     def faces(self, image: ImageLike) -> list[DetectedFace]:
         """The faces of a photo, the largest first: box, landmarks and confidence, in photo pixels."""
         return self._detect(full_name("image", image), read_image(image, "image"))
@@ -166,6 +171,10 @@ class FacePipeline:
             unsure = [(UNSURE, ranked[0][1])] if ranked[0][1] < threshold else []
             answers.append([{"label": label, "score": score} for label, score in unsure + ranked])
         return answers
+
+    def _by_name(self, blendshapes: torch.Tensor) -> list[dict[str, float]]:
+        """Blendshapes (B, K) → name and value of each, per row."""
+        return [dict(zip(self.blendshape_names, row)) for row in blendshapes.float().cpu().tolist()]
 
     def _read_expressions(self, wanted: list[tuple[str, object]], detect: bool, face: Face) -> torch.Tensor:
         """Named labels and photos → f(e) (B, 2, D), as they are and mirrored. A label has the same for both."""

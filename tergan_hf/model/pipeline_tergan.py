@@ -17,7 +17,6 @@ from .pipeline_base_tergan import (
     CroppedFace,
     check_intensity,
     check_threshold,
-    in_batches,
 )
 from .pipeline_videos_tergan import VideoPipeline
 from .provenance_tergan import as_synthetic
@@ -45,6 +44,8 @@ class TerGanPipeline(VideoPipeline):
     >>> pipe.transfer("smiling.jpg", "me.jpg").save("me_smiling.png")
     >>> pipe.recognize("me.jpg")[0]["label"]
     'neutral'
+    >>> pipe.blendshapes("me.jpg")["jawOpen"]  # with weights that read them
+    0.12
     ```
     """
 
@@ -146,28 +147,67 @@ class TerGanPipeline(VideoPipeline):
         return answers[0] if single else answers
 
     @torch.inference_mode()
-    def recognize_faces(self, image: ImageLike, threshold: float = 0.0) -> list[dict]:
+    def blendshapes(
+        self, image: ImageLike | list[ImageLike], detect: bool = True, face: Face = None
+    ) -> dict[str, float] | list[dict[str, float]]:
+        """
+        Read the blendshapes of a face: how far each of its muscles moves it, and where it looks.
+
+        Args:
+            image: the photo.
+            detect: find and align the face; `False` takes the image as an aligned face crop.
+            face: which face of the photo.
+
+        Returns:
+            for one image, the value of each of `blendshape_names`; for a list, a list of those. ARKit's names have
+            weights from 0 to 1; their `Left` and `Right` are the subject's own. `gazeX` and `gazeY` are degrees to
+            the viewer's right and up.
+
+        Raises:
+            InvalidInputError: the model reads no blendshapes.
+        """
+        self.model.require_blendshapes()
+        (images,), single = _pair_up(("image", image))
+        answers = []
+        for pixel_values in self._crop_values(images, detect, face):
+            answers += self._by_name(self.model.read_blendshapes(pixel_values))
+        return answers[0] if single else answers
+
+    @torch.inference_mode()
+    def recognize_faces(self, image: ImageLike, threshold: float = 0.0, blendshapes: bool = False) -> list[dict]:
         """
         Recognise the expression of every face of a photo.
 
         Args:
             image: the photo. threshold: as for `recognize`.
+            blendshapes: also read the blendshapes of every face.
 
         Returns:
             one entry per face, the largest first: `box` (left, top, right, bottom in photo pixels), `confidence` of
-            the detection, `scores` as `recognize` gives them, and `embedding`, the f(e) that was classified.
+            the detection, `scores` as `recognize` gives them, `embedding`, the f(e) that was classified, and, if asked
+            for, `blendshapes` as the method `blendshapes` gives them.
+
+        Raises:
+            InvalidInputError: `blendshapes` is asked for, and the model reads none.
         """
         threshold = check_threshold(threshold)
+        if blendshapes:
+            self.model.require_blendshapes()
         photo = read_image(image, "image")
         found = self._detect(full_name("image", image), photo)
         cropped = [self.cut_out(photo, face.crop_transform) for face in found]
-        embeddings = in_batches(self.model.read_expression, self.pixel_values(cropped))
-        return [
+        read = [self.model.read_both(batch) for batch in self.pixel_values(cropped).split(BATCH_SIZE)]
+        embeddings = torch.cat([expression for expression, _ in read])
+        answers: list[dict] = [
             {"box": face.box.tolist(), "confidence": face.confidence, "scores": scores, "embedding": embedding}
             for face, scores, embedding in zip(
                 found, self._rank(embeddings, threshold), embeddings.float().cpu().numpy()
             )
         ]
+        if blendshapes:
+            values = self._by_name(torch.cat([values for _, values in read if values is not None]))
+            answers = [{**answer, "blendshapes": own} for answer, own in zip(answers, values)]
+        return answers
 
     @torch.inference_mode()
     def embed(self, image: ImageLike | list[ImageLike], detect: bool = True, face: Face = None) -> dict | list[dict]:
@@ -175,8 +215,8 @@ class TerGanPipeline(VideoPipeline):
         Compute the two embeddings of a face.
 
         Returns:
-            `{"expression": f(e), "identity": f(i)}`, float32 arrays of the configuration's sizes (30 and 50); for a
-            list, a list of those.
+            `{"expression": f(e), "identity": f(i)}`, float32 arrays of the configuration's sizes; for a list, a list
+            of those.
         """
         (images,), single = _pair_up(("image", image))
         embedded = []

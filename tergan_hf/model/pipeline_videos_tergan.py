@@ -28,6 +28,7 @@ class VideoPipeline(FacePipeline):
         progress: bool = True,
         each: Callable[[dict], None] | None = None,
         limits: VideoLimits | None = None,
+        blendshapes: bool = False,
     ) -> list[dict]:
         """
         Recognise the expression of a face of a clip over time.
@@ -37,24 +38,31 @@ class VideoPipeline(FacePipeline):
             progress: show a bar.
             each: called with every entry as it comes; an exception it raises ends the work.
             limits: as for `transfer_video`.
+            blendshapes: also read the blendshapes of every frame.
 
         Returns:
-            one entry per frame: `time` in seconds since the first, and `scores` as `recognize` gives them, `None` if
-            the face is not seen. f(e) is smoothed over time, and mirror images are not read. Damaged parts of the clip
-            are left out, with a warning.
+            one entry per frame: `time` in seconds since the first, `scores` as `recognize` gives them and, if asked
+            for, `blendshapes` as the method `blendshapes` gives them. Both are `None` if the face is not seen. f(e) is
+            smoothed over time, and mirror images are not read. Damaged parts of the clip are left out, with a warning.
 
         Raises:
+            InvalidInputError: `blendshapes` is asked for, and the model reads none.
             MissingPackageError, MissingFileError, VideoInputError, VideoLimitError, NoFaceFoundError: as for
                 `transfer_video`.
         """
+        if blendshapes:
+            self.model.require_blendshapes()
         reader, timeline = ExpressionReader(self, face), []
         for time, interval, frame in read_frames(clip, progress, "recognize", limits, _warn_of_damage):
             found = reader.find_face(frame, interval)
-            scores = None
+            entry: dict = {"time": time, "scores": None, **({"blendshapes": None} if blendshapes else {})}
             if found is not None:
                 expression = self.model.encode_expression(self.pixel_values([found]))
-                scores = self._rank(reader.smooth(expression, interval))[0]
-            timeline.append({"time": time, "scores": scores})
+                expression = reader.smooth(expression, interval)
+                entry["scores"] = self._rank(expression)[0]
+                if blendshapes:
+                    entry["blendshapes"] = self._by_name(self.model.regress_blendshapes(expression))[0]
+            timeline.append(entry)
             if each is not None:
                 each(timeline[-1])
         _require_faces(clip, reader, len(timeline))

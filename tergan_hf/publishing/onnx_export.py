@@ -15,18 +15,22 @@ from ..model.modeling_tergan import TerGanModel
 
 OPSET = 20
 PACKAGES = ("onnx", "onnxscript")
-FILES = ("recognition.onnx", "transfer.onnx", "labels.json")
+LABELS, BLENDSHAPES = "labels.json", "blendshapes.json"
+FILES = ("recognition.onnx", "transfer.onnx", LABELS, BLENDSHAPES)  # the last one for models that read blendshapes
 
 
 class Recognition(nn.Module):
-    """pixel_values (B, C, S, S) → scores (B, num_labels), which sum to 1."""
+    """pixel_values (B, C, S, S) → scores (B, num_labels), which sum to 1, and blendshapes (B, K) if the model reads
+    them."""
 
     def __init__(self, model: TerGanModel):
         super().__init__()
         self.model = model
 
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        return self.model.classify(self.model.read_expression(pixel_values)).softmax(1)
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        expression, blendshapes = self.model.read_both(pixel_values)
+        scores = self.model.classify(expression).softmax(1)
+        return scores if blendshapes is None else (scores, blendshapes)
 
 
 class Transfer(nn.Module):
@@ -42,10 +46,12 @@ class Transfer(nn.Module):
 
 def export_onnx(model: TerGanModel, folder: str | Path) -> dict[str, Path]:
     """
-    Write `recognition.onnx`, `transfer.onnx`, and `labels.json` with the expressions in the order of the scores.
+    Write `recognition.onnx`, `transfer.onnx`, and `labels.json` with the expressions in the order of the scores. With
+    a model that reads blendshapes, `recognition.onnx` has them as its second output, and `blendshapes.json` has their
+    names in the same order.
 
     Args:
-        folder: created if needed.
+        folder: created if needed. A `blendshapes.json` of another model is removed.
 
     Returns:
         `{"recognition": path, "transfer": path}`.
@@ -60,9 +66,10 @@ def export_onnx(model: TerGanModel, folder: str | Path) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     model = model.eval()
     channels, size = model.config.num_channels, model.config.image_size
+    names = list(model.config.blendshape_names)
     crops = torch.zeros(2, channels, size, size)
     graphs: dict[str, tuple[nn.Module, tuple, list[str], list[str]]] = {
-        "recognition": (Recognition(model), (crops,), ["pixel_values"], ["scores"]),
+        "recognition": (Recognition(model), (crops,), ["pixel_values"], ["scores", *["blendshapes"] * bool(names)]),
         "transfer": (
             Transfer(model), (crops, crops.clone(), torch.ones(2, 1)), ["source", "target", "intensity"],
             ["pixel_values"],
@@ -79,7 +86,11 @@ def export_onnx(model: TerGanModel, folder: str | Path) -> dict[str, Path]:
                     output_names=output_names, opset_version=OPSET, dynamo=True,
                     dynamic_shapes=tuple({0: batch} for _ in inputs), external_data=False, verbose=False,
                 )  # fmt: skip
-        (Path(aside) / "labels.json").write_text(json.dumps(model.config.expressions), encoding="utf-8")
-        for name in FILES:
-            (Path(aside) / name).replace(folder / name)
+        (Path(aside) / LABELS).write_text(json.dumps(model.config.expressions), encoding="utf-8")
+        if names:
+            (Path(aside) / BLENDSHAPES).write_text(json.dumps(names), encoding="utf-8")
+        else:
+            (folder / BLENDSHAPES).unlink(missing_ok=True)
+        for path in Path(aside).iterdir():
+            path.replace(folder / path.name)
     return {name: folder / f"{name}.onnx" for name in graphs}
