@@ -1,0 +1,100 @@
+"""ARKit blendshapes as combinations of the heads' morph targets.
+
+The weights match the displacement of ICT-FaceKit's shapes at weight 1, in the mean over several heads. Where the two
+models differ in kind, the meaning in FACS decides. The heads' L and R are the subject's left and right.
+"""
+
+import numpy as np
+
+from ..expressions.blendshapes import BLENDSHAPES, SIDES
+
+
+# Blendshape → morph target → weight. A blendshape without a side stands for both; then `*` is L or R. `L:`, `R:` and
+# `*:` take the left or right half of a morph target that has no sides, and `skin:` takes it without the teeth.
+MORPHS: dict[str, dict[str, float]] = {
+    "browDown": {"*browDown": 0.75, "**browDown": 0.8, "*pityful": 0.15},
+    "browInnerUp": {"Lsad": 0.75, "Rsad": 0.75, "LbrowUp": 0.4, "RbrowUp": 0.4},
+    "browOuterUp": {"**browUp": 1.5, "*browUp": 0.35},
+    "cheekPuff": {"Lblow": 0.9, "Rblow": 0.9},
+    "cheekSquint": {"*lowLid": 0.4, "*squint": 0.1, "*smileClose": 0.1},
+    "eyeBlink": {"*eyeClose": 1.0},
+    "eyeLookDown": {"*eyeClose": 0.45},
+    "eyeLookIn": {},
+    "eyeLookOut": {},
+    "eyeLookUp": {"*eyeOpen": 0.6, "*lowLid": 0.15},
+    "eyeSquint": {"*lowLid": 0.65, "*squint": 0.1, "**browDown": 0.1},
+    "eyeWide": {"*eyeOpen": 0.95, "*browUp": 0.1},
+    "jawForward": {"JawFront": 1.4},
+    "jawLeft": {"Ljaw": 1.5},
+    "jawOpen": {"AE_AA": 0.8, "Shout": 0.3},
+    "jawRight": {"Rjaw": 1.5},
+    "mouthClose": {"AE_AA": -0.8, "Shout": -0.3, "Chew": 2.0},
+    "mouthDimple": {"*smileClose": 0.4, "*lipCorner": 0.8},
+    "mouthFrown": {"*mouthSad": 1.0, "*:Chin": 0.25},
+    "mouthFunnel": {"SH_CH": 1.0, "skin:Ax_E": 0.2},
+    "mouthLeft": {"skin:Ljaw": 0.9, "R:UW_U": 0.7, "LsmileClose": 0.6},
+    "mouthLowerDown": {"*lipDown": 0.65},
+    "mouthPress": {"*:MPB_Down": 0.5, "*:MPB_Up": 0.5, "*:Chin": 0.4, "*smileClose": 0.15},
+    "mouthPucker": {"Kiss": 1.0},
+    "mouthRight": {"skin:Rjaw": 0.9, "L:UW_U": 0.7, "RsmileClose": 0.6},
+    "mouthRollLower": {"MPB_Down": 1.2},
+    "mouthRollUpper": {"MPB_Up": 1.4},
+    "mouthShrugLower": {"Chin": 1.2, "MPB_Down": 0.6},
+    "mouthShrugUpper": {"LlipUp": 0.25, "RlipUp": 0.25, "Ldisgust": 0.2, "Rdisgust": 0.2},
+    "mouthSmile": {"*smileClose": 1.1},
+    "mouthStretch": {"*:TD_I": 0.5, "*mouthSad": 0.5, "*:MPB_Up": 0.3, "*:Chin": 0.3},
+    "mouthUpperUp": {"*lipUp": 0.7, "*nostril": 0.4},
+    "noseSneer": {"*disgust": 0.9, "*lipUp": 0.3, "*nostril": 0.8, "*lowLid": 0.15},
+}
+NOT_RENDERABLE: frozenset[str] = frozenset()  # blendshapes that no combination of morph targets shows
+MIDDLE_WIDTH = 0.012  # metres, half the width over which the halves of a morph target fade into each other
+
+
+def morph_targets(blendshape: str) -> dict[str, float]:
+    """The morph targets of one of `BLENDSHAPES` with their weights, in the notation of `MORPHS`, sides filled in."""
+    for stem, weights in MORPHS.items():
+        for side in SIDES if stem not in BLENDSHAPES else ("",):
+            if blendshape == stem + side:
+                return {name.replace("*", side[:1]): weight for name, weight in weights.items()}
+    return {}
+
+
+def required_morph_targets() -> set[str]:
+    """Names of all morph targets that a face needs."""
+    return {name.partition(":")[2] or name for shape in BLENDSHAPES for name in morph_targets(shape)}
+
+
+def combine_morph_targets(
+    morphs: dict[str, np.ndarray], across: np.ndarray, is_skin: bool = True
+) -> dict[str, np.ndarray]:
+    """
+    Combine morph targets to ARKit blendshapes.
+
+    Args:
+        morphs: morph target → (V, 3) displacements. Absent ones do not move the mesh.
+        across: (V,) metres from the middle of the face to the subject's left.
+        is_skin: whether the mesh is the skin. Halves of morph targets move the skin alone.
+
+    Returns:
+        blendshape → (V, 3) displacements at weight 1. Blendshapes that do not move the mesh are absent.
+    """
+    left = np.clip((across / MIDDLE_WIDTH + 1) / 2, 0, 1)
+    left = (left * left * (3 - 2 * left)).astype(np.float32)[:, None]
+    shares = {"": 1, "skin": 1, "L": left, "R": 1 - left}
+    combined: dict[str, np.ndarray] = {}
+    for blendshape in BLENDSHAPES:
+        total = np.zeros((len(across), 3), np.float32)
+        for entry, weight in morph_targets(blendshape).items():
+            share, _, name = entry.rpartition(":")
+            if name in morphs and (is_skin or not share):
+                total += np.float32(weight) * shares[share] * morphs[name]
+        if total.any():
+            combined[blendshape] = total
+    return combined
+
+
+def renderable(vector: np.ndarray) -> np.ndarray:
+    """Set to 0 the blendshapes of a vector (51 or 53 values) that the heads cannot show."""
+    shown = vector.copy()
+    shown[[index for index, name in enumerate(BLENDSHAPES) if name in NOT_RENDERABLE]] = 0
+    return shown
