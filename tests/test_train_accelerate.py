@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 
 from tergan_hf import TerGanModel, TerGanPipeline
 from tergan_hf.data.building import build_set
+from tergan_hf.expressions.sampling import draw_basic
+from tergan_hf.rendering import avatars
 from tergan_hf.rendering.avatar_set import DESCRIPTION
-from tergan_hf.rendering.avatars import AvatarSettings, plan_avatars
 from tergan_hf.training.arguments import DiscriminatorArguments, LossArguments, PairArguments
 from tergan_hf.training.command_line import ABLATIONS, parse_arguments
 
@@ -40,8 +41,10 @@ def run_folder(tmp_path_factory):
     photographed_people(folder / "people")
     for name in ("A", "B", "C"):
         make_head(folder / "heads" / f"{name}.glb")
-    settings = AvatarSettings(people=3, sessions=1, photos=7, pose_sets=1, size=48)
-    build_set(plan_avatars(folder / "heads", settings, DESCRIPTION), folder / "rendered")
+    settings = avatars.AvatarSettings(people=3, sessions=1, expressions=9, expression_sets=1, size=48)
+    with pytest.MonkeyPatch.context() as patch:  # the model has no label `other`
+        patch.setattr(avatars, "draw_expressions", lambda random, count: [draw_basic(random) for _ in range(count)])
+        build_set(avatars.plan_avatars(folder / "heads", settings, DESCRIPTION), folder / "rendered")
     loose_crops(folder / "fer.parquet")
     loose_crops(folder / "fer_validation.parquet", 6)
     config = {

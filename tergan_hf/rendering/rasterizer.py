@@ -7,7 +7,7 @@ from numba import njit
 ALPHA_CUT = 100  # of 255; texture pixels with less alpha are holes
 SHADOW_BIAS = np.float32(0.003)  # metres
 SHADOW_SOFTNESS = 2  # shadow-map pixels to average on each side
-INSIDE_SHADOW = np.float32(0.55)  # least share of the main light on teeth and tongue in the shadow of the lips
+INSIDE_SHADOW = np.float32(0.7)  # least share of the main light on teeth and tongue in the shadow of the lips
 
 
 @njit(cache=True, fastmath=True)

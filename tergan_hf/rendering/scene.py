@@ -10,7 +10,7 @@ from .backgrounds import draw_background
 from .eyes import fit_eyeball, limit_lids, turn
 from .parts import Part
 from .people import Person
-from .rasterizer import develop, draw_depth, shade, vertex_normals
+from .rasterizer import develop, draw_depth, shade
 from .uncovered import find_uncovered, nearest_around
 
 
@@ -146,7 +146,10 @@ class Camera:
             mesh = person.parts[index]
             side = "Left" if mesh.positions[:, 0].mean() > person.eyes[0] else "Right"
             eyeballs[index] = fit_eyeball(mesh, side)
-        self.parts = [Part(self, index, eyeballs) for index in range(len(person.parts))]
+        gloss = None if session.plain else session.gloss
+        self.parts = [
+            Part(person, index, eyeballs, self.project, self.side, gloss) for index in range(len(person.parts))
+        ]
         self.background = (np.clip(session.background, 0, 255) / 255).astype(np.float32) ** 2
         self._set_light()
         self.depth, self.mesh, self.triangle, self.weight = _buffers(self.side)
@@ -169,8 +172,8 @@ class Camera:
         self.rest.fill(np.nan)
         for number, (part, (_, turned)) in enumerate(zip(self.parts, drawn)):
             shade(
-                number, part.triangles, turned, vertex_normals(turned, part.triangles, part.merged), part.uv,
-                part.texture, part.neutral, part.exposure, self.lights, self.light_colours, self.ambient,
+                number, part.triangles, turned, part.normals(turned), part.uv, part.texture, part.neutral,
+                part.exposure, self.lights, self.light_colours, self.ambient,
                 part.material, shadow, self.shadow_axes, self.shadow_origin, self.shadow_scale, self.mesh,
                 self.triangle, self.weight, self.colour, self.rest, self.session.plain,
             )  # fmt: skip
