@@ -68,7 +68,7 @@ def _displacement(name: str, positions: np.ndarray, v: np.ndarray) -> np.ndarray
             moved[lid, 2] = 0.032 if "Close" in name else 0.002  # in front of the eyeball
         else:
             corner = np.exp(-(((x - side * 0.03) / 0.01) ** 2) - ((v - 0.72) / 0.05) ** 2)[:, None]
-            strength = 1 if "smile" in name or "Corner" in name else 0.25  # so that sums do not fold the skin
+            strength = 0.8 if "smile" in name or "Corner" in name else 0.12  # so that sums do not fold the skin
             moved += corner * np.array([side * 0.012, 0.01, 0]) * strength
     return moved
 

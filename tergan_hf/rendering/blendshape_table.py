@@ -32,11 +32,11 @@ MORPHS: dict[str, dict[str, float]] = {
     "mouthDimple": {"*smileClose": 0.5, "*lipCorner": 0.9},
     "mouthFrown": {"*mouthSad": 1.1, "*:Chin": 0.3},
     "mouthFunnel": {"SH_CH": 1.1, "skin:Ax_E": 0.2},
-    "mouthLeft": {"skin:Ljaw": 1.5, "R:UW_U": 0.9, "LsmileClose": 0.8},
+    "mouthLeft": {"skin:Ljaw": 1.5, "R:Kiss": 0.9, "LsmileClose": 0.8},
     "mouthLowerDown": {"*lipDown": 0.8},
     "mouthPress": {"*:MPB_Down": 0.65, "*:MPB_Up": 0.65, "*:Chin": 0.5, "*smileClose": 0.2},
     "mouthPucker": {"Kiss": 1.1},
-    "mouthRight": {"skin:Rjaw": 1.5, "L:UW_U": 0.9, "RsmileClose": 0.8},
+    "mouthRight": {"skin:Rjaw": 1.5, "L:Kiss": 0.9, "RsmileClose": 0.8},
     "mouthRollLower": {"MPB_Down": 1.7},
     "mouthRollUpper": {"MPB_Up": 2.0, "LlipCorner": 0.3, "RlipCorner": 0.3},
     "mouthShrugLower": {"Chin": 1.7, "MPB_Down": 1.1},
@@ -44,7 +44,7 @@ MORPHS: dict[str, dict[str, float]] = {
     "mouthSmile": {"*smileClose": 1.25},
     "mouthStretch": {"*:TD_I": 0.65, "*mouthSad": 0.7, "*:MPB_Up": 0.45, "*:Chin": 0.45},
     "mouthUpperUp": {"*lipUp": 0.8, "*disgust": 0.3, "*nostril": 0.5},
-    "noseSneer": {"*disgust": 1.2, "*lipUp": 0.35, "*nostril": 1.0, "*lowLid": 0.25, "*browDown": 0.2},
+    "noseSneer": {"*disgust": 1.1, "*lipUp": 0.15, "*nostril": 1.0, "*lowLid": 0.25, "*browDown": 0.2},
 }
 NOT_RENDERABLE: frozenset[str] = frozenset()  # blendshapes that no combination of morph targets shows
 MIDDLE_WIDTH = 0.012  # metres, half the width over which the halves of a morph target fade into each other

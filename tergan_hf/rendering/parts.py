@@ -17,7 +17,7 @@ BACKFACING = -0.3  # vertices whose normals point further away from the camera a
 # Materials as in `rasterizer.shade`.
 SKIN = np.array([0.40, 0.22, 0.14, 0.035, 14, 0.0, 1.0, 1.0, 1.0], np.float32)
 EYEBALL = np.array([0.10, 0.10, 0.10, 0.7, 220, 0.6, 0.55, 0.68, 0.66], np.float32)
-TEETH = np.array([0.20, 0.15, 0.15, 0.06, 40, 0.0, 0.80, 0.70, 0.71], np.float32)
+TEETH = np.array([0.20, 0.15, 0.15, 0.06, 40, 0.0, 0.72, 0.64, 0.65], np.float32)
 HAIR = np.array([0.15, 0.15, 0.15, 0.02, 20, 0.0, 0.9, 0.9, 0.9], np.float32)
 PLAIN = np.array([0.25, 0.25, 0.25, 0, 1, 0, 1, 1, 1], np.float32)
 
