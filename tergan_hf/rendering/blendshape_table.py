@@ -78,9 +78,10 @@ def combine_morph_targets(
     Returns:
         blendshape → (V, 3) displacements at weight 1. Blendshapes that do not move the mesh are absent.
     """
-    left = np.clip((across / MIDDLE_WIDTH + 1) / 2, 0, 1)
-    left = (left * left * (3 - 2 * left)).astype(np.float32)[:, None]
-    shares = {"": 1, "skin": 1, "L": left, "R": 1 - left}
+    place = np.clip((across / MIDDLE_WIDTH + 1) / 2, 0, 1)
+    left = (place * place * (3 - 2 * place)).astype(np.float32)[:, None]
+    whole = np.ones_like(left)
+    shares = {"": whole, "skin": whole, "L": left, "R": 1 - left}
     combined: dict[str, np.ndarray] = {}
     for blendshape in BLENDSHAPES:
         total = np.zeros((len(across), 3), np.float32)

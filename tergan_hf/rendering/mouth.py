@@ -26,7 +26,7 @@ def is_mouth_part(mesh: Mesh) -> bool:
 def lining_of(face: Mesh) -> np.ndarray:
     """(V,) bool: the vertices of the skin that line the mouth."""
     inside = [((face.uv >= low) & (face.uv <= high)).all(1) for low, high in LINING]
-    return inside[0] | inside[1]
+    return np.any(inside, axis=0)
 
 
 def brighten_mouth(texture: np.ndarray, parts: list[Mesh], with_lining: bool) -> np.ndarray:

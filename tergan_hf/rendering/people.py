@@ -113,11 +113,11 @@ def read_head(path: str | Path, template: Mesh | None = None) -> Head:
             sharing = [part for part in mouth_parts if id(part.texture) == key]
             texture = _resized(mesh.texture)
             ready[key] = brighten_mouth(texture, sharing, mesh is face) if sharing else texture
-    corners = tuple(int(np.linalg.norm(face.morphs[name], axis=1).argmax()) for name in CORNER_MORPHS)
+    right, left = (int(np.linalg.norm(face.morphs[name], axis=1).argmax()) for name in CORNER_MORPHS)
     for mesh in [face, *parts.values()]:
         mesh.texture = ready[id(mesh.texture)]
         mesh.morphs = combine_morph_targets(mesh.morphs, mesh.positions[:, 0] - middle[0], mesh is face)
-    return Head(head_name(path), face, parts, middle, corners)
+    return Head(head_name(path), face, parts, middle, (right, left))
 
 
 def check_head(path: str | Path):
@@ -134,7 +134,8 @@ def check_head(path: str | Path):
             f"{path}: no mesh has facial morph targets such as MouthOpen: expected a head with 65 of them, like the "
             "VALID avatars"
         )
-    lacking = sorted((required_morph_targets() | set(CORNER_MORPHS)) - set(max(faces, key=len)))
+    most: list[str] = max(faces, key=len)
+    lacking = sorted((required_morph_targets() | set(CORNER_MORPHS)).difference(most))
     if lacking:
         raise GltfError(f"{path}: the face has no morph target {', '.join(lacking)}")
     if not any(_is_eyeball(name) for name, _ in meshes):
