@@ -12,9 +12,9 @@ from ..expressions.blendshapes import BLENDSHAPES, SIDES
 # Blendshape → morph target → weight. A blendshape without a side stands for both; then `*` is L or R. `L:`, `R:` and
 # `*:` take the left or right half of a morph target that has no sides, and `skin:` takes it without the teeth.
 MORPHS: dict[str, dict[str, float]] = {
-    "browDown": {"*browDown": 1.1, "**browDown": 1.2, "*pityful": 0.2},
-    "browInnerUp": {"Lsad": 0.85, "Rsad": 0.85, "LbrowUp": 0.5, "RbrowUp": 0.5},
-    "browOuterUp": {"**browUp": 1.8, "*browUp": 0.5},
+    "browDown": {"*browDown": 1.0, "**browDown": 1.1, "*pityful": 0.2},
+    "browInnerUp": {"Lsad": 0.75, "Rsad": 0.75, "LbrowUp": 0.4, "RbrowUp": 0.4},
+    "browOuterUp": {"**browUp": 1.5, "*browUp": 0.35},
     "cheekPuff": {"Lblow": 1.1, "Rblow": 1.1},
     "cheekSquint": {"*lowLid": 0.5, "*squint": 0.1, "*smileClose": 0.2},
     "eyeBlink": {"*eyeClose": 1.0},
