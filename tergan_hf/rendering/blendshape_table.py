@@ -17,7 +17,7 @@ MORPHS: dict[str, dict[str, float]] = {
     "browOuterUp": {"**browUp": 1.5, "*browUp": 0.35},
     "cheekPuff": {"Lblow": 1.1, "Rblow": 1.1},
     "cheekSquint": {"*lowLid": 0.5, "*squint": 0.1, "*smileClose": 0.2},
-    "eyeBlink": {"*eyeClose": 1.0},
+    "eyeBlink": {"*eyeClose": 1.06},
     "eyeLookDown": {"*eyeClose": 0.55},
     "eyeLookIn": {},
     "eyeLookOut": {},
