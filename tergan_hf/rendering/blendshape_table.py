@@ -1,7 +1,7 @@
 """ARKit blendshapes as combinations of the heads' morph targets.
 
-The weights come near the displacement of ICT-FaceKit's shapes at weight 1, in the mean over several heads. Where the two
-models differ in kind, the meaning in FACS decides. The heads' L and R are the subject's left and right.
+The weights come near the displacement of ICT-FaceKit's shapes at weight 1, in the mean over several heads. Where the
+two models differ in kind, the meaning in FACS decides. The heads' L and R are the subject's left and right.
 """
 
 import numpy as np
