@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-
-MORPHS = (
-    "MouthOpen", "RsmileOpen", "LsmileOpen", "RlipCorner", "LlipCorner", "RbrowUp", "LbrowUp", "ReyeClose",
-    "LeyeClose",
-)  # fmt: skip
+from tergan_hf.rendering.blendshape_table import required_morph_targets
 
 
-def make_head(path: Path, colour=(200, 150, 120), width: float = 0.07, morphs=MORPHS, steps: int = 16) -> Path:
-    """Write a `.glb` file: a bowl-shaped face 0.2 m high, eyes 1.65 m above the floor, two eyeballs."""
+MORPHS = tuple(sorted(required_morph_targets() | {"MouthOpen", "RlipCorner", "LlipCorner"}))
+
+
+def make_head(
+    path: Path, colour=(200, 150, 120), width: float = 0.07, morphs=MORPHS, steps: int = 16, teeth: bool = False
+) -> Path:
+    """Write a `.glb` file: a bowl-shaped face 0.2 m high, eyes 1.65 m above the floor, two eyeballs. `teeth` adds a
+    black mouth in front of the lips."""
     u, v = np.meshgrid(np.linspace(0, 1, steps), np.linspace(0, 1, steps))
     u, v = u.ravel(), v.ravel()
     x, y = (2 * u - 1) * width, 1.72 - 0.2 * v
@@ -30,28 +32,51 @@ def make_head(path: Path, colour=(200, 150, 120), width: float = 0.07, morphs=MO
         ]
     )
     uv = np.stack([u, v], 1).astype(np.float32)
-    displaced = {name: np.zeros_like(positions) for name in morphs}
-    lower = v > 0.72
-    for name, moved in displaced.items():
-        side = -1 if name[0] == "R" else 1
-        corner = np.exp(-(((x - side * 0.03) / 0.01) ** 2) - ((v - 0.72) / 0.05) ** 2)[:, None]
-        if name == "MouthOpen":
-            moved[lower, 1] = -0.03
-        elif "smile" in name or "Corner" in name:
-            moved += corner * np.array([side * 0.012, 0.01, 0])
-        elif "brow" in name:
-            moved[(v < 0.35) & (np.sign(x) == side), 1] = 0.01
+    displaced = {name: _displacement(name, positions, v) for name in morphs}
     file = _Writer()
-    textures = [file.image(_texture(colour)), file.image(np.full((8, 8, 3), 40, np.uint8))]
+    black = np.zeros((64, 64, 3), np.uint8)
+    textures = [file.image(_texture(colour)), file.image(_iris()), file.image(black)]
     meshes = [file.mesh(positions, uv, triangles, 0, displaced)]
     for side in (-1, 1):
         ball = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0], [0, 0, 0.5]], np.float32) * 0.008
         ball += np.array([side * 0.03, 1.65, 0.135], np.float32)
         fan = np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]])
-        meshes.append(file.mesh(ball, np.full((5, 2), 0.5, np.float32), fan, 1, {}))
+        meshes.append(file.mesh(ball, np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0.5, 0.5]], np.float32), fan, 1, {}))
     names = ["face", "h_R_eye", "h_L_eye"]
+    if teeth:
+        row = np.array([[-1, -0.4, 0], [1, -0.4, 0], [1, 0.4, 0], [-1, 0.4, 0], [0, 0, 0.2]], np.float32) * 0.02
+        row += np.array([0, 1.72 - 0.2 * 0.72, 0.15], np.float32)
+        uv = np.array([[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8], [0.5, 0.5]], np.float32)
+        meshes.append(file.mesh(row, uv, fan, 2, {}))
+        names.append("h_TeethDown")
     file.write(path, meshes, names, textures, list(morphs))
     return path
+
+
+def _displacement(name: str, positions: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The displacement of a morph target: jaw, brow, lid, or the mouth corner of its side."""
+    x, y = positions[:, 0], positions[:, 1]
+    moved = np.zeros_like(positions)
+    sides = {"L": (1,), "R": (-1,)}.get(name[0], (-1, 1))
+    for side in sides:
+        if name in ("MouthOpen", "AE_AA", "Shout", "Chew"):
+            moved[v > 0.72, 1] = -0.03 if name == "MouthOpen" else -0.02
+        elif "brow" in name or "pityful" in name or name[1:] == "sad":
+            moved[(v < 0.3) & (np.sign(x) == side), 1] = -0.01 if "Down" in name else 0.01
+        elif "eye" in name or "Lid" in name or "squint" in name:
+            lid = (np.abs(x - side * 0.03) < 0.02) & (np.abs(y - 1.65) < 0.02)
+            moved[lid, 2] = 0.032 if "Close" in name else 0.002  # in front of the eyeball
+        else:
+            corner = np.exp(-(((x - side * 0.03) / 0.01) ** 2) - ((v - 0.72) / 0.05) ** 2)[:, None]
+            strength = 0.8 if "smile" in name or "Corner" in name else 0.12  # so that sums do not fold the skin
+            moved += corner * np.array([side * 0.012, 0.01, 0]) * strength
+    return moved
+
+
+def _iris() -> np.ndarray:
+    """White with a black disc."""
+    y, x = np.mgrid[0:64, 0:64] - 31.5
+    return np.repeat(np.where(np.hypot(x, y) < 14, 0, 230)[:, :, None], 3, axis=2).astype(np.uint8)
 
 
 def _texture(colour) -> np.ndarray:
@@ -101,8 +126,10 @@ class _Writer:
             "asset": {"version": "2.0"}, "meshes": meshes, "accessors": self.accessors, "bufferViews": self.views,
             "nodes": [{"name": name, "mesh": index} for index, name in enumerate(names)],
             "images": [{"bufferView": view, "mimeType": "image/png"} for view in images],
-            "textures": [{"source": 0}, {"source": 1}],
-            "materials": [{"pbrMetallicRoughness": {"baseColorTexture": {"index": index}}} for index in range(2)],
+            "textures": [{"source": index} for index in range(len(images))],
+            "materials": [
+                {"pbrMetallicRoughness": {"baseColorTexture": {"index": index}}} for index in range(len(images))
+            ],
             "buffers": [{"byteLength": len(self.data)}],
         }  # fmt: skip
         text = json.dumps(document).encode()

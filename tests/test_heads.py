@@ -7,7 +7,7 @@ from tergan_hf.rendering.gltf import GltfError, read_meshes
 from tergan_hf.rendering.people import blend_heads, read_head
 from tergan_hf.rendering.variations import vary_person
 
-from .heads import make_head
+from .heads import MORPHS, make_head
 
 
 def test_meshes_have_morphs_and_textures(tmp_path):
@@ -36,6 +36,13 @@ def test_broken_files_are_named(tmp_path, spoil, message):
 def test_a_head_without_morphs_is_named(tmp_path):
     with pytest.raises(GltfError, match=r"plain\.glb.*morph"):
         read_head(make_head(tmp_path / "plain.glb", morphs=()))
+
+
+def test_a_head_without_a_morph_target_is_named(tmp_path):
+    with pytest.raises(GltfError, match=r"part\.glb.*no morph target Chew, LeyeClose"):
+        read_head(
+            make_head(tmp_path / "part.glb", morphs=[name for name in MORPHS if name not in ("Chew", "LeyeClose")])
+        )
 
 
 def test_blends_lie_between_their_heads(tmp_path):

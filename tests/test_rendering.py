@@ -3,7 +3,6 @@
 import re
 import sys
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -21,20 +20,14 @@ from tergan_hf.data.loading import DataSource, load_photos
 from tergan_hf.data.padded_crops import make_padded_crops, padded_crop_size
 from tergan_hf.data.photo_set import label_photo_sets
 from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs
+from tergan_hf.expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, Expression, expand_sides, to_vector
+from tergan_hf.expressions.sampling import OTHER
 from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from tergan_hf.model.face_alignment_tergan import fit_crop_transform, whole_image_transform, zoom_out
 from tergan_hf.model.outputs_tergan import warp
 from tergan_hf.rendering import __main__ as sheet_command
 from tergan_hf.rendering.avatar_set import DESCRIPTION
-from tergan_hf.rendering.avatars import AvatarSettings, plan_avatars, pose_set
-from tergan_hf.rendering.expressions import (
-    FULL_EXPRESSIONS,
-    MAX_WEIGHT,
-    BlendshapePose,
-    draw_pose,
-    exact_pose,
-    full_pose,
-)
+from tergan_hf.rendering.avatars import AvatarSettings, expression_set, plan_avatars
 from tergan_hf.rendering.gltf import GltfError
 from tergan_hf.rendering.library import HEADS, head_files, missing_heads
 from tergan_hf.rendering.people import blend_heads, read_head
@@ -45,7 +38,8 @@ from tergan_hf.training.batches import augment_pairs
 from .heads import make_head
 
 
-SETTINGS = AvatarSettings(people=4, sessions=1, photos=7, pose_sets=2, size=64)
+SETTINGS = AvatarSettings(people=4, sessions=1, expressions=9, expression_sets=2, size=64)
+PHOTOS = 4 * (9 + 1)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +54,7 @@ def heads_folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def rendered(heads_folder, tmp_path_factory):
     output = tmp_path_factory.mktemp("rendered")
-    assert render(heads_folder, output, SETTINGS) == {"train": 28}
+    assert render(heads_folder, output, SETTINGS) == {"train": PHOTOS}
     return output
 
 
@@ -73,61 +67,32 @@ def person(heads_folder, **changes):
     return blend_heads(heads, np.ones(1), **changes)
 
 
-def test_poses_are_bounded_and_vary_on_both_sides():
-    assert full_pose("surprise").blendshapes["RRbrowUp"] == full_pose("surprise").blendshapes["LLbrowUp"] == 1.0
-    random = np.random.default_rng(0)
-    for expression in FULL_EXPRESSIONS:
-        for _ in range(50):
-            values = draw_pose(expression, random).blendshapes.values()
-            assert all(0 <= value <= MAX_WEIGHT for value in values)
-    smiles = [draw_pose("happiness", random).blendshapes.get("RsmileOpen", 0) for _ in range(50)]
-    assert np.std(smiles) > 0.1
+def vector(gaze=(0.0, 0.0), **weights):
+    return to_vector(Expression("other", 1.0, expand_sides(weights), gaze))
 
 
-def test_poses_of_different_expressions_differ():
-    """Above all fear and surprise: both open the eyes, but their poses must stay apart."""
-    names = [name for name in FULL_EXPRESSIONS if name != "neutral"]
-    morphs = sorted({morph for name in names for morph in full_pose(name).blendshapes} | {"RsmileClose", "UH_OO"})
-
-    def as_vector(pose):
-        return np.array([pose.blendshapes.get(morph, 0.0) for morph in morphs])
-
-    for one, other in combinations([as_vector(full_pose(name)) for name in names], 2):
-        assert one @ other < 0.5 * np.linalg.norm(one) * np.linalg.norm(other)
-    random = np.random.default_rng(0)
-    fears, surprises = (
-        np.array([as_vector(draw_pose(name, random)) for _ in range(150)]) for name in ("fear", "surprise")
-    )
-    assert np.linalg.norm(fears[:, None] - surprises[None], axis=2).min() > 0.6
+def straight(**changes):
+    session = draw_session(np.random.default_rng(0), 64)
+    changes = {"yaw": 0, "pitch": 0, "roll": 0, "zoom": 1, "shift": (0, 0), "light_angle": 0, "key": 0.8} | changes
+    return replace(session, **changes)
 
 
-def test_pose_sets_repeat_exactly():
-    assert pose_set(1, SETTINGS) == pose_set(1, SETTINGS) != pose_set(0, SETTINGS)
+def test_expression_sets_repeat_exactly():
+    assert expression_set(1, SETTINGS) == expression_set(1, SETTINGS) != expression_set(0, SETTINGS)
 
 
 def test_only_the_expression_changes_within_a_session(heads_folder):
     camera = Camera(person(heads_folder), draw_session(np.random.default_rng(0), 64), 64)
-    neutral, again = camera.take(full_pose("neutral")), camera.take(full_pose("neutral"))
+    neutral, again = camera.take(vector()), camera.take(vector())
     assert np.array_equal(neutral.pixels, again.pixels)
-    assert np.abs(neutral.flow).max() < 1e-6
-    opened = camera.take(BlendshapePose("surprise", 1.0, {"MouthOpen": 1.0}))
+    assert np.abs(neutral.flow).max() < 1e-6 and not neutral.uncovered.any()
+    opened = camera.take(vector(jawOpen=1.0))
     assert not np.array_equal(neutral.pixels, opened.pixels)
     # The lower lip was higher in the neutral face.
     assert opened.flow[1].min() < -0.05
     left_eye, right_eye, nose, left_corner, right_corner = neutral.landmarks
     assert left_eye[0] < nose[0] < right_eye[0] and left_eye[1] < nose[1] < left_corner[1]
     assert left_corner[0] < right_corner[0]
-
-
-def test_mixtures_lie_between_their_expressions():
-    mixed = exact_pose("sadness", 1.0, "anger", 0.4)
-    assert mixed.expression == "sadness" and mixed.mixed_with == "anger"
-    assert mixed.blendshapes["RmouthSad"] == pytest.approx(0.6 * 0.9)
-    assert mixed.blendshapes["RbrowDown"] == pytest.approx(0.4)
-    random = np.random.default_rng(0)
-    drawn = [draw_pose("fear", random) for _ in range(60)]
-    assert {pose.mixed_with for pose in drawn} > {"", "anger"}
-    assert not any(pose.mixed_with == "surprise" for pose in drawn)
 
 
 def test_the_nose_casts_a_shadow_away_from_the_light(heads_folder):
@@ -138,7 +103,7 @@ def test_the_nose_casts_a_shadow_away_from_the_light(heads_folder):
     subject = person(heads_folder)
     subject.face.texture[:] = 200
     left, right = (
-        Camera(subject, replace(session, light_angle=angle), 64).take(full_pose("neutral")).pixels[:, :, 1]
+        Camera(subject, replace(session, light_angle=angle), 64).take(vector()).pixels[:, :, 1]
         for angle in (-1.0, 1.0)
     )
     middle = (slice(20, 44), slice(14, 50))
@@ -152,45 +117,104 @@ def test_a_plain_session_multiplies_grey_levels_and_has_one_background_colour(he
     subject.face.texture[:] = 150
     dim = replace(draw_plain_session(np.random.default_rng(0), 64), key=0.4, ambient=0.2, fill=0.1)
     bright = replace(dim, key=0.8, ambient=0.4, fill=0.2)
-    first, second = (Camera(subject, each, 64).take(full_pose("neutral")).pixels for each in (dim, bright))
+    first, second = (Camera(subject, each, 64).take(vector()).pixels for each in (dim, bright))
     np.testing.assert_allclose(first[0, 0].astype(int), dim.background[0, 0], atol=1.5)
     face = (slice(24, 40), slice(20, 44))
     assert first[face].std() > 1  # shaded by the shape
     np.testing.assert_allclose(2.0 * first[face], second[face].astype(int), atol=2)
 
 
-def test_a_plain_set_has_one_variant_of_each_expression(heads_folder, tmp_path):
-    settings = replace(SETTINGS, look="plain", photos=14)
-    assert render(heads_folder, tmp_path / "plain", settings) == {"train": 56}
-    for pose in pose_set(1, settings):
-        assert pose.gaze == (0.0, 0.0) and not pose.mixed_with
-        assert pose.expression == "neutral" or 0.45 <= pose.intensity <= 1.1
+def test_a_plain_set_shows_the_same_expressions(heads_folder, rendered, tmp_path):
+    assert render(heads_folder, tmp_path / "plain", replace(SETTINGS, look="plain")) == {"train": PHOTOS}
+    natural, plain = load_photos(str(rendered)), load_photos(str(tmp_path / "plain"))
+    by_number = dict(zip(natural["expression_id"], natural["blendshapes"]))
+    both = [(by_number[number], shown) for number, shown in zip(plain["expression_id"], plain["blendshapes"])
+            if number in by_number]  # fmt: skip
+    assert len(both) > 4 and all(one == other for one, other in both)
     with pytest.raises(ValueError, match="--look must be one of natural, plain"):
         replace(SETTINGS, look="fancy")
+
+
+def test_gaze_moves_the_iris(heads_folder):
+    camera = Camera(person(heads_folder), straight(), 64)
+    middle = [dark_centre(camera, vector())]
+    for gaze in ((-30.0, 0.0), (30.0, 0.0), (0.0, 20.0), (0.0, -20.0)):
+        moved = dark_centre(camera, vector(gaze)) - middle[0]
+        assert np.sign(moved[0]) == np.sign(gaze[0]) or abs(moved[0]) < 0.3
+        assert np.sign(moved[1]) == -np.sign(gaze[1]) or abs(moved[1]) < 0.3
+        assert np.linalg.norm(moved) > 0.5
+
+
+def dark_centre(camera, shown):
+    """The mean position of the dark pixels around the left eye as the viewer sees it."""
+    photo = camera.take(shown)
+    x, y = (int(value) for value in photo.landmarks[0])
+    window = photo.pixels[y - 5 : y + 6, x - 5 : x + 6].astype(float).mean(2)
+    dark = np.clip(120 - window, 0, None)
+    rows, columns = np.mgrid[0:11, 0:11]
+    return np.array([(dark * columns).sum(), (dark * rows).sum()]) / dark.sum()
+
+
+def test_a_blink_closes_its_own_eye(heads_folder):
+    camera = Camera(person(heads_folder), straight(), 64)
+    assert [camera.parts[index].eyeball.side for index in camera.person.eyeballs] == ["Right", "Left"]
+
+    def seen(**weights):
+        camera.take(vector(**weights))
+        return [int((camera.mesh == index).sum()) for index in camera.person.eyeballs]
+
+    open_eyes = seen()
+    assert min(open_eyes) > 20
+    for amount in (1.0, 1.2):
+        assert seen(eyeBlink=amount, eyeWide=0.5) == [0, 0]
+    wink = seen(eyeBlinkLeft=1.0)
+    assert wink[0] > 0.8 * open_eyes[0] and wink[1] == 0
+
+
+def test_the_mouth_is_lit_inside(tmp_path):
+    head = read_head(make_head(tmp_path / "toothed.glb", teeth=True))
+    photo = Camera(blend_heads([head], np.ones(1)), straight(), 64).take(vector())
+    x, y = (int(value) for value in photo.landmarks[3:].mean(0))
+    assert photo.pixels[y, x].max() > 50  # the texture is black
+    red, green, blue = (int(value) for value in photo.pixels[y, x])
+    assert red > 1.2 * max(green, blue)
+
+
+def test_surfaces_that_the_neutral_photo_hides_are_uncovered(heads_folder):
+    """The lids of these heads come from behind the eyeballs."""
+    blink = Camera(person(heads_folder), straight(), 64).take(vector(eyeBlinkLeft=1.0))
+    (right_x, _), (left_x, left_y) = blink.landmarks[:2].astype(int)
+    assert blink.uncovered[left_y - 1 : left_y + 2, left_x - 1 : left_x + 2].all()
+    assert not blink.uncovered[:, : right_x + 8].any() and blink.uncovered.mean() < 0.1
 
 
 def test_an_aligned_session_has_one_crop_transform_for_all_expressions(heads_folder):
     """It is the alignment by the neutral landmarks, and stays when the mouth opens."""
     subject, session = person(heads_folder), draw_session(np.random.default_rng(0), 60)
     camera = Camera(subject, session, 60, margin=1.2)
-    neutral = camera.take(full_pose("neutral"))
+    neutral = camera.take(vector())
     expected = zoom_out(whole_image_transform(60, 60), 1 / 1.2)
     np.testing.assert_allclose(fit_crop_transform(neutral.landmarks), expected, atol=1e-3)
-    opened = camera.take(BlendshapePose("surprise", 1.0, {"MouthOpen": 1.0}))
+    opened = camera.take(vector(jawOpen=1.0))
     np.testing.assert_allclose(opened.landmarks[:2], neutral.landmarks[:2], atol=1e-3)
     assert opened.flow[1].min() < -0.05
 
 
 def test_the_set_has_the_columns_that_training_needs(rendered):
     photos = load_photos(str(rendered))
-    assert len(photos) == 28
+    assert len(photos) == PHOTOS
     needed = {
         "image", "identity", "session", "expression_id", "expression", "intensity", "mixed_with", "heads", "landmarks",
-        "flow", "blendshapes",
+        "flow", "uncovered", "blendshapes",
     }  # fmt: skip
     assert needed <= set(photos.column_names)
-    assert set(photos["expression"]) == set(FULL_EXPRESSIONS)
+    assert {"neutral", "other"} < set(photos["expression"]) <= {*EXPRESSIONS_WITH_NEUTRAL, "other"}
+    shown = np.array(photos["blendshapes"])
+    assert shown.shape == (PHOTOS, len(COLUMN_NAMES)) and shown[:, : len(BLENDSHAPES)].min() == 0
+    for row in photos:
+        assert (row["expression_id"] == 0) == (row["expression"] == "neutral") == (not any(row["blendshapes"]))
     assert (rendered / "LICENSE").read_text() == "MIT"
+    assert ", ".join(COLUMN_NAMES) in (rendered / "README.md").read_text()
 
 
 def test_rendering_again_gives_the_same_bytes(heads_folder, rendered, tmp_path):
@@ -214,8 +238,12 @@ def test_wrong_heads_and_settings_are_refused(heads_folder, rendered, tmp_path):
         head_files(tmp_path)
     with pytest.raises(ValueError, match="people 4 there, 5 now"):
         render(heads_folder, rendered, replace(SETTINGS, people=5))
-    with pytest.raises(ValueError, match="--pose-sets must be at least 1"):
-        replace(SETTINGS, pose_sets=0)
+    with pytest.raises(ValueError, match="--expression-sets must be at least 1"):
+        replace(SETTINGS, expression_sets=0)
+    with pytest.raises(ValueError, match="multiple of 4"):
+        replace(SETTINGS, size=66)
+    with pytest.raises(ValueError, match="--only names heads that do not exist: Z"):
+        head_files(heads_folder, only=("Z",))
     with pytest.raises(ValueError, match="--exclude names heads that do not exist: Z"):
         head_files(heads_folder, ("Z",))
     assert list(head_files(heads_folder, ("A",))) == ["B", "C"]
@@ -244,7 +272,7 @@ def test_a_sheet_shows_people_and_expressions(heads_folder, tmp_path, monkeypatc
     assert whole.shape == (CAPTION_HEIGHT + 2 * 2 * (32 + CAPTION_HEIGHT), 14 * 32, 3)
     below = whole[CAPTION_HEIGHT + 2 * (32 + CAPTION_HEIGHT) :]
     assert below[:32, 32 * 3 : 32 * 7].std() > 5 and (below[:32, 32 * 7 :] == 255).all()
-    one = draw("--people", "1", "--start", "2", "--expressions", "surprise", "--intensities", "0", "1")
+    one = draw("--people", "1", "--start", "2", "--expressions", "jaw open", "--intensities", "0", "1")
     assert one.shape == (CAPTION_HEIGHT + 2 * (32 + CAPTION_HEIGHT), 32, 3)
     still, opened = (one[top : top + 32].astype(int) for top in (CAPTION_HEIGHT, 2 * CAPTION_HEIGHT + 32))
     assert np.abs(still - opened).max() > 20
@@ -254,6 +282,7 @@ def test_a_sheet_shows_people_and_expressions(heads_folder, tmp_path, monkeypatc
     assert np.abs(natural.astype(int) - plain).max() > 20
     for options, message in (
         (("--source", str(tmp_path)), r"holds no \.glb file"),
+        (("--expressions", "joy"), "--expressions joy: use some of neutral"),
         (("--people", "0"), "--people must be 1 or more"),
         (("--output", str(tmp_path / "sheet.what")), "sheet.what does not have the extension of an image"),
         (("--exclude", "Z"), "heads that do not exist: Z"),
@@ -284,21 +313,31 @@ def test_a_clone_of_the_library_gives_what_a_folder_of_copies_gives(tmp_path):
     assert missing_heads({"A": copies}) == []  # other heads than the library's
 
 
-def test_excluded_heads_are_in_no_person(heads_folder, tmp_path):
-    render(heads_folder, tmp_path, AvatarSettings(people=3, sessions=1, photos=7, size=32, exclude=("B",)))
-    assert not any("B" in heads.split("+") for heads in load_photos(str(tmp_path))["heads"])
+def test_excluded_heads_are_in_no_person_and_only_these_in_the_validation_set(heads_folder, tmp_path):
+    small = AvatarSettings(people=3, sessions=1, expressions=2, size=32)
+    for name, settings, expected in (
+        ("train", replace(small, exclude=("B",)), {"A", "C"}), ("validation", replace(small, only=("B",)), {"B"}),
+    ):  # fmt: skip
+        render(heads_folder, tmp_path / name, settings)
+        heads = load_photos(str(tmp_path / name))["heads"]
+        assert {head for names in heads for head in names.split("+")} == expected
+
+
+def labelled(rendered):
+    """The photos with one of the seven labels."""
+    return load_photos(str(rendered)).filter(lambda label: label != OTHER, input_columns="expression")
 
 
 def draw_exact_pairs(rendered) -> dict:
     """A batch of 40 pairs with ground truth, with padded crops for 64 pixels."""
-    cropped = make_padded_crops(load_photos(str(rendered)), 64)
+    cropped = make_padded_crops(labelled(rendered), 64)
     sets, _ = label_photo_sets({"rendered": cropped}, list(EXPRESSIONS_WITH_NEUTRAL))
     pairs = ExpressionPairs(sets, 40, padded_crop_size(64), ground_truth_share=1.0)
     return torch.utils.data.default_collate([pairs[number] for number in range(40)])
 
 
 def test_photos_on_the_device_equal_the_drawn_ones(rendered):
-    cropped = make_padded_crops(load_photos(str(rendered)), 64)
+    cropped = make_padded_crops(labelled(rendered), 64)
     sets, _ = label_photo_sets({"some": cropped, "others": cropped.select(range(7))}, list(EXPRESSIONS_WITH_NEUTRAL))
     side = padded_crop_size(64)
     stored = DevicePhotos(sets, side, torch.device("cpu"), with_flow_maps=True)

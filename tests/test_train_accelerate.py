@@ -13,8 +13,10 @@ from safetensors.torch import load_file
 
 from tergan_hf import TerGanModel, TerGanPipeline
 from tergan_hf.data.building import build_set
+from tergan_hf.expressions.facs_combinations import BASIC_EXPRESSIONS
+from tergan_hf.expressions.sampling import draw_basic, exact_expression
+from tergan_hf.rendering import avatars
 from tergan_hf.rendering.avatar_set import DESCRIPTION
-from tergan_hf.rendering.avatars import AvatarSettings, plan_avatars
 from tergan_hf.training.arguments import DiscriminatorArguments, LossArguments, PairArguments
 from tergan_hf.training.command_line import ABLATIONS, parse_arguments
 
@@ -33,6 +35,12 @@ LOSSES = {
 }  # fmt: skip
 
 
+def draw_labelled(random, count):
+    """Each basic expression in full, then random ones."""
+    full = [exact_expression(label) for label in BASIC_EXPRESSIONS]
+    return [*full, *(draw_basic(random) for _ in range(count - len(full)))]
+
+
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
@@ -40,8 +48,10 @@ def run_folder(tmp_path_factory):
     photographed_people(folder / "people")
     for name in ("A", "B", "C"):
         make_head(folder / "heads" / f"{name}.glb")
-    settings = AvatarSettings(people=3, sessions=1, photos=7, pose_sets=1, size=48)
-    build_set(plan_avatars(folder / "heads", settings, DESCRIPTION), folder / "rendered")
+    settings = avatars.AvatarSettings(people=3, sessions=1, expressions=9, expression_sets=1, size=48)
+    with pytest.MonkeyPatch.context() as patch:  # the model has no label `other`
+        patch.setattr(avatars, "draw_expressions", draw_labelled)
+        build_set(avatars.plan_avatars(folder / "heads", settings, DESCRIPTION), folder / "rendered")
     loose_crops(folder / "fer.parquet")
     loose_crops(folder / "fer_validation.parquet", 6)
     config = {

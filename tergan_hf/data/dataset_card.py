@@ -36,10 +36,10 @@ COLUMNS = {
         "green is y, 128 is no movement and one level is 1/640 of the photo's side. Blue and alpha, if there are any, "
         "add 1/256 of a level each; 128 adds nothing"
     ),
-    "uncovered": "255 where the photo does not show what is seen, for example teeth behind closed lips",
+    "uncovered": "255 where the neutral photo does not show what is seen, for example teeth behind closed lips",
     "blendshapes": (
-        "weight of each morph target of the face, in alphabetical order of their names. Portraits have ARKit's 51, "
-        "and then the gaze to the viewer's right and up in units of 30°"
+        "weight of each of ARKit's 51 blendshapes, in alphabetical order, and then the gaze to the viewer's right and "
+        "up in units of 30°"
     ),
     "sequence": "the recorded sequence",
     "clip": "path of the clip in this folder",

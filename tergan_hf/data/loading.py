@@ -90,7 +90,8 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
     Returns:
         A data set with the columns `image` (not decoded), `expression` (label), `identity` and `expression_id`
         (`NO_IDENTITY`, `NO_EXPRESSION_ID` for unknown ones), and all other columns of the source. `session`,
-        `landmarks`, `flow` and `blendshapes` have the meaning that `python -m tergan_hf.data avatars` gives them.
+        `landmarks`, `flow`, `uncovered` and `blendshapes` have the meaning that `python -m tergan_hf.data avatars`
+        gives them.
 
     Raises:
         MissingFileError: the path does not exist, or holds no data.

@@ -1,4 +1,4 @@
-"""Draw a contact sheet of rendered people with exact poses, to check them before hours of training.
+"""Draw a contact sheet of rendered people with exact expressions, to check them before hours of training.
 
 `python -m tergan_hf.rendering --source valid-avatars-glb --output sheet.png`
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..cli.errors import one_line_errors
 from ..cli.outputs import check_output
-from .expressions import FULL_EXPRESSIONS
+from ..model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 
 
 PROGRAM = "tergan_hf.rendering"
@@ -26,21 +26,22 @@ def main():
     parser.add_argument(
         "--start", type=int, default=0, help="number of the first person; the heads are the first people (%(default)s)"
     )
-    expressions = list(FULL_EXPRESSIONS)
     parser.add_argument(
-        "--expressions", nargs="+", choices=expressions, default=expressions, metavar="EXPRESSION",
-        help="columns of the sheet (all)",
+        "--expressions", nargs="+", default=list(EXPRESSIONS_WITH_NEUTRAL), metavar="EXPRESSION",
+        help="columns of the sheet: expressions, their variants such as 'lip raised', actions such as blink, 'gaze "
+        "left', ARKit blendshapes (neutral and the six basic expressions)",
     )  # fmt: skip
     parser.add_argument(
         "--intensities", nargs="+", type=float, default=[0.5, 1.0], metavar="SHARE", help="rows of the sheet (0.5 1)"
     )
-    parser.add_argument("--size", type=int, default=192, help="side of the photos in pixels (%(default)s)")
+    parser.add_argument("--size", type=int, default=256, help="side of the photos in pixels (%(default)s)")
     parser.add_argument("--look", default="natural", help="as for the set (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="as for the set (%(default)s)")
-    parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="as for the set")
+    for name in ("exclude", "only"):
+        parser.add_argument(f"--{name}", nargs="*", default=[], metavar="HEAD", help="as for the set")
     options = vars(parser.parse_args())
     settings = {name: options.pop(name) for name in ("size", "seed", "look")}
-    settings["exclude"] = tuple(options.pop("exclude"))
+    settings |= {name: tuple(options.pop(name)) for name in ("exclude", "only")}
     try:
         from .avatars import AvatarSettings
         from .sheet import draw_people

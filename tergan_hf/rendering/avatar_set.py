@@ -39,14 +39,23 @@ def add_options(parser: ArgumentParser):
         "--people", type=int, default=300, help="number of people: first each head, then blends (%(default)s)"
     )
     parser.add_argument("--sessions", type=int, default=2, help="sessions per person (%(default)s)")
-    parser.add_argument("--photos", type=int, default=21, help="photos per session (%(default)s)")
-    parser.add_argument("--pose-sets", type=int, default=20, help="different sets of poses (%(default)s)")
-    parser.add_argument("--size", type=int, default=192, help="side of the photos in pixels (%(default)s)")
+    parser.add_argument(
+        "--expressions", type=int, default=40,
+        help="expressions per session, in addition to the neutral face (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--expression-sets", type=int, default=20, help="number of different sets of expressions (%(default)s)"
+    )
+    parser.add_argument("--size", type=int, default=256, help="side of the photos in pixels (%(default)s)")
     parser.add_argument(
         "--look", default="natural",
-        help="natural: shadows, rooms, varied expressions; plain: matt skin, one variant of each (%(default)s)",
+        help="natural: shadows, shining eyes, rooms; plain: matt skin in front of one colour (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--exclude", nargs="*", default=[], metavar="HEAD", help="heads to leave out, for validation")
+    parser.add_argument(
+        "--only", nargs="*", default=[], metavar="HEAD",
+        help="render people of these heads alone: with the heads that another set excludes, its validation set",
+    )  # fmt: skip
     parser.add_argument("--aligned", action="store_true", help="aligned face crops instead of whole photos")
     parser.add_argument(
         "--margin", type=float, default=PADDED_CROP_MARGIN,
@@ -71,5 +80,6 @@ def plan(source: Path, options: dict) -> Plan:
         raise MissingPackageError(f'rendering needs the package {error.name}: pip install -e ".[render]"') from error
     if options.pop("paper"):
         options |= {"aligned": True, "size": PAPER_SIZE, "margin": PAPER_MARGIN}
-    options["exclude"] = tuple(options["exclude"])
+    for name in ("exclude", "only"):
+        options[name] = tuple(options[name])
     return plan_avatars(source, AvatarSettings(**options), DESCRIPTION)

@@ -1,8 +1,8 @@
-"""The training set of rendered people: draw the people, their sessions and their poses."""
+"""The training set of rendered people: draw the people, their sessions and their expressions."""
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,9 +12,11 @@ from PIL import Image as PILImage
 
 from ..data.building import BuildError, Plan, Shard, list_source
 from ..data.dataset_card import SetDescription
-from ..data.flow_maps import FLOW_STEPS_PER_SIDE
+from ..data.flow_maps import encode_fine_flow_map
 from ..data.padded_crops import PADDED_CROP_MARGIN
-from .expressions import FULL_EXPRESSIONS, BlendshapePose, draw_plain_pose, draw_pose, full_pose
+from ..expressions.blendshapes import COLUMN_NAMES, NEUTRAL, Expression, to_vector
+from ..expressions.sampling import draw_expressions
+from .blendshape_table import NOT_RENDERABLE, renderable
 from .library import head_files, missing_heads
 from .people import Head, Person, blend_heads, check_head, read_head
 from .scene import Camera, Session, draw_plain_session, draw_session
@@ -27,14 +29,13 @@ OTHER_SKIN = 0.5  # share of the blends with the shape of some heads and the ski
 
 @dataclass(frozen=True)
 class Look:
-    """One kind of set: the functions that draw sessions and poses, and the JPEG quality."""
+    """One kind of set: the function that draws sessions, and the JPEG quality."""
 
     draw_session: Callable[[np.random.Generator, int], Session]
-    draw_pose: Callable[[str, np.random.Generator], BlendshapePose]
     jpeg_quality: int
 
 
-LOOKS = {"natural": Look(draw_session, draw_pose, 95), "plain": Look(draw_plain_session, draw_plain_pose, 86)}
+LOOKS = {"natural": Look(draw_session, 95), "plain": Look(draw_plain_session, 86)}
 
 
 @dataclass(frozen=True)
@@ -46,25 +47,27 @@ class AvatarSettings:
         people: number of people. The first are the heads themselves, the others blends of two or three heads. Some
             blends take the skin from other heads than the shape.
         sessions: sessions per person. Pose, light, hair and background differ between them.
-        photos: photos per session, every expression equally often.
-        pose_sets: number of different lists of poses. Sessions with the same one give pairs with an exact ground
-            truth.
-        size: side of the photos in pixels.
+        expressions: number of expressions per session, in addition to the neutral face.
+        expression_sets: number of different sets of expressions. Sessions with the same set give pairs of people with
+            exactly the same expression.
+        size: side of the photos in pixels, a multiple of 4.
         seed: seed of all random choices.
         exclude: heads to leave out of all people.
+        only: heads to make all people of. Default: all.
         aligned: render aligned crops instead of whole photos. The neutral face decides the crop of a whole session.
         margin: with `aligned`, side of the crops / side of the aligned face that a network sees.
-        look: `natural`, with shadows, shining eyes, soft skin, rooms and varied expressions, or `plain`, with matt
-            surfaces, one background colour, one variant of each expression and stronger compression.
+        look: `natural`, with shadows, shining eyes, soft skin and rooms, or `plain`, with matt surfaces, one
+            background colour and stronger compression.
     """
 
     people: int = 300
     sessions: int = 2
-    photos: int = 21
-    pose_sets: int = 20
-    size: int = 192
+    expressions: int = 40
+    expression_sets: int = 20
+    size: int = 256
     seed: int = 0
     exclude: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     aligned: bool = False
     margin: float = PADDED_CROP_MARGIN
     look: str = "natural"
@@ -72,11 +75,14 @@ class AvatarSettings:
     def __post_init__(self):
         if self.look not in LOOKS:
             raise BuildError(f"--look must be one of {', '.join(LOOKS)}, not {self.look!r}")
-        for name in ("people", "sessions", "photos", "pose_sets"):
+        for name in ("people", "sessions", "expressions", "expression_sets"):
             if getattr(self, name) < 1:
                 raise BuildError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
-        if self.size < 16 or not 1 <= self.margin <= 4:
-            raise BuildError(f"--size must be 16 or more and --margin 1 to 4, not {self.size} and {self.margin}")
+        if self.size % 4 or self.size < 16 or not 1 <= self.margin <= 4:
+            raise BuildError(
+                f"--size {self.size} --margin {self.margin}: the size must be a multiple of 4 from 16 on, the margin "
+                "from 1 to 4"
+            )
 
 
 def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetDescription) -> Plan:
@@ -92,10 +98,10 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
         BuildError: as `head_files`.
         GltfError: a file is not a head.
     """
-    files = head_files(source, settings.exclude)
+    files = head_files(source, settings.exclude, settings.only)
     for path in files.values():
         check_head(path)
-    each = settings.sessions * settings.photos
+    each = settings.sessions * (settings.expressions + 1)
     shards = [
         Shard("train", (list(files.values()), people, settings), len(people) * each)
         for people in (
@@ -107,28 +113,24 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
     written = asdict(settings)
     if not settings.aligned:
         del written["margin"]
-    if settings.look == "natural":
-        del written["look"]  # sets from before there was a second look do not record it
+    order = f" The order of the column `blendshapes`: {', '.join(COLUMN_NAMES)}; gaze in units of 30°."
+    if NOT_RENDERABLE:
+        order += f" The heads cannot show {', '.join(sorted(NOT_RENDERABLE))}, which are 0."
     return Plan(
-        description=description,
+        description=replace(description, attribution=description.attribution + order),
         features=features(),
         shards=shards,
         make_rows=photograph_people,
         settings=written,
         source=[line for path in files.values() for line in list_source(path.parent, [path])],
-        missing=missing_heads(files, settings.exclude),
+        missing=[] if settings.only else missing_heads(files, settings.exclude),
         licence_file=licence if licence.is_file() else None,
     )
 
 
-def pose_set(number: int, settings: AvatarSettings) -> list[BlendshapePose]:
-    """Draw a pose set: poses with every expression in turn. Every fourth set begins with each expression in full."""
-    random = np.random.default_rng((settings.seed, 1, number))
-    names, draw = list(FULL_EXPRESSIONS), LOOKS[settings.look].draw_pose
-    return [
-        full_pose(names[at]) if at < len(names) and number % 4 == 0 else draw(names[at % len(names)], random)
-        for at in range(settings.photos)
-    ]
+def expression_set(number: int, settings: AvatarSettings) -> list[Expression]:
+    """Draw the expressions of one set by its number."""
+    return draw_expressions(np.random.default_rng((settings.seed, 1, number)), settings.expressions)
 
 
 def features() -> Features:
@@ -136,8 +138,8 @@ def features() -> Features:
     return Features({
         "image": Image(), "identity": Value("string"), "session": Value("int32"), "expression_id": Value("int32"),
         "expression": Value("string"), "intensity": Value("float32"), "mixed_with": Value("string"),
-        "heads": Value("string"), "landmarks": Array2D((5, 2), "float32"), "flow": Image(),
-        "blendshapes": List(Value("float32")),
+        "heads": Value("string"), "blendshapes": List(Value("float32")), "flow": Image(), "uncovered": Image(),
+        "landmarks": Array2D((5, 2), "float32"),
     })  # fmt: skip
 
 
@@ -159,11 +161,6 @@ class Heads:
 
 
 _heads = lru_cache(maxsize=1)(Heads)
-
-
-def blendshape_names(head: Head) -> list[str]:
-    """Names of the morph targets, in the order of the column `blendshapes`."""
-    return sorted(head.face.morphs)
 
 
 def photograph_people(job: tuple[list[Path], range, AvatarSettings]) -> list[dict]:
@@ -192,42 +189,40 @@ def _draw_blend(heads: Heads, random: np.random.Generator) -> tuple[list[Head], 
 
 
 def draw_sessions(number: int, heads: Heads, settings: AvatarSettings) -> Iterator[tuple[Person, Camera, int]]:
-    """Draw the sessions of a person: the person (with or without their wig), the camera, and the number of the pose
-    set."""
+    """Draw the sessions of a person: the person (with or without their wig), the camera, and the number of the set of
+    expressions."""
     random = np.random.default_rng((settings.seed, 0, number))
     whole = draw_person(number, heads, random)
     for _ in range(settings.sessions):
         person = whole if random.random() < 0.8 else whole.without_wig()
         scene = LOOKS[settings.look].draw_session(random, settings.size)
         camera = Camera(person, scene, settings.size, margin=settings.margin if settings.aligned else None)
-        yield person, camera, int(random.integers(settings.pose_sets))
+        yield person, camera, int(random.integers(settings.expression_sets))
 
 
 def _render_person(number: int, heads: Heads, settings: AvatarSettings) -> list[dict]:
-    names = blendshape_names(heads[0])
     rows, look = [], LOOKS[settings.look]
     for session, (person, camera, number_of_set) in enumerate(draw_sessions(number, heads, settings)):
-        for at, pose in enumerate(pose_set(number_of_set, settings)):
-            photo = camera.take(pose)
+        shown = [(0, NEUTRAL)] + [
+            (1 + number_of_set * settings.expressions + at, one)
+            for at, one in enumerate(expression_set(number_of_set, settings))
+        ]
+        for identifier, expression in shown:
+            vector = renderable(to_vector(expression))
+            photo = camera.take(vector)
             rows.append({
-                "image": {"bytes": _encode(photo.pixels, "JPEG", quality=look.jpeg_quality), "path": None},
-                "identity": f"avatar_{number:04d}", "session": session,
-                "expression_id": number_of_set * settings.photos + at,
-                "expression": pose.expression, "intensity": pose.intensity, "mixed_with": pose.mixed_with,
-                "heads": "+".join(person.heads), "landmarks": photo.landmarks.astype(np.float32),
-                "flow": {"bytes": _encode(encode_flow_map(photo.flow), "PNG"), "path": None},
-                "blendshapes": [pose.blendshapes.get(name, 0.0) for name in names],
+                "image": _encode(photo.pixels, "JPEG", quality=look.jpeg_quality),
+                "identity": f"avatar_{number:04d}", "session": session, "expression_id": identifier,
+                "expression": expression.label, "intensity": expression.intensity,
+                "mixed_with": expression.mixed_with, "heads": "+".join(person.heads), "blendshapes": vector.tolist(),
+                "flow": _encode(encode_fine_flow_map(photo.flow), "PNG"),
+                "uncovered": _encode(photo.uncovered.astype(np.uint8) * 255, "PNG"),
+                "landmarks": photo.landmarks.astype(np.float32),
             })  # fmt: skip
     return rows
 
 
-def encode_flow_map(flow: np.ndarray) -> np.ndarray:
-    """Encode a flow map: (2, M, M) shares of the photo's side → (M, M, 3) uint8; red is x, green is y, blue is 0."""
-    levels = np.clip(np.rint(128 + flow * FLOW_STEPS_PER_SIDE), 0, 255).astype(np.uint8)
-    return np.stack([levels[0], levels[1], np.zeros_like(levels[0])], axis=-1)
-
-
-def _encode(pixels: np.ndarray, kind: str, **options) -> bytes:
+def _encode(pixels: np.ndarray, kind: str, **options) -> dict:
     buffer = io.BytesIO()
     PILImage.fromarray(pixels).save(buffer, kind, **options)
-    return buffer.getvalue()
+    return {"bytes": buffer.getvalue(), "path": None}

@@ -22,15 +22,20 @@ def head_name(path: Path) -> str:
     return path.stem.removesuffix(CLOTHES)
 
 
-def head_files(source: str | Path, exclude: tuple[str, ...] = ()) -> dict[str, Path]:
+def head_files(source: str | Path, exclude: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> dict[str, Path]:
     """
     Find the heads: head name → file, sorted by file name, without the excluded ones.
+
+    Args:
+        source: a clone of the library, or a folder with `.glb` files.
+        exclude: names of heads to leave out.
+        only: names of the heads to use. Default: all.
 
     If `source` holds any of `HEADS` at any depth, only these are used, so a clone and a folder of copies give the same
     people. Otherwise every `.glb` file directly in `source` is used.
 
     Raises:
-        BuildError: there is no head, or `exclude` names an unknown one or leaves none.
+        BuildError: there is no head, or `exclude` or `only` names an unknown one, or they leave none.
     """
     # macOS writes hidden ._*.glb files beside them.
     visible = [path for path in Path(source).rglob("*.glb") if not path.name.startswith(".")]
@@ -44,12 +49,13 @@ def head_files(source: str | Path, exclude: tuple[str, ...] = ()) -> dict[str, P
             f"{source} holds no .glb file: set --source to the folder of the heads, or to a clone of "
             "https://github.com/c-frame/valid-avatars-glb"
         )
-    unknown = sorted(set(exclude) - set(files))
-    if unknown:
-        raise BuildError(
-            f"--exclude names heads that do not exist: {', '.join(unknown)}; the heads are {', '.join(files)}"
-        )
-    kept = {name: path for name, path in files.items() if name not in exclude}
+    for option, names in (("exclude", exclude), ("only", only)):
+        unknown = sorted(set(names) - set(files))
+        if unknown:
+            raise BuildError(
+                f"--{option} names heads that do not exist: {', '.join(unknown)}; the heads are {', '.join(files)}"
+            )
+    kept = {name: path for name, path in files.items() if name not in exclude and (name in only or not only)}
     if not kept:
         raise BuildError("--exclude leaves no head to render")
     return kept

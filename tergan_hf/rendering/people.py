@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .blendshape_table import combine_morph_targets, required_morph_targets
 from .gltf import GltfError, Mesh, list_meshes, read_meshes
 from .library import head_name
+from .mouth import brighten_mouth, is_mouth_part
 
 
 TEXTURE_SIDE = 1024
+CORNER_MORPHS = ("RlipCorner", "LlipCorner")  # they move the mouth corners furthest
 BELOW_THE_EYES = 0.30  # metres of neck and shoulders to keep
 UV_STEPS = 20_000  # texture coordinates are equal if they agree to one part in this number
 
@@ -26,15 +29,17 @@ class Head:
 
     Args:
         name: name of the head.
-        face: the mesh of the skin, over the shared template.
+        face: the mesh of the skin, over the shared template. Its morphs and those of the teeth are ARKit blendshapes.
         parts: name → other meshes: eyes, teeth, a wig.
         eyes: (3,) midpoint between the eyeballs, in metres.
+        corners: vertices of the face at the subject's right and left mouth corner.
     """
 
     name: str
     face: Mesh
     parts: dict[str, Mesh]
     eyes: np.ndarray
+    corners: tuple[int, int]
 
 
 @dataclass
@@ -67,6 +72,12 @@ class Person:
         eyeballs = [index for index, mesh in enumerate(kept) if _is_eyeball(mesh.name)]
         return Person(kept, self.eyes, self.heads, self.landmarks, eyeballs)
 
+    def mouth_front(self) -> float:
+        """The foremost z of teeth and tongue in metres, or of the mouth corners without any."""
+        parts = [mesh for mesh in self.parts if is_mouth_part(mesh)]
+        corners = self.face.positions[self.landmarks[1:], 2].max()
+        return float(max((mesh.positions[:, 2].max() for mesh in parts), default=corners))
+
     def eyeball_centres(self) -> np.ndarray:
         """(2, 3) metres: the left and right eye as the viewer sees them."""
         centres = np.array([self.parts[index].positions.mean(0) for index in self.eyeballs])
@@ -93,15 +104,20 @@ def read_head(path: str | Path, template: Mesh | None = None) -> Head:
     if template is not None:
         face = _in_order_of(face, template, path)
     face = _above(face, middle[1] - BELOW_THE_EYES)
-    resized: dict[int, np.ndarray] = {}
-    for mesh in [face, *meshes]:
-        key = id(mesh.texture)  # meshes share textures
-        if key not in resized:
-            resized[key] = _resized(mesh.texture)
     parts = {mesh.name: mesh for mesh in meshes if mesh.name != face.name}
+    mouth_parts = [mesh for mesh in parts.values() if is_mouth_part(mesh)]
+    ready: dict[int, np.ndarray] = {}
     for mesh in [face, *parts.values()]:
-        mesh.texture = resized[id(mesh.texture)]
-    return Head(head_name(path), face, parts, middle)
+        key = id(mesh.texture)  # meshes share textures
+        if key not in ready:
+            sharing = [part for part in mouth_parts if id(part.texture) == key]
+            texture = _resized(mesh.texture)
+            ready[key] = brighten_mouth(texture, sharing, mesh is face) if sharing else texture
+    right, left = (int(np.linalg.norm(face.morphs[name], axis=1).argmax()) for name in CORNER_MORPHS)
+    for mesh in [face, *parts.values()]:
+        mesh.texture = ready[id(mesh.texture)]
+        mesh.morphs = combine_morph_targets(mesh.morphs, mesh.positions[:, 0] - middle[0], mesh is face)
+    return Head(head_name(path), face, parts, middle, (right, left))
 
 
 def check_head(path: str | Path):
@@ -118,9 +134,10 @@ def check_head(path: str | Path):
             f"{path}: no mesh has facial morph targets such as MouthOpen: expected a head with 65 of them, like the "
             "VALID avatars"
         )
-    lacking = [name for name in ("RlipCorner", "LlipCorner") if name not in max(faces, key=len)]
+    most: list[str] = max(faces, key=len)
+    lacking = sorted((required_morph_targets() | set(CORNER_MORPHS)).difference(most))
     if lacking:
-        raise GltfError(f"{path}: the face has no morph target {' and '.join(lacking)}")
+        raise GltfError(f"{path}: the face has no morph target {', '.join(lacking)}")
     if not any(_is_eyeball(name) for name, _ in meshes):
         raise GltfError(f"{path}: no mesh is called ..._eye")
 
@@ -155,7 +172,6 @@ def blend_heads(
     def mean(values, weights=weights):
         return sum(np.float32(weight) * value for weight, value in zip(weights, values))
 
-    shared = set.intersection(*(set(head.face.morphs) for head in heads))
     texture = np.clip(mean([head.face.texture for head in skins], shares), 0, 255).astype(np.uint8)
     face = Mesh(
         "face",
@@ -163,7 +179,7 @@ def blend_heads(
         main.face.uv,
         main.face.triangles,
         texture,
-        {name: mean([head.face.morphs[name] for head in heads]) for name in shared},
+        {name: mean([head.face.morphs[name] for head in heads]) for name in main.face.morphs},
     )
     eyes = mean([head.eyes for head in heads])
     parts = [face]
@@ -182,7 +198,7 @@ def blend_heads(
         parts.append(Mesh(mesh.name, positions.astype(np.float32), mesh.uv, mesh.triangles, mesh.texture, mesh.morphs))
     names = list(dict.fromkeys(head.name for head in [*heads, *skins]))
     eyeballs = [index for index, mesh in enumerate(parts) if _is_eyeball(mesh.name)]
-    return Person(parts, eyes, names, find_landmarks(face, eyes), eyeballs)
+    return Person(parts, eyes, names, find_landmarks(face, eyes, main.corners), eyeballs)
 
 
 def is_wig(mesh: Mesh) -> bool:
@@ -190,14 +206,11 @@ def is_wig(mesh: Mesh) -> bool:
     return "wig" in mesh.name.lower()
 
 
-def find_landmarks(face: Mesh, eyes: np.ndarray) -> np.ndarray:
-    """Find the vertices of the nose tip, the foremost point below the eyes, and of the mouth corners, the points that
-    `RlipCorner` and `LlipCorner` move furthest."""
+def find_landmarks(face: Mesh, eyes: np.ndarray, corners: tuple[int, ...]) -> np.ndarray:
+    """The vertices of the nose tip, which is the foremost point below the eyes, and of the mouth corners."""
     below, sideways = eyes[1] - face.positions[:, 1], face.positions[:, 0] - eyes[0]
     middle = (np.abs(sideways) < 0.02) & (below > 0.02) & (below < 0.07)
     nose = np.flatnonzero(middle)[face.positions[middle, 2].argmax()]
-    corners = [int(np.linalg.norm(face.morphs[name], axis=1).argmax()) for name in ("RlipCorner", "LlipCorner")]
-    corners.sort(key=lambda vertex: face.positions[vertex, 0])
     return np.array([nose, *corners])
 
 

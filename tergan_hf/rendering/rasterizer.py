@@ -7,6 +7,7 @@ from numba import njit
 ALPHA_CUT = 100  # of 255; texture pixels with less alpha are holes
 SHADOW_BIAS = np.float32(0.003)  # metres
 SHADOW_SOFTNESS = 2  # shadow-map pixels to average on each side
+INSIDE_SHADOW = np.float32(0.7)  # least share of the main light on teeth and tongue in the shadow of the lips
 
 
 @njit(cache=True, fastmath=True)
@@ -74,7 +75,7 @@ def draw_depth(
 
 @njit(cache=True, fastmath=True)
 def shade(
-    number, triangles, positions, normals, uv, texture, rest, lights, light_colours, ambient, material,
+    number, triangles, positions, normals, uv, texture, rest, exposure, lights, light_colours, ambient, material,
     shadow_map, shadow_axes, shadow_origin, shadow_scale, mesh_buffer, triangle_buffer, weight_buffer,
     colour_buffer, rest_buffer, plain,
 ):  # fmt: skip
@@ -88,7 +89,8 @@ def shade(
         normals: (V, 3), unit length.
         uv: (V, 2).
         texture: (H, W, 3) uint8, sRGB.
-        rest: (V, 2) positions of the vertices on the screen in the neutral face.
+        rest: (V, 3) positions of the vertices in the neutral face: x and y on the screen, and nearness.
+        exposure: (V,) share of the light that arrives; less than 1 inside the mouth, where shadows are soft.
         lights: (L, 3) unit directions towards the lights. The first one casts shadows.
         light_colours: (L, 3).
         ambient: (2, 3), from below and from above.
@@ -101,7 +103,7 @@ def shade(
         shadow_scale: pixels per metre.
         mesh_buffer, triangle_buffer, weight_buffer: from `draw_depth`.
         colour_buffer: (S, S, 3), linear light.
-        rest_buffer: (S, S, 2), positions in the neutral face.
+        rest_buffer: (S, S, 3), positions in the neutral face.
         plain: multiply the grey levels of the texture by the light without linearising them, and draw no highlights,
             as simple renderers do.
     """
@@ -118,7 +120,7 @@ def shade(
             a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
             wb, wc = weight_buffer[y, x, 0], weight_buffer[y, x, 1]
             wa = one - wb - wc
-            for k in range(2):
+            for k in range(3):
                 rest_buffer[y, x, k] = wa * rest[a, k] + wb * rest[b, k] + wc * rest[c, k]
             nx = wa * normals[a, 0] + wb * normals[b, 0] + wc * normals[c, 0]
             ny = wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1]
@@ -148,6 +150,9 @@ def shade(
                     gap = (shadow_map[j, i] - near - bias) / (2 * SHADOW_BIAS)
                     free += one - min(max(gap, np.float32(0)), one)
             open_to_light = free / seen
+            exposed = wa * exposure[a] + wb * exposure[b] + wc * exposure[c]
+            if exposed < one:
+                open_to_light = max(open_to_light, INSIDE_SHADOW)
             up = np.float32(0.5) + np.float32(0.5) * ny
             shine = np.float32(0)
             for k in range(3):
@@ -175,7 +180,7 @@ def shade(
                             * light_colours[light, 1]
                             * (material[3] * (one + 3 * edge * edge))
                         )
-            dark = one
+            dark = exposed
             if material[5] > 0:
                 dark *= one - material[5] * min(max((ny + np.float32(0.05)) * 2, np.float32(0)), one)
             tx = (wa * uv[a, 0] + wb * uv[b, 0] + wc * uv[c, 0]) * columns - np.float32(0.5)
@@ -190,7 +195,7 @@ def shade(
                 )
                 texel *= np.float32(1 / 255)
                 if plain:
-                    level = min(texel * lit[k], one)
+                    level = min(texel * lit[k] * exposed, one)
                     colour_buffer[y, x, k] = level * level
                 else:
                     colour_buffer[y, x, k] = (texel * texel * lit[k] * material[6 + k] + shine) * dark

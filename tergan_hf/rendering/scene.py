@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..expressions.blendshapes import BLENDSHAPES
 from ..model.face_alignment_tergan import fit_crop_transform, zoom_out
 from .backgrounds import draw_background
-from .expressions import BlendshapePose
-from .gltf import Mesh
-from .people import Person, is_wig
-from .rasterizer import develop, draw_depth, shade, vertex_normals
+from .eyes import fit_eyeball, limit_lids, turn
+from .parts import Part
+from .people import Person
+from .rasterizer import develop, draw_depth, shade
+from .uncovered import find_uncovered, nearest_around
 
 
 FRAME = 0.21  # width of the picture at the distance of the eyes, in metres
@@ -17,14 +19,8 @@ FRAME = 0.21  # width of the picture at the distance of the eyes, in metres
 CENTRE = np.array([0.0, -0.035, -0.06])
 DISTANCE = 0.9  # of the camera, in metres
 SUPERSAMPLING = 2
-BACKFACING = -0.3  # vertices whose normals point further away from the camera are never visible
 SHADOW_SIDE, SHADOW_WIDTH = 144, 0.36  # side of the shadow map in pixels and in metres
-# Materials as in `rasterizer.shade`.
-SKIN = np.array([0.40, 0.22, 0.14, 0.035, 14, 0.0, 1.0, 1.0, 1.0], np.float32)
-EYEBALL = np.array([0.10, 0.10, 0.10, 0.7, 220, 0.6, 0.55, 0.68, 0.66], np.float32)
-TEETH = np.array([0.20, 0.15, 0.15, 0.06, 40, 0.0, 0.66, 0.58, 0.62], np.float32)
-HAIR = np.array([0.15, 0.15, 0.15, 0.02, 20, 0.0, 0.9, 0.9, 0.9], np.float32)
-PLAIN = np.array([0.25, 0.25, 0.25, 0, 1, 0, 1, 1, 1], np.float32)
+FLOW_MAP_REDUCTION = 2  # side of the photos / side of the flow maps
 
 
 @dataclass(frozen=True)
@@ -69,13 +65,15 @@ class Photo:
 
     Args:
         pixels: (S, S, 3) uint8.
-        flow: (2, M, M) float32: the position of the visible surface point in the neutral photo of the session minus
-            its position here, (x, y) as shares of the photo's side. Zero without movement.
+        flow: (2, S/2, S/2) float32: the position of the visible surface point in the neutral photo of the session
+            minus its position here, (x, y) as shares of the photo's side. Zero without movement.
+        uncovered: (S, S) bool: the neutral photo of the session does not show the visible surface point.
         landmarks: (5, 2) pixels, in the order of `DetectedFace.landmarks`.
     """
 
     pixels: np.ndarray
     flow: np.ndarray
+    uncovered: np.ndarray
     landmarks: np.ndarray
 
 
@@ -126,43 +124,76 @@ class Camera:
     Args:
         person: the person.
         session: the session.
-        size: side of the photos in pixels.
-        flow_map_size: side of the flow maps.
+        size: side of the photos in pixels, an even number.
         margin: take aligned crops with this margin around the network's crop. The neutral face decides the crop of the
             whole session. Default: take whole photos.
     """
 
-    def __init__(
-        self, person: Person, session: Session, size: int = 192, flow_map_size: int = 64, margin: float | None = None
-    ):
-        self.person, self.session, self.size, self.flow_map_size = person, session, size, flow_map_size
+    def __init__(self, person: Person, session: Session, size: int = 256, margin: float | None = None):
+        self.person, self.session, self.size = person, session, size
         self.side = size * SUPERSAMPLING
         self.rotation = _rotation(session).astype(np.float32)
         self.crop_transform = np.array([[1.0, 0, 0], [0, 1, 0]], np.float32)
         if margin is not None:
             eyes, points = (
-                self._project(positions)[0]
+                self.project(positions)[0]
                 for positions in (person.eyeball_centres(), person.face.positions[person.landmarks])
             )
             crop_transform = zoom_out(fit_crop_transform(np.concatenate([eyes, points])), margin)
             self.crop_transform = (crop_transform * self.side).astype(np.float32)
-        self.parts = [_Part(self, index) for index in range(len(person.parts))]
+        eyeballs = {}
+        for index in person.eyeballs:
+            mesh = person.parts[index]
+            side = "Left" if mesh.positions[:, 0].mean() > person.eyes[0] else "Right"
+            eyeballs[index] = fit_eyeball(mesh, side)
+        gloss = None if session.plain else session.gloss
+        self.parts = [
+            Part(person, index, eyeballs, self.project, self.side, gloss) for index in range(len(person.parts))
+        ]
         self.background = (np.clip(session.background, 0, 255) / 255).astype(np.float32) ** 2
         self._set_light()
         self.depth, self.mesh, self.triangle, self.weight = _buffers(self.side)
         self.colour = np.zeros((self.side, self.side, 3), np.float32)
-        self.rest = np.zeros((self.side, self.side, 2), np.float32)
+        self.rest = np.zeros((self.side, self.side, 3), np.float32)
         self.shadow_buffers = _buffers(SHADOW_SIDE)
+        self._draw(np.zeros(len(BLENDSHAPES), np.float32))
+        self.neutral_depth, self.neutral_covered = nearest_around(self.depth), self.mesh >= 0
 
-    def take(self, pose: BlendshapePose) -> Photo:
-        """Render a pose."""
+    def take(self, vector: np.ndarray) -> Photo:
+        """
+        Render an expression.
+
+        Args:
+            vector: (53,) as from `expressions.blendshapes.to_vector`, or its first 51 values. The eyeLook weights hold
+                the gaze.
+        """
+        drawn = self._draw(limit_lids(vector[: len(BLENDSHAPES)]))
+        shadow = self.shadow_buffers[0]
+        self.rest.fill(np.nan)
+        for number, (part, (_, turned)) in enumerate(zip(self.parts, drawn)):
+            shade(
+                number, part.triangles, turned, part.normals(turned), part.uv, part.texture, part.neutral,
+                part.exposure, self.lights, self.light_colours, self.ambient,
+                part.material, shadow, self.shadow_axes, self.shadow_origin, self.shadow_scale, self.mesh,
+                self.triangle, self.weight, self.colour, self.rest, self.session.plain,
+            )  # fmt: skip
+        pixels = np.empty((self.size, self.size, 3), np.uint8)
+        develop(self.colour, self.mesh, self.background, SUPERSAMPLING, pixels, not self.session.plain)
+        eyes = self.project(self.person.eyeball_centres())[0]
+        points = np.concatenate([eyes, drawn[0][0][self.parts[0].landmarks]]) / SUPERSAMPLING
+        uncovered = find_uncovered(self.rest, self.mesh >= 0, self.neutral_depth, self.neutral_covered, SUPERSAMPLING)
+        return Photo(pixels, self._flow_map(), uncovered, points)
+
+    def _draw(self, weights: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Draw depth and shadows of an expression. Returns the vertices of each part in pixels and in the camera's
+        coordinates."""
         self.depth.fill(-np.inf)
         self.mesh.fill(-1)
         shadow, *spare = self.shadow_buffers
         shadow.fill(-np.inf)
         drawn = []
         for number, part in enumerate(self.parts):
-            screen, near, turned = self._project(part.posed(pose))
+            screen, near, turned = self.project(part.posed(weights))
             draw_depth(
                 screen, near, part.triangles, part.uv, part.alpha, part.cut_out, number, self.depth, self.mesh,
                 self.triangle, self.weight,
@@ -175,30 +206,17 @@ class Camera:
                     shadow, *spare,
                 )  # fmt: skip
             drawn.append((screen, turned))
-        self.rest.fill(np.nan)
-        for number, (part, (screen, turned)) in enumerate(zip(self.parts, drawn)):
-            # The flow ignores the gaze; otherwise it would move the surroundings of the lids.
-            at_rest = screen if part.is_eyeball else part.neutral
-            shade(
-                number, part.triangles, turned, vertex_normals(turned, part.triangles, part.merged), part.uv,
-                part.texture, at_rest, self.lights, self.light_colours, self.ambient, part.material, shadow,
-                self.shadow_axes, self.shadow_origin, self.shadow_scale, self.mesh, self.triangle, self.weight,
-                self.colour, self.rest, self.session.plain,
-            )  # fmt: skip
-        pixels = np.empty((self.size, self.size, 3), np.uint8)
-        develop(self.colour, self.mesh, self.background, SUPERSAMPLING, pixels, not self.session.plain)
-        eyes = self._project(self.person.eyeball_centres())[0]
-        points = np.concatenate([eyes, drawn[0][0][self.parts[0].landmarks]]) / SUPERSAMPLING
-        return Photo(pixels, self._flow_map(), points)
+        return drawn
 
     def _flow_map(self) -> np.ndarray:
         """`Photo.flow` from the positions at rest."""
-        at = ((np.arange(self.flow_map_size) + 0.5) * self.side / self.flow_map_size).astype(int)
+        step = SUPERSAMPLING * FLOW_MAP_REDUCTION
+        at = np.arange(step // 2, self.side, step)
         here = np.stack(np.meshgrid(at + 0.5, at + 0.5), axis=-1)
-        moved = np.nan_to_num(self.rest[at][:, at] - here, nan=0.0) / self.side
+        moved = np.nan_to_num(self.rest[at][:, at, :2] - here, nan=0.0) / self.side
         return moved.transpose(2, 0, 1).astype(np.float32)
 
-    def _project(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def project(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """World coordinates → supersampled pixels (V, 2), nearness (V,), camera coordinates (V, 3)."""
         session, side = self.session, self.side
         turned = (positions - (self.person.eyes + CENTRE)).astype(np.float32) @ self.rotation.T
@@ -233,66 +251,6 @@ class Camera:
         self.shadow_origin = np.full(2, SHADOW_SIDE / 2, np.float32)
 
 
-class _Part:
-    """A mesh of the person, reduced to the triangles that the session can show."""
-
-    def __init__(self, camera: Camera, index: int):
-        mesh: Mesh = camera.person.parts[index]
-        name = mesh.name.lower()
-        self.is_eyeball = index in camera.person.eyeballs
-        self.cut_out = is_wig(mesh)
-        self.casts_shadow = not self.is_eyeball and "teeth" not in name and "gland" not in name
-        gloss = camera.session.gloss
-        self.material = PLAIN if camera.session.plain else _material(name, self.is_eyeball, self.cut_out, gloss)
-        screen, _, turned = camera._project(mesh.positions)
-        merged = _merged(mesh)
-        normals = vertex_normals(turned, mesh.triangles, merged)
-        corners = screen[mesh.triangles]
-        near = ((corners.max(1) > -camera.side / 4) & (corners.min(1) < camera.side * 5 / 4)).all(1)
-        facing = normals[mesh.triangles, 2].max(1) > BACKFACING
-        if self.cut_out:  # hair is visible from both sides
-            facing[:] = True
-        triangles = mesh.triangles[near & facing]
-        used, compact = np.unique(triangles, return_inverse=True)
-        if index == 0:
-            used = np.union1d(used, camera.person.landmarks)
-            compact = np.searchsorted(used, triangles)
-            self.landmarks = np.searchsorted(used, camera.person.landmarks)
-        self.triangles = np.ascontiguousarray(compact.reshape(-1, 3), dtype=np.int32)
-        self.positions = np.ascontiguousarray(mesh.positions[used], dtype=np.float32)
-        self.morphs = {name: moved[used] for name, moved in mesh.morphs.items()}
-        self.uv = np.ascontiguousarray(mesh.uv[used], dtype=np.float32)
-        _, first, inverse = np.unique(merged[used], return_index=True, return_inverse=True)
-        self.merged = first[inverse.reshape(-1)].astype(np.int64)
-        self.neutral = np.ascontiguousarray(screen[used])
-        self.texture = np.ascontiguousarray(mesh.texture[..., :3])
-        self.alpha = np.ascontiguousarray(mesh.texture[..., 3]) if self.cut_out else np.zeros((1, 1), np.uint8)
-
-    def posed(self, pose: BlendshapePose) -> np.ndarray:
-        """(V, 3) positions of the vertices in a pose."""
-        positions = self.positions
-        if self.is_eyeball:
-            centre = positions.mean(0) - np.array([0, 0, 0.004], np.float32)
-            x, y = np.deg2rad(pose.gaze)
-            return ((positions - centre) @ _turn(x, -y).T + centre).astype(np.float32)
-        for name, weight in pose.blendshapes.items():
-            if weight and name in self.morphs:
-                positions = positions + np.float32(weight) * self.morphs[name]
-        return positions
-
-
-def _material(name: str, is_eyeball: bool, is_hair: bool, gloss: float) -> np.ndarray:
-    if is_eyeball:
-        return EYEBALL
-    if is_hair:
-        return HAIR
-    if "teeth" in name:
-        return TEETH
-    skin = SKIN.copy()
-    skin[3] *= gloss
-    return skin
-
-
 def _buffers(side: int) -> tuple[np.ndarray, ...]:
     """Depth, mesh, triangle and weight buffers of `draw_depth`."""
     return (
@@ -301,24 +259,7 @@ def _buffers(side: int) -> tuple[np.ndarray, ...]:
     )  # fmt: skip
 
 
-def _merged(mesh: Mesh) -> np.ndarray:
-    """(V,) numbers, the same for vertices at the same position with different texture coordinates."""
-    places = np.round((mesh.positions - mesh.positions.min(0)) * 1e5).astype(np.int64)
-    _, first, inverse = np.unique(
-        (places[:, 0] << 40) + (places[:, 1] << 20) + places[:, 2], return_index=True, return_inverse=True
-    )
-    return first[inverse.reshape(-1)].astype(np.int64)
-
-
-def _turn(yaw: float, pitch: float) -> np.ndarray:
-    """(3, 3) rotation by yaw and pitch, in radians."""
-    cos_y, sin_y, cos_p, sin_p = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    around_y = np.array([[cos_y, 0, sin_y], [0, 1, 0], [-sin_y, 0, cos_y]])
-    around_x = np.array([[1, 0, 0], [0, cos_p, -sin_p], [0, sin_p, cos_p]])
-    return around_x @ around_y
-
-
 def _rotation(session: Session) -> np.ndarray:
     """(3, 3) rotation of the head."""
     cos, sin = np.cos(session.roll), np.sin(session.roll)
-    return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ _turn(session.yaw, session.pitch)
+    return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ turn(session.yaw, session.pitch)

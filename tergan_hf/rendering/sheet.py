@@ -1,4 +1,4 @@
-"""A contact sheet of rendered people with exact poses, to check how they look."""
+"""A contact sheet of rendered people with exact expressions, to check how they look."""
 
 from pathlib import Path
 
@@ -6,12 +6,28 @@ from PIL import Image
 
 from ..data.building import BuildError
 from ..data.contact_sheet import save_contact_sheet
+from ..expressions.blendshapes import BLENDSHAPES, Expression, expand_sides, to_vector
+from ..expressions.facs_combinations import ACTIONS, EMFACS_VARIANTS
+from ..expressions.sampling import OTHER
 from .avatars import AvatarSettings, Heads, draw_sessions
-from .expressions import exact_pose
+from .blendshape_table import MORPHS
 from .library import head_files
 
 
 PHOTOS_PER_ROW = 14
+GAZES = {"gaze left": (-30.0, 0.0), "gaze right": (30.0, 0.0), "gaze up": (0.0, 20.0), "gaze down": (0.0, -20.0)}
+
+
+def named_expressions() -> dict[str, Expression]:
+    """Name → expression at intensity 1: `neutral`, each basic expression in its first variant, each variant, each of
+    `ACTIONS`, the gaze as the viewer sees it, and each blendshape, on both sides without `Left` or `Right`."""
+    combinations: dict[str, dict[str, float]] = {"neutral": {}}
+    for label, variants in EMFACS_VARIANTS.items():
+        combinations |= {label: next(iter(variants.values()))} | variants
+    combinations |= ACTIONS
+    combinations |= {name: {name: 1.0} for name in [*MORPHS, *BLENDSHAPES]}
+    found = {name: Expression(OTHER, 1.0, expand_sides(weights)) for name, weights in combinations.items()}
+    return found | {name: Expression(OTHER, 1.0, {}, gaze) for name, gaze in GAZES.items()}
 
 
 def draw_people(
@@ -28,12 +44,12 @@ def draw_people(
         output: the image file to write.
         people: number of people.
         start: number of the first person.
-        expressions: some of `FULL_EXPRESSIONS`.
+        expressions: names from `named_expressions`.
         intensities: 0 is neutral, 1 is full.
         settings: of the rendering.
 
     Raises:
-        BuildError: as `head_files`, or the number of people or the extension of `output` is wrong.
+        BuildError: as `head_files`, or an expression, the number of people or the extension of `output` is wrong.
         GltfError: a file is not a head.
         OSError: the file cannot be written.
     """
@@ -41,8 +57,12 @@ def draw_people(
         raise BuildError(f"--people must be 1 or more and --start 0 or more, not {people} and {start}")
     if Image.registered_extensions().get(Path(output).suffix.lower()) not in Image.SAVE:
         raise BuildError(f"{output} does not have the extension of an image: choose a name that ends in .png")
-    heads = Heads(tuple(head_files(source, settings.exclude).values()))
-    poses = [[exact_pose(name, share * (name != "neutral")) for name in expressions] for share in intensities]
+    known = named_expressions()
+    unknown = [name for name in expressions if name not in known]
+    if unknown:
+        raise BuildError(f"--expressions {', '.join(unknown)}: use some of {', '.join(known)}")
+    heads = Heads(tuple(head_files(source, settings.exclude, settings.only).values()))
+    vectors = [[share * to_vector(known[name]) for name in expressions] for share in intensities]
     beside = max(1, PHOTOS_PER_ROW // len(expressions))
     rows, captions = [], []
     for first in range(start, start + people, beside):
@@ -50,8 +70,8 @@ def draw_people(
             next(draw_sessions(number, heads, settings))
             for number in range(first, min(first + beside, start + people))
         ]
-        for number, line in enumerate(poses):
-            rows.append([Image.fromarray(camera.take(pose).pixels) for _, camera, _ in sessions for pose in line])
+        for number, line in enumerate(vectors):
+            rows.append([Image.fromarray(camera.take(one).pixels) for _, camera, _ in sessions for one in line])
             names = ["" if number else "+".join(person.heads) for person, _, _ in sessions]
             captions.append([caption for name in names for caption in (name, *[""] * (len(line) - 1))])
     save_contact_sheet(rows, output, expressions * min(beside, people), captions, side=settings.size)

@@ -31,7 +31,9 @@ def vary_person(person: Person, random: np.random.Generator) -> Person:
     parts = [replace(mesh, positions=moved(mesh.positions)) for mesh in person.parts]
     parts[0] = replace(parts[0], texture=_skin(parts[0].texture, random))
     eyes = moved(person.eyes[None])[0]
-    return replace(person, parts=parts, eyes=eyes, landmarks=find_landmarks(parts[0], eyes))
+    return replace(
+        person, parts=parts, eyes=eyes, landmarks=find_landmarks(parts[0], eyes, tuple(person.landmarks[1:]))
+    )
 
 
 def _skin(texture: np.ndarray, random: np.random.Generator) -> np.ndarray:
