@@ -213,12 +213,12 @@ class TerGanConfig(PreTrainedConfig):
         """The photo decoder at 128 pixels and small encoders, with seven expressions: sharp on strangers' photos."""
         settings = {
             "image_size": 128,
-            "encoder_channels": (64, 128, 256, 512, 512),
+            "encoder_channels": (32, 64, 128, 256, 512),
             "identity_encoder_channels": (32, 64, 128, 256, 256),
             "expression_image_size": min(96, overrides.get("image_size", 96) // 2 * 2),
             "expression_patch_size": 2,
             "expression_embedding_size": 64,
-            "expression_refinements": 1,
+            "expression_refinements": 2,
             "expression_int8": True,
             "identity_refinements": 1,
             "decoder_type": "photo",
