@@ -27,7 +27,7 @@ def check_encoder():
         BuildError: PyAV is missing.
     """
     if av is None:
-        raise BuildError('clips need the package av: pip install -e ".[portraits]"')
+        raise BuildError('clips need the package av: pip install -e ".[video]"')
 
 
 def write_clip(path: Path, frames: Iterable[np.ndarray], size: int):

@@ -10,6 +10,7 @@ import cv2
 import datasets
 
 from ..data.building import BuildError, list_source
+from ..data.seeds import name_seed
 from .face_model import model_files, read_face_model
 from .fitting import Fitter
 from .landmarks import Landmarker
@@ -93,13 +94,8 @@ def fit_portrait(
     frame = find_frame(landmarker, person.photo, size, margin)
     if frame is None:
         return None
-    portrait = Portrait(fitter, frame, smile_prior, person_seed(seed, person.identity), person.identity)
+    portrait = Portrait(fitter, frame, smile_prior, name_seed(seed, person.identity), person.identity)
     return portrait if has_plausible_fit(portrait) else None
-
-
-def person_seed(seed: int, identity: str) -> int:
-    """A person's seed. It depends on the name, so a person gets the same rendering in every set."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {identity}".encode()).digest()[:4], "big")
 
 
 @lru_cache(maxsize=1)
