@@ -1,5 +1,6 @@
 """Driving clips of 3D heads: frames that show what the table says, choice by name, and a reproducible set."""
 
+import subprocess
 import sys
 
 import av
@@ -14,6 +15,7 @@ from tergan_hf.expressions.blendshapes import COLUMN_NAMES
 from tergan_hf.expressions.performances import MOTIONS
 from tergan_hf.portraits.fitting import Fitter
 
+from .conftest import ROOT
 from .heads import make_head
 from .portrait_model import make_correspondence, make_face_model, use_portrait_model
 
@@ -162,12 +164,18 @@ def test_a_file_that_is_no_head_is_refused_before_the_first_clip(build, tmp_path
 
 
 @pytest.mark.parametrize("package, extra", [("numba", "render,video"), ("av", "video")])
-def test_a_missing_package_is_named(build, monkeypatch, package, extra):
-    for name in [name for name in sys.modules if name.startswith(("tergan_hf.rendering", "tergan_hf.clips.head"))]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, package, None)
-    if package == "av":
-        monkeypatch.setattr("tergan_hf.clips.clip_file.av", None)
-    with pytest.raises(SystemExit, match=f"need the package {package}: pip install") as stop:
-        build("set")
-    assert f"[{extra}]" in str(stop.value)
+def test_a_missing_package_is_named(heads, tmp_path, package, extra):
+    without = f"import sys; sys.modules[{package!r}] = None; from tergan_hf.cli.data import main; main()"
+    options = ["clips", "--source", heads, "--output", tmp_path / "set"]
+    run = subprocess.run([sys.executable, "-c", without, *options], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 1 and "Traceback" not in run.stderr
+    assert f'need the package {package}: pip install -e ".[{extra}]"' in run.stderr
+
+
+def test_clips_of_heads_need_no_package_of_the_portraits(heads, tmp_path):
+    names = "mediapipe", "cv2", "scipy"
+    without = f"import sys; sys.modules |= dict.fromkeys({names}); from tergan_hf.cli.data import main; main()"
+    options = ["clips", "--source", heads, "--output", tmp_path / "set", "--only", "A", "--clips", "1", "--size", "64"]
+    run = subprocess.run([sys.executable, "-c", without, *options], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "set" / "clips" / "A_0.mp4").is_file()
