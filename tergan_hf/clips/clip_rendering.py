@@ -1,6 +1,5 @@
 """Render one clip of any performer, with a row of truth for each frame."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from datasets import Features, List, Value
 
+from ..data.seeds import name_seed
 from ..expressions.blendshapes import to_vector
 from ..expressions.facs_combinations import BASIC_EXPRESSIONS
 from ..expressions.performances import ACTING, RANGE_OF_MOTION, Moment, draw_acting, range_of_motion
@@ -53,8 +53,7 @@ class ClipJob:
         """The performance, frame by frame. It depends on the performer's name. Basic expressions take turns."""
         if self.performance == RANGE_OF_MOTION:
             return range_of_motion(RATE)
-        digest = hashlib.sha256(f"{self.seed} {self.performer.identity}".encode()).digest()
-        own = int.from_bytes(digest[:4], "big")
+        own = name_seed(self.seed, self.performer.identity)
         label = BASIC_EXPRESSIONS[(own + self.number) % len(BASIC_EXPRESSIONS)]
         random = np.random.default_rng((self.seed, 2, own, self.number))
         return draw_acting(random, round(self.seconds * RATE), RATE, label)

@@ -1,17 +1,22 @@
-"""Description and options of the set `clips`: driving clips of portraits with known truth."""
+"""Description and options of the set `clips`: driving clips of portraits and heads with known truth."""
 
 from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
 
-from ..data.building import BuildError, Plan
+from ..data.building import Plan
+from ..model.errors_tergan import MissingPackageError
 from ..portraits import portrait_set
+from ..rendering import avatar_set
 
 
 DESCRIPTION = replace(
     portrait_set.DESCRIPTION,
     name="clips",
-    title="Driving clips of portraits",
+    title="Driving clips",
+    licence=f"Portraits: {portrait_set.DESCRIPTION.licence} Heads: {avatar_set.DESCRIPTION.licence}",
+    citation=f"{portrait_set.DESCRIPTION.citation}\n{avatar_set.DESCRIPTION.citation}",
+    layout=f"{portrait_set.DESCRIPTION.layout}; or folders of heads: {avatar_set.DESCRIPTION.layout}",
     unit="frame",
     task_categories=("video-classification", "image-to-image"),
 )
@@ -20,16 +25,16 @@ SEVERAL_SOURCES = True
 
 def add_options(parser: ArgumentParser):
     """Add the command-line options of the set."""
-    portrait_set.add_asset_options(parser)
-    parser.add_argument("--people", type=int, help="number of people of each source (default: all)")
+    portrait_set.add_asset_options(parser, required=False)
+    parser.add_argument("--people", type=int, help="number of people or heads of each source (default: all)")
     parser.add_argument(
         "--only", nargs="*", default=[], metavar="PERSON",
-        help="people to show, such as london_014 or 014 (default: all). The smile statistics leave out all of them. "
-        "@FILE reads names from the lines of a file",
+        help="people and heads to show, such as london_014, 014 or Black_F_2 (default: all). The smile statistics "
+        "leave out all of them. @FILE reads names from the lines of a file",
     )  # fmt: skip
     parser.add_argument(
         "--exclude", nargs="*", default=[], metavar="PERSON",
-        help="people to leave out; the smile statistics leave them out too. --only has precedence",
+        help="people and heads to leave out; the smile statistics leave them out too. --only has precedence",
     )  # fmt: skip
     parser.add_argument(
         "--clips", type=int, default=2,
@@ -45,12 +50,19 @@ def add_options(parser: ArgumentParser):
 
 
 def plan(sources: list[Path], options: dict) -> Plan:
-    """Plan the set for some folders of portraits."""
+    """
+    Plan the set for some folders of portraits or heads.
+
+    Raises:
+        BuildError, GltfError, MissingPackageError: as `plan_clips`.
+    """
     try:
-        from .clip_planning import ClipSettings, plan_clips
+        from .clip_planning import plan_clips
+        from .clip_settings import ClipSettings
     except ImportError as error:
-        raise BuildError(f'clips need the package {error.name}: pip install -e ".[portraits]"') from error
+        raise MissingPackageError(f'clips need the package {error.name}: pip install -e ".[video]"') from error
     ict, landmarker = options.pop("ict"), options.pop("landmarker")
     for name in ("only", "exclude"):
         options[name] = tuple(options[name])
-    return plan_clips(sources, Path(ict), Path(landmarker), ClipSettings(**options), DESCRIPTION)
+    settings = ClipSettings(**options)
+    return plan_clips(sources, None if ict is None else Path(ict), Path(landmarker), settings, DESCRIPTION)

@@ -1,8 +1,12 @@
 """What a clip needs to know about the person or head in it."""
 
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+from ..data.dataset_card import SetDescription
 
 
 class Performer(Protocol):
@@ -51,3 +55,23 @@ class PerformerLoader(Protocol):
 
     def load(self) -> Performer | None:
         """Load the performer. None if the source shows no face that can be rendered."""
+
+
+@dataclass(frozen=True)
+class PerformerGroup:
+    """
+    Performers of one kind, with their part of a set's card.
+
+    Args:
+        loaders: the performers.
+        source: one line for each file to read, as `Plan.source`.
+        description: licence, attribution and citation of what they are made from.
+        notes: sentences for the card.
+        licence_file: a file to copy beside the set.
+    """
+
+    loaders: list[PerformerLoader]
+    source: list[str]
+    description: SetDescription
+    notes: list[str] = field(default_factory=list)
+    licence_file: Path | None = None

@@ -6,10 +6,22 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..model.errors_tergan import InvalidInputError
 from ..model.output_files_tergan import write_whole
 
 
 CAPTION_HEIGHT = 18
+
+
+def check_sheet_name(path: str | Path):
+    """
+    Check that a contact sheet can have this name.
+
+    Raises:
+        InvalidInputError: Pillow writes no image with this extension.
+    """
+    if Image.registered_extensions().get(Path(path).suffix.lower()) not in Image.SAVE:
+        raise InvalidInputError(f"{path} does not have the extension of an image: choose a name that ends in .png")
 
 
 def save_contact_sheet(

@@ -102,15 +102,18 @@ class PictureStream:
     Args:
         container: PyAV's, open for writing. size: width and height in pixels. rate: frames per second.
         constant_rate_factor: of x264; lower is better.
-        threads: of the encoder, which decide about its bytes; `None` lets it choose.
+        repeatable: give the same bytes for the same pictures. It takes longer and makes larger files.
     """
 
     def __init__(
         self, container, size: tuple[int, int], rate: Fraction, constant_rate_factor: int = 18,
-        threads: int | None = None,
+        repeatable: bool = False,
     ):  # fmt: skip
         self.container = container
         options = {"crf": str(constant_rate_factor), "preset": "veryfast"}
+        if repeatable:
+            # The number of threads decides about the bytes, and so does unset memory in x264's macroblock tree.
+            options["x264-params"] = "mbtree=0"
         self.stream = container.add_stream("libx264", rate=rate, options=options)
         # 4:2:0 colour needs even sides.
         self.stream.width, self.stream.height = (max(2, side - side % 2) for side in size)
@@ -121,8 +124,8 @@ class PictureStream:
         context.colorspace = context.color_primaries = context.color_trc = BT_709
         context.color_range = LIMITED_RANGE
         self.stream.thread_type = "AUTO"
-        if threads is not None:
-            self.stream.thread_count = threads
+        if repeatable:
+            self.stream.thread_count = 1
         self._last = -1
 
     def put(self, image: Image.Image, time: float):

@@ -9,7 +9,8 @@ from pathlib import Path
 import cv2
 import datasets
 
-from ..data.building import list_source
+from ..data.building import BuildError, list_source
+from ..data.seeds import name_seed
 from .face_model import model_files, read_face_model
 from .fitting import Fitter
 from .landmarks import Landmarker
@@ -30,6 +31,23 @@ class PortraitAssets:
     ict: Path
     landmarker: Path
     smile_prior: Path
+
+
+def check_picture_size(size: int, margin: float):
+    """
+    Check the size of rendered pictures.
+
+    Args:
+        size: side in pixels. margin: side / side of the aligned face.
+
+    Raises:
+        BuildError: portraits cannot be rendered with these values.
+    """
+    if size % 8 or not 32 <= size <= 1024 or not 1 <= margin <= 3:
+        raise BuildError(
+            f"--size {size} --margin {margin}: the size must be a multiple of 8 from 32 to 1024, the margin "
+            "from 1 to 3"
+        )
 
 
 def prepare_assets(teaching: list[PortraitPerson], ict: Path, landmarker: Path) -> PortraitAssets:
@@ -76,13 +94,8 @@ def fit_portrait(
     frame = find_frame(landmarker, person.photo, size, margin)
     if frame is None:
         return None
-    portrait = Portrait(fitter, frame, smile_prior, person_seed(seed, person.identity), person.identity)
+    portrait = Portrait(fitter, frame, smile_prior, name_seed(seed, person.identity), person.identity)
     return portrait if has_plausible_fit(portrait) else None
-
-
-def person_seed(seed: int, identity: str) -> int:
-    """A person's seed. It depends on the name, so a person gets the same rendering in every set."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {identity}".encode()).digest()[:4], "big")
 
 
 @lru_cache(maxsize=1)

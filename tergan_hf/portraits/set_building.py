@@ -12,9 +12,10 @@ from PIL import Image as PILImage
 from ..data.building import BuildError, Plan, Shard
 from ..data.dataset_card import SetDescription
 from ..data.flow_maps import encode_fine_flow_map
+from ..data.seeds import name_seed
 from ..expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, NEUTRAL, Expression, to_vector
 from ..expressions.sampling import OTHER, draw_expressions
-from .assets import PortraitAssets, donor_credit, fit_portrait, list_files, person_seed, prepare_assets
+from .assets import PortraitAssets, check_picture_size, donor_credit, fit_portrait, list_files, prepare_assets
 from .people import PortraitPerson, find_people, named_people
 from .portrait import Portrait
 from .rendering import Rendering, Session
@@ -62,11 +63,7 @@ class PortraitSettings:
                 raise BuildError(f"--{option} must be at least 1, not {getattr(self, name)}")
         if self.people is not None and self.people < 1:
             raise BuildError(f"--people must be at least 1, not {self.people}")
-        if self.size % 8 or not 32 <= self.size <= 1024 or not 1 <= self.margin <= 3:
-            raise BuildError(
-                f"--size {self.size} --margin {self.margin}: the size must be a multiple of 8 from 32 to 1024, the "
-                f"margin from 1 to 3"
-            )
+        check_picture_size(self.size, self.margin)
 
 
 def plan_portraits(
@@ -144,7 +141,7 @@ def _render_person(
     portrait = fit_portrait(person, assets, settings.size, settings.margin, settings.seed)
     if portrait is None:
         return []
-    random = np.random.default_rng((settings.seed, 0, person_seed(settings.seed, person.identity)))
+    random = np.random.default_rng((settings.seed, 0, name_seed(settings.seed, person.identity)))
     rows = []
 
     def add(session: int, identifier: int, expression: Expression, vector: np.ndarray, rendering: Rendering):

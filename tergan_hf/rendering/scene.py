@@ -127,14 +127,20 @@ class Camera:
         size: side of the photos in pixels, an even number.
         margin: take aligned crops with this margin around the network's crop. The neutral face decides the crop of the
             whole session. Default: take whole photos.
+        crop_transform: (2, 3), take the crops of another camera, by its `crop_transform`, whatever the margin.
     """
 
-    def __init__(self, person: Person, session: Session, size: int = 256, margin: float | None = None):
+    def __init__(
+        self, person: Person, session: Session, size: int = 256, margin: float | None = None,
+        crop_transform: np.ndarray | None = None,
+    ):  # fmt: skip
         self.person, self.session, self.size = person, session, size
         self.side = size * SUPERSAMPLING
         self.rotation = _rotation(session).astype(np.float32)
         self.crop_transform = np.array([[1.0, 0, 0], [0, 1, 0]], np.float32)
-        if margin is not None:
+        if crop_transform is not None:
+            self.crop_transform = crop_transform
+        elif margin is not None:
             eyes, points = (
                 self.project(positions)[0]
                 for positions in (person.eyeball_centres(), person.face.positions[person.landmarks])

@@ -5,29 +5,14 @@ from pathlib import Path
 from PIL import Image
 
 from ..data.building import BuildError
-from ..data.contact_sheet import save_contact_sheet
-from ..expressions.blendshapes import BLENDSHAPES, Expression, expand_sides, to_vector
-from ..expressions.facs_combinations import ACTIONS, EMFACS_VARIANTS
-from ..expressions.sampling import OTHER
+from ..data.contact_sheet import check_sheet_name, save_contact_sheet
+from ..expressions.blendshapes import to_vector
+from ..expressions.named import find_expressions
 from .avatars import AvatarSettings, Heads, draw_sessions
-from .blendshape_table import MORPHS
 from .library import head_files
 
 
 PHOTOS_PER_ROW = 14
-GAZES = {"gaze left": (-30.0, 0.0), "gaze right": (30.0, 0.0), "gaze up": (0.0, 20.0), "gaze down": (0.0, -20.0)}
-
-
-def named_expressions() -> dict[str, Expression]:
-    """Name → expression at intensity 1: `neutral`, each basic expression in its first variant, each variant, each of
-    `ACTIONS`, the gaze as the viewer sees it, and each blendshape, on both sides without `Left` or `Right`."""
-    combinations: dict[str, dict[str, float]] = {"neutral": {}}
-    for label, variants in EMFACS_VARIANTS.items():
-        combinations |= {label: next(iter(variants.values()))} | variants
-    combinations |= ACTIONS
-    combinations |= {name: {name: 1.0} for name in [*MORPHS, *BLENDSHAPES]}
-    found = {name: Expression(OTHER, 1.0, expand_sides(weights)) for name, weights in combinations.items()}
-    return found | {name: Expression(OTHER, 1.0, {}, gaze) for name, gaze in GAZES.items()}
 
 
 def draw_people(
@@ -44,25 +29,22 @@ def draw_people(
         output: the image file to write.
         people: number of people.
         start: number of the first person.
-        expressions: names from `named_expressions`.
+        expressions: names of `expressions.named`.
         intensities: 0 is neutral, 1 is full.
         settings: of the rendering.
 
     Raises:
-        BuildError: as `head_files`, or an expression, the number of people or the extension of `output` is wrong.
+        BuildError: as `head_files`, or the number of people is wrong.
+        InvalidInputError: an expression or the extension of `output` is unknown.
         GltfError: a file is not a head.
         OSError: the file cannot be written.
     """
     if people < 1 or start < 0:
         raise BuildError(f"--people must be 1 or more and --start 0 or more, not {people} and {start}")
-    if Image.registered_extensions().get(Path(output).suffix.lower()) not in Image.SAVE:
-        raise BuildError(f"{output} does not have the extension of an image: choose a name that ends in .png")
-    known = named_expressions()
-    unknown = [name for name in expressions if name not in known]
-    if unknown:
-        raise BuildError(f"--expressions {', '.join(unknown)}: use some of {', '.join(known)}")
+    check_sheet_name(output)
+    full = [to_vector(one) for one in find_expressions(expressions)]
     heads = Heads(tuple(head_files(source, settings.exclude, settings.only).values()))
-    vectors = [[share * to_vector(known[name]) for name in expressions] for share in intensities]
+    vectors = [[share * vector for vector in full] for share in intensities]
     beside = max(1, PHOTOS_PER_ROW // len(expressions))
     rows, captions = [], []
     for first in range(start, start + people, beside):

@@ -1,0 +1,47 @@
+"""Settings of the set `clips`."""
+
+from dataclasses import dataclass
+
+from ..data.building import BuildError
+from .clip_file import RATE
+
+
+MAX_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """
+    Settings of the set.
+
+    Args:
+        people: number of people or heads of each source; None for all.
+        only: people and heads to show; () for all. The smile statistics leave out all of them.
+        exclude: people and heads who are not shown unless `only` names them. The smile statistics leave them out.
+        clips: clips per person. The first is a range of motion.
+        seconds: length of the other clips.
+        size: side of the frames in pixels. margin: side / side of the aligned face.
+        seed: seed of all random choices.
+    """
+
+    people: int | None = None
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    clips: int = 2
+    seconds: float = 4.0
+    size: int = 480
+    margin: float = 2.0
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.clips < 1:
+            raise BuildError(f"--clips must be at least 1, not {self.clips}")
+        if self.people is not None and self.people < 1:
+            raise BuildError(f"--people must be at least 1, not {self.people}")
+        if not 1 / RATE <= self.seconds <= MAX_SECONDS:
+            raise BuildError(f"--seconds must be from {1 / RATE} to {MAX_SECONDS:g}, not {self.seconds:g}")
+        if self.size % 8 or not 64 <= self.size <= 1024 or not 1 <= self.margin <= 3:
+            raise BuildError(
+                f"--size {self.size} --margin {self.margin}: the size must be a multiple of 8 from 64 to 1024, the "
+                f"margin from 1 to 3"
+            )
