@@ -85,7 +85,7 @@ def test_old_column_names_load_as_the_new_ones(tmp_path, streaming):
     new_names = {"sitting": "session", "recipe": "expression_id", "activations": "blendshapes", "motion": "flow"}
     photos = load_photos(str(repeatable_people(tmp_path / "people.parquet")))
     photos = photos.add_column("session", [row % 2 for row in range(len(photos))])
-    photos = photos.add_column("blendshapes", [[0.1 * row, 1.0] for row in range(len(photos))])
+    photos = photos.add_column("blendshapes", [[0.01 * row, *[1.0] * 52] for row in range(len(photos))])
     photos = photos.add_column("flow", photos["image"][:]).cast_column("flow", HubImage(decode=False))
     photos.to_parquet(tmp_path / "new.parquet")
     photos.rename_columns({new: old for old, new in new_names.items()}).to_parquet(tmp_path / "old.parquet")
