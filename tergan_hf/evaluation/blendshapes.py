@@ -3,8 +3,7 @@
 import numpy as np
 from sklearn.linear_model import LinearRegression
 
-from ..expressions.blendshapes import COLUMN_NAMES, GAZE_DEGREES
-from ..model.blendshapes_tergan import GAZE_NAMES
+from ..expressions.blendshapes import COLUMN_NAMES, column_units
 from ..model.errors_tergan import InvalidInputError
 from ..model.pipeline_tergan import TerGanPipeline
 from .readings import read_faces
@@ -44,7 +43,7 @@ def true_blendshapes(photos, names: list[str]) -> np.ndarray:
                 f"row {row}: the column '{COLUMN}' must hold {len(COLUMN_NAMES)} values, not {len(own)}"
             )
         values[row] = own
-    values[:, [COLUMN_NAMES.index(name) for name in GAZE_NAMES]] *= GAZE_DEGREES
+    values *= column_units(COLUMN_NAMES)
     return values[:, [COLUMN_NAMES.index(name) for name in names]]
 
 
@@ -97,7 +96,7 @@ def compare_blendshapes(true, read, probabilities, groups, names: list[str], cou
     predicted = np.empty_like(true)
     for train, test in folds(groups, count):
         predicted[test] = LinearRegression().fit(probabilities[train], true[train]).predict(probabilities[test])
-    units = np.array([GAZE_DEGREES if name in GAZE_NAMES else 1.0 for name in names])
+    units = np.array(column_units(names))
     deviation = true.std(0)
     moves = deviation >= LEAST_DEVIATION * units
     systems = {MODEL: read, FROM_PROBABILITIES: predicted, MEAN: np.broadcast_to(true.mean(0), true.shape)}

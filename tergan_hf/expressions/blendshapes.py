@@ -1,5 +1,6 @@
 """Names of ARKit's blendshapes, and an expression as blendshape weights and gaze."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +38,12 @@ class Expression:
 
 
 NEUTRAL = Expression("neutral", 0.0)
+
+
+def column_units(names: Sequence[str]) -> list[float]:
+    """For each name, how many of the units of `TerGanModel.read_blendshapes` one unit of the column `blendshapes` is:
+    `GAZE_DEGREES` for gaze, else 1."""
+    return [GAZE_DEGREES if name in GAZE_NAMES else 1.0 for name in names]
 
 
 def expand_sides(weights: dict[str, float]) -> dict[str, float]:

@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..data.ridge_regression import fit_ridge
 from ..expressions.blendshapes import COLUMN_NAMES
+from ..model.blendshapes_tergan import GAZE_NAMES
 from .landmarks import Landmarker
 
 
 SMALL_SIDE = 100  # a photo up to this size is a tight face crop, enlarged and padded for the landmarker
 ENLARGED_SIDE, PADDING = 192, 48  # pixels
+IS_GAZE = np.isin(COLUMN_NAMES, GAZE_NAMES)
 MIN_CORRELATION = 0.5  # a blendshape that is predicted worse stays unknown
-RIDGE = 1e-3  # of the variance of the scores
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class ScoreCalibration:
     def estimate(self, scores: np.ndarray) -> np.ndarray:
         """Scores (N, 52) → blendshapes (N, 53) float32. NaN for unreliable blendshapes and rows of NaN."""
         values = scores @ self.weight + self.bias
-        values = np.where(_is_gaze(), np.clip(values, -1, 1), np.clip(values, 0, 1.2))
+        values = np.where(IS_GAZE, np.clip(values, -1, 1), np.clip(values, 0, 1.2))
         return np.where(self.reliable, values, np.nan).astype(np.float32)
 
     def save(self, path: Path):
@@ -68,13 +70,13 @@ def fit_calibration(scores: np.ndarray, true: np.ndarray, people: np.ndarray) ->
     predicted = np.zeros_like(true)
     for part in (first, ~first):
         if part.any() and (~part).any():
-            weight, bias = _ridge(scores[~part], true[~part])
+            weight, bias = fit_ridge(scores[~part], true[~part])
             predicted[part] = scores[part] @ weight + bias
     correlation = [
         np.corrcoef(wanted, values)[0, 1] if wanted.std() > 0.01 and values.std() > 1e-6 else np.nan
         for wanted, values in zip(true.T, predicted.T)
     ]
-    weight, bias = _ridge(scores, true)
+    weight, bias = fit_ridge(scores, true)
     return ScoreCalibration(weight, bias, np.array(correlation))
 
 
@@ -94,17 +96,3 @@ def reduce_like(image: Image.Image, margin: float, side: int) -> Image.Image:
     left, top = (1 - 1 / margin) / 2 * width, (1 - 1 / margin) / 2 * height
     face = image.resize((side, side), Image.Resampling.BOX, (left, top, width - left, height - top))
     return face.convert("L").convert("RGB")
-
-
-def _ridge(inputs: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight (D, K) and bias (K,) of the ridge regression of (N, K) on (N, D)."""
-    mean, middle = inputs.mean(0), wanted.mean(0)
-    centred = inputs - mean
-    covariance = centred.T @ centred / len(inputs)
-    penalty = RIDGE * np.diag(covariance).mean() * np.eye(len(covariance))
-    weight = np.linalg.solve(covariance + penalty, centred.T @ (wanted - middle) / len(inputs))
-    return weight, middle - mean @ weight
-
-
-def _is_gaze() -> np.ndarray:
-    return np.array([name.startswith("gaze") for name in COLUMN_NAMES])

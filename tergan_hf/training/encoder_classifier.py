@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from ..data.photo_set import PhotoSet
-from ..expressions.blendshapes import COLUMN_NAMES, GAZE_DEGREES
-from ..model.blendshapes_tergan import GAZE_NAMES
+from ..expressions.blendshapes import COLUMN_NAMES, column_units
 from ..model.encoder_tergan import TerGanEncoder
 
 
@@ -70,9 +69,9 @@ class EncoderClassifier(nn.Module):
         place = {COLUMN_NAMES[column]: row for row, column in enumerate(targets.moving)}
         mean, std = targets.mean.to(head.weight.device), targets.std.to(head.weight.device)
         with torch.no_grad():
-            for number, name in enumerate(names):
+            for number, (name, unit) in enumerate(zip(names, column_units(names))):
                 if name in place:
-                    row, unit = place[name], GAZE_DEGREES if name in GAZE_NAMES else 1.0
+                    row = place[name]
                     weight[number] = head.weight[row] * std[row] * unit
                     bias[number] = (head.bias[row] * std[row] + mean[row]) * unit
         return weight, bias
