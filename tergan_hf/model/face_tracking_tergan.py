@@ -14,6 +14,9 @@ Identify = Callable[[Image.Image, np.ndarray], np.ndarray]
 # Cosine of f(i). On 82 people, neutral and smiling, frontal: at least 0.62 between photos of one person, below 0.39
 # for three of four pairs of different people. A turned head is less like its frontal photo.
 SAME_PERSON = 0.4
+REDETECT_AFTER = 60  # frames between full detections
+LANDMARK_MIN_CUTOFF = 1.5  # Hz
+LANDMARK_SPEED = 4.0  # `speed` of the filter, per face height
 IDENTIFY_AFTER = 5  # frames of refinement between two comparisons of f(i)
 MAX_FACES = 8  # compared in one frame
 JUMP = 0.5  # face heights from frame to frame; a face does not move as fast
@@ -71,7 +74,7 @@ class FaceTracker:
             and after the face was gone.
     """
 
-    def __init__(self, detector: FaceDetector, face=None, redetect_after: int = 60, identify: Identify | None = None):
+    def __init__(self, detector: FaceDetector, face=None, redetect_after: int = REDETECT_AFTER, identify: Identify | None = None):
         self.detector, self.face, self.redetect_after = detector, face, redetect_after
         self.restarted = True
         self._person = None if identify is None else _Person(identify)
@@ -105,7 +108,7 @@ class FaceTracker:
             return None
         self.restarted = cut or self._filter is None or self._jumped(landmarks)
         if self._filter is None or self.restarted:
-            self._filter = OneEuroFilter(min_cutoff=1.5, speed=4.0 / _face_height(landmarks))
+            self._filter = OneEuroFilter(LANDMARK_MIN_CUTOFF, LANDMARK_SPEED / _face_height(landmarks))
         self._landmarks, self._last_seen = landmarks, landmarks.mean(0)
         return self._filter(landmarks, interval)
 

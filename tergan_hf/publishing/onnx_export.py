@@ -1,20 +1,16 @@
 """Export TER-GAN as ONNX graphs."""
 
-import importlib.util
 import json
 import tempfile
-import warnings
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from ..model.errors_tergan import MissingPackageError
 from ..model.modeling_tergan import TerGanModel
+from .onnx_graph import Graph, require_packages, write_graph
 
 
-OPSET = 20
-PACKAGES = ("onnx", "onnxscript")
 LABELS, BLENDSHAPES = "labels.json", "blendshapes.json"
 FILES = ("recognition.onnx", "transfer.onnx", LABELS, BLENDSHAPES)  # the last one for models that read blendshapes
 
@@ -59,33 +55,23 @@ def export_onnx(model: TerGanModel, folder: str | Path) -> dict[str, Path]:
     Raises:
         MissingPackageError: a package that the export needs is not installed.
     """
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingPackageError(f'the export needs {" and ".join(missing)}: pip install "tergan-hf[export]"')
+    require_packages()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model = model.eval()
     channels, size = model.config.num_channels, model.config.image_size
     names = list(model.config.blendshape_names)
     crops = torch.zeros(2, channels, size, size)
-    graphs: dict[str, tuple[nn.Module, tuple, list[str], list[str]]] = {
-        "recognition": (Recognition(model), (crops,), ["pixel_values"], ["scores", *["blendshapes"] * bool(names)]),
-        "transfer": (
-            Transfer(model), (crops, crops.clone(), torch.ones(2, 1)), ["source", "target", "intensity"],
-            ["pixel_values"],
-        ),
-    }  # fmt: skip
+    batch, outputs = {0: "batch"}, ("scores", "blendshapes") if names else ("scores",)
+    transfer_inputs = {"source": crops, "target": crops.clone(), "intensity": torch.ones(2, 1)}
+    graphs = {
+        "recognition": Graph(Recognition(model), {"pixel_values": crops}, outputs, {"pixel_values": batch}),
+        "transfer": Graph(Transfer(model), transfer_inputs, ("pixel_values",), dict.fromkeys(transfer_inputs, batch)),
+    }
     # Written aside, so that `folder` never holds half a graph.
     with tempfile.TemporaryDirectory(prefix=".tergan-", dir=folder) as aside:
-        for name, (graph, inputs, input_names, output_names) in graphs.items():
-            batch = torch.export.Dim("batch")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                torch.onnx.export(
-                    graph.eval(), inputs, str(Path(aside) / f"{name}.onnx"), input_names=input_names,
-                    output_names=output_names, opset_version=OPSET, dynamo=True,
-                    dynamic_shapes=tuple({0: batch} for _ in inputs), external_data=False, verbose=False,
-                )  # fmt: skip
+        for name, graph in graphs.items():
+            write_graph(graph, Path(aside) / f"{name}.onnx")
         (Path(aside) / LABELS).write_text(json.dumps(model.config.expressions), encoding="utf-8")
         if names:
             (Path(aside) / BLENDSHAPES).write_text(json.dumps(names), encoding="utf-8")

@@ -1,0 +1,67 @@
+// Put the page together: `npm run build -- --model FOLDER --out FOLDER`. Nothing is bundled or translated: the modules of
+// src/ are copied, beside onnxruntime-web, the model, the example photos, and the views that the Gradio app has, too.
+
+import { createHash } from "node:crypto";
+import { copyFileSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { fileURLToPath } from "node:url";
+
+const WEB = dirname(fileURLToPath(import.meta.url));
+const ROOT = dirname(WEB);
+const VIEWS = join(ROOT, "tergan_hf", "demo", "static");
+const DIST = join(WEB, "node_modules", "onnxruntime-web", "dist");
+// The builds with their JavaScript inside: threads start from the same file.
+const RUNTIME = {
+  wasm: { module: "ort.wasm.bundle.min.mjs", binary: "ort-wasm-simd-threaded.wasm" },
+  webgpu: { module: "ort.webgpu.bundle.min.mjs", binary: "ort-wasm-simd-threaded.asyncify.wasm" },
+};
+// Loaded on demand, and kept for use offline once they were.
+const LARGE = /\.(onnx|wasm|safetensors)$|\/ort\.|model\.json$/;
+
+const { values } = parseArgs({
+  options: { model: { type: "string" }, out: { type: "string", default: join(ROOT, "build", "web") } },
+});
+if (!values.model) throw new Error("--model: name the folder that `python -m tergan_hf.export … --web` wrote");
+const out = resolve(values.out);
+
+rmSync(out, { recursive: true, force: true });
+mkdirSync(join(out, "runtime"), { recursive: true });
+for (const name of ["index.html", "style.css", "icon.svg", "page.webmanifest", "README.md"]) copyFileSync(join(WEB, name), join(out, name));
+cpSync(join(WEB, "src"), join(out, "src"), { recursive: true });
+cpSync(resolve(values.model), join(out, "model"), { recursive: true });
+for (const name of ["examples", "expressions"]) {
+  const isPicture = (path) => !path.endsWith(".mp4");
+  cpSync(join(ROOT, "assets", name), join(out, "assets", name), { recursive: true, filter: isPicture });
+}
+
+// The app's views are bodies of functions with these four parameters.
+mkdirSync(join(out, "src", "views"));
+for (const name of ["compare", "row", "map"]) {
+  const body = readFileSync(join(VIEWS, `${name}.js`), "utf8");
+  writeFileSync(join(out, "src", "views", `${name}.js`), `export default function (element, props, watch, trigger) {\n${body}}\n`);
+}
+copyFileSync(join(VIEWS, "style.css"), join(out, "views.css"));
+
+const runtime = {};
+for (const [backend, { module, binary }] of Object.entries(RUNTIME)) {
+  for (const name of [module, binary]) copyFileSync(join(DIST, name), join(out, "runtime", name));
+  const bytes = statSync(join(DIST, binary)).size;
+  runtime[backend] = { module: `runtime/${module}`, binary: `runtime/${binary}`, bytes };
+}
+
+const files = (folder) =>
+  readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(out, join(entry.parentPath ?? entry.path, entry.name)).replaceAll("\\", "/"))
+    .sort();
+const hash = createHash("sha256");
+const worker = readFileSync(join(WEB, "service-worker.js"), "utf8");
+for (const name of files(out)) hash.update(name).update(readFileSync(join(out, name)));
+const cache = `ter-gan-${hash.update(worker).digest("hex").slice(0, 16)}`;
+const pictures = (folder) => files(join(out, "assets", folder)).filter((name) => name.endsWith(".jpg"));
+const build = { cache, runtime, people: pictures("examples"), expressions: pictures("expressions") };
+writeFileSync(join(out, "build.json"), JSON.stringify(build, null, 1));
+const shell = ["./", ...files(out).filter((name) => !LARGE.test(name) && name !== "README.md")];
+writeFileSync(join(out, "service-worker.js"), `self.BUILD = ${JSON.stringify({ cache, shell })};\n${worker}`);
+console.log(`${out}: ${(files(out).reduce((sum, name) => sum + statSync(join(out, name)).size, 0) / 1e6).toFixed(1)} MB`);

@@ -1,0 +1,44 @@
+// Download the files of the model and the runtime once, with progress, and keep them for use offline.
+
+/** Reports the bytes that have arrived, of all downloads together. */
+export class Progress {
+  constructor(total, report) {
+    [this.total, this.done, this.report] = [total, 0, report];
+  }
+
+  add(bytes) {
+    this.done += bytes;
+    this.report(Math.min(1, this.done / this.total));
+  }
+}
+
+/**
+ * @param cacheName of the browser's cache, which changes with the build.
+ * @returns the file's content.
+ */
+export async function download(url, cacheName, progress) {
+  const cache = await openCache(cacheName);
+  const known = await cache?.match(url);
+  const response = known ?? (await fetch(url));
+  if (!response.ok) throw new Error(`${url}: the server answered ${response.status}`);
+  const chunks = [];
+  const reader = response.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    chunks.push(part.value);
+    progress?.add(part.value.length);
+  }
+  const content = new Blob(chunks);
+  if (!known) {
+    // A full disk must not stop the page.
+    await cache?.put(url, new Response(content, { headers: response.headers })).catch(() => {});
+  }
+  return content.arrayBuffer();
+}
+
+async function openCache(name) {
+  try {
+    return await caches.open(name);
+  } catch {
+    return null; // private windows of some browsers have none
+  }
+}

@@ -1,0 +1,141 @@
+// Paste a change back into a photo, at the photo's own resolution. See face_blending_tergan.py.
+
+import { applyTransform, determinant, invertTransform } from "./geometry.js";
+
+const CUBIC = -0.75; // PyTorch's
+export const CHANNELS = 5; // red, green, blue to add; offset across and down in photo pixels
+
+/** The four weights of cubic interpolation at a share between two samples. */
+export function cubicWeights(share) {
+  const near = (x) => ((CUBIC + 2) * x - (CUBIC + 3)) * x * x + 1;
+  const far = (x) => ((CUBIC * x - 5 * CUBIC) * x + 8 * CUBIC) * x - 4 * CUBIC;
+  return [far(1 + share), near(share), near(1 - share), far(2 - share)];
+}
+
+/**
+ * The part of a photo that a change reaches, and the change as maps over the crop.
+ *
+ * @param photo a picture. size: S. change: {flow, residual} of the decoder.
+ * @param weight a function of the row of the crop, by which the change is multiplied, or null.
+ * @param blending `blending` of model.json.
+ */
+export function prepareChange(photo, cropTransform, size, { flow, residual }, weight, blending) {
+  const { outside } = blending.movement;
+  const toPhoto = invertTransform(cropTransform);
+  const corners = [-outside, 1 + outside].flatMap((x) => [-outside, 1 + outside].map((y) => applyTransform(toPhoto, [x, y])));
+  const [xs, ys] = [corners.map(([x]) => x), corners.map(([, y]) => y)];
+  const [left, top] = [Math.max(0, Math.floor(Math.min(...xs))), Math.max(0, Math.floor(Math.min(...ys)))];
+  const width = Math.max(0, Math.min(photo.width, Math.ceil(Math.max(...xs))) - left);
+  const height = Math.max(0, Math.min(photo.height, Math.ceil(Math.max(...ys))) - top);
+  const magnification = 1 / (size * Math.sqrt(Math.abs(determinant(cropTransform))));
+  const plane = size * size;
+  let maps = { size, data: new Float32Array(CHANNELS * plane) };
+  for (let k = 0; k < plane; k++) {
+    const share = weight ? weight((Math.floor(k / size) + 0.5) / size) : 1;
+    for (let channel = 0; channel < 3; channel++) maps.data[CHANNELS * k + channel] = share * residual.data[channel * plane + k] * 127.5;
+    // The network's coordinates span [-1, 1]: two of them are the crop's side.
+    const [x, y] = [(share * flow.data[k]) / 2, (share * flow.data[plane + k]) / 2];
+    maps.data[CHANNELS * k + 3] = toPhoto[0] * x + toPhoto[1] * y;
+    maps.data[CHANNELS * k + 4] = toPhoto[3] * x + toPhoto[4] * y;
+  }
+  const fine = magnification < blending.fine_below;
+  if (!fine && Math.sqrt(width * height) / size > blending.creased_above) maps = enlargeTwice(maps);
+  const [a, b, c, d, e, f] = cropTransform;
+  const toCrop = [a, b, a * left + b * top + c, d, e, d * left + e * top + f];
+  return { photo, left, top, width, height, toCrop, maps, fine, sharp: magnification > blending.sharp_above, blending };
+}
+
+/** `F.interpolate` with scale factor 2 and cubic interpolation. */
+function enlargeTwice({ size, data }) {
+  const weights = [cubicWeights(0.75), cubicWeights(0.25)];
+  const large = 2 * size;
+  const clamp = (index) => Math.min(Math.max(index, 0), size - 1);
+  const wide = new Float32Array(CHANNELS * large * size);
+  const made = new Float32Array(CHANNELS * large * large);
+  for (let x = 0; x < large; x++) {
+    const first = (x >> 1) - (x % 2 ? 1 : 2);
+    for (let tap = 0; tap < 4; tap++) {
+      const [from, weight] = [clamp(first + tap), weights[x % 2][tap]];
+      for (let y = 0; y < size; y++) {
+        for (let k = 0; k < CHANNELS; k++) wide[CHANNELS * (y * large + x) + k] += weight * data[CHANNELS * (y * size + from) + k];
+      }
+    }
+  }
+  const row = CHANNELS * large;
+  for (let y = 0; y < large; y++) {
+    const first = (y >> 1) - (y % 2 ? 1 : 2);
+    for (let tap = 0; tap < 4; tap++) {
+      const [from, weight] = [clamp(first + tap), weights[y % 2][tap]];
+      for (let k = 0; k < row; k++) made[y * row + k] += weight * wide[from * row + k];
+    }
+  }
+  return { size: large, data: made };
+}
+
+/** Weight of a change: 1 inside, falling smoothly to 0 at the end of the fade. `fromMiddle` is 1 at the crop's border. */
+function fadeWeight({ inside, outside }, fromMiddle) {
+  const ramp = Math.min(Math.max((1 + 2 * outside - fromMiddle) / (2 * (inside + outside)), 0), 1);
+  return ramp * ramp * (3 - 2 * ramp);
+}
+
+/**
+ * The new pixels of the region of a change, computed on the CPU.
+ *
+ * @param change result of `prepareChange`.
+ * @returns {left, top, width, height, data}.
+ */
+export function pasteOnCpu({ photo, left, top, width, height, toCrop, maps, fine, sharp, blending }) {
+  const [a, b, c, d, e, f] = toCrop;
+  const result = new Uint8ClampedArray(4 * width * height);
+  const added = new Float64Array(CHANNELS);
+  const seen = new Float64Array(3);
+  const lookUp = sampler(maps.data, maps.size, maps.size, CHANNELS, CHANNELS, fine);
+  const fetch = sampler(photo.data, photo.width, photo.height, 4, 3, sharp);
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      const [x, y] = [column + 0.5, row + 0.5];
+      const [u, v] = [a * x + b * y + c, d * x + e * y + f];
+      const fromMiddle = Math.max(Math.abs(2 * u - 1), Math.abs(2 * v - 1));
+      const to = 4 * (row * width + column);
+      const own = 4 * ((top + row) * photo.width + left + column);
+      const moving = fadeWeight(blending.movement, fromMiddle);
+      if (moving > 0) lookUp(u * maps.size - 0.5, v * maps.size - 0.5, added);
+      else added.fill(0);
+      const [across, down] = [moving * added[3], moving * added[4]];
+      if (Math.abs(across) < blending.still && Math.abs(down) < blending.still) {
+        for (let k = 0; k < 3; k++) seen[k] = photo.data[own + k];
+      } else {
+        fetch(left + column + across, top + row + down, seen);
+      }
+      const painted = fadeWeight(blending.paint, fromMiddle);
+      // Uint8ClampedArray rounds half to even, as PyTorch does.
+      for (let k = 0; k < 3; k++) result[to + k] = seen[k] + painted * added[k];
+      result[to + 3] = 255;
+    }
+  }
+  return { left, top, width, height, data: result };
+}
+
+/** A function (x, y, target) that interpolates `count` channels at a place; at (0, 0) is the first value. The border repeats. */
+function sampler(data, width, height, stride, count, cubic) {
+  const taps = cubic ? 4 : 2;
+  const before = cubic ? 1 : 0;
+  const weightsAt = cubic ? cubicWeights : (share) => [1 - share, share];
+  return (x, y, target) => {
+    if (!cubic) {
+      x = Math.min(Math.max(x, 0), width - 1);
+      y = Math.min(Math.max(y, 0), height - 1);
+    }
+    const [left, top] = [Math.floor(x), Math.floor(y)];
+    const [across, down] = [weightsAt(x - left), weightsAt(y - top)];
+    target.fill(0);
+    for (let j = 0; j < taps; j++) {
+      const row = width * Math.min(Math.max(top - before + j, 0), height - 1);
+      for (let i = 0; i < taps; i++) {
+        const weight = down[j] * across[i];
+        const from = stride * (row + Math.min(Math.max(left - before + i, 0), width - 1));
+        for (let k = 0; k < count; k++) target[k] += weight * data[from + k];
+      }
+    }
+  };
+}

@@ -1,0 +1,48 @@
+// The engine in a worker: the page stays alive while it computes. One call at a time, in the order of arrival.
+
+import { FaceDetector } from "./face-detection.js";
+import { VisitorError } from "./image-files.js";
+import { Live } from "./live.js";
+import { Model } from "./model.js";
+import { Paster } from "./paste-back-webgl.js";
+import { loadRuntime } from "./runtime.js";
+import { Session } from "./session.js";
+
+let session = null;
+let live = null;
+
+const METHODS = {
+  async load(settings) {
+    const report = (share) => postMessage({ progress: share });
+    const { run, manifest, tables, backend, threads } = await loadRuntime({ ...settings, report });
+    const model = new Model(run, manifest, tables);
+    const detect = (name, data, dims) => run(name, { pixels: { data, dims } });
+    session = new Session(model, new FaceDetector(detect, manifest), new Paster());
+    const { labels, name, blendshapes, provenance: { mark } } = manifest;
+    const canSet = model.setsBlendshapes;
+    return { labels, name, blendshapes, canSet, mark, map: model.map?.photos ?? null, backend, threads };
+  },
+  startLive() {
+    live = new Live(session);
+  },
+  liveFrame: (bitmap, time, wish) => live.process(bitmap, time, wish),
+};
+
+const METHODS_OF_SESSION = new Set([
+  "openPhoto", "chooseFace", "closePhoto", "swapPhotos", "draw", "drawRow", "download", "recognize", "describe", "place",
+]);
+
+async function answer({ id, method, values }) {
+  try {
+    const result = METHODS_OF_SESSION.has(method) ? await session[method](...values) : await METHODS[method](...values);
+    postMessage({ id, result }, result?.patch ? [result.patch.data.buffer] : []);
+  } catch (error) {
+    if (!(error instanceof VisitorError)) console.error(error);
+    postMessage({ id, error: error instanceof VisitorError ? error.message : "Something went wrong on this page. Reload it, or try another photo." });
+  }
+}
+
+let last = Promise.resolve();
+onmessage = ({ data }) => {
+  last = last.then(() => answer(data));
+};

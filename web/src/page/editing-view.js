@@ -1,0 +1,172 @@
+// Editing: give a photo an expression by label, by example, by a place on the map, or by single blendshapes; also live.
+
+import startMap from "../views/map.js";
+import { BlendshapeSliders } from "./blendshape-sliders.js";
+import { Addresses, make, makeSlider, newId, startView } from "./dom.js";
+import { LivePanel } from "./live-panel.js";
+import { PhotoInput, pictureRow } from "./photo-input.js";
+import { ResultView } from "./result-view.js";
+
+const [PHOTO, EXAMPLE] = ["edit-photo", "edit-example"];
+const STRIP = [-1, -0.5, 0, 0.5, 1, 1.5];
+const FIRST_LABEL = "happiness";
+const MOST_STEPS = 30;
+const PARTS = ["brows", "eyes", "mouth"];
+
+/** The expression map. `pickable`: a visitor can choose a place. */
+export function makeMap(pickable, onEvent) {
+  const element = make("div");
+  const [kind, role] = pickable
+    ? ["is-pickable", 'role="application" tabindex="0" aria-label="Expression map: training photos by the expression they show. The arrow keys move the chosen place, with Shift in larger steps"']
+    : ["", 'role="img" aria-label="Expression map: training photos by the expression they show, and your faces"'];
+  const help = `Each dot is a training photo. ${pickable ? "Click, drag, or use the arrow keys to pick an expression anywhere between them." : ""}`;
+  element.innerHTML = `<div class="map ${kind}" hidden><svg viewBox="0 0 400 400" ${role}><g class="map-dots"></g><g class="map-names"></g><g class="map-marks"></g></svg><p class="map-help">${help}</p></div>`;
+  return { element, show: startView(startMap, element, { pickable }, onEvent) };
+}
+
+export class EditingView {
+  constructor(engine, panel, facts, { people, expressions }) {
+    Object.assign(this, { engine, facts });
+    this.addresses = new Addresses();
+    this.steps = [];
+    this.wanted = { label: facts.labels.includes(FIRST_LABEL) ? FIRST_LABEL : facts.labels[0] };
+    this.photo = new PhotoInput(engine, {
+      id: PHOTO, label: "Your photo", name: "your photo", slot: PHOTO, examples: { title: "Example people", items: people },
+    }, (_, opened) => this.openPhoto(opened), () => this.drawAll());
+    this.example = new PhotoInput(engine, {
+      id: EXAMPLE, label: "Expression photo", name: "expression photo", slot: EXAMPLE, examples: { title: "Example expressions", items: expressions },
+    }, () => this.choose({ slot: EXAMPLE }), () => "slot" in this.wanted && this.choose({ label: facts.labels[0] }));
+    this.map = makeMap(true, (event, { x, y }) => this.choose({ point: [x, y] }, event === "select"));
+    const redraw = () => this.settle(false);
+    this.intensity = makeSlider({ name: "Intensity", low: -1, high: 1.5, help: "0 changes nothing, above 1 exaggerates, below 0 goes the other way", onInput: redraw });
+    this.parts = Object.fromEntries(PARTS.map((part) => [part, makeSlider({ name: part[0].toUpperCase() + part.slice(1), low: 0, high: 1.5, onInput: redraw })]));
+    this.sliders = facts.canSet ? new BlendshapeSliders(facts.blendshapes, () => this.moveBlendshapes()) : null;
+    this.strip = pictureRow((index) => (this.intensity.set(STRIP[index]), this.settle()), { id: "edit-strip", class: "card" });
+    this.result = new ResultView(engine, {
+      id: "edit", prompt: "Add your photo: the result appears here.", fileName: () => this.photo.current?.name, request: () => this.request(),
+    });
+    this.live = this.makeLive();
+    const parts = make("details", { class: "card", id: "edit-parts" }, make("summary", {}, "Brows, eyes and mouth separately"), ...PARTS.map((part) => this.parts[part].element));
+    const undo = make("button", { type: "button", id: "edit-undo", onclick: () => this.undo() }, "↶ Undo");
+    const byExample = make("details", { class: "card" }, make("summary", {}, "Or by example photo"), this.example.element);
+    panel.append(make("div", { class: "columns" },
+      make("div", {}, this.photo.element, ...(facts.map ? [make("div", { class: "card" }, this.map.element)] : []), byExample),
+      make("div", { class: "result-column" }, this.result.element, this.makeLabels(), make("div", { class: "card" }, this.intensity.element, undo),
+        this.strip.element, ...(this.sliders ? [this.sliders.element] : []), parts, this.result.row, this.live.element)));
+    this.showMap();
+  }
+
+  makeLabels() {
+    const group = newId("label");
+    this.labels = this.facts.labels.map((label) =>
+      make("input", { type: "radio", name: group, value: label, checked: label === this.wanted.label, onchange: () => this.choose({ label }) }));
+    const labels = this.labels.map((input) => make("label", { class: "check" }, input, input.value));
+    return make("div", { class: "card", id: "edit-label" }, make("fieldset", { class: "choices" }, make("legend", {}, "Expression"), make("div", {}, ...labels)));
+  }
+
+  makeLive() {
+    return new LivePanel(this.engine, {
+      id: "edit-live",
+      title: "Live: edit your own face",
+      text: "Your webcam shows your face with the expression chosen above.",
+      mark: this.facts.mark,
+      wish: () => {
+        if (this.wanted.values) throw new Error("Single movements are for photos. Choose an expression by its name, on the map, or by an example.");
+        return { kind: "edit", expression: this.wanted, intensity: this.intensity.get(), parts: this.partValues() };
+      },
+    });
+  }
+
+  async start(people) {
+    await this.photo.useAddress((people[1] ?? people[0]).address);
+  }
+
+  async openPhoto(opened) {
+    const { place, blendshapes } = await this.engine.call("describe", PHOTO);
+    this.own = place;
+    this.sliders?.start(blendshapes);
+    if (this.wanted.values) this.choose({ label: this.facts.labels[0] });
+    await this.drawAll(opened.before);
+  }
+
+  /** Take another expression. `settled`: not in the middle of a drag. */
+  async choose(wanted, settled = true) {
+    this.wanted = wanted;
+    if (!wanted.values) this.sliders?.reset();
+    this.showLabel();
+    await this.settle(settled);
+  }
+
+  moveBlendshapes() {
+    const { values, isMoved, neutral } = this.sliders;
+    this.wanted = isMoved ? { values, of: PHOTO, ...(neutral.checked ? { label: this.neutralLabel } : {}) } : { label: this.neutralLabel };
+    if (isMoved) this.intensity.set(1);
+    this.showLabel();
+    return this.settle(false);
+  }
+
+  get neutralLabel() {
+    return this.facts.labels.includes("neutral") ? "neutral" : this.facts.labels[0];
+  }
+
+  showLabel() {
+    for (const input of this.labels) input.checked = !this.wanted.values && input.value === this.wanted.label;
+  }
+
+  partValues() {
+    return Object.fromEntries(PARTS.map((part) => [part, this.parts[part].get()]));
+  }
+
+  request() {
+    if (!this.photo.opened) return null;
+    const intensity = this.intensity.get();
+    const name = this.wanted.label ?? (this.wanted.point ? "a place on the map" : this.wanted.values ? "single movements" : "the expression photo");
+    return { slot: PHOTO, expression: this.wanted, settings: { intensity, parts: this.partValues() }, text: `${name}, intensity ${intensity}` };
+  }
+
+  async settle(settled = true) {
+    await this.result.draw();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => (this.remember(), this.drawRest()), settled ? 0 : 400);
+  }
+
+  async drawAll(before) {
+    await this.result.draw(before);
+    this.remember();
+    await this.drawRest();
+  }
+
+  async drawRest() {
+    await this.showMap();
+    if (!this.photo.opened) return this.strip.show({});
+    const wanted = STRIP.map((intensity) => ({ expression: this.wanted, intensity }));
+    const pictures = await this.engine.latest(this, "drawRow", PHOTO, wanted).catch(() => null);
+    if (!pictures) return undefined;
+    const items = pictures.map((blob, k) => ({ picture: this.addresses.of(k, blob), caption: String(STRIP[k]).replace("-", "−") }));
+    return this.strip.show({ title: "From the opposite to more: click an intensity", items, chosen: STRIP.indexOf(this.intensity.get()) });
+  }
+
+  async showMap() {
+    if (!this.facts.map) return;
+    const chosen = this.wanted.point ?? (this.photo.opened || this.wanted.label ? await this.engine.latest("place", "place", this.wanted).catch(() => null) : null);
+    const marks = this.own && this.photo.opened ? [{ name: "your photo", point: this.own }] : [];
+    this.map.show({ photos: this.facts.map, marks, chosen });
+  }
+
+  remember() {
+    const step = { wanted: this.wanted, intensity: this.intensity.get(), parts: this.partValues() };
+    if (JSON.stringify(this.steps.at(-1)) !== JSON.stringify(step)) this.steps = [...this.steps, step].slice(-MOST_STEPS);
+  }
+
+  async undo() {
+    this.remember();
+    if (this.steps.length < 2) return this.result.message.show("There is nothing to undo.");
+    this.steps.pop();
+    const { wanted, intensity, parts } = this.steps.at(-1);
+    this.wanted = wanted;
+    this.intensity.set(intensity);
+    for (const part of PARTS) this.parts[part].set(parts[part]);
+    this.showLabel();
+    return this.settle();
+  }
+}
