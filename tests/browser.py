@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -32,6 +33,29 @@ def install_browser() -> str | None:
     if find_browser() is None:
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
     return find_browser()
+
+
+def require_browser() -> str:
+    """Path of a Chromium. Without one the test is skipped, or fails if `TERGAN_REQUIRE_BROWSER` is set."""
+    path = find_browser()
+    if path is None and not os.environ.get("TERGAN_REQUIRE_BROWSER"):
+        import pytest
+
+        pytest.skip("there is no Chromium: run `python tests/browser.py` to install one")
+    assert path is not None, "TERGAN_REQUIRE_BROWSER is set, but there is no Chromium"
+    return path
+
+
+def launch_browser(playwright, webcam: Path):
+    """Start Chromium without a GPU. Its webcam shows an MJPEG file."""
+    return playwright.chromium.launch(
+        executable_path=require_browser(),
+        args=[
+            "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+            "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+            f"--use-file-for-fake-video-capture={webcam}",
+        ],
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -162,6 +162,26 @@ def test_private_repositories_and_branches(hub, weights, tmp_path):
     assert "model.safetensors" not in hub.files("org/secret")
 
 
+def test_a_pushed_page_is_a_static_space(hub, tmp_path):
+    page = tmp_path / "page"
+    (page / "model").mkdir(parents=True)
+    for name in ("README.md", "index.html", "service-worker.js", "build.json", "model/model.json"):
+        (page / name).write_text(name)
+    code = f"from tergan_hf.publishing.static_space import push_static_space as push; push('org/web', {str(page)!r})"
+
+    def push_page():
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment(hub, tmp_path), capture_output=True, text=True
+        )
+
+    done = push_page()
+    assert done.returncode == 0, done.stderr
+    assert hub.repositories["space", "org/web"].sdk == "static"
+    assert hub.files("org/web", kind="space")["model/model.json"] == b"model/model.json"
+    (page / "index.html").unlink()
+    assert "run `make web` first" in push_page().stderr
+
+
 def test_a_pushed_space_is_complete(hub, tmp_path):
     push(hub, tmp_path, "push-space", "org/ter-gan-demo", "--model", "org/ter-gan")
     files = hub.files("org/ter-gan-demo", kind="space")

@@ -14,8 +14,8 @@ from .conftest import ROOT
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 
 
-def header() -> dict:
-    text = (ROOT / "README.md").read_text()
+def header(path: str = "README.md") -> dict:
+    text = (ROOT / path).read_text()
     assert text.startswith("---\n")
     return yaml.safe_load(text.split("---\n")[1])
 
@@ -27,6 +27,17 @@ def test_the_readme_configures_the_space():
     assert {settings["colorFrom"], settings["colorTo"]} <= COLOURS
     assert len(settings["short_description"]) <= 60
     assert isinstance(settings["python_version"], str)
+
+
+def test_the_page_configures_an_isolated_static_space():
+    settings = header("web/README.md")
+    assert settings["sdk"] == "static" and (ROOT / "web" / settings["app_file"]).is_file()
+    assert {settings["colorFrom"], settings["colorTo"]} <= COLOURS
+    assert len(settings["short_description"]) <= 60
+    # The headers without which a browser gives a page no threads.
+    headers = settings["custom_headers"]
+    assert headers["cross-origin-embedder-policy"] == "require-corp"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
 
 
 def test_requirements_pin_the_gradio_of_the_space():

@@ -1,7 +1,8 @@
 """Export a model to ONNX: `python -m tergan_hf.export weights/ter-gan onnx/`.
 
 Writes `recognition.onnx` and `transfer.onnx`, which take face crops in [-1, 1] and any batch size. JSON files name the
-labels and the blendshapes. `--web` writes the files of the page that runs TER-GAN in a browser instead. Needs `pip install "tergan-hf[export]"`.
+labels and the blendshapes. `--web` writes what the page in a browser needs instead. Needs
+`pip install "tergan-hf[export]"`.
 """
 
 import argparse
@@ -18,7 +19,9 @@ def main(argv: list[str] | None = None):
     parser = argparse.ArgumentParser(prog="python -m tergan_hf.export", description=__doc__.splitlines()[0])
     parser.add_argument("model", help="folder or Hub id")
     parser.add_argument("output", help="folder for the .onnx files")
-    parser.add_argument("--web", action="store_true", help="write what the page in a browser needs (see docs/browser.md)")
+    parser.add_argument(
+        "--web", action="store_true", help="write what the page in a browser needs (see docs/browser.md)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     options = parser.parse_args(argv)
     with one_line_errors("tergan_hf.export"):

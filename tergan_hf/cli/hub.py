@@ -1,12 +1,13 @@
 """Publish a model or the app on the Hub.
 
 `python -m tergan_hf.hub push weights/ter-gan org/ter-gan` publishes weights, `python -m tergan_hf.hub push-space
-org/ter-gan-demo` a Space.
+org/ter-gan-demo` a Gradio Space, and `push-space --static org/ter-gan-web` the page that runs in the browser.
 """
 
 import argparse
 
 from ..publishing.hub import push_model, push_space
+from ..publishing.static_space import push_static_space
 from .errors import one_line_errors
 
 
@@ -19,11 +20,13 @@ def main(argv: list[str] | None = None):
     push.add_argument("--revision", help="branch to push to")
     push.add_argument("--tag", help="tag for the pushed commit")
     push.add_argument("--half", action="store_true", help='add half precision, for from_pretrained(variant="fp16")')
-    space = commands.add_parser("push-space", help="publish the app as a Gradio Space")
-    space.add_argument("repo_id", help="owner/name")
-    space.add_argument(
-        "--model", help="model on the Hub that the Space opens; default: the weights in this repository"
+    space = commands.add_parser(
+        "push-space", help="publish the app as a Gradio Space, or the page in the browser as a static one"
     )
+    space.add_argument("repo_id", help="owner/name")
+    kind = space.add_mutually_exclusive_group()
+    kind.add_argument("--model", help="model on the Hub that the Space opens; default: the weights in this repository")
+    kind.add_argument("--static", action="store_true", help="publish what `make web` built, with its model")
     for command in (push, space):
         command.add_argument("--private", action="store_true", default=None, help="make a new repository private")
     options = parser.parse_args(argv)
@@ -32,6 +35,8 @@ def main(argv: list[str] | None = None):
             address = push_model(
                 options.weights, options.repo_id, options.private, options.revision, options.tag, half=options.half
             )
+        elif options.static:
+            address = push_static_space(options.repo_id, private=options.private)
         else:
             address = push_space(options.repo_id, options.model, options.private)
         print(address)

@@ -74,7 +74,9 @@ class FaceTracker:
             and after the face was gone.
     """
 
-    def __init__(self, detector: FaceDetector, face=None, redetect_after: int = REDETECT_AFTER, identify: Identify | None = None):
+    def __init__(
+        self, detector: FaceDetector, face=None, redetect_after: int = REDETECT_AFTER, identify: Identify | None = None
+    ):
         self.detector, self.face, self.redetect_after = detector, face, redetect_after
         self.restarted = True
         self._person = None if identify is None else _Person(identify)

@@ -11,8 +11,8 @@ SMALLEST = 1024  # numbers; smaller tensors stay as they are
 
 
 def compress_weights(path: str | Path):
-    """Rewrite the matrices and convolutions of an `.onnx` file as 8-bit integers with one scale per output channel, and
-    its other large tensors in half precision."""
+    """Rewrite an `.onnx` file: the weights of convolutions as 8-bit integers with one scale per output channel, other
+    large tensors in half precision. They are few, and f(e) depends on them directly."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -23,9 +23,12 @@ def compress_weights(path: str | Path):
             kept.append(tensor)
             continue
         values, name = numpy_helper.to_array(tensor), tensor.name
-        if values.ndim >= 2:
-            integers, scale = _to_integers(values, axis=_output_axis(model.graph, name))
-            kept += [numpy_helper.from_array(integers, f"{name}.int8"), numpy_helper.from_array(scale, f"{name}.scale")]
+        if values.ndim == 4:
+            integers, scale = _to_integers(values)
+            kept += [
+                numpy_helper.from_array(integers, f"{name}.int8"),
+                numpy_helper.from_array(scale, f"{name}.scale"),
+            ]
             added += [
                 helper.make_node("Cast", [f"{name}.int8"], [f"{name}.float"], to=TensorProto.FLOAT),
                 helper.make_node("Mul", [f"{name}.float", f"{name}.scale"], [name]),
@@ -42,17 +45,7 @@ def compress_weights(path: str | Path):
     onnx.save(model, str(path))
 
 
-def _output_axis(graph, name: str) -> int:
-    """The axis of the output channels: the last one of a right factor that is not transposed, else the first."""
-    for node in graph.node:
-        if name in node.input:
-            transposed = any(item.name == "transB" and item.i for item in node.attribute)
-            return -1 if node.op_type in ("MatMul", "Gemm") and node.input[1] == name and not transposed else 0
-    return 0
-
-
-def _to_integers(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Integers from -127 to 127 and a scale per channel, in a shape that multiplies them."""
-    others = tuple(other for other in range(values.ndim) if other != axis % values.ndim)
-    scale = np.maximum(np.abs(values).max(others, keepdims=True) / INTEGERS, 1e-12).astype(np.float32)
+def _to_integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (out, in, h, w) → integers from -127 to 127, and a scale per output channel."""
+    scale = np.maximum(np.abs(values).max((1, 2, 3), keepdims=True) / INTEGERS, 1e-12).astype(np.float32)
     return np.rint(values / scale).astype(np.int8), scale

@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 from PIL import Image
 
-from ..browser import find_browser
+from ..browser import launch_browser
 from ..conftest import ROOT
 from ..controls import watch_controls
 from .page_actions import DESKTOP, NEUTRAL, PATIENCE, PHONE, SMILING
@@ -53,23 +53,12 @@ def chromium(tmp_path_factory):
     """A browser whose webcam shows a smiling person."""
     from playwright.sync_api import sync_playwright
 
-    path = find_browser()
-    if path is None and not os.environ.get("TERGAN_REQUIRE_BROWSER"):
-        pytest.skip("there is no Chromium: run `python tests/browser.py` to install one")
-    assert path is not None, "TERGAN_REQUIRE_BROWSER is set, but there is no Chromium"
     webcam = tmp_path_factory.mktemp("webcam") / "webcam.mjpeg"
     frame = webcam.with_suffix(".jpg")
     Image.open(SMILING).convert("RGB").crop((0, 80, 640, 560)).save(frame)
     webcam.write_bytes(frame.read_bytes() * 30)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path,
-            args=[
-                "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-                "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-                f"--use-file-for-fake-video-capture={webcam}",
-            ],
-        )  # fmt: skip
+        browser = launch_browser(playwright, webcam)
         yield browser
         browser.close()
 

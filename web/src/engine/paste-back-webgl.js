@@ -57,19 +57,26 @@ void main() {
   result = vec4(seen + fade(paint, fromMiddle) * lookUp(added, inMaps, fine).rgb / 255.0, 1.0);
 }`;
 
+// Renderers that compute on the CPU, more slowly than `pasteOnCpu`.
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+
 export class Paster {
-  constructor() {
+  /** @param software whether a software renderer will do. */
+  constructor(software = false) {
     try {
-      this.start();
+      this.start(software);
     } catch (error) {
-      console.warn(`paste-back runs on the CPU: ${error.message}`);
+      console.info(`paste-back runs on the CPU: ${error.message}`);
       this.gl = null;
     }
   }
 
-  start() {
+  start(software) {
     const gl = new OffscreenCanvas(1, 1).getContext("webgl2", { antialias: false, depth: false });
     if (!gl) throw new Error("there is no WebGL2");
+    const details = gl.getExtension("WEBGL_debug_renderer_info");
+    const renderer = gl.getParameter(details?.UNMASKED_RENDERER_WEBGL ?? gl.RENDERER);
+    if (!software && SOFTWARE.test(renderer)) throw new Error(`${renderer} is software`);
     const program = gl.createProgram();
     for (const [kind, source] of [[gl.VERTEX_SHADER, VERTICES], [gl.FRAGMENT_SHADER, PIXELS]]) {
       const shader = gl.createShader(kind);

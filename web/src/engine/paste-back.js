@@ -5,11 +5,15 @@ import { applyTransform, determinant, invertTransform } from "./geometry.js";
 const CUBIC = -0.75; // PyTorch's
 export const CHANNELS = 5; // red, green, blue to add; offset across and down in photo pixels
 
+const near = (x) => ((CUBIC + 2) * x - (CUBIC + 3)) * x * x + 1;
+const far = (x) => ((CUBIC * x - 5 * CUBIC) * x + 8 * CUBIC) * x - 4 * CUBIC;
+
 /** The four weights of cubic interpolation at a share between two samples. */
-export function cubicWeights(share) {
-  const near = (x) => ((CUBIC + 2) * x - (CUBIC + 3)) * x * x + 1;
-  const far = (x) => ((CUBIC * x - 5 * CUBIC) * x + 8 * CUBIC) * x - 4 * CUBIC;
-  return [far(1 + share), near(share), near(1 - share), far(2 - share)];
+function setCubicWeights(weights, share) {
+  weights[0] = far(1 + share);
+  weights[1] = near(share);
+  weights[2] = near(1 - share);
+  weights[3] = far(2 - share);
 }
 
 /**
@@ -47,7 +51,9 @@ export function prepareChange(photo, cropTransform, size, { flow, residual }, we
 
 /** `F.interpolate` with scale factor 2 and cubic interpolation. */
 function enlargeTwice({ size, data }) {
-  const weights = [cubicWeights(0.75), cubicWeights(0.25)];
+  const weights = [new Float64Array(4), new Float64Array(4)];
+  setCubicWeights(weights[0], 0.75);
+  setCubicWeights(weights[1], 0.25);
   const large = 2 * size;
   const clamp = (index) => Math.min(Math.max(index, 0), size - 1);
   const wide = new Float32Array(CHANNELS * large * size);
@@ -55,9 +61,10 @@ function enlargeTwice({ size, data }) {
   for (let x = 0; x < large; x++) {
     const first = (x >> 1) - (x % 2 ? 1 : 2);
     for (let tap = 0; tap < 4; tap++) {
-      const [from, weight] = [clamp(first + tap), weights[x % 2][tap]];
-      for (let y = 0; y < size; y++) {
-        for (let k = 0; k < CHANNELS; k++) wide[CHANNELS * (y * large + x) + k] += weight * data[CHANNELS * (y * size + from) + k];
+      const weight = weights[x % 2][tap];
+      let from = CHANNELS * clamp(first + tap);
+      for (let to = CHANNELS * x; to < wide.length; to += CHANNELS * large, from += CHANNELS * size) {
+        for (let k = 0; k < CHANNELS; k++) wide[to + k] += weight * data[from + k];
       }
     }
   }
@@ -65,8 +72,9 @@ function enlargeTwice({ size, data }) {
   for (let y = 0; y < large; y++) {
     const first = (y >> 1) - (y % 2 ? 1 : 2);
     for (let tap = 0; tap < 4; tap++) {
-      const [from, weight] = [clamp(first + tap), weights[y % 2][tap]];
-      for (let k = 0; k < row; k++) made[y * row + k] += weight * wide[from * row + k];
+      const weight = weights[y % 2][tap];
+      const [to, from] = [y * row, clamp(first + tap) * row];
+      for (let k = 0; k < row; k++) made[to + k] += weight * wide[from + k];
     }
   }
   return { size: large, data: made };
@@ -93,21 +101,22 @@ export function pasteOnCpu({ photo, left, top, width, height, toCrop, maps, fine
   const fetch = sampler(photo.data, photo.width, photo.height, 4, 3, sharp);
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
-      const [x, y] = [column + 0.5, row + 0.5];
-      const [u, v] = [a * x + b * y + c, d * x + e * y + f];
+      const u = a * (column + 0.5) + b * (row + 0.5) + c;
+      const v = d * (column + 0.5) + e * (row + 0.5) + f;
       const fromMiddle = Math.max(Math.abs(2 * u - 1), Math.abs(2 * v - 1));
+      const moving = fadeWeight(blending.movement, fromMiddle);
+      const painted = fadeWeight(blending.paint, fromMiddle);
       const to = 4 * (row * width + column);
       const own = 4 * ((top + row) * photo.width + left + column);
-      const moving = fadeWeight(blending.movement, fromMiddle);
       if (moving > 0) lookUp(u * maps.size - 0.5, v * maps.size - 0.5, added);
       else added.fill(0);
-      const [across, down] = [moving * added[3], moving * added[4]];
+      const across = moving * added[3];
+      const down = moving * added[4];
       if (Math.abs(across) < blending.still && Math.abs(down) < blending.still) {
         for (let k = 0; k < 3; k++) seen[k] = photo.data[own + k];
       } else {
         fetch(left + column + across, top + row + down, seen);
       }
-      const painted = fadeWeight(blending.paint, fromMiddle);
       // Uint8ClampedArray rounds half to even, as PyTorch does.
       for (let k = 0; k < 3; k++) result[to + k] = seen[k] + painted * added[k];
       result[to + 3] = 255;
@@ -120,15 +129,23 @@ export function pasteOnCpu({ photo, left, top, width, height, toCrop, maps, fine
 function sampler(data, width, height, stride, count, cubic) {
   const taps = cubic ? 4 : 2;
   const before = cubic ? 1 : 0;
-  const weightsAt = cubic ? cubicWeights : (share) => [1 - share, share];
+  const across = new Float64Array(4);
+  const down = new Float64Array(4);
+  const setWeights = (weights, share) => {
+    if (cubic) return setCubicWeights(weights, share);
+    weights[0] = 1 - share;
+    weights[1] = share;
+  };
   return (x, y, target) => {
     if (!cubic) {
       x = Math.min(Math.max(x, 0), width - 1);
       y = Math.min(Math.max(y, 0), height - 1);
     }
-    const [left, top] = [Math.floor(x), Math.floor(y)];
-    const [across, down] = [weightsAt(x - left), weightsAt(y - top)];
-    target.fill(0);
+    const left = Math.floor(x);
+    const top = Math.floor(y);
+    setWeights(across, x - left);
+    setWeights(down, y - top);
+    for (let k = 0; k < count; k++) target[k] = 0;
     for (let j = 0; j < taps; j++) {
       const row = width * Math.min(Math.max(top - before + j, 0), height - 1);
       for (let i = 0; i < taps; i++) {

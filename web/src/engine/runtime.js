@@ -9,10 +9,14 @@ const GRAPHS = ["pnet", "rnet", "onet", "expression_encoder", "identity_encoder"
 const ON_CPU = new Set(["pnet", "rnet", "onet"]);
 const MOST_THREADS = 4;
 
-/** Whether the browser has a GPU for computing. */
-export async function hasWebGpu() {
+// A session that would leave a node to the processor fails instead: copies to and fro would cost more than the GPU saves.
+const ON_GPU_ALONE = { executionProviders: ["webgpu"], extra: { session: { disable_cpu_ep_fallback: "1" } } };
+
+/** Whether the browser has a GPU for computing. A software renderer is none. */
+async function hasWebGpu() {
   try {
-    return Boolean(await navigator.gpu?.requestAdapter());
+    const adapter = await navigator.gpu?.requestAdapter();
+    return Boolean(adapter) && !adapter.info.isFallbackAdapter && !/swiftshader|llvmpipe/i.test(adapter.info.architecture);
   } catch {
     return false;
   }
@@ -21,18 +25,28 @@ export async function hasWebGpu() {
 /**
  * Load runtime, graphs and tables.
  *
- * @param build build.json: {cache, runtime: {webgpu|wasm: {module, binary, bytes}}}. base: address of the page.
- * @param backend "webgpu", "wasm", or null to choose. report: share loaded, 0 to 1.
+ * @param settings {build, base, backend, report}: build.json, the address of the page, "webgpu", "wasm" or null to
+ *   choose, and a function that gets the share loaded, 0 to 1.
  * @returns {run, manifest, tables, backend, threads}.
  */
-export async function loadRuntime({ build, base, backend, report }) {
-  const chosen = backend ?? ((await hasWebGpu()) ? "webgpu" : "wasm");
+export async function loadRuntime(settings) {
+  const { backend } = settings;
+  if (backend) return loadBackend(settings, backend);
+  if (!(await hasWebGpu())) return loadBackend(settings, "wasm");
+  try {
+    return await loadBackend(settings, "webgpu");
+  } catch (error) {
+    console.warn(`WebGPU cannot run the model: ${error.message}`);
+    return loadBackend(settings, "wasm");
+  }
+}
+
+async function loadBackend({ build, base, report }, backend) {
   const at = (path) => new URL(path, base).href;
   const manifest = JSON.parse(new TextDecoder().decode(await download(at("model/model.json"), build.cache)));
   if (manifest.format !== FORMAT) throw new Error(`model.json has format ${manifest.format}, and this page reads ${FORMAT}`);
-  const { module, binary, bytes } = build.runtime[chosen];
-  const total = bytes + Object.values(manifest.files).reduce((sum, size) => sum + size, 0);
-  const progress = new Progress(total, report);
+  const { module, binary, bytes } = build.runtime[backend];
+  const progress = new Progress(bytes + Object.values(manifest.files).reduce((sum, size) => sum + size, 0), report);
   const fetchModel = (name) => download(at(`model/${name}`), build.cache, progress);
   const [ort, wasmBinary, tables, ...graphs] = await Promise.all([
     import(at(module)),
@@ -42,11 +56,11 @@ export async function loadRuntime({ build, base, backend, report }) {
   ]);
   ort.env.wasm.wasmBinary = wasmBinary;
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
-  ort.env.logLevel = build.verbose ? "verbose" : "error";
+  ort.env.logLevel = "error";
   const sessions = {};
   for (const [k, name] of GRAPHS.entries()) {
-    const executionProviders = chosen === "webgpu" && !ON_CPU.has(name) ? ["webgpu"] : ["wasm"];
-    sessions[name] = await ort.InferenceSession.create(new Uint8Array(graphs[k]), { executionProviders, graphOptimizationLevel: "all" });
+    const options = backend === "webgpu" && !ON_CPU.has(name) ? ON_GPU_ALONE : { executionProviders: ["wasm"] };
+    sessions[name] = await ort.InferenceSession.create(new Uint8Array(graphs[k]), options);
   }
   const run = async (name, inputs, outputs) => {
     const feeds = Object.fromEntries(
@@ -55,7 +69,7 @@ export async function loadRuntime({ build, base, backend, report }) {
     const found = await sessions[name].run(feeds, outputs ?? sessions[name].outputNames);
     return Object.fromEntries(Object.entries(found).map(([key, { data, dims }]) => [key, { data, dims }]));
   };
-  return { run, manifest, tables: readSafetensors(tables), backend: chosen, threads: ort.env.wasm.numThreads };
+  return { run, manifest, tables: readSafetensors(tables), backend, threads: ort.env.wasm.numThreads };
 }
 
 const asFloat32 = (data) => (data instanceof Float32Array ? data : Float32Array.from(data));

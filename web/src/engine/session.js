@@ -114,16 +114,11 @@ export class Session {
     return this.encode(withPatch(photo.picture, patch), { mark: settings.mark });
   }
 
-  /** Small pictures of the face with each expression. `wanted`: list of {expression, intensity}. */
-  async drawRow(slot, wanted) {
+  /** A small picture of the face with an expression, as a JPEG file. */
+  async drawCloseup(slot, expression, intensity) {
     const photo = this.opened(slot);
-    const target = await this.target(slot);
-    const pictures = [];
-    for (const { expression, intensity } of wanted) {
-      const patch = await this.change(photo, target, expression, { intensity }, photo.closeup);
-      pictures.push(await this.encode(withPatch(photo.closeup.picture, patch), { quality: 0.8 }));
-    }
-    return pictures;
+    const patch = await this.change(photo, await this.target(slot), expression, { intensity }, photo.closeup);
+    return this.encode(withPatch(photo.closeup.picture, patch), { quality: 0.8 });
   }
 
   /** The result at the photo's own size, as a file. */

@@ -31,7 +31,7 @@ export class BlendshapeSliders {
       return own.length ? [make("details", {}, make("summary", {}, title), make("div", { class: "sliders" }, ...sliders))] : [];
     });
     this.element = make("section", { class: "card", id: "edit-blendshapes", "aria-label": "Single movements" },
-      make("h3", {}, "Single movements"), make("p", { class: "message" }, "Left and right are those of the person in the photo."),
+      make("h2", {}, "Single movements"), make("p", { class: "message" }, "Left and right are those of the person in the photo."),
       make("div", { class: "buttons" }, make("label", { class: "check" }, this.neutral, "Start from neutral"), reset), ...groups.flat());
   }
 

@@ -2,9 +2,10 @@
 
 import startMap from "../views/map.js";
 import { BlendshapeSliders } from "./blendshape-sliders.js";
-import { Addresses, make, makeSlider, newId, startView } from "./dom.js";
+import { Closeups } from "./closeups.js";
+import { make, makeSlider, newId, startView } from "./dom.js";
 import { LivePanel } from "./live-panel.js";
-import { PhotoInput, pictureRow } from "./photo-input.js";
+import { PhotoInput } from "./photo-input.js";
 import { ResultView } from "./result-view.js";
 
 const [PHOTO, EXAMPLE] = ["edit-photo", "edit-example"];
@@ -27,7 +28,6 @@ export function makeMap(pickable, onEvent) {
 export class EditingView {
   constructor(engine, panel, facts, { people, expressions }) {
     Object.assign(this, { engine, facts });
-    this.addresses = new Addresses();
     this.steps = [];
     this.wanted = { label: facts.labels.includes(FIRST_LABEL) ? FIRST_LABEL : facts.labels[0] };
     this.photo = new PhotoInput(engine, {
@@ -41,7 +41,8 @@ export class EditingView {
     this.intensity = makeSlider({ name: "Intensity", low: -1, high: 1.5, help: "0 changes nothing, above 1 exaggerates, below 0 goes the other way", onInput: redraw });
     this.parts = Object.fromEntries(PARTS.map((part) => [part, makeSlider({ name: part[0].toUpperCase() + part.slice(1), low: 0, high: 1.5, onInput: redraw })]));
     this.sliders = facts.canSet ? new BlendshapeSliders(facts.blendshapes, () => this.moveBlendshapes()) : null;
-    this.strip = pictureRow((index) => (this.intensity.set(STRIP[index]), this.settle()), { id: "edit-strip", class: "card" });
+    this.strip = new Closeups(engine, "From the opposite to more: click an intensity",
+      (index) => (this.intensity.set(STRIP[index]), this.settle()), { id: "edit-strip", class: "card" });
     this.result = new ResultView(engine, {
       id: "edit", prompt: "Add your photo: the result appears here.", fileName: () => this.photo.current?.name, request: () => this.request(),
     });
@@ -133,17 +134,14 @@ export class EditingView {
   async drawAll(before) {
     await this.result.draw(before);
     this.remember();
-    await this.drawRest();
+    this.drawRest();
   }
 
   async drawRest() {
     await this.showMap();
-    if (!this.photo.opened) return this.strip.show({});
-    const wanted = STRIP.map((intensity) => ({ expression: this.wanted, intensity }));
-    const pictures = await this.engine.latest(this, "drawRow", PHOTO, wanted).catch(() => null);
-    if (!pictures) return undefined;
-    const items = pictures.map((blob, k) => ({ picture: this.addresses.of(k, blob), caption: String(STRIP[k]).replace("-", "−") }));
-    return this.strip.show({ title: "From the opposite to more: click an intensity", items, chosen: STRIP.indexOf(this.intensity.get()) });
+    if (!this.photo.opened) return this.strip.clear();
+    const wanted = STRIP.map((intensity) => ({ expression: this.wanted, intensity, caption: String(intensity).replace("-", "−") }));
+    return this.strip.draw(PHOTO, wanted, () => STRIP.indexOf(this.intensity.get()));
   }
 
   async showMap() {

@@ -81,7 +81,8 @@ export class LivePanel {
     const seen = Boolean(result.patch || result.read);
     const text = seen ? "" : NO_FACE;
     if (this.message.element.textContent !== text) this.message.show(text);
-    if (this.canvas.width !== shown.width || this.canvas.height !== shown.height) [this.canvas.width, this.canvas.height] = [shown.width, shown.height];
+    const [width, height] = [shown.naturalWidth ?? shown.width, shown.naturalHeight ?? shown.height];
+    if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     const context = this.canvas.getContext("2d");
     // One's own face is seen as in a mirror; a photo is not.
     this.canvas.style.transform = this.settings.base ? "" : "scaleX(-1)";

@@ -38,7 +38,7 @@ export class PhotoInput {
     const { examples } = settings;
     const row = examples && pictureRow((index) => this.useAddress(examples.items[index].address), { class: "examples" });
     row?.show({ title: examples.title, items: examples.items.map(({ address, caption }) => ({ picture: address, caption })) });
-    const heading = make("h3", { id: newId("photo") }, settings.label);
+    const heading = make("h2", { id: newId("photo") }, settings.label);
     this.element = make("section", { class: "card photo-input", id: settings.id, "aria-labelledby": heading.id }, heading, this.frame, this.file,
       make("div", { class: "buttons" }, ...buttons), this.message.element, this.faces.element, ...(row ? [row.element] : []));
     this.takeDrops();

@@ -1,8 +1,9 @@
 // Transfer: give a photo the expression of another photo, or drive it live by the webcam.
 
-import { Addresses, make, makeSlider } from "./dom.js";
+import { Closeups } from "./closeups.js";
+import { make, makeSlider } from "./dom.js";
 import { LivePanel } from "./live-panel.js";
-import { PhotoInput, pictureRow } from "./photo-input.js";
+import { PhotoInput } from "./photo-input.js";
 import { ResultView } from "./result-view.js";
 
 const [TARGET, SOURCE] = ["transfer-target", "transfer-source"];
@@ -11,7 +12,6 @@ export class TransferView {
   /** @param facts what the engine told of the model. examples: {people, smiling, expressions}, [{address, caption}]. */
   constructor(engine, panel, facts, { people, smiling, expressions }) {
     Object.assign(this, { engine, expressions });
-    this.addresses = new Addresses();
     this.target = new PhotoInput(engine, {
       id: TARGET, label: "Your photo", name: "your photo", slot: TARGET, examples: { title: "Example people", items: people },
     }, (_, opened) => this.drawAll(opened.before), () => this.drawAll());
@@ -26,7 +26,8 @@ export class TransferView {
       fileName: () => this.target.current?.name,
       request: () => this.request(),
     });
-    this.all = pictureRow((index) => this.source.useAddress(expressions[index].address), { id: "transfer-all", class: "card" });
+    this.all = new Closeups(engine, "The example expressions on your photo: click one to use it",
+      (index) => this.source.useAddress(expressions[index].address), { id: "transfer-all", class: "card" });
     this.relative = make("input", { type: "checkbox", id: "transfer-relative" });
     this.live = new LivePanel(engine, {
       id: "transfer-live",
@@ -60,12 +61,10 @@ export class TransferView {
 
   async drawAll(before) {
     await this.result.draw(before);
-    if (!this.target.opened || !this.expressions.length) return this.all.show({});
-    const wanted = this.expressions.map(({ address }) => ({ expression: { example: address }, intensity: 1 }));
-    const pictures = await this.engine.latest(this, "drawRow", TARGET, wanted);
-    if (!pictures) return undefined;
-    const items = pictures.map((blob, k) => ({ picture: this.addresses.of(k, blob), caption: this.expressions[k].caption }));
-    return this.all.show({ title: "The example expressions on your photo: click one to use it", items });
+    if (!this.target.opened) return this.all.clear();
+    const wanted = this.expressions.map(({ address, caption }) => ({ expression: { example: address }, intensity: 1, caption }));
+    this.all.draw(TARGET, wanted);
+    return undefined;
   }
 
   async swap() {
