@@ -42,7 +42,9 @@ def export_web(
     """
     require_packages()
     if model.config.decoder_type != "photo":
-        raise InvalidInputError("the page in the browser needs the photo decoder (decoder_type 'photo'), which changes a photo's own pixels")
+        raise InvalidInputError(
+            "the page in the browser needs the photo decoder (decoder_type 'photo'), which changes a photo's pixels"
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # Written aside, so that `folder` never holds half a model.

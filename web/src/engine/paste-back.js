@@ -81,7 +81,7 @@ function enlargeTwice({ size, data }) {
 }
 
 /** Weight of a change: 1 inside, falling smoothly to 0 at the end of the fade. `fromMiddle` is 1 at the crop's border. */
-function fadeWeight({ inside, outside }, fromMiddle) {
+function fadeWeight(inside, outside, fromMiddle) {
   const ramp = Math.min(Math.max((1 + 2 * outside - fromMiddle) / (2 * (inside + outside)), 0), 1);
   return ramp * ramp * (3 - 2 * ramp);
 }
@@ -94,6 +94,7 @@ function fadeWeight({ inside, outside }, fromMiddle) {
  */
 export function pasteOnCpu({ photo, left, top, width, height, toCrop, maps, fine, sharp, blending }) {
   const [a, b, c, d, e, f] = toCrop;
+  const { paint, movement, still } = blending;
   const result = new Uint8ClampedArray(4 * width * height);
   const added = new Float64Array(CHANNELS);
   const seen = new Float64Array(3);
@@ -104,15 +105,15 @@ export function pasteOnCpu({ photo, left, top, width, height, toCrop, maps, fine
       const u = a * (column + 0.5) + b * (row + 0.5) + c;
       const v = d * (column + 0.5) + e * (row + 0.5) + f;
       const fromMiddle = Math.max(Math.abs(2 * u - 1), Math.abs(2 * v - 1));
-      const moving = fadeWeight(blending.movement, fromMiddle);
-      const painted = fadeWeight(blending.paint, fromMiddle);
+      const moving = fadeWeight(movement.inside, movement.outside, fromMiddle);
+      const painted = fadeWeight(paint.inside, paint.outside, fromMiddle);
       const to = 4 * (row * width + column);
       const own = 4 * ((top + row) * photo.width + left + column);
       if (moving > 0) lookUp(u * maps.size - 0.5, v * maps.size - 0.5, added);
       else added.fill(0);
       const across = moving * added[3];
       const down = moving * added[4];
-      if (Math.abs(across) < blending.still && Math.abs(down) < blending.still) {
+      if (Math.abs(across) < still && Math.abs(down) < still) {
         for (let k = 0; k < 3; k++) seen[k] = photo.data[own + k];
       } else {
         fetch(left + column + across, top + row + down, seen);
@@ -127,30 +128,44 @@ export function pasteOnCpu({ photo, left, top, width, height, toCrop, maps, fine
 
 /** A function (x, y, target) that interpolates `count` channels at a place; at (0, 0) is the first value. The border repeats. */
 function sampler(data, width, height, stride, count, cubic) {
-  const taps = cubic ? 4 : 2;
-  const before = cubic ? 1 : 0;
-  const across = new Float64Array(4);
-  const down = new Float64Array(4);
-  const setWeights = (weights, share) => {
-    if (cubic) return setCubicWeights(weights, share);
-    weights[0] = 1 - share;
-    weights[1] = share;
-  };
+  return cubic ? cubicSampler(data, width, height, stride, count) : bilinearSampler(data, width, height, stride, count);
+}
+
+function bilinearSampler(data, width, height, stride, count) {
   return (x, y, target) => {
-    if (!cubic) {
-      x = Math.min(Math.max(x, 0), width - 1);
-      y = Math.min(Math.max(y, 0), height - 1);
-    }
+    x = Math.min(Math.max(x, 0), width - 1);
+    y = Math.min(Math.max(y, 0), height - 1);
     const left = Math.floor(x);
     const top = Math.floor(y);
-    setWeights(across, x - left);
-    setWeights(down, y - top);
+    const across = x - left;
+    const down = y - top;
+    const a = stride * (top * width + left);
+    const b = left + 1 < width ? a + stride : a;
+    const below = top + 1 < height ? stride * width : 0;
+    const weightA = (1 - across) * (1 - down);
+    const weightB = across * (1 - down);
+    const weightC = (1 - across) * down;
+    const weightD = across * down;
+    for (let k = 0; k < count; k++) {
+      target[k] = weightA * data[a + k] + weightB * data[b + k] + weightC * data[a + below + k] + weightD * data[b + below + k];
+    }
+  };
+}
+
+function cubicSampler(data, width, height, stride, count) {
+  const across = new Float64Array(4);
+  const down = new Float64Array(4);
+  return (x, y, target) => {
+    const left = Math.floor(x);
+    const top = Math.floor(y);
+    setCubicWeights(across, x - left);
+    setCubicWeights(down, y - top);
     for (let k = 0; k < count; k++) target[k] = 0;
-    for (let j = 0; j < taps; j++) {
-      const row = width * Math.min(Math.max(top - before + j, 0), height - 1);
-      for (let i = 0; i < taps; i++) {
+    for (let j = 0; j < 4; j++) {
+      const row = width * Math.min(Math.max(top - 1 + j, 0), height - 1);
+      for (let i = 0; i < 4; i++) {
         const weight = down[j] * across[i];
-        const from = stride * (row + Math.min(Math.max(left - before + i, 0), width - 1));
+        const from = stride * (row + Math.min(Math.max(left - 1 + i, 0), width - 1));
         for (let k = 0; k < count; k++) target[k] += weight * data[from + k];
       }
     }

@@ -53,7 +53,7 @@ export class EditingView {
     panel.append(make("div", { class: "columns" },
       make("div", {}, this.photo.element, ...(facts.map ? [make("div", { class: "card" }, this.map.element)] : []), byExample),
       make("div", { class: "result-column" }, this.result.element, this.makeLabels(), make("div", { class: "card" }, this.intensity.element, undo),
-        this.strip.element, ...(this.sliders ? [this.sliders.element] : []), parts, this.result.row, this.live.element)));
+        this.strip.element, ...(this.sliders ? [this.sliders.element] : []), parts, this.result.row)), this.live.element);
     this.showMap();
   }
 

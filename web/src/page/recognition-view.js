@@ -52,7 +52,7 @@ export class RecognitionView {
     this.live.element.append(this.liveAnswer);
     panel.append(make("div", { class: "columns" },
       make("div", {}, this.photo.element, ...(facts.map ? [make("div", { class: "card" }, this.map.element)] : [])),
-      make("div", { class: "result-column" }, make("div", { class: "card picture" }, this.message, this.canvas, this.answer), this.live.element)));
+      make("div", { class: "result-column" }, make("div", { class: "card picture" }, this.message, this.canvas, this.answer))), this.live.element);
     if (facts.map) this.map.show({ photos: facts.map });
   }
 

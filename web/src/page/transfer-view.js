@@ -44,7 +44,7 @@ export class TransferView {
     const swap = make("button", { type: "button", id: "transfer-swap", onclick: () => this.swap() }, "⇅ Swap the two photos");
     panel.append(make("div", { class: "columns" },
       make("div", {}, this.target.element, swap, this.source.element),
-      make("div", { class: "result-column" }, this.result.element, make("div", { class: "card" }, this.intensity.element), this.all.element, this.result.row, this.live.element)));
+      make("div", { class: "result-column" }, this.result.element, make("div", { class: "card" }, this.intensity.element), this.all.element, this.result.row)), this.live.element);
   }
 
   /** Show an example's result. */
