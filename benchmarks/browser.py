@@ -143,6 +143,7 @@ def write_webcam(clip: Path, path: Path):
 def live(page, panel: str, tab: str, seconds: float) -> float:
     """Frames per second of a live panel."""
     page.get_by_role("tab", name=tab).click()
+    page.wait_for_timeout(4000)  # the view draws its first pictures
     page.locator(f"#{panel} > summary").click()
     page.locator(f"#{panel}-start").click()
     page.wait_for_function("id => document.getElementById(id).dataset.fps", arg=f"{panel}-figures")

@@ -17,7 +17,7 @@ const RUNTIME = {
   webgpu: { module: "ort.webgpu.bundle.min.mjs", binary: "ort-wasm-simd-threaded.asyncify.wasm" },
 };
 // Loaded on demand, and kept for use offline once they were.
-const LARGE = /\.(onnx|wasm|safetensors)$|\/ort\.|model\.json$/;
+const LARGE = /\.(onnx|wasm|safetensors)$/;
 
 const { values } = parseArgs({
   options: { model: { type: "string" }, out: { type: "string", default: join(ROOT, "build", "web") } },

@@ -43,7 +43,7 @@ export class Session {
     const transform = fitCropTransform(opened.faces[chosen].landmarks, this.model.manifest.alignment);
     const crop = cropFace(photo, transform, this.model.size);
     const closeup = reduced(cutAround(photo, opened.faces[chosen].box), THUMBNAIL_SIDE);
-    this.photos.set(slot, { ...opened, chosen, transform, crop, closeup, size: [photo.width, photo.height], target: null, embedding: null });
+    this.photos.set(slot, { ...opened, chosen, transform, crop, closeup, profile: photo.profile, target: null, embedding: null });
     const thumbnails = opened.faces.length > 1 ? opened.faces.map(({ box }) => reduced(cutAround(photo, box), THUMBNAIL_SIDE).picture) : [];
     return {
       width: photo.width,
@@ -51,7 +51,7 @@ export class Session {
       chosen,
       faces: opened.faces,
       thumbnails: await Promise.all(thumbnails.map((picture) => this.encode(picture))),
-      before: await this.encode(opened.picture),
+      before: await this.encode(opened.picture, { profile: photo.profile }),
     };
   }
 
@@ -111,7 +111,7 @@ export class Session {
   async draw(slot, expression, settings) {
     const photo = this.opened(slot);
     const patch = await this.change(photo, await this.target(slot), expression, settings, photo);
-    return this.encode(withPatch(photo.picture, patch), { mark: settings.mark });
+    return this.encode(withPatch(photo.picture, patch), { mark: settings.mark, profile: photo.profile });
   }
 
   /** A small picture of the face with an expression, as a JPEG file. */

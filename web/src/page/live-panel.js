@@ -52,29 +52,39 @@ export class LivePanel {
 
   async loop() {
     let times = [];
-    while (this.running) {
-      // A tab in the background rests.
-      await new Promise((resolve) => requestAnimationFrame(resolve));
-      if (!this.running || !this.video.videoWidth) continue;
-      try {
-        const scale = Math.min(1, FRAME_SIDE / Math.max(this.video.videoWidth, this.video.videoHeight));
-        const [resizeWidth, resizeHeight] = [this.video.videoWidth, this.video.videoHeight].map((side) => Math.round(side * scale));
-        const frame = await createImageBitmap(this.video, { resizeWidth, resizeHeight });
-        const shown = this.settings.base?.() ?? (await createImageBitmap(frame));
-        const result = await this.engine.send("liveFrame", [frame, performance.now() / 1000, this.settings.wish()], [frame]);
+    try {
+      let next = this.process();
+      while (this.running) {
+        const { shown, result } = await next;
         if (!this.running) break;
+        next = this.process(); // the engine works on the next frame while this one is drawn
+        next.catch(() => {});
         this.draw(shown, result);
         times = [...times, performance.now()].slice(-AVERAGED - 1);
-        if (times.length > 1) {
-          const milliseconds = (times.at(-1) - times[0]) / (times.length - 1);
-          this.figures.textContent = `${(1000 / milliseconds).toFixed(1)} frames per second`;
-          this.figures.dataset.fps = 1000 / milliseconds;
-        }
-      } catch (error) {
-        this.stop();
-        this.message.show(error.message, true);
+        if (times.length > 1) this.showRate((times.at(-1) - times[0]) / (times.length - 1));
+        // A tab in the background rests.
+        await new Promise((resolve) => requestAnimationFrame(resolve));
       }
+    } catch (error) {
+      this.stop();
+      this.message.show(error.message, true);
     }
+  }
+
+  /** Let the engine work on the frame of this moment. */
+  async process() {
+    const { videoWidth, videoHeight } = this.video;
+    const scale = Math.min(1, FRAME_SIDE / Math.max(videoWidth, videoHeight));
+    const [resizeWidth, resizeHeight] = [videoWidth, videoHeight].map((side) => Math.round(side * scale));
+    const frame = await createImageBitmap(this.video, { resizeWidth, resizeHeight });
+    const shown = this.settings.base?.() ?? (await createImageBitmap(frame));
+    const result = await this.engine.send("liveFrame", [frame, performance.now() / 1000, this.settings.wish()], [frame]);
+    return { shown, result };
+  }
+
+  showRate(milliseconds) {
+    this.figures.textContent = `${(1000 / milliseconds).toFixed(1)} frames per second`;
+    this.figures.dataset.fps = 1000 / milliseconds;
   }
 
   draw(shown, result) {
