@@ -46,14 +46,14 @@ def require_browser() -> str:
     return path
 
 
-def launch_browser(playwright, webcam: Path):
-    """Start Chromium without a GPU. Its webcam shows an MJPEG file."""
+def launch_browser(playwright, webcam: Path, *arguments: str):
+    """Start Chromium, by default without a GPU. Its webcam shows an MJPEG file."""
     return playwright.chromium.launch(
         executable_path=require_browser(),
         args=[
-            "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+            "--no-sandbox", "--disable-background-networking", "--disable-component-update",
             "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-            f"--use-file-for-fake-video-capture={webcam}",
+            f"--use-file-for-fake-video-capture={webcam}", *(arguments or ["--disable-gpu"]),
         ],
     )  # fmt: skip
 

@@ -108,6 +108,11 @@ def test_weights_are_stored_in_eight_bits(folder):
         assert {tensor.data_type for tensor in large} <= {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT16}
 
 
+def test_files_say_nothing_of_this_machine(folder):
+    for path in folder.iterdir():
+        assert b"site-packages" not in path.read_bytes() and b".py" not in path.read_bytes(), path.name
+
+
 def test_manifest_and_tables_describe_the_model(model, folder):
     manifest, tables = json.loads((folder / "model.json").read_text()), load_file(folder / "tables.safetensors")
     assert manifest["name"] == "org/faces" and manifest["image_size"] == 48

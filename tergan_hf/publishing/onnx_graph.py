@@ -44,7 +44,7 @@ def require_packages():
 
 
 def write_graph(graph: Graph, path: str | Path):
-    """Trace a network and write it to an `.onnx` file."""
+    """Trace a network and write it to an `.onnx` file, without notes on the code that it was made from."""
     sizes = {name: torch.export.Dim(name) for axes in graph.dynamic.values() for name in axes.values()}
     shapes = tuple(
         {axis: sizes[name] for axis, name in graph.dynamic[key].items()} if key in graph.dynamic else None
@@ -57,3 +57,22 @@ def write_graph(graph: Graph, path: str | Path):
             output_names=list(graph.outputs), opset_version=OPSET, dynamo=True,
             dynamic_shapes=shapes if graph.dynamic else None, external_data=False, verbose=False,
         )  # fmt: skip
+    _drop_notes(path)
+
+
+def _drop_notes(path: str | Path):
+    """Remove what the exporter notes about the code that a graph was made from, with paths of this machine."""
+    import onnx
+
+    model = onnx.load(str(path))
+    values = (
+        *model.graph.node,
+        *model.graph.initializer,
+        *model.graph.value_info,
+        *model.graph.input,
+        *model.graph.output,
+    )
+    for item in (model, model.graph, *values, *model.functions):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    onnx.save(model, str(path))

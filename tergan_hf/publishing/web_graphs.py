@@ -8,8 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..model.encoder_tergan import TerGanEncoder
 from ..model.face_detection_tergan import FaceDetector
 from ..model.modeling_tergan import TerGanModel
+from ..model.quantization_tergan import effective_weight, pool
 from .onnx_graph import Graph
 
 
@@ -29,13 +31,48 @@ class DetectionNetwork(nn.Module):
         return probabilities[:, 1], offsets, *landmarks
 
 
+class PatchEncoder(nn.Module):
+    """
+    A `TerGanEncoder` whose first convolution reads pixels: on patches of p×p pixels, a 3×3 convolution is one of
+    3p×3p pixels with stride p. onnxruntime-web 1.30 gives wrong values on a GPU where pixels are rearranged first, if
+    p = 3.
+    """
+
+    def __init__(self, encoder: TerGanEncoder):
+        super().__init__()
+        self.encoder, patch = encoder, encoder.patch_size
+        weight = effective_weight(encoder.convolutions[0][0]).detach()
+        channels = weight.shape[1] // patch**2
+        self.first = nn.Conv2d(channels, len(weight), 3 * patch, stride=patch, padding=patch, bias=False)
+        # (out, channel, row and column in the patch, row and column of the patch) → (out, channel, row, column)
+        pixels = weight.view(-1, channels, patch, patch, 3, 3).permute(0, 1, 4, 2, 5, 3)
+        self.first.weight = nn.Parameter(pixels.reshape(self.first.weight.shape).contiguous())
+
+    def feature_maps(self, pixel_values: torch.Tensor) -> list[torch.Tensor]:
+        """As `TerGanEncoder.feature_maps`, for crops of the encoder's own size."""
+        _, norm, activation = self.encoder.convolutions[0]
+        features, hidden = [], activation(norm(self.first(pixel_values)))
+        for convolution, refinements in zip(self.encoder.convolutions, self.encoder.refinements):
+            if features:
+                hidden = convolution(hidden)
+            for refinement in refinements:
+                hidden = hidden + refinement(hidden)
+            features.append(hidden)
+            hidden = pool(hidden)
+        return features
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Crops of the encoder's own size → its embedding."""
+        return self.encoder.embed(self.feature_maps(pixel_values))
+
+
 class ExpressionEncoder(nn.Module):
     """G_es: pixel_values (B, C, S, S) → f(e) (B, D)."""
 
     def __init__(self, model: TerGanModel):
         super().__init__()
-        self.encoder = model.expression_encoder
-        size, own = model.config.image_size, self.encoder.image_size
+        self.encoder = PatchEncoder(model.expression_encoder)
+        size, own = model.config.image_size, model.expression_encoder.image_size
         reduction = None
         if own != size:
             identity = torch.eye(size)[None, None]
@@ -54,11 +91,11 @@ class IdentityEncoder(nn.Module):
 
     def __init__(self, model: TerGanModel):
         super().__init__()
-        self.encoder, self.decoder = model.identity_encoder, model.decoder
+        self.encoder, self.decoder = PatchEncoder(model.identity_encoder), model.decoder
 
     def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, ...]:
         maps = self.encoder.feature_maps(pixel_values)
-        return self.encoder.embed(maps), maps[-1], *self.decoder.skip_maps(maps)
+        return self.encoder.encoder.embed(maps), maps[-1], *self.decoder.skip_maps(maps)
 
 
 class Decoder(nn.Module):

@@ -68,20 +68,31 @@ def url(server) -> str:
 
 
 @pytest.fixture(scope="package")
-def chromium(tmp_path_factory):
-    """A browser whose webcam shows the example clip."""
+def playwright():
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="package")
+def webcam(tmp_path_factory) -> Path:
+    """The example clip as a file for Chromium's webcam."""
     webcam = tmp_path_factory.mktemp("webcam") / "webcam.mjpeg"
     with av.open(str(ROOT / "assets" / "expressions" / "avatar_clip.mp4")) as clip, webcam.open("wb") as file:
         for frame in list(clip.decode(video=0))[:30]:
             buffer = io.BytesIO()
             frame.to_image().resize((320, 320)).crop((0, 40, 320, 280)).save(buffer, "JPEG", quality=92)
             file.write(buffer.getvalue())
-    with sync_playwright() as playwright:
-        browser = launch_browser(playwright, webcam)
-        yield browser
-        browser.close()
+    return webcam
+
+
+@pytest.fixture(scope="package")
+def chromium(playwright, webcam):
+    """A browser whose webcam shows the example clip."""
+    browser = launch_browser(playwright, webcam)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="package")

@@ -11,6 +11,7 @@ from tergan_hf.model.face_alignment_tergan import crop_face
 from tergan_hf.model.provenance_tergan import XMP, is_marked_synthetic
 
 from ..awkward_inputs import NONE, write_awkward_inputs
+from ..browser import launch_browser
 from ..conftest import EXAMPLES
 from ..controls import unused_controls
 from .conftest import DESKTOP, PATIENCE, PHONE, READY, WEB
@@ -55,7 +56,7 @@ def photos() -> dict[str, Image.Image]:
         "rolled": face.rotate(20, Image.Resampling.BICUBIC, fillcolor=(90, 90, 90)),
         "dark": ImageEnhance.Brightness(face).enhance(0.3),
         "small": face.resize((150, 150), Image.Resampling.LANCZOS),
-        "large": Image.open(SMILING).convert("RGB").resize((1900, 1900)),
+        "large": Image.open(SMILING).convert("RGB").resize((1300, 1300)),
     }
 
 
@@ -327,3 +328,28 @@ def test_the_page_forbids_requests_to_other_hosts(chromium, url):
     rule = page.locator("meta[http-equiv=Content-Security-Policy]").get_attribute("content")
     assert "default-src 'none'" in rule and "http" not in rule
     page.context.close()
+
+
+def test_a_gpu_runs_every_node(playwright, webcam, url):
+    """Chromium's software adapter stands for a GPU. A session refuses to start if a node is left to the processor."""
+    software = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
+    browser = launch_browser(playwright, webcam, *software)
+    page = browser.new_page(bypass_csp=True)
+    page.route("**/src/page/app.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    page.goto(url)
+    if not page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"):
+        pytest.skip("this Chromium has no software adapter for WebGPU")
+    change = """async (backend) => {
+      const { loadRuntime } = await import("/src/engine/runtime.js");
+      const { Model } = await import("/src/engine/model.js");
+      const build = await (await fetch("/build.json")).json();
+      const { run, manifest, tables } = await loadRuntime({ build, base: document.baseURI, backend, report() {} });
+      const model = new Model(run, manifest, tables);
+      const data = Uint8ClampedArray.from({ length: 4 * model.size ** 2 }, (_, k) => 128 + 100 * Math.sin(k / 500));
+      const target = await model.encodeTarget({ width: model.size, height: model.size, data });
+      return Array.from((await model.change(model.prototype("surprise"), target, 1)).flow.data);
+    }"""
+    with_gpu, without = (np.array(page.evaluate(change, backend)) for backend in ("webgpu", "wasm"))
+    browser.close()
+    assert np.abs(without).max() > 0.01
+    np.testing.assert_allclose(with_gpu, without, atol=1e-3)
