@@ -51,7 +51,8 @@ class PatchEncoder(nn.Module):
     def feature_maps(self, pixel_values: torch.Tensor) -> list[torch.Tensor]:
         """As `TerGanEncoder.feature_maps`, for crops of the encoder's own size."""
         _, norm, activation = self.encoder.convolutions[0]
-        features, hidden = [], activation(norm(self.first(pixel_values)))
+        features: list[torch.Tensor] = []
+        hidden = activation(norm(self.first(pixel_values)))
         for convolution, refinements in zip(self.encoder.convolutions, self.encoder.refinements):
             if features:
                 hidden = convolution(hidden)
