@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ..model.face_alignment_tergan import TEMPLATE
 from .crops import compose_affine
 from .flow_maps import decode_flow_map
 
@@ -13,6 +14,9 @@ FLOW_TOLERANCE = 0.01  # of [-1, 1]
 INVERSION_ITERATIONS = 3
 # An ellipse around the face in the aligned crop, [-1, 1], and the share of its radius over which it fades.
 FACE_CENTRE, FACE_RADII, FACE_EDGE = (0.0, 0.1), (0.86, 1.0), 0.15
+# Both eyes with their lids in the aligned crop, [-1, 1], and the radii of an ellipse around each.
+EYE_CENTRES = tuple(tuple(2 * float(place) - 1 for place in eye) for eye in TEMPLATE[:2])
+EYE_RADII = (0.22, 0.14)
 MAX_RELIGHTING = 1.3  # factor per colour; a larger difference is not one of light
 
 
@@ -70,6 +74,22 @@ def true_flow(
 def _transform(matrices: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     """Apply (B, 2, 3) affine matrices to (B, H, W, 2) points."""
     return torch.einsum("bij,bhwj->bhwi", matrices[:, :, :2], points) + matrices[:, None, None, :, 2]
+
+
+def eye_regions(crop_transforms: torch.Tensor, size: int) -> torch.Tensor:
+    """
+    Where the eyes are in crops of aligned faces.
+
+    Args:
+        crop_transforms: (B, 2, 3) from `draw_crop_transforms`. size: side of the result in pixels.
+
+    Returns:
+        (B, 1, size, size), 1 in the eyes and 0 elsewhere.
+    """
+    places = F.affine_grid(crop_transforms, [len(crop_transforms), 1, size, size], align_corners=False)
+    centres = places.new_tensor(EYE_CENTRES)
+    distances = ((places[:, :, :, None] - centres) / places.new_tensor(EYE_RADII)).square().sum(4)
+    return (distances.amin(3) < 1).to(places.dtype)[:, None]
 
 
 def confine_truth(target: torch.Tensor, truth: torch.Tensor, crop_transforms: torch.Tensor) -> torch.Tensor:

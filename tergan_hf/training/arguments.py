@@ -74,6 +74,7 @@ class LossArguments:
         structure: the same L1 at 1/2, 1/4 and 1/8 of the resolution and between neighbouring pixels.
         ground_truth_focus: a pixel counts 1 + focus · |truth − target| times, mean over colours.
         uncovered_focus: how much more a pixel counts in which the truth shows what the target hides, such as teeth.
+        eye_focus: how much more a pixel of the eyes counts.
         relative_truth: divide the miss of each pair by how much its truth differs from its target, in both terms, so
             that a faint change counts as much as a broad one.
         flow: L1 between the photo decoder's flow and the exact flow of rendered faces.
@@ -98,6 +99,7 @@ class LossArguments:
     structure: float = 0.0
     ground_truth_focus: float = 0.0
     uncovered_focus: float = 0.0
+    eye_focus: float = 0.0
     relative_truth: bool = False
     flow: float = 0.0
     smoothness: float = 0.0
@@ -135,6 +137,9 @@ class PairArguments:
         recognition_share: photos from all sets for the recognition term, as a share of the batch. 0 is the paper.
         pseudo_pairs: share of the batch whose truth is any photograph and whose target the model itself made of it,
             see `training/pseudo_pairs.py`. 0 is the paper.
+        edited_by_name: share of the rendered pairs whose truth is asked for by its blendshapes, as in editing by name,
+            and not by a photo. It needs a model with `blendshape_names` and `freeze_expression_encoder`. 0 is the
+            paper.
         costly_interval: compute the terms that take further passes through encoders and D only every so many steps,
             with weights as many times larger (lazy regularisation, Karras et al. 2020). 1 is the paper.
     """
@@ -142,6 +147,7 @@ class PairArguments:
     ground_truth_share: float = 0.0
     recognition_share: float = 0.0
     pseudo_pairs: float = 0.0
+    edited_by_name: float = 0.0
     costly_interval: int = 1
 
     def __post_init__(self):
@@ -226,6 +232,8 @@ class TrainingArguments:
             )
         if self.pairs.pseudo_pairs and not self.pretrained:
             raise InvalidInputError("pairs.pseudo_pairs needs a model that can make targets: name it in 'pretrained'")
+        if self.pairs.edited_by_name and not self.freeze_expression_encoder:
+            raise InvalidInputError("pairs.edited_by_name needs freeze_expression_encoder: true")
         for stage in ("identity_stage", "generator_stage"):
             for name in ("mixup", "distillation"):
                 if getattr(getattr(self, stage), name):

@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from torch.nn import functional as F
 
 from ..data.crops import cut_crops, draw_crop_transforms, draw_elastic_deformations, to_range
+from ..data.ground_truth import eye_regions
 from ..data.photo_set import PhotoSet
 from ..data.photometry import Photometry
 from ..data.sampling import BalancedPhotos
@@ -70,7 +71,8 @@ class PseudoPairs:
             "source_expression": photos["expression"],
             "target_identity": torch.where(identity >= 0, identity, NOBODY),
             "encoder_target": recrop(target, crop_transforms, encoder_transforms[1]),
-            "true_flow": 0.0, "flow_known": False, "uncovered": False,
+            "true_flow": 0.0, "flow_known": False, "uncovered": False, "eyes": eye_regions(crop_transforms, size // 2),
+            "edited_by_name": False,
         }  # fmt: skip
         return replace(
             batch, **{name: _overwrite(getattr(batch, name), values, count) for name, values in made.items()}
