@@ -61,6 +61,7 @@ class TerGanConfig(PreTrainedConfig):
             through (a mapping network, Karras et al. 2019). 0 leaves it out. Not in the paper.
         expression_gate (`float`, defaults to 0.5): mean square difference of two f(e) at which the photo decoder's
             change reaches tanh(1) of its strength. It must be small beside the change of f(e) in a blink.
+        max_flow (`float`, defaults to 0.25): how far the photo decoder moves a pixel at most, on the crop's [-1, 1].
         patch_size (`int`, defaults to 1): with the photo decoder, `G_et` takes each patch of this many pixels squared
             as one position, and `G_de` gives each position back as pixels (Shi et al. 2016).
         decoder_channels: channels of the upsampling blocks of `G_de`, as many as the encoder has. The last block of
@@ -99,6 +100,7 @@ class TerGanConfig(PreTrainedConfig):
     decoder_refinements: int = 1
     decoder_mapping_size: int = 0
     expression_gate: float | int = 0.5
+    max_flow: float | int = 0.25
     patch_size: int = 1
     decoder_channels: list[int] | tuple[int, ...] = (512, 256, 128, 64, 3)
     expression_embedding_size: int = 30
@@ -229,6 +231,7 @@ class TerGanConfig(PreTrainedConfig):
             "decoder_refinements": 3,
             "decoder_mapping_size": 256,
             "expression_gate": 0.05,
+            "max_flow": 0.5,
             "patch_size": 3,
             "intensity_exponent": 0.7,
             "mirror_recognition": True,
