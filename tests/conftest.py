@@ -14,7 +14,7 @@ from PIL import Image
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
 from tergan_hf.model.encoder_tergan import TerGanEncoder
-from tergan_hf.model.modeling_tergan import initialize_layer
+from tergan_hf.model.initialization_tergan import initialize_layer
 from tergan_hf.training.arguments import DiscriminatorArguments, TrainingArguments
 from tergan_hf.training.command_line import parse_arguments
 

@@ -20,7 +20,7 @@ from tergan_hf.expressions.blendshapes import BLENDSHAPE_INDEX, COLUMN_NAMES, GA
 from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from tergan_hf.model.errors_tergan import InvalidInputError
 from tergan_hf.training.arguments import LossArguments, OptimizerArguments, TrainingArguments
-from tergan_hf.training.blendshape_fitting import fit_blendshape_regressor
+from tergan_hf.training.blendshape_fitting import fit_blendshape_layers
 from tergan_hf.training.losses import labelled_cross_entropy
 from tergan_hf.training.stage1 import pretrain_encoder
 
@@ -132,7 +132,7 @@ def test_stage_1_reads_each_side_in_spite_of_mirrored_crops(tmp_path, fitted):
     model = TerGanModel(config).eval()
     model.expression_encoder.load_state_dict(learnt.encoder.state_dict())
     if fitted:
-        fit_blendshape_regressor(model, [photos])
+        fit_blendshape_layers(model, [photos])
     else:
         weight, bias = learnt.blendshape_regressor(config.blendshape_names)
         model.blendshape_regressor.load_state_dict({"weight": weight, "bias": bias})
