@@ -1,8 +1,10 @@
 """Expressions that are asked for by name: labels, blendshapes and gaze, each with a value."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 import torch
 
@@ -16,13 +18,14 @@ from .blendshapes_tergan import (
     mirror_blendshapes,
 )
 from .configuration_checks_tergan import is_finite_number
-from .errors_tergan import InvalidInputError
+from .errors_tergan import InvalidInputError, MissingFileError, shown_name
 
 
 # Name → axis and sign. Left and right are the subject's own, as in ARKit's names: its left is the viewer's right.
 GAZE_DIRECTIONS = {
     "gazeLeft": ("gazeX", 1.0), "gazeRight": ("gazeX", -1.0), "gazeUp": ("gazeY", 1.0), "gazeDown": ("gazeY", -1.0),
 }  # fmt: skip
+LARGEST_PRESET = 100_000  # bytes
 _OPPOSITES = ("jaw", "mouth")  # jawLeft and jawRight are two motions of one jaw, not its two sides
 
 
@@ -139,6 +142,26 @@ def _unknown(key, ranges: Mapping[str, tuple[float, float]], blendshape_names: S
     )
 
 
+def read_preset(path: str | Path) -> dict[str, float]:
+    """
+    Read a preset: a JSON object with values by name. `parse_request` checks names and values.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InvalidInputError: it is no JSON object, or too large.
+    """
+    name = shown_name(path)
+    if not Path(path).is_file():
+        raise MissingFileError(f"there is no preset {name}")
+    try:
+        content = json.loads(Path(path).read_bytes()[: LARGEST_PRESET + 1])
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{name} is no preset: it must be a JSON object with values by name") from error
+    if not isinstance(content, dict) or not content:
+        raise InvalidInputError(f"{name} is no preset: it must be a JSON object with values by name")
+    return content
+
+
 @dataclass
 class WantedExpressions:
     """
@@ -230,4 +253,5 @@ __all__ = [
     "WantedExpressions",
     "editable_ranges",
     "parse_request",
+    "read_preset",
 ]
