@@ -20,7 +20,7 @@ from tergan_hf.expressions.blendshapes import BLENDSHAPE_INDEX, COLUMN_NAMES, GA
 from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from tergan_hf.model.errors_tergan import InvalidInputError
 from tergan_hf.training.arguments import LossArguments, OptimizerArguments, TrainingArguments
-from tergan_hf.training.blendshape_fitting import fit_blendshape_regressor
+from tergan_hf.training.blendshape_fitting import fit_blendshape_layers
 from tergan_hf.training.losses import labelled_cross_entropy
 from tergan_hf.training.stage1 import pretrain_encoder
 
@@ -132,7 +132,7 @@ def test_stage_1_reads_each_side_in_spite_of_mirrored_crops(tmp_path, fitted):
     model = TerGanModel(config).eval()
     model.expression_encoder.load_state_dict(learnt.encoder.state_dict())
     if fitted:
-        fit_blendshape_regressor(model, [photos])
+        fit_blendshape_layers(model, [photos])
     else:
         weight, bias = learnt.blendshape_regressor(config.blendshape_names)
         model.blendshape_regressor.load_state_dict({"weight": weight, "bias": bias})
@@ -145,3 +145,18 @@ def test_stage_1_reads_each_side_in_spite_of_mirrored_crops(tmp_path, fitted):
         assert np.corrcoef(read[known, column], true[known, column])[0, 1] > 0.8
         assert np.abs(read[known, column] - unit * true[known, column]).mean() < 0.2 * unit
     assert np.abs(read[:, BLENDSHAPE_INDEX["jawOpen"]]).max() < 0.05  # it never moved
+    fit_blendshape_layers(model, [photos], regressor=False)
+    with torch.no_grad():
+        np.testing.assert_array_equal(model.read_blendshapes(crops).numpy(), read)
+        moving = model.blendshape_directions.any(0).numpy()
+        assert np.flatnonzero(moving).tolist() == [LEFT, RIGHT, GAZE]
+        own = model.encode_expression(crops)
+        for column, value, other in ((LEFT, 1.0, RIGHT), (RIGHT, 0.0, LEFT), (GAZE, 15.0, None)):
+            values = torch.full((len(own), len(COLUMN_NAMES)), float("nan"))
+            values[:, column] = value
+            before, after = (model.blendshape_regressor(e) for e in (own, model.set_blendshapes(own, values)))
+            moved = (after - before).numpy()
+            step = value - before[:, column].numpy()
+            assert np.abs(moved[:, column] - step).mean() < 0.3 * np.abs(step).mean()
+            if other is not None:
+                assert np.abs(moved[:, other]).mean() < 0.2 * np.abs(step).mean()

@@ -21,6 +21,7 @@ from ..model.video_tergan import VideoReport
 from .answers import WRITERS, encode_answers, recognize_file
 from .errors import one_line_errors
 from .files import Job, existing_path, kind_of, list_files, plan_jobs, run_jobs
+from .named_values import read_values
 from .outputs import CommandError, check_output, encode_result
 
 
@@ -31,6 +32,10 @@ EXAMPLES = """examples:
   tergan transfer driving.mp4 me.jpg -o me_talking.mp4         a clip animates a photo
   tergan edit me.jpg surprise -o me_surprised.png --intensity 0.7
   tergan edit clip.mp4 happiness -o happy_clip.mp4
+  tergan edit me.jpg --set jawOpen=0.4 eyeBlinkLeft=1 gazeLeft=20 -o me_winking.png
+  tergan edit holiday/ neutral --set mouthSmile=0.5 -o smiling_holiday/
+  tergan edit holiday/ --set @preset.json -o winking_holiday/  a preset that the app saved
+  tergan names                                                 all names for --set
   tergan recognize me.jpg
   tergan recognize holiday/ clip.mp4 -o expressions.csv        or .json
   tergan recognize me.jpg --blendshapes                        with a model that reads them
@@ -45,7 +50,13 @@ def main(argv: list[str] | None = None):
     Raises:
         SystemExit: 0 on success; 1 if the command or any of several files failed; 2 for a wrong command line.
     """
-    options = build_parser().parse_args(argv)
+    parser = build_parser()
+    options, rest = parser.parse_known_args(argv)
+    # argparse takes an optional positional only beside the one before it, not after an option.
+    if options.command == "edit" and options.expression is None and len(rest) == 1 and not rest[0].startswith("-"):
+        options.expression = rest.pop()
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     with one_line_errors("tergan"):
         failed = options.run(options)
     sys.exit(1 if failed else 0)
@@ -68,7 +79,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     edit = _add_command(commands, edit_command, "edit", "give a photo or clip another expression")
     edit.add_argument("input", help="photo, clip, or a folder of them")
-    edit.add_argument("expression", help="anger, disgust, fear, happiness, neutral, sadness, surprise, or a photo")
+    edit.add_argument(
+        "expression", nargs="?", help="anger, disgust, fear, happiness, neutral, sadness, surprise, or a photo"
+    )
+    edit.add_argument(
+        "--set", nargs="+", action="extend", metavar="NAME=VALUE", dest="values",
+        help="set single blendshapes (0 to 1.2) and the gaze (degrees) by name, or all of a @preset.json; a label "
+        "given as the expression comes first. `tergan names` lists the names",
+    )  # fmt: skip
     for command in (transfer, edit):
         command.add_argument(
             "-o", "--output", required=True, help=".png, .jpg, .webp or .mp4 file; a folder for a folder"
@@ -87,6 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--blendshapes", action="store_true", help="also read ARKit's blendshapes and the gaze, if the model does"
     )
     recognize.add_argument("--format", choices=list(WRITERS), help="default: by the name of the output file")
+    _add_command(commands, names_command, "names", "list the names that `tergan edit --set` takes, with their ranges")
     return parser
 
 
@@ -144,22 +163,44 @@ def transfer_command(options) -> int:
 
 def edit_command(options) -> int:
     """Run `tergan edit`. Returns the number of files of a folder that failed."""
-    example = [Path(options.expression)] if is_file(options.expression) else []
-    jobs = plan_jobs(options.input, options.output, [PHOTO, CLIP], options.overwrite, others=example)
+    expression, others = _wanted_expression(options)
+    jobs = plan_jobs(options.input, options.output, [PHOTO, CLIP], options.overwrite, others=others)
     pipe = _load(options)
+    if isinstance(expression, dict):
+        pipe.parse_expression(expression, "--set")  # one error, not one for every file
     settings = {"intensity": options.intensity, "face": options.face, "source_face": options.source_face}
 
     def edit(job: Job):
         if job.kind == CLIP:
             report = pipe.edit_video(
-                job.source, options.expression, job.output, progress=not options.quiet, **settings,
+                job.source, expression, job.output, progress=not options.quiet, **settings,
                 **_video_provenance(options),
             )  # fmt: skip
             _print_notes(job, report)
         else:
-            _save(pipe.edit(job.source, options.expression, **settings), job, options)
+            _save(pipe.edit(job.source, expression, **settings), job, options)
 
     return run_jobs(jobs, edit, options.command, options.quiet)
+
+
+def _wanted_expression(options) -> tuple[str | dict[str, float], list[Path]]:
+    """The label, photo or values by name that `tergan edit` is asked for, and the files that it reads for them."""
+    expression, words = options.expression, options.values
+    if expression is None and not words:
+        raise CommandError("name an expression (a label or a photo), or --set NAME=VALUE")
+    if not words:
+        return expression, [Path(expression)] if is_file(expression) else []
+    if expression is not None and is_file(expression):
+        raise CommandError(f"--set goes with a label, and {expression} is a photo: leave one of them out")
+    presets = [Path(word[1:]) for word in words if word.startswith("@")]
+    return read_values(words, expression), presets
+
+
+def names_command(options) -> int:
+    """Run `tergan names`. Returns 0."""
+    for name, (lowest, highest) in _load(options).editable_names.items():
+        print(f"{name:20s} {lowest:g} to {highest:g}")
+    return 0
 
 
 def recognize_command(options) -> int:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from .expression_requests_tergan import WantedExpressions
 from .face_alignment_tergan import fit_crop_transform
 from .face_tracking_tergan import FaceTracker, OneEuroFilter
 
@@ -97,12 +98,12 @@ class ClipEditor:
     changes, `paste` changes it. A frame without the face stays as it is.
 
     Args:
-        expression: (1, D) the f(e) to show.
+        wanted: the expression to show, a batch of one.
         intensity: as for `TerGanPipeline.edit`.
     """
 
-    def __init__(self, pipeline, expression: torch.Tensor, intensity: float, face=None):
-        self.pipeline, self.expression, self.intensity = pipeline, expression, intensity
+    def __init__(self, pipeline, wanted: WantedExpressions, intensity: float, face=None):
+        self.pipeline, self.wanted, self.intensity = pipeline, wanted, intensity
         self.reader = ExpressionReader(pipeline, face)
 
     @torch.inference_mode()
@@ -121,7 +122,9 @@ class ClipEditor:
         frame, found, target = seen
         if found is None:
             return seen
-        return frame, found, self.pipeline.model.change(self.expression, target, self.intensity)
+        model = self.pipeline.model
+        expression = self.wanted.resolve(model, target.expression_embedding[:, None])[:, 0]
+        return frame, found, model.change(expression, target, self.intensity)
 
     @torch.inference_mode()
     def paste(self, changed) -> Image.Image:

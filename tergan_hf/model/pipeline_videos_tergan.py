@@ -1,7 +1,7 @@
 """The pipeline's uses of clips."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +131,7 @@ class VideoPipeline(FacePipeline):
     def edit_video(
         self,
         clip: str | Path,
-        expression: str | ImageLike,
+        expression: str | Mapping[str, float] | ImageLike,
         output: str | Path,
         intensity: float = 1.0,
         face: Face = None,
@@ -159,7 +159,7 @@ class VideoPipeline(FacePipeline):
         """
         intensity = check_intensity(intensity)
         with torch.inference_mode(), self._without_autocast():
-            wanted = self._read_expressions([("expression", expression)], True, source_face)[:, 0]
+            wanted = self._read_expressions([("expression", expression)], True, source_face)
         editor = ClipEditor(self, wanted, intensity, face)
         return _map_video(clip, output, editor, progress, "edit", finish, metadata, limits)
 

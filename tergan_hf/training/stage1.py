@@ -18,7 +18,8 @@ from ..expressions.blendshapes import COLUMN_NAMES
 from ..model.blendshapes_tergan import mirror_blendshapes
 from ..model.configuration_tergan import TerGanConfig
 from ..model.encoder_tergan import TerGanEncoder
-from ..model.modeling_tergan import TerGanModel, initialize_layer
+from ..model.initialization_tergan import initialize_layer
+from ..model.modeling_tergan import TerGanModel
 from .arguments import TrainingArguments
 from .batches import augment_photos
 from .checkpoints import find_checkpoints

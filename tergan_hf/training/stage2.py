@@ -15,6 +15,8 @@ from ..model.modeling_tergan import TerGanModel
 from . import losses
 from .arguments import TrainingArguments
 from .batches import PairBatch, augment_pairs
+from .blendshape_fitting import fit_blendshape_layers
+from .checkpoints import find_checkpoints
 from .discriminators import Discriminator
 from .encoder_classifier import EncoderClassifier
 from .generator_objective import GeneratorObjective
@@ -115,6 +117,9 @@ def train_generator(
     discriminator = Discriminator(config, arguments.discriminators, num_identities).to(
         memory_format=torch.channels_last
     )
+    if arguments.pairs.edited_by_name and not find_checkpoints(arguments, "generator_stage"):
+        objective.to(accelerator.device)
+        fit_blendshape_layers(model, sets, regressor=False)
     loop = TrainingLoop(accelerator, arguments, "generator_stage", [objective, discriminator], averaged=model)
     objective_module, discriminator_module = loop.modules
     objective_module.train()
