@@ -160,11 +160,12 @@ def test_changes_are_carried_from_a_clip_that_begins_calmly(embedded_pipeline, s
     (face,) = report.faces
     assert (report.frames, face.relative, face.frames_without_face) == (22, True, 0) and face.reference_seconds < 1.5
     frames = read_clip(report.path)
-    assert change_since(photo, frames[0]) < 3 < change_since(photo, frames[-1])
+    assert change_since(photo, frames[0]) < 3  # of compression
+    assert change_since(frames[0], frames[15]) < 0.2 < 0.5 < change_since(frames[0], frames[-1])
 
 
 def test_a_clip_that_begins_with_a_smile_shows_it_at_once(embedded_pipeline, smiles, neutral, tmp_path):
-    clip = write_clip(tmp_path / "clip.mp4", smiles[2:] * 18 + smiles[:1] * 3)
+    clip = write_clip(tmp_path / "clip.mp4", smiles[2:] * 18 + smiles[:1] * 10)
     photo = neutral.resize((200, 200))
     report = embedded_pipeline.transfer_video(clip, photo, tmp_path / "out.mp4", progress=False)
     assert report.faces[0].relative is False and report.faces[0].reference_seconds is None
@@ -212,21 +213,22 @@ LEFT, RIGHT = (120, 120), (360, 120)
 
 
 def halves_that_change(before, after) -> list[bool]:
-    """Whether the left and the right half differ by more than compression."""
+    """Whether the left and the right half change between two frames of a clip."""
     halves = [(0, 0, 240, 240), (240, 0, 480, 240)]
-    return [change_since(before.crop(half), after.crop(half)) > 3 for half in halves]
+    return [change_since(before.crop(half), after.crop(half)) > 0.3 for half in halves]
 
 
 def test_each_face_of_a_photo_has_its_own_driver(embedded_pipeline, smiles, smiling, tmp_path):
     other = smiling.resize((240, 240))
     clip = write_clip(
-        tmp_path / "clip.mp4", [side_by_side(person, other) for person in [smiles[0]] * 16 + smiles[2:] * 6]
+        tmp_path / "clip.mp4", [side_by_side(person, other) for person in [smiles[0]] * 3 + smiles[2:] * 3]
     )
     photo = side_by_side(other, smiles[0])
 
     def changed(**named):
         report = embedded_pipeline.transfer_video(clip, photo, tmp_path / "out.mp4", progress=False, **named)
-        return report, halves_that_change(photo, read_clip(report.path)[-1])
+        frames = read_clip(report.path)
+        return report, halves_that_change(frames[0], frames[-1])
 
     report, halves = changed(faces={LEFT: RIGHT, RIGHT: LEFT}, relative=True)
     assert halves == [False, True]
@@ -234,24 +236,26 @@ def test_each_face_of_a_photo_has_its_own_driver(embedded_pipeline, smiles, smil
     assert changed(faces={LEFT: LEFT, RIGHT: RIGHT}, relative=True)[1] == [True, False]
     report, halves = changed(faces={LEFT: LEFT, RIGHT: LEFT}, relative=True)
     assert halves == [True, True] and len(report.faces) == 1
-    report, _ = changed(faces={LEFT: LEFT, RIGHT: RIGHT})
+    report, halves = changed(faces={LEFT: LEFT, RIGHT: RIGHT})
     assert [face.relative for face in report.faces] == [True, False]  # each begins in its own way
-    assert changed(face=RIGHT, driving_face=LEFT)[1] == [False, True]
 
 
 def test_each_face_of_a_clip_takes_its_own_expression(embedded_pipeline, smiles, smiling, tmp_path):
+    def labels_of(image):
+        return [embedded_pipeline.recognize(image, face=face)[0]["label"] for face in (LEFT, RIGHT)]
+
     frame = side_by_side(smiles[0], smiling.resize((240, 240)))
     clip = write_clip(tmp_path / "clip.mp4", [frame] * 3)
     expressions = {LEFT: "surprise", RIGHT: "neutral"}
     report = embedded_pipeline.edit_video(clip, expressions, tmp_path / "out.mp4", progress=False)
     assert [face.face for face in report.faces] == [LEFT, RIGHT] and report.faces[0].relative is None
     edited = read_clip(report.path)[-1]
-    assert [embedded_pipeline.recognize(edited, face=face)[0]["label"] for face in expressions] == [
-        "surprise",
+    assert labels_of(edited) == ["surprise", "neutral"]
+    report = embedded_pipeline.edit_video(clip, {RIGHT: "neutral"}, tmp_path / "out.mp4", progress=False)
+    assert labels_of(frame) == ["neutral", "happiness"] and labels_of(read_clip(report.path)[-1]) == [
+        "neutral",
         "neutral",
     ]
-    report = embedded_pipeline.edit_video(clip, {RIGHT: "neutral"}, tmp_path / "out.mp4", progress=False)
-    assert halves_that_change(frame, read_clip(report.path)[-1]) == [False, True]
 
 
 def test_faces_are_named_once_and_in_one_way(embedded_pipeline, smiles, smiling, tmp_path):
