@@ -155,10 +155,9 @@ class FaceTracker:
 
     def _is_due(self, landmarks: np.ndarray) -> bool:
         """Whether to compare f(i): from time to time, and while a rival's face is near."""
-        centre, reach = landmarks.mean(0), NEAR * _face_height(landmarks)
-        near = (rival._landmarks is not None and np.linalg.norm(rival._landmarks.mean(0) - centre) < reach
-                for rival in self.rivals)  # fmt: skip
-        return self._since % IDENTIFY_AFTER == 0 or any(near)
+        others = [rival._landmarks.mean(0) for rival in self.rivals if rival._landmarks is not None]
+        distances = [float(np.linalg.norm(other - landmarks.mean(0))) for other in others]
+        return self._since % IDENTIFY_AFTER == 0 or min(distances, default=np.inf) < NEAR * _face_height(landmarks)
 
     def _is_same(self, frame: Image.Image, landmarks: np.ndarray) -> bool:
         if self._person is None:
