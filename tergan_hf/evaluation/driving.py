@@ -76,7 +76,7 @@ def compare_clips(driver: np.ndarray, result: np.ndarray, rate: float) -> dict:
         "frames": int(seen.sum()),
         "features": {name: _compare(*(measure(clip[seen]) for clip in aligned)) for name, measure in FEATURES.items()},
         "trembling": {
-            name: _compare_energy(*(clip[:, region] for clip in high), still) for name, region in REGIONS.items()
+            name: _compare_energy(high[0][:, region], high[1][:, region], still) for name, region in REGIONS.items()
         },
     }
 

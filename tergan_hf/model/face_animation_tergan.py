@@ -8,6 +8,7 @@ from PIL import Image
 
 from .expression_reading_tergan import ExpressionReaders
 from .face_detection_tergan import Face
+from .outputs_tergan import TerGanChange
 from .reference_frame_tergan import ReferenceFrame
 from .video_tergan import FaceReport
 
@@ -54,9 +55,9 @@ class PhotoAnimator:
         return any(reference.waits for reference in self.references)
 
     @torch.inference_mode()
-    def change(self, expressions: list[torch.Tensor | None]) -> list:
+    def change(self, expressions: list[torch.Tensor | None]) -> list[TerGanChange | None]:
         """→ the `TerGanChange` of each face, `None` where there is no expression to show."""
-        changes = []
+        changes: list[TerGanChange | None] = []
         for _, driver, target in self._targets:
             expression = expressions[driver]
             if expression is None:
@@ -67,7 +68,7 @@ class PhotoAnimator:
         return changes
 
     @torch.inference_mode()
-    def paste(self, changes: list) -> Image.Image:
+    def paste(self, changes: list[TerGanChange | None]) -> Image.Image:
         """The photo with these changes."""
         photo = self.photo.copy()
         for (face, _, _), change in zip(self._targets, changes):
