@@ -44,6 +44,9 @@ def test_sliders_set_what_the_photo_shows(page, tmp_path):
         summary = page.locator("#edit-sliders summary", has_text=re.compile(f"^{region}"))
         if summary.evaluate("summary => !summary.parentElement.open"):
             summary.click()
+    slider(page, "noseSneerRight").scroll_into_view_if_needed()
+    picture = page.locator("#edit-result .compare-after").bounding_box()
+    assert picture["y"] > -5 and picture["y"] + picture["height"] < page.viewport_size["height"]
     started = {name: float(slider(page, name).input_value()) for name in ("jawOpen", "gazeX", "mouthSmileLeft")}
     assert 0 < started["jawOpen"] < 1.2
     slider(page, "jawOpen").press("End")
