@@ -68,9 +68,9 @@ def test_a_preset_serves_a_folder_of_photos_and_clips(tergan, tmp_path, neutral)
         (("--set", "jawOpen=3"), "--set: jawOpen must be a number from 0 to 1.2, got 3.0"),
         (("--set", "jawOpen=nan"), "--set: jawOpen must be a number from 0 to 1.2, got nan"),
         (("--set", "jawOpne=1"), "--set: 'jawOpne' is no known name. Did you mean jawOpen"),
-        (("--set", "@gone.json"), "there is no preset gone.json"),
-        (("--set", "@list.json"), "list.json is no preset"),
-        (("--set", "@broken.json"), "broken.json is no preset"),
+        (("--set", "@gone.json"), "the preset gone.json does not exist"),
+        (("--set", "@list.json"), "the preset list.json must be a JSON object"),
+        (("--set", "@broken.json"), "the preset broken.json must be"),
         (("--set", "@words.json"), "--set: jawOpen must be a number from 0 to 1.2, got wide"),
         (("nobody", "--set", "jawOpen=1"), "--set: 'nobody' is no known name"),
         (("anger", "--set", "anger=0.5"), "--set names anger, which is given as the expression already"),
@@ -94,7 +94,7 @@ def test_later_values_replace_those_of_a_preset(tmp_path):
     words = [f"@{tmp_path / 'a=b.json'}", "jawOpen=0.2"]
     assert read_values(words, "neutral") == {"neutral": 1, "jawOpen": 0.2, "gazeUp": 5}
     (tmp_path / "long.json").write_text('{"jawOpen": 1' + " " * 200_000 + "}")
-    with pytest.raises(InvalidInputError, match="is no preset"):
+    with pytest.raises(InvalidInputError, match="must be a JSON object"):
         read_values([f"@{tmp_path / 'long.json'}"])
 
 

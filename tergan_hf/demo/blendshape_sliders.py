@@ -150,7 +150,7 @@ class BlendshapeSliders:
             return self.models[model].named_expression({}), None
 
         def load_preset(model, path):
-            return self.models[model].named_expression(read_preset(path)), None
+            return self.models[model].named_expression(read_preset(path, "the preset")), None
 
         def save_preset(expression):
             request = expression.request if expression is not None else None

@@ -142,23 +142,26 @@ def _unknown(key, ranges: Mapping[str, tuple[float, float]], blendshape_names: S
     )
 
 
-def read_preset(path: str | Path) -> dict[str, float]:
+def read_preset(path: str | Path, name: str | None = None) -> dict[str, float]:
     """
     Read a preset: a JSON object with values by name. `parse_request` checks names and values.
+
+    Args:
+        name: of the file in messages; default: its path.
 
     Raises:
         MissingFileError: there is no such file.
         InvalidInputError: it is no JSON object, or too large.
     """
-    name = shown_name(path)
+    name = name or f"the preset {shown_name(path)}"
     if not Path(path).is_file():
-        raise MissingFileError(f"there is no preset {name}")
+        raise MissingFileError(f"{name} does not exist")
     try:
         content = json.loads(Path(path).read_bytes()[: LARGEST_PRESET + 1])
-    except (OSError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{name} is no preset: it must be a JSON object with values by name") from error
+    except (OSError, ValueError, RecursionError):
+        content = None
     if not isinstance(content, dict) or not content:
-        raise InvalidInputError(f"{name} is no preset: it must be a JSON object with values by name")
+        raise InvalidInputError(f"{name} must be a JSON object with values by name")
     return content
 
 

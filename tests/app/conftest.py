@@ -54,7 +54,7 @@ def serve_app(files, **settings: str):
                 time.sleep(0.5)
         yield address
         app.terminate()
-        app.wait(20)
+        app.wait(PATIENCE / 3000)
         assert not any(path.is_file() for path in files.rglob("*")), "visitors' files outlived the app"
     finally:
         app.kill()

@@ -28,6 +28,12 @@ def wait_for_slider(page, name: str, test: str):
                            f"return {test}; }})()")  # fmt: skip
 
 
+def load_preset(page, path):
+    with page.expect_file_chooser() as choosing:
+        page.locator("#edit-load-preset").click()
+    choosing.value.set_files(path)
+
+
 def test_sliders_set_what_the_photo_shows(page, tmp_path):
     open_tab(page, "Editing")
     result = WatchedPicture(page, "#edit-result .compare-after")
@@ -38,6 +44,9 @@ def test_sliders_set_what_the_photo_shows(page, tmp_path):
         summary = page.locator("#edit-sliders summary", has_text=re.compile(f"^{region}"))
         if summary.evaluate("summary => !summary.parentElement.open"):
             summary.click()
+    slider(page, "noseSneerRight").scroll_into_view_if_needed()
+    picture = page.locator("#edit-result .compare-after").bounding_box()
+    assert picture["y"] > -5 and picture["y"] + picture["height"] < page.viewport_size["height"]
     started = {name: float(slider(page, name).input_value()) for name in ("jawOpen", "gazeX", "mouthSmileLeft")}
     assert 0 < started["jawOpen"] < 1.2
     slider(page, "jawOpen").press("End")
@@ -65,7 +74,7 @@ def test_sliders_set_what_the_photo_shows(page, tmp_path):
     wait_for_slider(page, "jawOpen", f"Math.abs(value - {started['jawOpen']}) < 0.011")
     assert not page.locator("#edit-from-neutral input").is_checked()
     (tmp_path / "other.json").write_text(json.dumps({"neutral": 1, "eyeBlink": 1, "gazeLeft": 10}))
-    page.locator("#edit-load-preset").set_input_files(tmp_path / "other.json")
+    load_preset(page, tmp_path / "other.json")
     wait_for_slider(page, "eyeBlinkRight", "value === 1")
     wait_for_slider(page, "gazeX", "value === 10")
     page.locator("#edit-from-neutral input:checked").wait_for()
@@ -78,5 +87,5 @@ def test_sliders_set_what_the_photo_shows(page, tmp_path):
     page.locator("#edit-undo").click()
     wait_for_slider(page, "eyeBlinkRight", "value === 1")
     (tmp_path / "bad.json").write_text('{"jawOpne": 1}')
-    page.locator("#edit-load-preset").set_input_files(tmp_path / "bad.json")
+    load_preset(page, tmp_path / "bad.json")
     page.get_by_text("Did you mean jawOpen").wait_for()
