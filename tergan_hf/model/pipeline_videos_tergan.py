@@ -180,8 +180,8 @@ class VideoPipeline(FacePipeline):
         elif face is not None:
             raise InvalidInputError("expression names the faces itself: leave out face")
         else:
-            wanted = _require_mapping("expression", expression)
-            named = [(_as_key(face), f"expression of face {face}", value) for face, value in wanted.items()]
+            by_face = _require_mapping("expression", expression)
+            named = [(_as_key(face), f"expression of face {face}", value) for face, value in by_face.items()]
         with torch.inference_mode(), self._without_autocast():
             wanted = self._read_expressions([(name, value) for _, name, value in named], True, source_face)
         of_faces = {face: wanted[row : row + 1] for row, (face, _, _) in enumerate(named)}

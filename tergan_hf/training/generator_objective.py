@@ -135,6 +135,7 @@ class GeneratorObjective(nn.Module):
 
     def _edited(self, own: torch.Tensor, batch: PairBatch) -> torch.Tensor:
         """f(e) that editing by name asks for: the target's own, moved by the change of its blendshapes."""
+        assert batch.blendshape_change is not None
         names, directions = self.model.config.blendshape_names, self.model.blendshape_directions
         columns = [COLUMN_NAMES.index(name) for name in names]
         units = batch.blendshape_change.new_tensor(column_units(names))
