@@ -255,7 +255,7 @@ def build(models: Models, model_name: gr.State):
     moved.then(*redrawing, **SLIDERS, **quiet)
     then_redraw(released)
     for event in others:
-        then_redraw(event.then(*showing_sliders, **quiet))
+        then_redraw(event.then(*remembering, **quiet).then(*showing_sliders, **quiet))
     for slider in (intensity, *strengths):
         slider.input(*redrawing, **SLIDERS, **LIVE)
         then_redraw(slider.release(lambda: None, None, None, **quiet))

@@ -55,8 +55,8 @@ def test_sliders_set_what_the_photo_shows(page, tmp_path):
     page.locator("#edit-sliders summary", has_text="1 set").wait_for()
     slider(page, "gazeX").fill("20")
     result.wait_for_change()
+    slider(page, "mouthSmileLeft").hover()  # the result covers the page's top
     box = slider(page, "mouthSmileLeft").bounding_box()
-    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.5 * box["height"])
     page.mouse.down()
     page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.5 * box["height"], steps=4)
     page.mouse.up()
