@@ -33,7 +33,7 @@ def true_flow(
 
     A flow map m gives, for each position of a photo, the offset to the same surface point in the neutral photo. From a
     position in the truth it leads to the neutral position n. The position y in the target is the one with
-    y + m(y) = n for the target's map; the fixed-point iteration y ← n − m(y) finds it.
+    y + m(y) = n for the target's map; the fixed-point iteration y ← n − m(y) finds it, from two starts.
 
     Args:
         target_flow_map, truth_flow_map: (B, 2 or 4, M, M) uint8 maps over the whole photo (`flow_maps`).
@@ -59,10 +59,17 @@ def true_flow(
     deformed = grid if deformations is None else grid + deformations.permute(0, 2, 3, 1)
     places = _transform(to_photo, deformed)
     neutral = places + look_up(truth_offsets, places)
-    found = neutral
-    for _ in range(FLOW_ITERATIONS):
-        found = neutral - look_up(target_offsets, found)
-    miss = (found + look_up(target_offsets, found) - neutral).abs().amax(3)
+
+    def find(start):
+        for _ in range(FLOW_ITERATIONS):
+            start = neutral - look_up(target_offsets, start)
+        return start, (start + look_up(target_offsets, start) - neutral).abs().amax(3)
+
+    # Where skin folds, the iteration leaves a solution again unless it starts near it.
+    found, miss = find(neutral)
+    nearby, missed = find(places)
+    found = torch.where((missed < miss)[..., None], nearby, found)
+    miss = torch.minimum(miss, missed)
     found = deformed + torch.einsum("bij,bhwj->bhwi", torch.linalg.inv(to_photo[:, :, :2]), found - places)
     end = found
     if deformations is not None:
