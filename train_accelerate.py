@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, ProjectConfiguration, set_seed
 
-from tergan_hf import TerGanError, TerGanForImageClassification, TerGanModel
+from tergan_hf import TerGanError, TerGanModel
 from tergan_hf.data.preparation import prepare_sets
 from tergan_hf.publishing.hub import check_login, push_model, run_tag
 from tergan_hf.training.arguments import TrainingArguments
@@ -55,9 +55,8 @@ def main():
             check_login()  # now, not after hours of training
     config = arguments.model_config()
     # Now, not after the faces were found.
-    for argument, names in (("pretrained", [arguments.pretrained]), ("teachers", arguments.teachers or [])):
-        for name in filter(None, names):
-            check_saved(name, argument)
+    if arguments.pretrained:
+        check_saved(arguments.pretrained, "pretrained")
     sets = prepare_sets(
         accelerator, arguments.sources, arguments.resolve, config.expressions, config.image_size, arguments.split_seed
     )
@@ -68,8 +67,6 @@ def main():
     set_seed(arguments.seed)
     pretrained = load_saved(TerGanModel, arguments.pretrained, "pretrained") if arguments.pretrained else None
     start = warm_start(TerGanModel(config), pretrained) if pretrained else None
-    names = arguments.teachers or [arguments.pretrained] if arguments.expression_stage.distillation else []
-    teachers = [load_saved(TerGanForImageClassification, name, "teachers") for name in names]
     expression = pretrain_encoder(
         accelerator,
         arguments,
@@ -79,7 +76,6 @@ def main():
         config.num_labels,
         sets.validation,
         start,
-        teachers,
     )
     set_seed(arguments.seed + 1)
     identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, num_identities, start=start)

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
+from tergan_hf.model.blendshapes_tergan import EYE_LOOK_NAMES
 from tergan_hf.model.encoder_tergan import TerGanEncoder
-from tergan_hf.model.modeling_tergan import initialize_layer
+from tergan_hf.model.initialization_tergan import initialize_layer
 from tergan_hf.training.arguments import DiscriminatorArguments, TrainingArguments
 from tergan_hf.training.command_line import parse_arguments
 
@@ -88,6 +89,23 @@ def blendshape_pipeline() -> TerGanPipeline:
     torch.manual_seed(0)
     model = TerGanModel(TerGanConfig.photo(**TINY))
     torch.nn.init.uniform_(model.blendshape_regressor.bias, 0.2, 0.8)
+    return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
+
+
+@pytest.fixture(scope="session")
+def settable_pipeline() -> TerGanPipeline:
+    """The photo preset with few channels and random weights that can set blendshapes: its directions are the inverse
+    of its readings, so that it reads exactly what was set."""
+    torch.manual_seed(0)
+    model = TerGanModel(TerGanConfig.photo(**TINY))
+    torch.nn.init.normal_(model.expression_prototypes)
+    torch.nn.init.uniform_(model.blendshape_regressor.bias, 0.3, 0.7)
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+        model.blendshape_regressor.weight /= 10
+        model.blendshape_directions.copy_(torch.linalg.pinv(model.blendshape_regressor.weight))
+        model.blendshape_directions[:, [name in EYE_LOOK_NAMES for name in model.config.blendshape_names]] = 0
     return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
 
 

@@ -2,14 +2,16 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from tergan_hf import TerGanPipeline
+from tergan_hf import TerGanPipeline, VideoReport
 from tergan_hf.cli import evaluate, export, expression_map
 from tergan_hf.cli import tergan as tergan_command
 from tergan_hf.model.provenance_tergan import is_marked_synthetic
+from tergan_hf.model.video_tergan import FaceReport
 
 from .conftest import EXAMPLES, ROOT
 from .video_clips import write_clip
@@ -80,9 +82,48 @@ def test_a_clip_animates_a_photo(tergan, clip, tmp_path):
         assert made.metadata["comment"] == "Synthetic, made with TER-GAN"
 
 
+@pytest.fixture
+def calls(monkeypatch, embedded_pipeline):
+    """What the command asks of the pipeline for clips: a list of positional and named arguments."""
+    made = []
+
+    def answer(*given, **named):
+        made.append((given, named))
+        return VideoReport(
+            Path("out.mp4"), 3, faces=[FaceReport(1, 0, True, 0.32), FaceReport((320.0, 200.0), 0, False)]
+        )
+
+    for name in ("transfer_video", "edit_video"):
+        monkeypatch.setattr(embedded_pipeline, name, answer)
+    return made
+
+
+def test_faces_of_a_photo_are_paired_with_drivers(tergan, clip, calls, tmp_path, capsys):
+    words = ("transfer", clip, NEUTRAL, "-o", tmp_path / "out.mp4")
+    assert tergan(*words, "--pair", "0=1", "--pair", "12,7.5=0", "--no-relative", "-q") == 0
+    (given, named) = calls[0]
+    assert named["faces"] == {0: 1, (12.0, 7.5): 0} and given[4] is False
+    assert tergan(*words) == 0 and calls[1][1]["faces"] is None and calls[1][0][4] is None
+    told = capsys.readouterr().err
+    assert "the expression of face 1 is carried as its change since the calm frame at 0.3 s." in told
+    assert "the expression of face (320.0, 200.0) is carried as it is" in told
+    assert tergan(*words, "--relative") == 0 and calls[2][0][4] is True
+    assert "is carried" not in capsys.readouterr().err
+
+
+def test_several_faces_of_a_clip_are_edited(tergan, clip, calls, tmp_path):
+    words = ("edit", clip, "happiness", "-o", tmp_path / "out.mp4", "-q")
+    assert tergan(*words, "--face", "1", "--also", "0=neutral", "--also", "9,8=fear=less.jpg") == 0
+    given, named = calls[0]
+    assert given[1] == {1: "happiness", 0: "neutral", (9.0, 8.0): "fear=less.jpg"} and named["face"] is None
+    assert tergan(*words, "--face", "1") == 0 and calls[1][0][1] == "happiness" and calls[1][1]["face"] == 1
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("transfer", SMILING, NEUTRAL, "-o", "c.png", "--pair", "0=1"), "--pair needs a driving clip"),
+        (("edit", NEUTRAL, "anger", "-o", "c.png", "--also", "1=fear"), "is a photo; --also is for clips"),
         (("transfer", "gone.jpg", NEUTRAL, "-o", "c.png"), "there is no gone.jpg"),
         (("edit", NEUTRAL, "bored", "-o", "c.png"), "'bored' is neither"),
         (("edit", NEUTRAL, "anger", "-o", NEUTRAL), "over itself"),
@@ -102,6 +143,16 @@ def test_a_foreseen_error_is_one_line(tergan, tmp_path, monkeypatch, words, mess
     error = tergan(*words)
     assert error.startswith("tergan: ") and re.search(message, error) and "\n" not in error
     assert not list(tmp_path.iterdir())
+
+
+def test_a_face_is_named_once(tergan, clip, tmp_path):
+    out = tmp_path / "out.mp4"
+    assert "--pair names a face twice" in tergan(
+        "transfer", clip, NEUTRAL, "-o", out, "--pair", "0=1", "--pair", "0=2"
+    )
+    assert "--also names a face twice" in tergan("edit", clip, "fear", "-o", out, "--also", "0=anger")
+    assert tergan("transfer", clip, NEUTRAL, "-o", out, "--pair", "0") == 2
+    assert tergan("edit", clip, "fear", "-o", out, "--also", "x=anger") == 2
 
 
 def test_any_other_error_keeps_its_traceback(tergan, embedded_pipeline, tmp_path, monkeypatch):

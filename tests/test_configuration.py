@@ -44,16 +44,16 @@ def test_an_old_config_loads_silently_and_is_saved_without_its_old_keys(tmp_path
         **TerGanConfig.photo(**TINY).to_dict(),
         "activation_weight": 0.5, "adversarial_weight": 0.003, "num_identities": 1955, "freeze_batch_norm": True,
         "discriminator_channels": [16, 32, 64, 128], "feature_layer_weights": [0.5, 0.6, 0.7, 0.88, 0.99],
-        "expression_gate": 0.5, "decoder_refined_size": 64, "leaky_relu_slope": 0.2,
+        "identity_refined_size": 32, "decoder_refined_size": 64, "leaky_relu_slope": 0.2,
     }  # fmt: skip
     (tmp_path / "config.json").write_text(json.dumps(old))
     config = TerGanConfig.from_pretrained(tmp_path)
     assert not caplog.records and not recwarn.list
     assert config.to_diff_dict() == TerGanConfig.photo(**TINY).to_diff_dict()
     config.save_pretrained(tmp_path / "new")
-    assert not set(json.loads((tmp_path / "new" / "config.json").read_text())) & {"num_identities", "expression_gate"}
-    (tmp_path / "config.json").write_text(json.dumps({**old, "expression_gate": 2}))
-    with pytest.raises(ValueError, match="expression_gate 2 is no longer supported"):
+    assert not set(json.loads((tmp_path / "new" / "config.json").read_text())) & {"num_identities", "leaky_relu_slope"}
+    (tmp_path / "config.json").write_text(json.dumps({**old, "leaky_relu_slope": 2}))
+    with pytest.raises(ValueError, match="leaky_relu_slope 2 is no longer supported"):
         TerGanConfig.from_pretrained(tmp_path)
 
 

@@ -64,7 +64,7 @@ def test_awkward_clips_get_a_message(handlers, tmp_path):
         text, timeline, moves, table = handlers["recognize_clip"](None, str(clip))
         assert timeline is None and not moves["visible"] and table["interactive"] is False
         with pytest.raises(gr.Error) as error:
-            handlers["animate"](None, str(clip), NEUTRAL, None, 1.0, False, True)
+            handlers["animate"](None, str(clip), NEUTRAL, None, 1.0, "automatic", True)
         for message in (text, str(error.value)):
             assert message and str(tmp_path) not in message and "on our side" not in message
     assert "minutes long" in handlers["recognize_clip"](None, str(tmp_path / "three hours by its head.mp4"))[0]

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from tergan_hf.expressions.blendshapes import BLENDSHAPES, MAX_WEIGHT, Expression, expand_sides, to_vector
+from tergan_hf.expressions.blendshapes import BLENDSHAPES, Expression, expand_sides, to_vector
 from tergan_hf.expressions.facs_combinations import ACTIONS, ANTAGONISTS, BASIC_EXPRESSIONS, EMFACS_VARIANTS
 from tergan_hf.expressions.performances import MOTIONS, draw_acting, range_of_motion
 from tergan_hf.expressions.sampling import KINDS, draw_blendshapes, draw_expression, draw_expressions, exact_expression
 from tergan_hf.expressions.sequences import draw_onset, draw_sequence
 from tergan_hf.expressions.visemes import VISEMES
+from tergan_hf.model.blendshapes_tergan import MAX_WEIGHT
 from tergan_hf.model.errors_tergan import InvalidInputError
 
 

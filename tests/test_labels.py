@@ -1,6 +1,7 @@
 """Votes, second labels, blendshapes and photos without a label: how sets hold them and what stage 1 learns of them."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,10 +18,12 @@ from tergan_hf.data.padded_crops import make_padded_crops
 from tergan_hf.data.photo_set import PhotoSet, label_photo_sets
 from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs
 from tergan_hf.expressions.blendshapes import BLENDSHAPE_INDEX, COLUMN_NAMES, GAZE_DEGREES
+from tergan_hf.model.blendshapes_tergan import EYE_LOOK_NAMES, GAZE_NAMES, mirror_blendshapes
 from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from tergan_hf.model.errors_tergan import InvalidInputError
+from tergan_hf.training import blendshape_fitting
 from tergan_hf.training.arguments import LossArguments, OptimizerArguments, TrainingArguments
-from tergan_hf.training.blendshape_fitting import fit_blendshape_regressor
+from tergan_hf.training.blendshape_fitting import fit_blendshape_layers
 from tergan_hf.training.losses import labelled_cross_entropy
 from tergan_hf.training.stage1 import pretrain_encoder
 
@@ -132,7 +135,7 @@ def test_stage_1_reads_each_side_in_spite_of_mirrored_crops(tmp_path, fitted):
     model = TerGanModel(config).eval()
     model.expression_encoder.load_state_dict(learnt.encoder.state_dict())
     if fitted:
-        fit_blendshape_regressor(model, [photos])
+        fit_blendshape_layers(model, [photos])
     else:
         weight, bias = learnt.blendshape_regressor(config.blendshape_names)
         model.blendshape_regressor.load_state_dict({"weight": weight, "bias": bias})
@@ -145,3 +148,48 @@ def test_stage_1_reads_each_side_in_spite_of_mirrored_crops(tmp_path, fitted):
         assert np.corrcoef(read[known, column], true[known, column])[0, 1] > 0.8
         assert np.abs(read[known, column] - unit * true[known, column]).mean() < 0.2 * unit
     assert np.abs(read[:, BLENDSHAPE_INDEX["jawOpen"]]).max() < 0.05  # it never moved
+    fit_blendshape_layers(model, [photos], regressor=False)
+    with torch.no_grad():
+        np.testing.assert_array_equal(model.read_blendshapes(crops).numpy(), read)
+        moving = model.blendshape_directions.any(0).numpy()
+    assert np.flatnonzero(moving).tolist() == [LEFT, RIGHT, GAZE]
+
+
+@pytest.mark.parametrize("regressor", [True, False])
+def test_directions_tell_how_f_e_moves_with_each_blendshape(monkeypatch, regressor):
+    """f(e) is a known linear function of the blendshapes here, plus noise."""
+    random = np.random.default_rng(0)
+    config = TerGanConfig.photo(**TINY)
+    names, still = list(config.blendshape_names), ("cheekPuff", "noseSneerLeft", "noseSneerRight")
+    true = random.normal(size=(64, len(names)))
+    true[:, [name in (*EYE_LOOK_NAMES, *still) for name in names]] = 0
+    columns = [COLUMN_NAMES.index(name) for name in names]
+    units = np.array([GAZE_DEGREES if name in GAZE_NAMES else 1.0 for name in names])
+
+    class Photos:
+        def __init__(self, count: int):
+            self.blendshapes = random.random((count, len(COLUMN_NAMES))).astype(np.float32)
+            self.blendshapes[:, [name in still for name in COLUMN_NAMES]] = 0.3
+
+        def __len__(self):
+            return len(self.blendshapes)
+
+    def embed(encoder, photos, rows, mirrored):
+        own = torch.from_numpy(photos.complete[rows])
+        values = torch.stack([own, mirror_blendshapes(own, COLUMN_NAMES)], dim=1).flatten(0, 1).numpy()[:, columns]
+        found = (values * units) @ true.T + 5 + 0.01 * random.normal(size=(len(values), 64))
+        return torch.from_numpy(found)
+
+    known, unknown = Photos(400), SimpleNamespace(blendshapes=None)
+    known.complete = known.blendshapes.copy()
+    known.blendshapes[::3, 7] = np.nan
+    monkeypatch.setattr(blendshape_fitting, "embed_expressions", embed)
+    model = TerGanModel(config)
+    before = model.blendshape_regressor.weight.clone()
+    blendshape_fitting.fit_blendshape_layers(model, [unknown, known], regressor=regressor)
+    np.testing.assert_allclose(model.blendshape_directions, true, atol=0.05)
+    assert not model.blendshape_directions[:, ~true.any(0)].any()
+    assert torch.equal(model.blendshape_regressor.weight, before) != regressor
+    fitted = model.blendshape_directions.clone()
+    blendshape_fitting.fit_blendshape_layers(model, [unknown], regressor=regressor)
+    assert torch.equal(model.blendshape_directions, torch.zeros_like(fitted) if regressor else fitted)

@@ -6,7 +6,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tergan_hf import TerGanConfig, TerGanForImageClassification, TerGanModel
-from tergan_hf.model.decoder_tergan import MAX_FLOW
 from tergan_hf.model.encoder_tergan import ConvolutionBlock, TerGanEncoder
 from tergan_hf.model.outputs_tergan import warp
 from tergan_hf.training.arguments import DiscriminatorArguments
@@ -155,7 +154,7 @@ def test_photo_decoder_moves_and_repaints_the_target():
     stir(model)
     target = torch.rand(2, 3, 32, 32) * 2 - 1
     change = model.change(random_expressions(model, 2), target)
-    assert change.flow.abs().max() <= MAX_FLOW
+    assert change.flow.abs().max() <= model.config.max_flow
     assert change.flow.abs().max() > 0
     expected = (warp(target, change.flow) + change.residual).clamp(-1, 1)
     torch.testing.assert_close(change.pixel_values, expected)

@@ -348,7 +348,7 @@ def test_photos_on_the_device_equal_the_drawn_ones(rendered):
         )
         found = stored.look_up(drawn)
         assert found.keys() == wanted.keys()
-        assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("elastic_deformation", [0, 0.04])

@@ -109,7 +109,7 @@ def test_an_intensity_out_of_range_is_one_sentence_everywhere(demo, intensity):
     for name, inputs in {
         "edit": (NEUTRAL, "happiness", intensity, True),
         "transfer": (NEUTRAL, NEUTRAL, intensity, True),
-        "animate": (None, NEUTRAL, NEUTRAL, None, intensity, False, True),
+        "animate": (None, NEUTRAL, NEUTRAL, None, intensity, "automatic", True),
     }.items():
         with pytest.raises(gr.Error) as error:
             handlers[name](*inputs)

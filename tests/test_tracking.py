@@ -8,7 +8,9 @@ import torch
 from PIL import Image
 
 from tergan_hf import TerGanPipeline
-from tergan_hf.model.face_animation_tergan import ExpressionReader
+from tergan_hf.model.errors_tergan import InvalidInputError
+from tergan_hf.model.expression_reading_tergan import ExpressionReader, ExpressionReaders
+from tergan_hf.model.face_alignment_tergan import invert_transform
 from tergan_hf.model.face_tracking_tergan import CutDetector
 
 from .conftest import ROOT
@@ -49,6 +51,11 @@ def follow(reader: ExpressionReader, frames) -> list[float | None]:
     return positions
 
 
+def centre(face) -> float:
+    """Horizontal position of a cropped face in its frame."""
+    return float((invert_transform(face.crop_transform) @ [0.5, 0.5, 1])[0])
+
+
 ONE, OTHER = "london_014_neutral", "london_043_neutral"
 
 
@@ -67,6 +74,50 @@ def test_the_same_person_is_followed_when_two_cross(pipeline, tracked):
         if not covered and position is not None:
             assert abs(position - left - SIDE / 2) < 25, left
     assert sum(position is None for position in positions) <= 12
+
+
+def test_two_people_who_cross_are_both_followed(pipeline):
+    steps = np.linspace(0, WIDTH - SIDE, 24).astype(int)
+    frames = [scene((ONE, left), (OTHER, WIDTH - SIDE - left)) for left in steps]
+    readers = ExpressionReaders(pipeline, [(SIDE // 2, HEIGHT // 2), (WIDTH - SIDE // 2, HEIGHT // 2)])
+    positions = [[None if face is None else centre(face) for face in readers.find_faces(f, INTERVAL)] for f in frames]
+    for left, found in zip(steps, positions, strict=True):
+        for position, expected in zip(found, (left, WIDTH - SIDE - left)):
+            # Who walks behind is hidden for some frames, and never taken for the person in front.
+            assert position is None or abs(position - expected - SIDE / 2) < 60, left
+    assert all(None not in found for found in (positions[0], positions[-1]))
+    assert sum(other is None for _, other in positions) == 0
+    assert readers.frames_without_face == 0
+
+
+def test_who_leaves_and_comes_back_keeps_the_number(pipeline):
+    frames = [
+        *[scene((ONE, 0), (OTHER, 400))] * 2, *[scene((ONE, 100))] * 2, *[scene((OTHER, 0), (ONE, 300))] * 3,
+    ]  # fmt: skip
+    readers = ExpressionReaders(pipeline, [(SIDE // 2, HEIGHT // 2), (400 + SIDE // 2, HEIGHT // 2)])
+    found = [readers.find_faces(frame, INTERVAL) for frame in frames]
+    assert found[2][1] is found[3][1] is None
+    assert abs(centre(found[3][0]) - 100 - SIDE / 2) < 25
+    assert abs(centre(found[-1][0]) - 300 - SIDE / 2) < 25 and abs(centre(found[-1][1]) - SIDE / 2) < 25
+    assert [reader.frames_without_face for reader in readers.readers] == [0, 2]
+
+
+def test_a_frame_is_searched_once_for_all_faces(pipeline, monkeypatch):
+    searched = []
+    detect = pipeline.detector.detect
+    monkeypatch.setattr(
+        pipeline.detector, "detect", lambda *given, **named: searched.append(1) or detect(*given, **named)
+    )
+    readers = ExpressionReaders(pipeline, [0, 1])
+    for _ in range(2):
+        readers.find_faces(scene((ONE, 0), (OTHER, 400)), INTERVAL)
+    assert len(searched) == 1
+
+
+def test_a_face_is_named_once(pipeline):
+    readers = ExpressionReaders(pipeline, [(90, 120), (110, 120)])
+    with pytest.raises(InvalidInputError, match=r"video: \(90, 120\) and \(110, 120\) are the same face"):
+        readers.find_faces(scene((ONE, 0), (OTHER, 400)), INTERVAL)
 
 
 def test_a_stranger_who_comes_instead_is_not_followed(pipeline):

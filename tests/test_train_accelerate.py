@@ -196,34 +196,6 @@ def test_other_labels_start_from_saved_weights_with_a_new_classifier(run_folder,
     assert decoder and all(torch.equal(former[name], kept[name]) for name in decoder)
 
 
-def test_teachers_soften_the_labels_of_a_larger_network(run_folder, finished):
-    settings = (
-        f"pretrained={finished / 'model'}", f"teachers=[{finished / 'model'}, {finished / 'model'}]",
-        "expression_stage.steps=2", "expression_stage.distillation=0.5", "identity_stage.steps=0",
-        "generator_stage.steps=0", "model.expression_refinements=2", "model.expression_image_size=24",
-        "model.expression_patch_size=1",
-    )  # fmt: skip
-    output = run_folder / "larger"
-    done = train(run_folder, output, *(part for setting in settings for part in ("--set", setting)))
-    assert done.returncode == 0, done.stderr[-3000:]
-    larger = TerGanModel.from_pretrained(output / "model")
-    assert larger.config.expression_refinements == 2 and larger.config.expression_image_size == 24
-    assert "expression_encoder.refinements.4.1.0.weight" in larger.state_dict()
-
-
-def test_photographs_are_truths_of_what_saved_weights_make_of_them(run_folder, finished):
-    settings = (
-        f"pretrained={finished / 'model'}", "pairs.pseudo_pairs=0.5", "photos_on_device=true",
-        "expression_stage.steps=0", "identity_stage.steps=0",
-    )  # fmt: skip
-    output = run_folder / "photographs"
-    done = train(run_folder, output, *(part for setting in settings for part in ("--set", setting)))
-    assert done.returncode == 0, done.stderr[-3000:]
-    former, now = (load_file(folder / "model" / "model.safetensors") for folder in (finished, output))
-    assert all(value.isfinite().all() for value in now.values())
-    assert any(not torch.equal(former[name], now[name]) for name in now if name.startswith("decoder"))
-
-
 def test_publishing_is_checked_before_training(run_folder):
     done = train(
         run_folder, run_folder / "unpublished", "--push_to_hub", "--hub_model_id", "me/it",

@@ -98,9 +98,9 @@ def test_intensity_counts_only_steps_towards_the_truth(drawn_people, tiny_photo_
     assert found[MODEL]["progress"] == pytest.approx(INTENSITIES, abs=0.02)
     assert found[COPY_TARGET] == {"progress": [0.0] * 5, "monotone": 0.0}
     assert found[COPY_SOURCE]["monotone"] == 0
-    # A random change goes towards the truth or away from it, so it counts in at most half of the pairs.
+    # A random change goes as often towards the truth as away from it.
     assert np.mean([found[name]["monotone"] for name in untrained]) < 0.5
-    assert np.mean([found[name]["progress"][-1] for name in untrained]) < 0.5
+    assert np.mean([found[name]["progress"][-1] for name in untrained]) == pytest.approx(0.5, abs=0.05)
 
 
 def test_edits_are_judged_with_the_unchanged_photo_and_real_photos(drawn_people, tiny_photo_pipeline):

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from tergan_hf import TerGanPipeline
-from tergan_hf.model.errors_tergan import NoFaceFoundError, VideoInputError, VideoLimitError
+from tergan_hf.model.errors_tergan import InvalidInputError, NoFaceFoundError, VideoInputError, VideoLimitError
 from tergan_hf.model.face_detection_tergan import DetectedFace
 from tergan_hf.model.face_tracking_tergan import FaceTracker, OneEuroFilter, select_face
 from tergan_hf.model.video_tergan import VideoLimits, map_video, read_frames
@@ -140,6 +140,143 @@ def test_relative_transfer_begins_with_the_photos_own_expression(embedded_pipeli
     photo = neutral.resize((200, 200))
     embedded_pipeline.transfer_video(still, photo, tmp_path / "out.mp4", relative=True, progress=False)
     assert np.abs(np.asarray(read_clip(tmp_path / "out.mp4")[0], int) - np.asarray(photo, int)).mean() < 3
+
+
+@pytest.fixture(scope="module")
+def smiles(embedded_pipeline, neutral):
+    """A person at rest and ever happier, 240×240."""
+    calm = neutral.resize((240, 240))
+    return [calm, *(embedded_pipeline.edit(calm, "happiness", share) for share in (0.5, 1.0))]
+
+
+def change_since(photo, frame) -> float:
+    return float(np.abs(np.asarray(frame, int) - np.asarray(photo, int)).mean())
+
+
+def test_changes_are_carried_from_a_clip_that_begins_calmly(embedded_pipeline, smiles, smiling, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", smiles[:1] * 16 + smiles[1:] + smiles[2:] * 4)
+    photo = smiling.resize((200, 200))
+    report = embedded_pipeline.transfer_video(clip, photo, tmp_path / "out.mp4", progress=False)
+    (face,) = report.faces
+    assert (report.frames, face.relative, face.frames_without_face) == (22, True, 0) and face.reference_seconds < 1.5
+    frames = read_clip(report.path)
+    assert change_since(photo, frames[0]) < 3  # of compression
+    assert change_since(frames[0], frames[15]) < 0.2 < 0.5 < change_since(frames[0], frames[-1])
+
+
+def test_a_clip_that_begins_with_a_smile_shows_it_at_once(embedded_pipeline, smiles, neutral, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", smiles[2:] * 18 + smiles[:1] * 10)
+    photo = neutral.resize((200, 200))
+    report = embedded_pipeline.transfer_video(clip, photo, tmp_path / "out.mp4", progress=False)
+    assert report.faces[0].relative is False and report.faces[0].reference_seconds is None
+    frames = read_clip(report.path)
+    labels = [embedded_pipeline.recognize(frame)[0]["label"] for frame in (frames[0], frames[-1])]
+    assert labels == ["happiness", "neutral"]
+
+
+def test_a_smile_before_the_calm_frame_stays_a_smile(embedded_pipeline, smiles, neutral, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", smiles[2:] * 6 + smiles[:1] * 12)
+    report = embedded_pipeline.transfer_video(clip, neutral.resize((200, 200)), tmp_path / "out.mp4", progress=False)
+    assert report.faces[0].relative and report.faces[0].reference_seconds > 0.5
+    frames = read_clip(report.path)
+    labels = [embedded_pipeline.recognize(frame)[0]["label"] for frame in (frames[0], frames[-1])]
+    assert labels == ["happiness", "neutral"]
+
+
+def test_steps_can_wait_until_the_first_has_looked_ahead(clip, tmp_path):
+    read, begun = [], []
+
+    def waits():
+        return 2 <= len(read) < 5
+
+    def second(frame):
+        begun.append(len(read))
+        return frame
+
+    map_video(
+        clip, tmp_path / "out.mp4", lambda frame, _: read.append(1) or frame, second, waits=waits, progress=False
+    )
+    assert len(begun) == len(read) == 10
+    assert begun[0] <= 2 and min(begun[1:]) >= 5
+    frames = zip(read_clip(clip), read_clip(tmp_path / "out.mp4"))
+    assert max(change_since(before, after) for before, after in frames) < 3
+
+
+def side_by_side(left, right) -> Image.Image:
+    both = Image.new("RGB", (480, 240), "white")
+    both.paste(left, (0, 0))
+    both.paste(right, (240, 0))
+    return both
+
+
+LEFT, RIGHT = (120, 120), (360, 120)
+
+
+def halves_that_change(before, after) -> list[bool]:
+    """Whether the left and the right half change between two frames of a clip."""
+    halves = [(0, 0, 240, 240), (240, 0, 480, 240)]
+    return [change_since(before.crop(half), after.crop(half)) > 0.3 for half in halves]
+
+
+def test_each_face_of_a_photo_has_its_own_driver(embedded_pipeline, smiles, smiling, tmp_path):
+    other = smiling.resize((240, 240))
+    clip = write_clip(
+        tmp_path / "clip.mp4", [side_by_side(person, other) for person in [smiles[0]] * 3 + smiles[2:] * 3]
+    )
+    photo = side_by_side(other, smiles[0])
+
+    def changed(**named):
+        report = embedded_pipeline.transfer_video(clip, photo, tmp_path / "out.mp4", progress=False, **named)
+        frames = read_clip(report.path)
+        return report, halves_that_change(frames[0], frames[-1])
+
+    report, halves = changed(faces={LEFT: RIGHT, RIGHT: LEFT}, relative=True)
+    assert halves == [False, True]
+    assert [face.face for face in report.faces] == [RIGHT, LEFT] and report.frames_without_face == 0
+    assert changed(faces={LEFT: LEFT, RIGHT: RIGHT}, relative=True)[1] == [True, False]
+    report, halves = changed(faces={LEFT: LEFT, RIGHT: LEFT}, relative=True)
+    assert halves == [True, True] and len(report.faces) == 1
+    report, halves = changed(faces={LEFT: LEFT, RIGHT: RIGHT})
+    assert [face.relative for face in report.faces] == [True, False]  # each begins in its own way
+
+
+def test_each_face_of_a_clip_takes_its_own_expression(embedded_pipeline, smiles, smiling, tmp_path):
+    def labels_of(image):
+        return [embedded_pipeline.recognize(image, face=face)[0]["label"] for face in (LEFT, RIGHT)]
+
+    frame = side_by_side(smiles[0], smiling.resize((240, 240)))
+    clip = write_clip(tmp_path / "clip.mp4", [frame] * 3)
+    expressions = {LEFT: "surprise", RIGHT: "neutral"}
+    report = embedded_pipeline.edit_video(clip, expressions, tmp_path / "out.mp4", progress=False)
+    assert [face.face for face in report.faces] == [LEFT, RIGHT] and report.faces[0].relative is None
+    edited = read_clip(report.path)[-1]
+    assert labels_of(edited) == ["surprise", "neutral"]
+    report = embedded_pipeline.edit_video(clip, {RIGHT: "neutral"}, tmp_path / "out.mp4", progress=False)
+    assert labels_of(frame) == ["neutral", "happiness"] and labels_of(read_clip(report.path)[-1]) == [
+        "neutral",
+        "neutral",
+    ]
+
+
+def test_faces_are_named_once_and_in_one_way(embedded_pipeline, smiles, smiling, tmp_path):
+    photo = side_by_side(smiles[0], smiling.resize((240, 240)))
+    clip = write_clip(tmp_path / "clip.mp4", [photo] * 2)
+    out = tmp_path / "out.mp4"
+    for message, named in (
+        ("leave out face", {"faces": {0: 1}, "driving_face": 0}),
+        ("faces must map", {"faces": {}}),
+        ("faces must map", {"faces": [0, 1]}),
+        ("are the same face", {"faces": {LEFT: 0, (130, 110): 1}}),
+        ("face=2, but 2 found", {"faces": {2: 0}}),
+        ("face=2, but 2 found", {"faces": {0: 2}}),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            embedded_pipeline.transfer_video(clip, photo, out, progress=False, **named)
+    with pytest.raises(InvalidInputError, match="leave out face"):
+        embedded_pipeline.edit_video(clip, {0: "anger"}, out, face=1, progress=False)
+    with pytest.raises(InvalidInputError, match="expression of face 1: 'bored' is neither"):
+        embedded_pipeline.edit_video(clip, {0: "anger", 1: "bored"}, out, progress=False)
+    assert not out.exists()
 
 
 def test_a_clip_without_a_face_is_an_error_and_leaves_what_was_there(embedded_pipeline, tmp_path):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -21,6 +22,7 @@ from ..model.video_tergan import VideoReport
 from .answers import WRITERS, encode_answers, recognize_file
 from .errors import one_line_errors
 from .files import Job, existing_path, kind_of, list_files, plan_jobs, run_jobs
+from .named_values import read_values
 from .outputs import CommandError, check_output, encode_result
 
 
@@ -29,8 +31,14 @@ EXAMPLES = """examples:
   tergan transfer smiling.jpg me.jpg -o me_smiling.png
   tergan transfer smiling.jpg holiday/ -o smiling_holiday/     every photo of a folder
   tergan transfer driving.mp4 me.jpg -o me_talking.mp4         a clip animates a photo
+  tergan transfer two.mp4 us.jpg -o talk.mp4 --pair 0=1 --pair 1=0
   tergan edit me.jpg surprise -o me_surprised.png --intensity 0.7
   tergan edit clip.mp4 happiness -o happy_clip.mp4
+  tergan edit me.jpg --set jawOpen=0.4 eyeBlinkLeft=1 gazeLeft=20 -o me_winking.png
+  tergan edit holiday/ neutral --set mouthSmile=0.5 -o smiling_holiday/
+  tergan edit holiday/ --set @preset.json -o winking_holiday/  a preset that the app saved
+  tergan names                                                 all names for --set
+  tergan edit two.mp4 happiness -o edited.mp4 --face 0 --also 1=neutral
   tergan recognize me.jpg
   tergan recognize holiday/ clip.mp4 -o expressions.csv        or .json
   tergan recognize me.jpg --blendshapes                        with a model that reads them
@@ -45,7 +53,13 @@ def main(argv: list[str] | None = None):
     Raises:
         SystemExit: 0 on success; 1 if the command or any of several files failed; 2 for a wrong command line.
     """
-    options = build_parser().parse_args(argv)
+    parser = build_parser()
+    options, rest = parser.parse_known_args(argv)
+    # argparse takes an optional positional only beside the one before it, not after an option.
+    if options.command == "edit" and options.expression is None and len(rest) == 1 and not rest[0].startswith("-"):
+        options.expression = rest.pop()
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     with one_line_errors("tergan"):
         failed = options.run(options)
     sys.exit(1 if failed else 0)
@@ -64,11 +78,28 @@ def build_parser() -> argparse.ArgumentParser:
     transfer.add_argument("source", help="photo that shows the expression, or driving clip")
     transfer.add_argument("target", help="photo to change, or a folder of photos")
     transfer.add_argument(
-        "--relative", action="store_true", help="with a clip, transfer only what changes since its first frame"
-    )
+        "--relative", action=argparse.BooleanOptionalAction,
+        help="with a clip, carry only what changes since its calmest early frame; default: if that frame is calm",
+    )  # fmt: skip
+    transfer.add_argument(
+        "--pair", type=_pair, action="append", metavar="FACE=DRIVER",
+        help="with a clip, a face of the photo and its driver in the clip's first frame, both named like --face; "
+        "repeat it for each face",
+    )  # fmt: skip
     edit = _add_command(commands, edit_command, "edit", "give a photo or clip another expression")
     edit.add_argument("input", help="photo, clip, or a folder of them")
-    edit.add_argument("expression", help="anger, disgust, fear, happiness, neutral, sadness, surprise, or a photo")
+    edit.add_argument(
+        "expression", nargs="?", help="anger, disgust, fear, happiness, neutral, sadness, surprise, or a photo"
+    )
+    edit.add_argument(
+        "--set", nargs="+", action="extend", metavar="NAME=VALUE", dest="values",
+        help="set single blendshapes (0 to 1.2) and the gaze (degrees) by name, or all of a @preset.json; a label "
+        "given as the expression comes first. `tergan names` lists the names",
+    )  # fmt: skip
+    edit.add_argument(
+        "--also", type=_named_expression, action="append", metavar="FACE=EXPRESSION",
+        help="of a clip, another face, named like --face, and its expression; repeat it for each face",
+    )  # fmt: skip
     for command in (transfer, edit):
         command.add_argument(
             "-o", "--output", required=True, help=".png, .jpg, .webp or .mp4 file; a folder for a folder"
@@ -87,6 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--blendshapes", action="store_true", help="also read ARKit's blendshapes and the gaze, if the model does"
     )
     recognize.add_argument("--format", choices=list(WRITERS), help="default: by the name of the output file")
+    _add_command(commands, names_command, "names", "list the names that `tergan edit --set` takes, with their ranges")
     return parser
 
 
@@ -115,12 +147,37 @@ def _face(text: str) -> Face:
     return (x, y)
 
 
+def _pair(text: str) -> tuple[Face, Face]:
+    face, equals, driver = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FACE=DRIVER, such as 0=1")
+    return _face(face), _face(driver)
+
+
+def _named_expression(text: str) -> tuple[Face, str]:
+    face, equals, expression = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FACE=EXPRESSION, such as 1=neutral")
+    return _face(face), expression
+
+
+def _by_face(pairs: list[tuple[Face, Any]], name: str) -> dict[Face, Any]:
+    """Pairs of a face and something else as a dictionary."""
+    by_face = dict(pairs)
+    if len(by_face) < len(pairs):
+        raise CommandError(f"{name} names a face twice")
+    return by_face
+
+
 def transfer_command(options) -> int:
     """Run `tergan transfer`. Returns the number of photos of a folder that failed."""
     source = existing_path(options.source)
     if source.is_dir():
         raise CommandError(f"{source} is a folder: name the photo or clip that shows the expression")
     moving = kind_of(source) == CLIP
+    faces = _by_face(options.pair, "--pair") if options.pair else None
+    if faces and not moving:
+        raise CommandError("--pair needs a driving clip; for a photo use --face and --source-face")
     jobs = plan_jobs(
         options.target, options.output, [PHOTO], options.overwrite, ".mp4" if moving else ".png", [source]
     )
@@ -129,9 +186,11 @@ def transfer_command(options) -> int:
     def animate(job: Job):
         report = pipe.transfer_video(
             source, job.source, job.output, options.intensity, options.relative, face=options.face,
-            driving_face=options.source_face, progress=not options.quiet, **_video_provenance(options),
+            driving_face=options.source_face, progress=not options.quiet, **_video_provenance(options), faces=faces,
         )  # fmt: skip
         _print_notes(job, report)
+        if options.relative is None and not options.quiet:
+            _print_choices(job, report)
 
     def transfer(job: Job):
         result = pipe.transfer(
@@ -144,22 +203,49 @@ def transfer_command(options) -> int:
 
 def edit_command(options) -> int:
     """Run `tergan edit`. Returns the number of files of a folder that failed."""
-    example = [Path(options.expression)] if is_file(options.expression) else []
-    jobs = plan_jobs(options.input, options.output, [PHOTO, CLIP], options.overwrite, others=example)
+    expression, others = _wanted_expression(options)
+    jobs = plan_jobs(options.input, options.output, [PHOTO, CLIP], options.overwrite, others=others)
+    also = options.also or []
+    photos = [job.source for job in jobs if job.kind != CLIP]
+    if also and photos:
+        raise CommandError(f"{photos[0]} is a photo; --also is for clips")
+    expressions = _by_face([(options.face or 0, expression), *also], "--also") if also else None
     pipe = _load(options)
-    settings = {"intensity": options.intensity, "face": options.face, "source_face": options.source_face}
+    if isinstance(expression, dict):
+        pipe.parse_expression(expression, "--set")  # one error, not one for every file
+    settings = {"intensity": options.intensity, "source_face": options.source_face}
 
     def edit(job: Job):
         if job.kind == CLIP:
             report = pipe.edit_video(
-                job.source, options.expression, job.output, progress=not options.quiet, **settings,
-                **_video_provenance(options),
+                job.source, expressions or expression, job.output, progress=not options.quiet,
+                face=None if expressions else options.face, **settings, **_video_provenance(options),
             )  # fmt: skip
             _print_notes(job, report)
         else:
-            _save(pipe.edit(job.source, options.expression, **settings), job, options)
+            _save(pipe.edit(job.source, expression, face=options.face, **settings), job, options)
 
     return run_jobs(jobs, edit, options.command, options.quiet)
+
+
+def _wanted_expression(options) -> tuple[str | dict[str, float], list[Path]]:
+    """The label, photo or values by name that `tergan edit` is asked for, and the files that it reads for them."""
+    expression, words = options.expression, options.values
+    if expression is None and not words:
+        raise CommandError("name an expression (a label or a photo), or --set NAME=VALUE")
+    if not words:
+        return expression, [Path(expression)] if is_file(expression) else []
+    if expression is not None and is_file(expression):
+        raise CommandError(f"--set goes with a label, and {expression} is a photo: leave one of them out")
+    presets = [Path(word[1:]) for word in words if word.startswith("@")]
+    return read_values(words, expression), presets
+
+
+def names_command(options) -> int:
+    """Run `tergan names`. Returns 0."""
+    for name, (lowest, highest) in _load(options).editable_names.items():
+        print(f"{name:20s} {lowest:g} to {highest:g}")
+    return 0
 
 
 def recognize_command(options) -> int:
@@ -201,6 +287,16 @@ def _print_notes(job: Job, report: VideoReport):
         notes.insert(0, f"{report.damaged_packets} damaged packets of the clip were left out.")
     for note in notes:
         print(f"tergan: {job.output}: {note}", file=sys.stderr)
+
+
+def _print_choices(job: Job, report: VideoReport):
+    """Say whether changes or the expression itself were carried."""
+    for face in report.faces:
+        choice = "is carried as it is: the clip begins with it"
+        if face.relative:
+            choice = f"is carried as its change since the calm frame at {face.reference_seconds:.1f} s"
+        whose = "the expression" if len(report.faces) == 1 else f"the expression of face {face.face}"
+        print(f"tergan: {job.output}: {whose} {choice}.", file=sys.stderr)
 
 
 def _save(image, job: Job, options):

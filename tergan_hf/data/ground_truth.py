@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ..model.face_alignment_tergan import TEMPLATE
 from .crops import compose_affine
 from .flow_maps import decode_flow_map
 
@@ -13,6 +14,9 @@ FLOW_TOLERANCE = 0.01  # of [-1, 1]
 INVERSION_ITERATIONS = 3
 # An ellipse around the face in the aligned crop, [-1, 1], and the share of its radius over which it fades.
 FACE_CENTRE, FACE_RADII, FACE_EDGE = (0.0, 0.1), (0.86, 1.0), 0.15
+# Both eyes with their lids in the aligned crop, [-1, 1], and the radii of an ellipse around each.
+EYE_CENTRES = tuple(tuple(2 * float(place) - 1 for place in eye) for eye in TEMPLATE[:2])
+EYE_RADII = (0.22, 0.14)
 MAX_RELIGHTING = 1.3  # factor per colour; a larger difference is not one of light
 
 
@@ -29,7 +33,7 @@ def true_flow(
 
     A flow map m gives, for each position of a photo, the offset to the same surface point in the neutral photo. From a
     position in the truth it leads to the neutral position n. The position y in the target is the one with
-    y + m(y) = n for the target's map; the fixed-point iteration y ← n − m(y) finds it.
+    y + m(y) = n for the target's map; the fixed-point iteration y ← n − m(y) finds it, from two starts.
 
     Args:
         target_flow_map, truth_flow_map: (B, 2 or 4, M, M) uint8 maps over the whole photo (`flow_maps`).
@@ -55,10 +59,17 @@ def true_flow(
     deformed = grid if deformations is None else grid + deformations.permute(0, 2, 3, 1)
     places = _transform(to_photo, deformed)
     neutral = places + look_up(truth_offsets, places)
-    found = neutral
-    for _ in range(FLOW_ITERATIONS):
-        found = neutral - look_up(target_offsets, found)
-    miss = (found + look_up(target_offsets, found) - neutral).abs().amax(3)
+
+    def find(start):
+        for _ in range(FLOW_ITERATIONS):
+            start = neutral - look_up(target_offsets, start)
+        return start, (start + look_up(target_offsets, start) - neutral).abs().amax(3)
+
+    # Where skin folds, the iteration leaves a solution again unless it starts near it.
+    found, miss = find(neutral)
+    nearby, missed = find(places)
+    found = torch.where((missed < miss)[..., None], nearby, found)
+    miss = torch.minimum(miss, missed)
     found = deformed + torch.einsum("bij,bhwj->bhwi", torch.linalg.inv(to_photo[:, :, :2]), found - places)
     end = found
     if deformations is not None:
@@ -70,6 +81,22 @@ def true_flow(
 def _transform(matrices: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     """Apply (B, 2, 3) affine matrices to (B, H, W, 2) points."""
     return torch.einsum("bij,bhwj->bhwi", matrices[:, :, :2], points) + matrices[:, None, None, :, 2]
+
+
+def eye_regions(crop_transforms: torch.Tensor, size: int) -> torch.Tensor:
+    """
+    Where the eyes are in crops of aligned faces.
+
+    Args:
+        crop_transforms: (B, 2, 3) from `draw_crop_transforms`. size: side of the result in pixels.
+
+    Returns:
+        (B, 1, size, size), 1 in the eyes and 0 elsewhere.
+    """
+    places = F.affine_grid(crop_transforms, [len(crop_transforms), 1, size, size], align_corners=False)
+    centres = places.new_tensor(EYE_CENTRES)
+    distances = ((places[:, :, :, None] - centres) / places.new_tensor(EYE_RADII)).square().sum(4)
+    return (distances.amin(3) < 1).to(places.dtype)[:, None]
 
 
 def confine_truth(target: torch.Tensor, truth: torch.Tensor, crop_transforms: torch.Tensor) -> torch.Tensor:

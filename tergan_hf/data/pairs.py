@@ -68,12 +68,10 @@ class PairSampler:
         return Pair(number, source, number, target, source)
 
     def draw_exact(self, random: np.random.Generator, number: int, target: int) -> Pair:
-        """Draw the truth from x_t's session, every expression equally often, and x_s from all photos of the set with
-        the truth's `expression_id`."""
+        """Draw the truth from x_t's session, every photo equally often, and x_s from all photos of the set with the
+        truth's `expression_id`."""
         photos = self.sets[number]
-        rows = self.by_scene[number][photos.scenes[target]]
-        expressions = photos.expressions[rows]
-        truth = random.choice(rows[expressions == random.choice(np.unique(expressions))])
+        truth = int(random.choice(self.by_scene[number][photos.scenes[target]]))
         source = random.choice(self.by_expression_id[number][photos.expression_ids[truth]])
         return Pair(number, source, number, target, truth)
 

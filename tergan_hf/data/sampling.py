@@ -163,6 +163,8 @@ class ExpressionPairs(_DrawnDataset):
         `has_truth`, `is_rendered`, `has_flow`: bool; whether a truth is known, the target has an `expression_id`, and
         the exact flow is known.
         `source_expression`, `target_expression`, `target_identity`: int64.
+        `blendshape_change`: (K,), the truth's blendshapes less the target's, in the order of `COLUMN_NAMES`; NaN where
+        one of them is unknown.
         `target_flow_map`, `truth_flow_map`: (2 or 4, M, M) uint8 flow maps.
         `to_photo`: (2, 3) from the target's aligned crop to its photo, both [-1, 1].
 
@@ -202,10 +204,17 @@ class ExpressionPairs(_DrawnDataset):
             "source_expression": int(sources.expressions[pair.source]),
             "target_expression": int(photos.expressions[target]),
             "target_identity": int(photos.identities[target]),
+            "blendshape_change": self._blendshape_change(photos, target, truth),
             **flow_maps,
             "has_flow": photos.has_flow and truth is not None,
             "to_photo": self._to_photo(photos, target),
         }
+
+    @staticmethod
+    def _blendshape_change(photos: PhotoSet, target: int, truth: int | None) -> torch.Tensor:
+        if truth is None or photos.blendshapes is None:
+            return torch.full((len(COLUMN_NAMES),), torch.nan)
+        return torch.from_numpy(photos.blendshapes[truth] - photos.blendshapes[target])
 
     @staticmethod
     def _registration(photos: PhotoSet, target: int, truth: int | None) -> torch.Tensor:

@@ -178,7 +178,7 @@ def message_for_visitors(message: str, paths: Sequence[str] = ()) -> str:
     if separator:
         name = {"source": "expression photo", "target": "your photo", "image": "your photo"}.get(name, name)
         message = f"{name}: {rest}"
-    for technical in (", or pass detect=False", " ([Errno"):
+    for technical in (", or pass detect=False", " ([Errno", " `tergan names`"):
         message = message.split(technical)[0]
     return sentence(message)
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..evaluation.expression_map import ExpressionMap
 from ..model.errors_tergan import InvalidInputError, MissingFileError, NoFaceFoundError
+from ..model.expression_requests_tergan import ExpressionRequest, WantedExpressions
 from ..model.face_detection_tergan import DetectedFace, select_face
 from ..model.image_loading_tergan import read_image, to_srgb
 from ..model.outputs_tergan import TerGanTarget
@@ -84,14 +85,16 @@ class TargetExpression(Shared):
     The expression that a photo takes on.
 
     Args:
-        embedding: f(e), (D,).
+        embedding: f(e), (D,); `None` if it depends on the photo.
         name: shown on the page.
         detected: the faces of the photo it was read from, if there is one.
+        request: what is set by name, if it depends on the photo.
     """
 
-    embedding: np.ndarray
+    embedding: np.ndarray | None
     name: str
     detected: DetectedFaces | None = None
+    request: ExpressionRequest | None = None
 
 
 def _unchanged(result: Image.Image) -> Image.Image:
@@ -181,6 +184,45 @@ class EditSession:
             raise InvalidInputError("this place is not on the expression map")
         return TargetExpression(self.expression_map.expression_at(point), "a place on the map")
 
+    @property
+    def settable_blendshapes(self) -> list[str]:
+        """The blendshapes of the model that can be set, sides included."""
+        ranges = self.pipe.editable_names
+        return [name for name in self.pipe.blendshape_names if name in ranges]
+
+    def named_expression(self, values: dict[str, float]) -> TargetExpression:
+        """
+        The expression with some values by name. No values keep the photo's own.
+
+        Raises:
+            InvalidInputError: a name or value cannot be used.
+        """
+        request = self.pipe.parse_expression(values, "blendshapes") if values else ExpressionRequest({}, {})
+        return TargetExpression(None, "set by name", request=request)
+
+    @torch.inference_mode()
+    def read_blendshapes(self, photo: EncodedPhoto, labels: dict[str, float]) -> dict[str, float]:
+        """The blendshapes of a photo's face after it has moved to some labels, each by its share."""
+        started = TargetExpression(None, "", request=ExpressionRequest(labels, {}))
+        embedding = torch.from_numpy(self.embedding_of(photo, started))[None].to(self.pipe.model.device)
+        read = self.pipe.model.regress_blendshapes(embedding.to(self.pipe.model.dtype))
+        return dict(zip(self.pipe.blendshape_names, read[0].float().cpu().tolist()))
+
+    @torch.inference_mode()
+    def embedding_of(self, photo: EncodedPhoto, expression: TargetExpression) -> np.ndarray:
+        """f(e) of an expression for a photo, (D,)."""
+        if expression.request is None:
+            assert expression.embedding is not None
+            return expression.embedding
+        model = self.pipe.model
+        wanted = WantedExpressions.of_request(
+            expression.request, model.expression_prototypes, self.pipe.labels, self.pipe.blendshape_names
+        )
+        own = photo.target.expression_embedding
+        assert own is not None
+        own = own.to(model.device)
+        return wanted.resolve(model, own[:, None])[0, 0].float().cpu().numpy()
+
     def draw_preview(
         self, photo: EncodedPhoto, expression: TargetExpression, intensity: float = 1.0, strengths=WHOLE_FACE
     ) -> Image.Image:
@@ -191,13 +233,14 @@ class EditSession:
             intensity: 0 changes nothing, 1 is the expression, above 1 exaggerates it.
             strengths: how much of the change brows, eyes and mouth take.
         """
-        return self._synthesize(photo, [photo.preview], expression.embedding[None], [intensity], strengths)[0]
+        embedding = self.embedding_of(photo, expression)
+        return self._synthesize(photo, [photo.preview], embedding[None], [intensity], strengths)[0]
 
     def draw_closeups(
         self, photo: EncodedPhoto, expressions: list[TargetExpression], intensities: list[float]
     ) -> list[Image.Image]:
         """Give the close-up each expression, each at its own intensity."""
-        embeddings = np.stack([expression.embedding for expression in expressions])
+        embeddings = np.stack([self.embedding_of(photo, expression) for expression in expressions])
         return self._synthesize(photo, [photo.closeup] * len(expressions), embeddings, intensities, WHOLE_FACE)
 
     def draw_full_size(
@@ -219,9 +262,10 @@ class EditSession:
             the answer of `write`, by default the result.
         """
         intensity, strengths = check_intensity(intensity), _check_strengths(strengths)
+        embedding = self.embedding_of(photo, expression)
         with self.open_photo(photo.detected.path, "your photo") as image:
             cropped = self._crop(image, photo.detected)
-            return write(self._synthesize(photo, [cropped], expression.embedding[None], [intensity], strengths)[0])
+            return write(self._synthesize(photo, [cropped], embedding[None], [intensity], strengths)[0])
 
     def transfer(self, source: str, target: str, intensity: float, write=_unchanged):
         """As `TerGanPipeline.transfer`, for paths of visitors' photos. `write` as for `draw_full_size`."""

@@ -1,10 +1,12 @@
-"""The Editing tab: give a photo another expression by label, by example, or by a point of the expression map."""
+"""The Editing tab: give a photo another expression by label, by example, on the expression map, or with sliders."""
 
 from dataclasses import dataclass
 
 import gradio as gr
+import numpy as np
 
 from . import limits
+from .blendshape_sliders import BlendshapeSliders
 from .components import (
     FULL_SIZE,
     LIVE,
@@ -93,7 +95,10 @@ def build(models: Models, model_name: gr.State):
             return {}
         own = photo and session.locate(photo.target.expression_embedding[0].float().numpy())
         marks = [("your photo", own)] if own else []
-        return map_data(session.expression_map, marks, expression and session.locate(expression.embedding))
+        chosen = None
+        if expression is not None and (photo is not None or expression.request is None):
+            chosen = session.locate(session.embedding_of(photo, expression))
+        return map_data(session.expression_map, marks, chosen)
 
     def read_example(model, path, point=None):
         if path is None:
@@ -169,6 +174,7 @@ def build(models: Models, model_name: gr.State):
                     )
                     for name in ("Brows", "Eyes", "Mouth")
                 ]
+            sliders = BlendshapeSliders(models, first_photo, first_expression)
             undo_button = gr.Button("↶ Undo", size="sm", elem_id="edit-undo")
             download = DownloadRow("edit")
 
@@ -184,13 +190,18 @@ def build(models: Models, model_name: gr.State):
     reading = with_error_messages(read_example, lambda message: (gr.skip(), {}))
     choosing_face = with_error_messages(choose_face, lambda message: (None, {}))
     opened, read = [photo, faces], [expression, example_faces]
+    showing_sliders = sliders.showing(model_name, photo, expression)
 
     def then_redraw(event):
         event = event.then(*redrawing, **SLIDERS, **quiet).then(*drawing_strip, **quiet)
-        event.then(*drawing_map, **quiet).then(*remembering, **quiet)
+        return event.then(*drawing_map, **quiet).then(*remembering, **quiet)
+
+    def then_redraw_and_show_sliders(event):
+        then_redraw(event).then(*showing_sliders, **quiet)
 
     def then_draw_photo(event):
-        event.then(*drawing_with_photo, **SLIDERS, **quiet).then(*drawing_strip, **quiet).then(*drawing_map, **quiet)
+        event = event.then(*drawing_with_photo, **SLIDERS, **quiet).then(*drawing_strip, **quiet)
+        event.then(*drawing_map, **quiet).then(*showing_sliders, **quiet)
 
     def click_photo(model, path, event: gr.SelectData):
         return opening(model, path, chosen_pixel(event))
@@ -226,10 +237,12 @@ def build(models: Models, model_name: gr.State):
     then_draw_photo(image.change(opening, [model_name, image], opened, **quiet))
     then_draw_photo(image.select(with_error_messages(click_photo, gpu=False), [model_name, image], opened, **quiet))
     then_draw_photo(faces.select(with_error_messages(click_face, gpu=False), [model_name, photo], opened, **quiet))
-    then_redraw(label.input(with_error_messages(choose_label, gpu=False), [model_name, label], expression, **quiet))
-    then_redraw(example.change(reading, [model_name, example], read, **quiet))
-    then_redraw(example.select(with_error_messages(click_example, gpu=False), [model_name, example], read, **quiet))
-    then_redraw(
+    choosing_label = with_error_messages(choose_label, gpu=False)
+    then_redraw_and_show_sliders(label.input(choosing_label, [model_name, label], expression, **quiet))
+    then_redraw_and_show_sliders(example.change(reading, [model_name, example], read, **quiet))
+    clicking_example = with_error_messages(click_example, gpu=False)
+    then_redraw_and_show_sliders(example.select(clicking_example, [model_name, example], read, **quiet))
+    then_redraw_and_show_sliders(
         example_faces.select(
             with_error_messages(click_example_face, gpu=False), [model_name, expression], read, **quiet
         )
@@ -237,7 +250,12 @@ def build(models: Models, model_name: gr.State):
     choosing_point = with_error_messages(choose_point, gpu=False)
     moved = expression_map.input(choosing_point, model_name, [expression, label], **LIVE)
     moved.then(*redrawing, **SLIDERS, **quiet)
-    then_redraw(expression_map.select(choosing_point, model_name, [expression, label], **LIVE))
+    then_redraw_and_show_sliders(expression_map.select(choosing_point, model_name, [expression, label], **LIVE))
+    moved, released, others = sliders.connect(model_name, expression, label)
+    moved.then(*redrawing, **SLIDERS, **quiet)
+    then_redraw(released)
+    for event in others:
+        then_redraw(event.then(*remembering, **quiet).then(*showing_sliders, **quiet))
     for slider in (intensity, *strengths):
         slider.input(*redrawing, **SLIDERS, **LIVE)
         then_redraw(slider.release(lambda: None, None, None, **quiet))
@@ -248,7 +266,8 @@ def build(models: Models, model_name: gr.State):
         [steps, expression, label, intensity, *strengths],
         **quiet,
     )
-    undone.then(*redrawing, **SLIDERS, **quiet).then(*drawing_strip, **quiet).then(*drawing_map, **quiet)
+    undone = undone.then(*redrawing, **SLIDERS, **quiet).then(*showing_sliders, **quiet)
+    undone.then(*drawing_strip, **quiet).then(*drawing_map, **quiet)
     changed = model_name.change(
         with_error_messages(change_model, gpu=False), model_name, [expression, label, steps], **quiet
     )
@@ -267,6 +286,9 @@ def _empty(message: str) -> dict:
 
 
 def _is_same(one: Step, other: Step) -> bool:
-    expressions = one.expression, other.expression
-    same = expressions[0] is expressions[1] or (expressions[0].embedding == expressions[1].embedding).all()
-    return bool(same) and (one.intensity, one.strengths) == (other.intensity, other.strengths)
+    first, second = one.expression, other.expression
+    if first.embedding is None or second.embedding is None:
+        same = first.request == second.request
+    else:
+        same = np.array_equal(first.embedding, second.embedding)
+    return same and (one.intensity, one.strengths) == (other.intensity, other.strengths)

@@ -11,7 +11,7 @@ from PIL import Image
 from ..model.configuration_checks_tergan import is_finite_number
 from ..model.errors_tergan import ImageInputError, InvalidInputError
 from ..model.image_loading_tergan import open_unlimited
-from .limits import MAX_FRAME_BYTES, MAX_FRAME_PIXELS, LimitError
+from .limits import MAX_FRAME_BYTES, MAX_FRAME_PIXELS, MAX_VALUES, LimitError
 
 
 def check_number(value, lowest: float, highest: float, name: str) -> float:
@@ -75,6 +75,19 @@ def chosen_point(event: gr.EventData) -> tuple[float, float]:
     if not all(map(is_finite_number, place)):
         raise InvalidInputError(f"a place on the map is two numbers, x and y, got {shortened(place)}")
     return float(place[0]), float(place[1])
+
+
+def chosen_values(event: gr.EventData) -> dict[str, float]:
+    """
+    The values that sliders were moved to, by name.
+
+    Raises:
+        InvalidInputError: they are no finite numbers by name, or too many.
+    """
+    values = _detail(event, "values")
+    if not isinstance(values, dict) or len(values) > MAX_VALUES or not all(map(is_finite_number, values.values())):
+        raise InvalidInputError(f"the sliders send numbers by name, got {shortened(values)}")
+    return {str(name): float(value) for name, value in values.items()}
 
 
 def shortened(value) -> str:

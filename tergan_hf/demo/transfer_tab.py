@@ -30,13 +30,15 @@ from .examples import (
     expression_of,
     numbered_captions,
 )
-from .inputs import chosen_index, chosen_pixel
+from .inputs import FreeRadio, check_choice, chosen_index, chosen_pixel
 from .models import Models
 from .server import visitor_has_left
 from .views import compare_data, compare_view, face_row_data, message_data, picture_row, row_data
 from .zero_gpu import ON_ZERO_GPU
 
 
+# What of the driving clip is carried, as `relative` in `transfer_video`.
+CARRIED = {"automatic": None, "changes": True, "expression": False}
 CLIP_SIDE = 720  # longest side in pixels of a clip that is made
 PROMPT = "Add your photo and a photo that shows an expression: the result appears here."
 
@@ -106,10 +108,11 @@ def build(models: Models, model_name: gr.State):
         require_input(target, "the photo to change")
         return models[None].transfer(source, target, intensity, lambda made: write_result(made, mark, "PNG", target))
 
-    def animate(model, driving, target, photo, intensity, relative, mark, progress=gr.Progress(track_tqdm=True)):
+    def animate(model, driving, target, photo, intensity, carried, mark, progress=gr.Progress(track_tqdm=True)):
         require_input(driving, "a clip that shows the expressions")
         require_input(target, "the photo to animate")
         check_intensity(intensity)
+        relative = CARRIED[check_choice(carried, CARRIED, "what is carried")]
         limits.check_clip(driving)
         allowance, has_left = limits.Allowance(), visitor_has_left()
 
@@ -122,11 +125,11 @@ def build(models: Models, model_name: gr.State):
         reduced, scale = models[model].reduced_photo(target, CLIP_SIDE)
         face = tuple(scale * value for value in box_centre(photo.detected.chosen_face)) if is_open else None
         output = new_file(f"{limits.file_stem(target)}_ter-gan.mp4")
-        models[model].pipe.transfer_video(
+        report = models[model].pipe.transfer_video(
             driving, reduced, output, intensity, relative, face=face, max_side=CLIP_SIDE, finish=finish,
             metadata=VIDEO_METADATA, limits=limits.CLIP_LIMITS,
         )  # fmt: skip
-        return str(output)
+        return gr.update(value=str(output), label=f"Result (synthetic), {_describe_choice(report)}")
 
     gr.Markdown("The face in **your photo** takes on the expression of the face in the **expression photo**.")
     has_examples = len(smiling) > 1 and people and not ON_ZERO_GPU
@@ -160,9 +163,11 @@ def build(models: Models, model_name: gr.State):
         with gr.Row():
             driving = clip_input(label="Driving clip", elem_id="transfer-clip")
             video = gr.Video(label="Result (synthetic)", height=280, interactive=False, elem_id="transfer-video")
-        relative = gr.Checkbox(
-            False, label="Only what changes since the clip's first frame",
-            info="For a person who looks stern or smiling by nature, in a clip that begins calmly",
+        carried = FreeRadio(
+            [("Automatic", "automatic"), ("Only changes", "changes"), ("The expression itself", "expression")],
+            value="automatic", label="What your photo takes from the clip",
+            info="Only changes: what moves since the calmest frame of the first 1.5 seconds. Automatic: only changes "
+            "if that frame is calm",
             elem_id="transfer-relative",
         )  # fmt: skip
         with gr.Row():
@@ -235,7 +240,7 @@ def build(models: Models, model_name: gr.State):
     download.connect(with_error_messages(make_file), [model_name, expression, photo, intensity])
     use_example_clip.click(example_clip, None, driving, **PRIVATE)
     run.click(
-        with_error_messages(animate), [model_name, driving, target, photo, intensity, relative, download.mark], video,
+        with_error_messages(animate), [model_name, driving, target, photo, intensity, carried, download.mark], video,
         **LONG, **PRIVATE,
     )  # fmt: skip
     file = gr.Image(visible=False, type="filepath", label="result")
@@ -245,6 +250,14 @@ def build(models: Models, model_name: gr.State):
         api_description="Give the face of `target` the expression of `source`. Returns a PNG in the photo's own "
         "resolution.",
     )  # fmt: skip
+
+
+def _describe_choice(report) -> str:
+    """What was carried from the driving clip, in a few words."""
+    face = report.faces[0]
+    if not face.relative:
+        return "the expression itself"
+    return f"changes since {face.reference_seconds:.1f} s"
 
 
 def box_centre(face) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Views that Gradio has no component for, and the data they show.
 
-They are a before-and-after picture, rows of small pictures, the expression map, and scores of several faces. Pictures
-travel as data URLs, so nothing stays on the server's disk.
+They are a before-and-after picture, rows of small pictures, the expression map, groups of sliders, and scores of
+several faces. Pictures travel as data URLs, so nothing stays on the server's disk.
 """
 
 import time
@@ -32,6 +32,7 @@ COMPARE = """
 </div>
 """
 ROW = '<div class="picture-row" hidden><p class="row-title"></p><ul></ul></div>'
+SLIDERS = '<div class="sliders" hidden></div>'
 MAP = """
 <div class="map {kind}" hidden>
   <svg viewBox="0 0 400 400" {role}>
@@ -145,6 +146,29 @@ def map_data(
     ]
     photos = {"range": bounds, "groups": groups}
     return {"photos": photos, "marks": marked, "chosen": chosen, "stamp": _unique_stamp()}
+
+
+def sliders_view(value: dict | None = None, **settings) -> gr.HTML:
+    """Groups of sliders. Its value is `sliders_data`. The events `input`, while a slider moves, and `select`, when it
+    is released, have the `values` of all moved sliders by name."""
+    return gr.HTML(
+        value, html_template=SLIDERS, js_on_load=_script("sliders"), apply_default_css=False, **settings
+    )  # fmt: skip
+
+
+def sliders_data(groups: list[dict], start: dict[str, float], moved: dict[str, float]) -> dict:
+    """
+    The value of a view of sliders. Empty without groups.
+
+    Args:
+        groups: each with `name` and `sliders`. A slider has `name`, `label`, `range` (lowest, highest, step), `unit`.
+        start: the value at which each slider starts.
+        moved: the values of those that are moved.
+    """
+    if not groups:
+        return {}
+    start = {name: round(value, 3) for name, value in start.items()}
+    return {"groups": groups, "start": start, "moved": moved, "stamp": _unique_stamp()}
 
 
 def score_tables(faces: list[dict]) -> str:

@@ -14,7 +14,6 @@ BLENDSHAPE_INDEX = {name: index for index, name in enumerate(BLENDSHAPES)}
 GAZE_DEGREES = 30.0  # one unit of gaze in the column `blendshapes`
 # Order of the values in the column `blendshapes` of a set.
 COLUMN_NAMES = BLENDSHAPES + GAZE_NAMES
-MAX_WEIGHT = 1.2  # of a blendshape
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,8 @@ class Expression:
     Args:
         label: one of the six basic expressions, `neutral`, or `other`.
         intensity: 0 is neutral, 1 the full expression.
-        blendshapes: weight of each ARKit name, sides included, 0 to `MAX_WEIGHT`; without the gaze.
+        blendshapes: weight of each ARKit name, sides included, 0 to `blendshapes_tergan.MAX_WEIGHT`; without the
+            gaze.
         gaze: degrees to the viewer's right and up.
         mixed_with: the weaker expression of a mixture, else "".
     """

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .blendshapes import BLENDSHAPES, MAX_WEIGHT, NEUTRAL, Expression, expand_sides
+from ..model.blendshapes_tergan import MAX_WEIGHT
+from .blendshapes import BLENDSHAPES, NEUTRAL, Expression, expand_sides
 from .facs_combinations import ACTIONS, ANTAGONISTS, BASIC_EXPRESSIONS, CONFUSABLE, EMFACS_VARIANTS
 from .visemes import VISEMES
 

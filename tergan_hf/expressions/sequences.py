@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .blendshapes import BLENDSHAPES, MAX_WEIGHT, Expression, expand_sides, to_vector
+from ..model.blendshapes_tergan import MAX_WEIGHT
+from .blendshapes import BLENDSHAPES, Expression, expand_sides, to_vector
 from .facs_combinations import EMFACS_VARIANTS
 from .sampling import OTHER, draw_basic
 from .visemes import VISEMES

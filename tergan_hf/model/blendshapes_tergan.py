@@ -19,6 +19,9 @@ _MIDDLE = (
 ARKIT_BLENDSHAPES = tuple(sorted([name + side for name in _SIDED for side in SIDES] + list(_MIDDLE)))
 GAZE_NAMES = ("gazeX", "gazeY")  # degrees to the viewer's right and up; all other names are weights from 0 to 1
 GAZE_LIMIT = 45.0  # degrees
+MAX_WEIGHT = 1.2  # of a blendshape that is asked for
+# Both eyes move together: gazeX and gazeY are the sums of these.
+EYE_LOOK_NAMES = tuple(name for name in ARKIT_BLENDSHAPES if name.startswith("eyeLook"))
 
 
 def limit_blendshapes(values: torch.Tensor, names: Sequence[str]) -> torch.Tensor:
@@ -68,8 +71,11 @@ def describe_gaze(values: dict[str, float]) -> str:
 
 __all__ = [
     "ARKIT_BLENDSHAPES",
+    "EYE_LOOK_NAMES",
     "GAZE_LIMIT",
     "GAZE_NAMES",
+    "MAX_WEIGHT",
+    "SIDES",
     "describe_gaze",
     "limit_blendshapes",
     "mirror_blendshapes",

@@ -26,7 +26,7 @@ _TRAINING_KEYS = frozenset({
 })  # fmt: skip
 # Options that are constants by now, with the only value that is still understood.
 _CONSTANT_KEYS = {
-    "decoder_refined_size": 64, "expression_gate": 0.5, "expression_refined_size": 16,
+    "decoder_refined_size": 64, "expression_refined_size": 16,
     "identity_refined_size": 32, "leaky_relu_slope": 0.2,
 }  # fmt: skip
 
@@ -59,6 +59,9 @@ class TerGanConfig(PreTrainedConfig):
             positions.
         decoder_mapping_size (`int`, defaults to 0): units of a hidden layer that the photo decoder's condition passes
             through (a mapping network, Karras et al. 2019). 0 leaves it out. Not in the paper.
+        expression_gate (`float`, defaults to 0.5): mean square difference of two f(e) at which the photo decoder's
+            change reaches tanh(1) of its strength. It must be small beside the change of f(e) in a blink.
+        max_flow (`float`, defaults to 0.25): how far the photo decoder moves a pixel at most, on the crop's [-1, 1].
         patch_size (`int`, defaults to 1): with the photo decoder, `G_et` takes each patch of this many pixels squared
             as one position, and `G_de` gives each position back as pixels (Shi et al. 2016).
         decoder_channels: channels of the upsampling blocks of `G_de`, as many as the encoder has. The last block of
@@ -96,6 +99,8 @@ class TerGanConfig(PreTrainedConfig):
     identity_refinements: int = 0
     decoder_refinements: int = 1
     decoder_mapping_size: int = 0
+    expression_gate: float | int = 0.5
+    max_flow: float | int = 0.25
     patch_size: int = 1
     decoder_channels: list[int] | tuple[int, ...] = (512, 256, 128, 64, 3)
     expression_embedding_size: int = 30
@@ -210,9 +215,9 @@ class TerGanConfig(PreTrainedConfig):
 
     @classmethod
     def photo(cls, **overrides) -> "TerGanConfig":
-        """The photo decoder at 128 pixels and small encoders, with seven expressions: sharp on strangers' photos."""
+        """The photo decoder at 192 pixels and small encoders, with seven expressions: sharp on strangers' photos."""
         settings = {
-            "image_size": 128,
+            "image_size": 192,
             "encoder_channels": (32, 64, 128, 256, 512),
             "identity_encoder_channels": (32, 64, 128, 256, 256),
             "expression_image_size": min(96, overrides.get("image_size", 96) // 2 * 2),
@@ -222,10 +227,12 @@ class TerGanConfig(PreTrainedConfig):
             "expression_int8": True,
             "identity_refinements": 1,
             "decoder_type": "photo",
-            "decoder_channels": (128, 128, 192, 96, 40),
+            "decoder_channels": (128, 128, 192, 96, 48),
             "decoder_refinements": 3,
             "decoder_mapping_size": 256,
-            "patch_size": 2,
+            "expression_gate": 0.05,
+            "max_flow": 0.5,
+            "patch_size": 3,
             "intensity_exponent": 0.7,
             "mirror_recognition": True,
             "blendshape_names": (*ARKIT_BLENDSHAPES, *GAZE_NAMES),

@@ -14,10 +14,7 @@ from .quantization_tergan import pool
 
 
 DECODER_REFINED_SIZE = 64  # positions: feature maps of the photo decoder up to this width are refined
-MAX_FLOW = 0.25  # of the crop's [-1, 1]
 SHADED_SIZE = 32  # positions, at most, of the feature map that gives the shading
-# Scale of the gate: the mean square difference of two f(e) at which the change reaches tanh(1) of its strength.
-GATE = 0.5
 
 
 class TerGanDecoder(nn.Module):
@@ -131,6 +128,7 @@ class TerGanPhotoDecoder(nn.Module):
             for size, after in zip(self.sizes[1:], config.decoder_channels)
         )
         self.patch_size, self.num_channels = config.patch_size, config.num_channels
+        self.gate, self.max_flow = config.expression_gate, config.max_flow
         painted = (1 + config.num_channels) * config.patch_size**2
         self.to_change = nn.Conv2d(channels[-1], 2 + painted, kernel_size=3, padding=1)
         self.to_change.initial_std = 0.0
@@ -188,8 +186,8 @@ class TerGanPhotoDecoder(nn.Module):
         )
         # Exactly 0 for the target's own expression, and in proportion to a small difference.
         distance = torch.linalg.vector_norm((wanted - own).float(), dim=1) / math.sqrt(wanted.shape[1])
-        gate = torch.tanh(distance / math.sqrt(GATE))[:, None, None, None]
-        flow = MAX_FLOW * gate * torch.tanh(flow)
+        gate = torch.tanh(distance / math.sqrt(self.gate))[:, None, None, None]
+        flow = self.max_flow * gate * torch.tanh(flow)
         moved = warp(target, flow)
         # The mask starts near 1: what the flow can do is done by moving the photo's own pixels.
         painting = torch.sigmoid(mask - 2) * (torch.tanh(colour) - moved)

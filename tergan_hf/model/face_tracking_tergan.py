@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from .face_detection_tergan import LOST_BELOW, FaceDetector, select_face
+from .face_detection_tergan import LOST_BELOW, DetectedFace, FaceDetector, select_face
 
 
 Identify = Callable[[Image.Image, np.ndarray], np.ndarray]
@@ -14,11 +15,13 @@ Identify = Callable[[Image.Image, np.ndarray], np.ndarray]
 # Cosine of f(i). On 82 people, neutral and smiling, frontal: at least 0.62 between photos of one person, below 0.39
 # for three of four pairs of different people. A turned head is less like its frontal photo.
 SAME_PERSON = 0.4
+RIVAL_LEAD = 0.1  # cosine of f(i) by which a face must be more like a rival to be the rival's
 REDETECT_AFTER = 60  # frames between full detections
 LANDMARK_MIN_CUTOFF = 1.5  # Hz
 LANDMARK_SPEED = 4.0  # `speed` of the filter, per face height
 IDENTIFY_AFTER = 5  # frames of refinement between two comparisons of f(i)
 MAX_FACES = 8  # compared in one frame
+NEAR = 0.5  # face heights between two tracked faces of which one may be the other's
 JUMP = 0.5  # face heights from frame to frame; a face does not move as fast
 CUT_DIFFERENCE = 30.0  # mean over pixels and channels, of 255
 
@@ -55,6 +58,24 @@ def _share(cutoff, interval: float):
     return 1 / (1 + 1 / (2 * math.pi * cutoff * interval))
 
 
+class SharedDetector:
+    """Let several trackers share a face detector: each frame is searched once."""
+
+    def __init__(self, detector: FaceDetector):
+        self.refine_landmarks = detector.refine_landmarks
+        self._detector = detector
+        self._frame: Image.Image | None = None
+        self._faces: dict[bool, list[DetectedFace]] = {}
+
+    def detect(self, image: Image.Image, turns: bool = True) -> list[DetectedFace]:
+        """As `FaceDetector.detect`."""
+        if image is not self._frame:
+            self._frame, self._faces = image, {}
+        if turns not in self._faces:
+            self._faces[turns] = self._detector.detect(image, turns)
+        return self._faces[turns]
+
+
 class FaceTracker:
     """
     Track one face from frame to frame.
@@ -64,21 +85,24 @@ class FaceTracker:
     face is the tracked one, and whether it is seen at all.
 
     Args:
-        detector: for full detections.
+        detector: for full detections, a `FaceDetector` or `SharedDetector`.
         face: the face to track, as in `select_face`.
         redetect_after: frames between full detections.
         identify: frame and landmarks (5, 2) → f(i), (D,). Default: the face nearest to the last position is taken.
 
     Attributes:
+        rivals: trackers of the other people of the clip. A face that is more like one of them is not taken.
         restarted: whether the last landmarks do not continue those of the frame before: the first ones, after a cut,
             and after the face was gone.
     """
 
     def __init__(
-        self, detector: FaceDetector, face=None, redetect_after: int = REDETECT_AFTER, identify: Identify | None = None
-    ):
+        self, detector: FaceDetector | SharedDetector, face=None, redetect_after: int = REDETECT_AFTER,
+        identify: Identify | None = None,
+    ):  # fmt: skip
         self.detector, self.face, self.redetect_after = detector, face, redetect_after
         self.restarted = True
+        self.rivals: list[FaceTracker] = []
         self._person = None if identify is None else _Person(identify)
         self._cuts = CutDetector()
         self._landmarks: np.ndarray | None = None
@@ -101,7 +125,7 @@ class FaceTracker:
             landmarks = self._refine(frame, self._landmarks)
             self._since += 1
             doubtful = landmarks is None
-            if landmarks is not None and self._since % IDENTIFY_AFTER == 0 and not self._is_same(frame, landmarks):
+            if landmarks is not None and self._is_due(landmarks) and not self._is_same(frame, landmarks):
                 landmarks, doubtful = None, True
         if landmarks is None:
             landmarks, self._since = self._search(frame, doubtful), 0
@@ -126,13 +150,25 @@ class FaceTracker:
             return chosen
         last = self._last_seen
         found = sorted((face.landmarks for face in faces), key=lambda points: np.linalg.norm(points.mean(0) - last))
-        if self._person is None or (len(found) == 1 and not doubtful):
+        if self._person is None or (len(found) == 1 and not doubtful and not self.rivals):
             return found[0]
-        best = self._person.find(frame, found)
-        return found[0] if best is None and not doubtful else best
+        own = self._person.claim(frame, found, self._rival_people())
+        best = self._person.find(own)
+        return own[0].landmarks if own and best is None and not doubtful else best
+
+    def _is_due(self, landmarks: np.ndarray) -> bool:
+        """Whether to compare f(i): from time to time, and while a rival's face is near."""
+        others = [rival._landmarks.mean(0) for rival in self.rivals if rival._landmarks is not None]
+        distances = [float(np.linalg.norm(other - landmarks.mean(0))) for other in others]
+        return self._since % IDENTIFY_AFTER == 0 or min(distances, default=np.inf) < NEAR * _face_height(landmarks)
 
     def _is_same(self, frame: Image.Image, landmarks: np.ndarray) -> bool:
-        return self._person is None or self._person.find(frame, [landmarks]) is not None
+        if self._person is None:
+            return True
+        return self._person.find(self._person.claim(frame, [landmarks], self._rival_people())) is not None
+
+    def _rival_people(self) -> "list[_Person]":
+        return [rival._person for rival in self.rivals if rival._person is not None]
 
     def _jumped(self, landmarks: np.ndarray) -> bool:
         return float(np.linalg.norm(landmarks.mean(0) - self._last_seen)) > JUMP * _face_height(landmarks)
@@ -145,6 +181,13 @@ class FaceTracker:
         return landmarks if confidence >= LOST_BELOW else None
 
 
+class _SeenFace(NamedTuple):
+    """Landmarks (5, 2) of a face and its f(i), of length 1."""
+
+    landmarks: np.ndarray
+    code: np.ndarray
+
+
 class _Person:
     """Who is tracked: a running mean of f(i), of length 1."""
 
@@ -152,19 +195,29 @@ class _Person:
         self.identify = identify
         self._mean: np.ndarray | None = None
 
-    def find(self, frame: Image.Image, faces: list[np.ndarray]) -> np.ndarray | None:
+    def similarity(self, code: np.ndarray) -> float:
+        """Cosine of a face's f(i) and the person's, -1 if the person has not been seen."""
+        return -1.0 if self._mean is None else float(code @ self._mean)
+
+    def claim(self, frame: Image.Image, faces: list[np.ndarray], rivals: "list[_Person]") -> list[_SeenFace]:
+        """The faces of a frame that are not clearly more like one of the rivals, in their order."""
+        seen = [_SeenFace(landmarks, _unit(self.identify(frame, landmarks))) for landmarks in faces[:MAX_FACES]]
+        return [
+            face
+            for face in seen
+            if all(rival.similarity(face.code) <= self.similarity(face.code) + RIVAL_LEAD for rival in rivals)
+        ]
+
+    def find(self, faces: list[_SeenFace]) -> np.ndarray | None:
         """The landmarks of the face that is most like the person, `None` if all are other people."""
-        codes = [_unit(self.identify(frame, landmarks)) for landmarks in faces[:MAX_FACES]]
-        if self._mean is None:
-            return faces[0]
-        similarity = [float(code @ self._mean) for code in codes]
-        best = int(np.argmax(similarity))
-        if similarity[best] < SAME_PERSON:
+        best = max(faces, key=lambda face: self.similarity(face.code), default=None)
+        if best is None or self.similarity(best.code) < SAME_PERSON:
             return None
-        self._update(codes[best])
-        return faces[best]
+        self._update(best.code)
+        return best.landmarks
 
     def remember(self, frame: Image.Image, landmarks: np.ndarray):
+        """Learn the person's f(i) from a face."""
         self._update(_unit(self.identify(frame, landmarks)))
 
     def _update(self, code: np.ndarray):

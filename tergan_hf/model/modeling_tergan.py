@@ -11,35 +11,16 @@ from transformers import initialization as init
 from .blendshapes_tergan import limit_blendshapes, mirror_blendshapes
 from .configuration_tergan import TerGanConfig
 from .decoder_tergan import TerGanDecoder, TerGanPhotoDecoder
-from .encoder_tergan import LEAKY_RELU_SLOPE, TerGanEncoder
+from .encoder_tergan import TerGanEncoder
 from .errors_tergan import InvalidInputError
 from .fork_safety_tergan import use_one_thread_after_fork
+from .initialization_tergan import initialize_layer
 from .outputs_tergan import TerGanChange, TerGanImageClassifierOutput, TerGanOutput, TerGanTarget
 from .quantization_tergan import ScaledConv2d
 from .weights_check_tergan import check_finite, check_shapes
 
 
 use_one_thread_after_fork()
-
-
-@torch.no_grad()
-def initialize_layer(layer: nn.Module):
-    """
-    Set the initial weights of one layer: normal with the layer's own `initial_std`, else Kaiming for a convolution and
-    Xavier for a linear layer. Other modules are left alone.
-
-    `initial_std` is set on single layers because transformers skips modules without weights of their own.
-    """
-    if hasattr(layer, "initial_std"):
-        init.normal_(layer.weight, std=layer.initial_std)
-    elif isinstance(layer, nn.Conv2d):
-        init.kaiming_normal_(layer.weight, a=LEAKY_RELU_SLOPE)
-    elif isinstance(layer, nn.Linear):
-        init.xavier_uniform_(layer.weight)
-    else:
-        return
-    if layer.bias is not None:
-        init.zeros_(layer.bias)
 
 
 class TerGanPreTrainedModel(PreTrainedModel):
@@ -83,6 +64,8 @@ class TerGanPreTrainedModel(PreTrainedModel):
         initialize_layer(module)
         if isinstance(module, TerGanModel):
             init.zeros_(module.expression_prototypes)
+            if module.blendshape_directions is not None:
+                init.zeros_(module.blendshape_directions)
         if isinstance(module, TerGanEncoder) and module.activation_ranges is not None:
             init.zeros_(module.activation_ranges)
         if isinstance(module, ScaledConv2d):
@@ -185,8 +168,11 @@ def _blendshape_regressor(config: TerGanConfig) -> nn.Linear | None:
 class TerGanModel(TerGanPreTrainedModel):
     """
     The whole generator: `expression_encoder` (G_es), `identity_encoder` (G_et) and `decoder` (G_de). Beside them are
-    the shallow `classifier` on f(e) of section 4.4, `blendshape_regressor` (`None` without
-    `config.blendshape_names`), and `expression_prototypes`, one f(e) per label, for editing by label.
+    the shallow `classifier` on f(e) of section 4.4, and `expression_prototypes`, one f(e) per label, to edit by label.
+
+    With `config.blendshape_names` there are also `blendshape_regressor` and `blendshape_directions`, a tensor
+    `(expression_embedding_size, len(config.blendshape_names))`: by how much f(e) moves when one blendshape grows by 1
+    (gaze by one degree) and the others stay. Both are `None` otherwise. The directions are zeros before training.
 
     All images are `(batch, channels, image_size, image_size)` tensors in [-1, 1].
     """
@@ -199,7 +185,16 @@ class TerGanModel(TerGanPreTrainedModel):
         self.classifier = nn.Linear(config.expression_embedding_size, config.num_labels)
         self.blendshape_regressor = _blendshape_regressor(config)
         self.register_buffer("expression_prototypes", torch.zeros(config.num_labels, config.expression_embedding_size))
+        names = len(config.blendshape_names)
+        directions = torch.zeros(config.expression_embedding_size, names) if names else None
+        self.register_buffer("blendshape_directions", directions)
         self.post_init()
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        # Checkpoints of older training runs lack the directions, which are fitted at the end of a run.
+        if self.blendshape_directions is not None:
+            state_dict.setdefault(f"{prefix}blendshape_directions", self.blendshape_directions)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def encode_expression(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """f(e) = G_es(x): `(batch, expression_embedding_size)`."""
@@ -212,6 +207,37 @@ class TerGanModel(TerGanPreTrainedModel):
     def decode(self, expression_embedding: torch.Tensor, identity_embedding: torch.Tensor) -> torch.Tensor:
         """G_de([f(e), f(i)]) of the bottleneck decoder: `(batch, channels, image_size, image_size)` in [-1, 1]."""
         return self.decoder(torch.cat([expression_embedding, identity_embedding], dim=1))
+
+    def set_blendshapes(self, expression_embedding: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """
+        Change some blendshapes of f(e): f(e) + Σ_k d_k · (v_k − b_k), with d_k of `blendshape_directions` and b_k of
+        `regress_blendshapes`. Not in the paper.
+
+        Args:
+            expression_embedding: f(e), `(batch, expression_embedding_size)`.
+            values: v, `(batch, len(config.blendshape_names))`, weights and degrees; NaN keeps a blendshape as it is.
+
+        Raises:
+            InvalidInputError: the model reads no blendshapes, or its directions are not fitted.
+        """
+        steps = (values - self.regress_blendshapes(expression_embedding)).nan_to_num(nan=0.0)
+        return expression_embedding + steps @ self.require_blendshape_directions().T
+
+    def require_blendshape_directions(self) -> torch.Tensor:
+        """
+        The buffer `blendshape_directions`.
+
+        Raises:
+            InvalidInputError: the model reads no blendshapes, or its directions are not fitted.
+        """
+        self.require_blendshapes()
+        if not self.blendshape_directions.any():
+            raise InvalidInputError(
+                "these weights cannot set blendshapes: their file has no blendshape_directions. Use newer weights, or "
+                "fit them on photos with known blendshapes: "
+                "tergan_hf.training.blendshape_fitting.fit_blendshape_layers(model, sets, regressor=False)"
+            )
+        return self.blendshape_directions
 
     def encode_target(
         self, pixel_values: torch.Tensor, with_expression: bool = True, for_many: bool = False
@@ -321,7 +347,7 @@ class TerGanForImageClassification(TerGanPreTrainedModel):
 
     _keys_to_ignore_on_load_unexpected = [
         *TerGanPreTrainedModel._keys_to_ignore_on_load_unexpected,
-        r"^identity_encoder\.", r"^decoder\.", r"^expression_prototypes$",
+        r"^identity_encoder\.", r"^decoder\.", r"^expression_prototypes$", r"^blendshape_directions$",
     ]  # fmt: skip
 
     def __init__(self, config: TerGanConfig):

@@ -1,7 +1,7 @@
 """What all pipelines share: loading a model, finding and cropping faces, pasting results back."""
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from PIL import Image
 from .configuration_checks_tergan import is_finite_number
 from .configuration_tergan import TerGanConfig
 from .errors_tergan import InvalidInputError, NoFaceFoundError
+from .expression_requests_tergan import ExpressionRequest, WantedExpressions, editable_ranges, parse_request
 from .face_alignment_tergan import crop_face, whole_image_transform
 from .face_blending_tergan import paste_change, paste_crop
 from .face_detection_tergan import DetectedFace, Face, FaceDetector, select_face
@@ -101,6 +102,38 @@ class FacePipeline:
         """The blendshapes that the model reads, by ARKit's names, and `gazeX` and `gazeY`. Empty if it reads none."""
         return list(self.model.config.blendshape_names)
 
+    @property
+    def editable_names(self) -> dict[str, tuple[float, float]]:
+        """
+        The names that `edit` takes with a value, and the lowest and highest value of each: the labels (0 to 1) and, if
+        the model can set blendshapes, ARKit's names but eyeLook (0 to 1.2), those with two sides also without `Left`
+        or `Right`, and the gaze in degrees. Left and right are the subject's own: `gazeLeft` 20 is `gazeX` 20, to the
+        viewer's right.
+        """
+        directions = self.model.blendshape_directions
+        fitted = [] if directions is None else directions.any(0).tolist()
+        names = [name for name, moves in zip(self.blendshape_names, fitted) if moves]
+        return editable_ranges(self.labels, names)
+
+    def parse_expression(self, values: Mapping[str, float], name: str = "expression") -> ExpressionRequest:
+        """
+        Check an expression by name before the work.
+
+        Args:
+            values: name of `editable_names` → value.
+            name: of the expression in messages.
+
+        Raises:
+            InvalidInputError: a name or a value cannot be used; see `edit`.
+        """
+        request = parse_request(values, self.labels, self.blendshape_names, name)
+        if request.blendshapes:
+            moving = self.model.require_blendshape_directions().any(0)
+            still = [own for own in request.blendshapes if not moving[self.blendshape_names.index(own)]]
+            if still:
+                raise InvalidInputError(f"{name}: these weights have not learnt to change {', '.join(still)}")
+        return request
+
     def faces(self, image: ImageLike) -> list[DetectedFace]:
         """The faces of a photo, the largest first: box, landmarks and confidence, in photo pixels."""
         return self._detect(full_name("image", image), read_image(image, "image"))
@@ -176,21 +209,30 @@ class FacePipeline:
         """Blendshapes (B, K) → name and value of each, per row."""
         return [dict(zip(self.blendshape_names, row)) for row in blendshapes.float().cpu().tolist()]
 
-    def _read_expressions(self, wanted: list[tuple[str, object]], detect: bool, face: Face) -> torch.Tensor:
-        """Named labels and photos → f(e) (B, 2, D), as they are and mirrored. A label has the same for both."""
-        embeddings: list[torch.Tensor | None] = []
+    def _read_expressions(self, wanted: list[tuple[str, object]], detect: bool, face: Face) -> WantedExpressions:
+        """Find what named labels, photos and requests ask for. A label is the same for a target and its mirror
+        image."""
+        model = self.model
+        found: list[WantedExpressions | None] = []
         photos: list[tuple[str, Any]] = []
         for name, expression in wanted:
-            label = self._as_label(expression, name)
-            if label is None:
-                photos.append((name, expression))
-                embeddings.append(None)
+            if isinstance(expression, Mapping):
+                request = self.parse_expression(expression, name)
+                found.append(
+                    WantedExpressions.of_request(
+                        request, model.expression_prototypes, self.labels, self.blendshape_names
+                    )
+                )
+            elif (label := self._as_label(expression, name)) is not None:
+                prototype = model.expression_prototypes[self.labels.index(label)]
+                found.append(WantedExpressions.of_embeddings(prototype.expand(1, 2, -1)))
             else:
-                embeddings.append(self.model.expression_prototypes[self.labels.index(label)].expand(2, -1))
+                photos.append((name, expression))
+                found.append(None)
         if photos:
-            found = iter(self._encode_both_ways(self.pixel_values(self._crop_all(photos, detect, face))))
-            embeddings = [next(found) if embedding is None else embedding for embedding in embeddings]
-        return torch.stack(embeddings)
+            read = iter(self._encode_both_ways(self.pixel_values(self._crop_all(photos, detect, face))).split(1))
+            found = [WantedExpressions.of_embeddings(next(read)) if one is None else one for one in found]
+        return WantedExpressions.concatenate([one for one in found if one is not None])
 
     def _encode_both_ways(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """f(e) of crops (B, C, S, S) and of their mirror images, (B, 2, D)."""

@@ -1,12 +1,14 @@
 """TerGanPipeline: photos in, photos out."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from PIL import Image
 
 from .errors_tergan import InvalidInputError
+from .expression_requests_tergan import WantedExpressions
 from .face_alignment_tergan import zoom_out
 from .face_detection_tergan import Face
 from .image_loading_tergan import ImageLike, full_name, read_image
@@ -85,7 +87,7 @@ class TerGanPipeline(VideoPipeline):
         (sources, targets), single = _pair_up(("source", source), ("target", target))
         cropped_sources = self._crop_all(sources, detect, source_face)
         cropped_targets = self._crop_all(targets, detect, face)
-        expressions = self._encode_both_ways(self.pixel_values(cropped_sources))
+        expressions = WantedExpressions.of_embeddings(self._encode_both_ways(self.pixel_values(cropped_sources)))
         results = self._synthesize(expressions, cropped_targets, intensity, paste_back, test_time_augmentation)
         return results[0] if single else results
 
@@ -93,7 +95,7 @@ class TerGanPipeline(VideoPipeline):
     def edit(
         self,
         image: ImageLike | list[ImageLike],
-        expression: str | ImageLike | list,
+        expression: str | Mapping[str, float] | ImageLike | list,
         intensity: float = 1.0,
         detect: bool = True,
         paste_back: bool = True,
@@ -106,19 +108,23 @@ class TerGanPipeline(VideoPipeline):
 
         Args:
             image: the photo.
-            expression: one of `labels`, or a photo that shows the expression.
+            expression: one of `labels`; a photo that shows the expression; or values by name, for example
+                `{"jawOpen": 0.4, "eyeBlinkLeft": 1, "gazeLeft": 20}`, with the names and ranges of `editable_names`.
+                Blendshapes that are not named stay as they are. Labels among the names come first:
+                `{"neutral": 1, "jawOpen": 0.4}` makes the face neutral, then opens the jaw.
             intensity, paste_back, test_time_augmentation: as for `transfer`.
             detect: as for `transfer`; it holds for both photos.
             face: which face of the photo. source_face: which face of a photo that shows the expression.
 
         Raises:
-            InvalidInputError: `expression` is neither a label nor an image; the message lists the labels.
+            InvalidInputError: `expression` is neither a label nor an image; the message lists the labels. Or a name is
+                unknown or cannot be set with these weights, or a value is out of its range; the message names it.
         """
         intensity = check_intensity(intensity)
         (images, expressions), single = _pair_up(("image", image), ("expression", expression))
-        embeddings = self._read_expressions(expressions, detect, source_face)
+        wanted = self._read_expressions(expressions, detect, source_face)
         targets = self._crop_all(images, detect, face)
-        results = self._synthesize(embeddings, targets, intensity, paste_back, test_time_augmentation)
+        results = self._synthesize(wanted, targets, intensity, paste_back, test_time_augmentation)
         return results[0] if single else results
 
     @torch.inference_mode()
@@ -227,9 +233,9 @@ class TerGanPipeline(VideoPipeline):
         return embedded[0] if single else embedded
 
     def _synthesize(
-        self, expressions: torch.Tensor, targets: list[CroppedFace], intensity: float, paste_back: bool, augment: bool
+        self, wanted: WantedExpressions, targets: list[CroppedFace], intensity: float, paste_back: bool, augment: bool
     ) -> list[Image.Image]:
-        """Results for f(e) (B, 2, D); the second f(e) is for the mirrored target."""
+        """The photos of some targets with the expressions."""
         augment = augment and not self.model.config.replaces_target
         pixel_values = self.pixel_values(targets)
         wider = None
@@ -250,9 +256,9 @@ class TerGanPipeline(VideoPipeline):
             rows = slice(start, start + BATCH_SIZE)
             if augment:
                 wider_rows = None if wider is None else wider[rows]
-                change = self._mean_change(expressions[rows], pixel_values[rows], wider_rows, intensity)
+                change = self._mean_change(wanted[rows], pixel_values[rows], wider_rows, intensity)
             else:
-                change = self.model.change(expressions[rows, 0], pixel_values[rows], intensity)
+                change = self._single_change(wanted[rows], pixel_values[rows], intensity)
             if paste_back:
                 results += [self.paste(face, change, row) for row, face in enumerate(targets[rows])]
             else:
@@ -262,19 +268,28 @@ class TerGanPipeline(VideoPipeline):
                 _warn_if_unchanged(face, result)
         return [as_synthetic(result) for result in results]
 
+    def _single_change(self, wanted: WantedExpressions, crops: torch.Tensor, intensity: float) -> TerGanChange:
+        """The change of one view, crops (B, C, S, S)."""
+        if not wanted.need_own:
+            return self.model.change(wanted.embeddings[:, 0], crops, intensity)
+        target = self.model.encode_target(crops)
+        expressions = wanted.resolve(self.model, target.expression_embedding[:, None])
+        return self.model.change(expressions[:, 0], target, intensity)
+
     def _mean_change(
-        self, expressions: torch.Tensor, crops: torch.Tensor, wider: torch.Tensor | None, intensity: float
+        self, wanted: WantedExpressions, crops: torch.Tensor, wider: torch.Tensor | None, intensity: float
     ) -> TerGanChange:
         """
         The mean change over several views: the crop, its mirror image and, if given, the wider crop and its mirror
         image. The result then belongs to the wider crop.
 
         Args:
-            expressions: (B, 2, D), the second for the mirror image. crops, wider: (B, C, S, S).
+            wanted: B expressions. crops, wider: (B, C, S, S).
         """
         # The wider crop takes f(e) of the narrower one, since x_s is read that way too: a photo that is given its own
         # expression stays as it is.
         own = self._encode_both_ways(crops)
+        expressions = wanted.resolve(self.model, own)
         change = self._symmetric_change(expressions, own, crops, intensity)
         if wider is None:
             return change
@@ -284,7 +299,8 @@ class TerGanPipeline(VideoPipeline):
     def _symmetric_change(
         self, expressions: torch.Tensor, own: torch.Tensor, crops: torch.Tensor, intensity: float
     ) -> TerGanChange:
-        """The mean change over a target and its mirror image. `own` is f(e) of both, (B, 2, D)."""
+        """The mean change over a target and its mirror image. `expressions` and `own` are f(e) to show and f(e) of
+        both, (B, 2, D)."""
         changes = []
         for view, wanted, shown in zip((crops, crops.flip(3)), expressions.unbind(1), own.unbind(1)):
             target = self.model.encode_target(view, with_expression=False)

@@ -1,15 +1,17 @@
 """The pipeline's uses of clips."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from .errors_tergan import NoFaceFoundError
-from .face_animation_tergan import ClipEditor, ExpressionReader, PhotoAnimator
+from .errors_tergan import InvalidInputError, NoFaceFoundError
+from .expression_reading_tergan import ExpressionReader, require_different_faces
+from .face_animation_tergan import ClipEditor, PhotoAnimator
 from .face_detection_tergan import Face, select_face
 from .image_loading_tergan import ImageLike, full_name, read_image, to_srgb
 from .pipeline_base_tergan import FacePipeline, check_intensity
@@ -65,7 +67,7 @@ class VideoPipeline(FacePipeline):
             timeline.append(entry)
             if each is not None:
                 each(timeline[-1])
-        _require_faces(clip, reader, len(timeline))
+        _require_faces(clip, reader.frames_without_face, len(timeline))
         return timeline
 
     def _without_autocast(self) -> torch.autocast:
@@ -78,7 +80,7 @@ class VideoPipeline(FacePipeline):
         target: ImageLike,
         output: str | Path,
         intensity: float = 1.0,
-        relative: bool = False,
+        relative: bool | None = None,
         face: Face = None,
         driving_face: Face = None,
         max_side: int = 1280,
@@ -86,6 +88,7 @@ class VideoPipeline(FacePipeline):
         finish: Callable[[Image.Image], Image.Image] | None = None,
         metadata: dict[str, str] | None = None,
         limits: VideoLimits | None = None,
+        faces: Mapping[Face, Face] | None = None,
     ) -> VideoReport:
         """
         Animate a photo with a clip: frame by frame, its face takes on the expression of the driving face. The sound of
@@ -94,8 +97,9 @@ class VideoPipeline(FacePipeline):
         Args:
             driving: the clip. target: the photo. output: the `.mp4` file to write.
             intensity: as for `transfer`.
-            relative: transfer only what changes since the first frame of the clip. It suits a person who looks stern
-                or smiling by nature, in a clip that begins with a calm face.
+            relative: carry only what changes since a reference frame, the calmest of the first 1.5 seconds. It suits a
+                person who looks stern or smiling by nature. `False` carries the expression itself. Default: only
+                changes if the reference frame is calm; `faces` of the report says what was chosen.
             face: which face of the photo. driving_face: which face of the clip's first frame.
             max_side: larger photos are reduced to this many pixels.
             progress: show a bar.
@@ -104,6 +108,9 @@ class VideoPipeline(FacePipeline):
             metadata: tags of the file (`comment`, `description`, …). Default: `VIDEO_METADATA`, which says that it is
                 synthetic.
             limits: on the size of the clip's frames and on the time of the work with it.
+            faces: to animate several faces, each face of the photo and its driver, a face of the clip's first frame:
+                `{0: 1, (320, 200): 0}`. A driver may serve several faces. f(i) decides who is who when drivers cross
+                or come back. It replaces `face` and `driving_face`.
 
         Returns:
             a report of what was written, of damaged packets that were left out, and of other differences.
@@ -115,23 +122,32 @@ class VideoPipeline(FacePipeline):
             VideoLimitError: the clip is larger than the limits, or takes longer.
             OutputFileError: the output cannot be written.
             NoFaceFoundError: no face in the photo, or in none of the clip's frames; then nothing is written.
+            InvalidInputError: the intensity is no number within its limits, photo or clip have no such face, or
+                `faces` is empty, names a face twice or stands beside `face` or `driving_face`.
         """
         intensity = check_intensity(intensity)
+        if faces is None:
+            pairs = [(face, _as_key(driving_face))]
+        elif face is not None or driving_face is not None:
+            raise InvalidInputError("faces names all faces: leave out face and driving_face, or faces")
+        else:
+            pairs = [(face, _as_key(driver)) for face, driver in _require_mapping("faces", faces).items()]
         photo = to_srgb(read_image(target, "target"))
-        if isinstance(face, (tuple, list, np.ndarray)):
-            scale = min(1.0, max_side / max(photo.size))
-            face = (scale * face[0], scale * face[1])
+        scale = min(1.0, max_side / max(photo.size))
         photo.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-        found = select_face(self._detect(full_name("target", target), photo), face, full_name("target", target))
-        cropped = self.cut_out(photo, found.crop_transform)
+        name = full_name("target", target)
+        detected = self._detect(name, photo)
+        found = [select_face(detected, _scaled(face, scale), name).crop_transform for face, _ in pairs]
+        require_different_faces(name, [face for face, _ in pairs], found)
+        cropped = [(self.cut_out(photo, transform), driver) for transform, (_, driver) in zip(found, pairs)]
         with torch.inference_mode(), self._without_autocast():
-            animator = PhotoAnimator(self, cropped, intensity, relative, driving_face)
-        return _map_video(driving, output, animator, progress, "transfer", finish, metadata, limits)
+            animator = PhotoAnimator(self, photo, cropped, intensity, relative)
+        return _map_video(driving, output, animator, progress, "transfer", finish, metadata, limits, animator.waits)
 
     def edit_video(
         self,
         clip: str | Path,
-        expression: str | ImageLike,
+        expression: str | ImageLike | Mapping[str, float] | Mapping[Face, Any],
         output: str | Path,
         intensity: float = 1.0,
         face: Face = None,
@@ -146,7 +162,8 @@ class VideoPipeline(FacePipeline):
 
         Args:
             clip: the video. output: the `.mp4` file to write.
-            expression, intensity: as for `edit`.
+            expression, intensity: as for `edit`. To change several faces, each face of the clip's first frame and its
+                expression: `{0: "happiness", (320, 200): "neutral"}`. Then leave out `face`.
             face: which face of the clip's first frame. source_face: which face of a photo that shows the expression.
             progress, finish, metadata, limits: as for `transfer_video`.
 
@@ -158,20 +175,50 @@ class VideoPipeline(FacePipeline):
                 as for `transfer_video`.
         """
         intensity = check_intensity(intensity)
+        if not isinstance(expression, Mapping) or all(isinstance(key, str) for key in expression):
+            named = [(_as_key(face), "expression", expression)]
+        elif face is not None:
+            raise InvalidInputError("expression names the faces itself: leave out face")
+        else:
+            by_face = _require_mapping("expression", expression)
+            named = [(_as_key(face), f"expression of face {face}", value) for face, value in by_face.items()]
         with torch.inference_mode(), self._without_autocast():
-            wanted = self._read_expressions([("expression", expression)], True, source_face)[:, 0]
-        editor = ClipEditor(self, wanted, intensity, face)
+            wanted = self._read_expressions([(name, value) for _, name, value in named], True, source_face)
+        of_faces = {face: wanted[row : row + 1] for row, (face, _, _) in enumerate(named)}
+        editor = ClipEditor(self, of_faces, intensity)
         return _map_video(clip, output, editor, progress, "edit", finish, metadata, limits)
 
 
-def _map_video(clip, output, change, progress: bool, description: str, finish, metadata, limits) -> VideoReport:
+def _map_video(
+    clip, output, change: PhotoAnimator | ClipEditor, progress: bool, description: str, finish, metadata, limits,
+    waits=None,
+) -> VideoReport:  # fmt: skip
+    readers = change.readers
     report = map_video(
-        clip, output, change.read, change.change, change.paste, finish=finish, progress=progress,
-        description=description, check=lambda frames: _require_faces(clip, change.reader, frames),
+        clip, output, change.read, change.change, change.paste, finish=finish, waits=waits, progress=progress,
+        description=description, check=lambda frames: _require_faces(clip, readers.frames_without_face, frames),
         metadata=VIDEO_METADATA if metadata is None else metadata, limits=limits,
     )  # fmt: skip
-    report.frames_without_face = change.reader.frames_without_face
+    report.frames_without_face, report.faces = readers.frames_without_face, change.reports()
     return report
+
+
+def _as_key(face: Face) -> Face:
+    """A point that may be a key of a dictionary; other faces as they are."""
+    return tuple(np.asarray(face).tolist()) if isinstance(face, (list, np.ndarray)) else face
+
+
+def _scaled(face: Face, scale: float) -> Face:
+    """A point of a photo in the photo reduced by a scale; other faces as they are."""
+    if not isinstance(face, (tuple, list, np.ndarray)):
+        return face
+    return tuple((scale * np.asarray(face, dtype=float).ravel()).tolist())
+
+
+def _require_mapping(name: str, value) -> Mapping:
+    if not isinstance(value, Mapping) or not value:
+        raise InvalidInputError(f"{name} must map at least one face to another value, got {value!r}")
+    return value
 
 
 def _warn_of_damage(reader):
@@ -181,8 +228,8 @@ def _warn_of_damage(reader):
         warnings.warn(f"{reader.damaged_packets} damaged packets of the clip were left out", stacklevel=2)
 
 
-def _require_faces(clip, reader: ExpressionReader, frames: int):
-    if reader.frames_without_face == frames:
+def _require_faces(clip, frames_without_face: int, frames: int):
+    if frames_without_face == frames:
         raise NoFaceFoundError(f"{clip}: no face was found in any of its {frames} frames")
 
 

@@ -1,6 +1,7 @@
 """The transformers pipeline `facial-expression-transfer`: a photo and an expression in, a photo out."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from transformers import Pipeline
@@ -24,6 +25,8 @@ class FacialExpressionTransferPipeline(Pipeline):
     >>> transfer = pipeline("facial-expression-transfer", model="org/ter-gan", trust_remote_code=True)
     >>> transfer("me.jpg", expression="smiling.jpg")  # or a label: expression="happiness"
     <PIL.Image.Image image mode=RGB size=640x640>
+    >>> transfer("me.jpg", expression={"jawOpen": 0.4, "gazeLeft": 20})
+    <PIL.Image.Image image mode=RGB size=640x640>
     ```
 
     A list of photos gives a list. The other parameters are those of `TerGanPipeline.edit`.
@@ -40,11 +43,16 @@ class FacialExpressionTransferPipeline(Pipeline):
         super().__init__(*args, **kwargs)
         self.photos = TerGanPipeline(self.model, self.image_processor)
 
-    def __call__(self, image: ImageLike | list[ImageLike], expression: str | ImageLike | None = None, **kwargs):
+    def __call__(
+        self,
+        image: ImageLike | list[ImageLike],
+        expression: str | Mapping[str, float] | ImageLike | None = None,
+        **kwargs,
+    ):
         """
         Args:
             image: the photo to change.
-            expression: a photo that shows the expression, or one of the model's labels.
+            expression: a photo that shows the expression, one of the model's labels, or values by name.
             intensity, detect, paste_back, face, source_face: as for `TerGanPipeline.edit`.
 
         Raises:

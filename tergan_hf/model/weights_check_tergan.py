@@ -12,8 +12,8 @@ from .errors_tergan import InvalidInputError
 
 
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder", "proxies")
-# Weights from before quantisation lack them; they then say that G_es computes in floats.
-_OPTIONAL = (".scale", ".activation_ranges")
+# Older weights lack them. They then say that G_es computes in floats, and that no blendshape can be set.
+_OPTIONAL = (".scale", ".activation_ranges", "blendshape_directions")
 
 
 def check_shapes(network: nn.Module, folder: str | Path, variant: str | None = None, **kwargs):

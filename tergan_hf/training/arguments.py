@@ -31,7 +31,6 @@ class OptimizerArguments:
         ema_decay: of the averaged weights that are evaluated and saved; 0 saves the raw ones.
         label_smoothing: of the cross-entropy in stage 1.
         mixup: α of mixup (Zhang et al. 2018) in stage 1 of G_es; 0 is no mixup.
-        distillation: share of the teachers' answers in the label of a photo in stage 1 of G_es; 0 trusts the labels.
     """
 
     steps: int = 10_000
@@ -47,11 +46,8 @@ class OptimizerArguments:
     ema_decay: float = 0.999
     label_smoothing: float = 0.0
     mixup: float = 0.0
-    distillation: float = 0.0
 
     def __post_init__(self):
-        if not 0 <= self.distillation <= 1:
-            raise InvalidInputError(f"distillation must be between 0 and 1, not {self.distillation}")
         if self.optimizer not in ("adam", "muon"):
             raise InvalidInputError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
 
@@ -74,6 +70,7 @@ class LossArguments:
         structure: the same L1 at 1/2, 1/4 and 1/8 of the resolution and between neighbouring pixels.
         ground_truth_focus: a pixel counts 1 + focus · |truth − target| times, mean over colours.
         uncovered_focus: how much more a pixel counts in which the truth shows what the target hides, such as teeth.
+        eye_focus: how much more a pixel of the eyes counts.
         relative_truth: divide the miss of each pair by how much its truth differs from its target, in both terms, so
             that a faint change counts as much as a broad one.
         flow: L1 between the photo decoder's flow and the exact flow of rendered faces.
@@ -98,6 +95,7 @@ class LossArguments:
     structure: float = 0.0
     ground_truth_focus: float = 0.0
     uncovered_focus: float = 0.0
+    eye_focus: float = 0.0
     relative_truth: bool = False
     flow: float = 0.0
     smoothness: float = 0.0
@@ -133,20 +131,17 @@ class PairArguments:
     Args:
         ground_truth_share: share of the pairs that are drawn so that their true result is known. 0 is the paper.
         recognition_share: photos from all sets for the recognition term, as a share of the batch. 0 is the paper.
-        pseudo_pairs: share of the batch whose truth is any photograph and whose target the model itself made of it,
-            see `training/pseudo_pairs.py`. 0 is the paper.
+        edited_by_name: share of the rendered pairs whose truth is asked for by its blendshapes, as in editing by name,
+            and not by a photo. It needs a model with `blendshape_names` and `freeze_expression_encoder`. 0 is the
+            paper.
         costly_interval: compute the terms that take further passes through encoders and D only every so many steps,
             with weights as many times larger (lazy regularisation, Karras et al. 2020). 1 is the paper.
     """
 
     ground_truth_share: float = 0.0
     recognition_share: float = 0.0
-    pseudo_pairs: float = 0.0
+    edited_by_name: float = 0.0
     costly_interval: int = 1
-
-    def __post_init__(self):
-        if not 0 <= self.pseudo_pairs < 1:
-            raise InvalidInputError(f"pseudo_pairs must be at least 0 and below 1, not {self.pseudo_pairs}")
 
 
 @dataclass
@@ -163,8 +158,6 @@ class TrainingArguments:
         pretrained: a saved model, a folder or an id on the Hub, whose weights to start from. A stage of 0 steps keeps
             them. Tensors of another shape than this run's are not taken over; with other `expressions`, classifier and
             prototypes are new.
-        teachers: saved models, folders or ids on the Hub, whose mean answer `expression_stage.distillation` takes.
-            Default: `pretrained`.
         class_balance: how equally stage 1 and the final classifier weigh the expressions: 1 is every one alike, 0 as
             often as the sets have them (`tergan_hf.data.sampling.class_shares`).
         freeze_expression_encoder: stage 2 keeps G_es as stage 1 made it. It takes a third less work, and recognition
@@ -174,7 +167,7 @@ class TrainingArguments:
         push_to_hub: publish the result as `hub_model_id` (`owner/name`), tagged with the name of the run's folder.
             `hub_private_repo` makes a new repository private.
         workers: processes that load data; -1 is none on a CPU and up to 8 beside a GPU.
-        photos_on_device: keep all photos in the memory of the training device: about 130 kB a photo at 128 pixels.
+        photos_on_device: keep all photos in the memory of the training device: about 300 kB a photo at 192 pixels.
         mixed_precision: `auto` is bf16 on a GPU that has it, fp32 elsewhere. On a CPU with AVX-512 BF16 (`lscpu`) a
             step in `bf16` takes about 0.6 of the time; on a CPU without, many times as long.
         resume_from_checkpoint: a checkpoint folder, or `latest`.
@@ -189,7 +182,6 @@ class TrainingArguments:
     split_seed: int = 0
     mixed_precision: str = "auto"
     pretrained: str | None = None
-    teachers: list[str] = field(default_factory=list)
     class_balance: float = 1.0
     freeze_expression_encoder: bool = False
     freeze_batch_norm: bool = False
@@ -220,16 +212,11 @@ class TrainingArguments:
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise InvalidInputError(f"two sources have the same name: {names}")
-        if self.expression_stage.distillation and not (self.teachers or self.pretrained):
-            raise InvalidInputError(
-                "expression_stage.distillation needs a model to learn from: name it in 'teachers' or 'pretrained'"
-            )
-        if self.pairs.pseudo_pairs and not self.pretrained:
-            raise InvalidInputError("pairs.pseudo_pairs needs a model that can make targets: name it in 'pretrained'")
+        if self.pairs.edited_by_name and not self.freeze_expression_encoder:
+            raise InvalidInputError("pairs.edited_by_name needs freeze_expression_encoder: true")
         for stage in ("identity_stage", "generator_stage"):
-            for name in ("mixup", "distillation"):
-                if getattr(getattr(self, stage), name):
-                    raise InvalidInputError(f"{stage}.{name} is not known: only expression_stage has it")
+            if getattr(self, stage).mixup:
+                raise InvalidInputError(f"{stage}.mixup is not known: only expression_stage has it")
         if self.push_to_hub and not self.hub_model_id:
             raise InvalidInputError("push_to_hub needs hub_model_id, for example --hub_model_id me/ter-gan")
 

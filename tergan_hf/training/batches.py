@@ -7,11 +7,13 @@ from torch.nn import functional as F
 
 from ..data.augmentation import AugmentationConfig
 from ..data.crops import cut_crops, draw_crop_transforms, draw_elastic_deformations, to_range
-from ..data.ground_truth import confine_truth, true_flow
+from ..data.ground_truth import confine_truth, eye_regions, true_flow
 from ..data.mixing import draw_patch_masks, draw_patch_mixes
 from ..data.occlusion import draw_occluders, erase_rectangles
 from ..data.photometry import Photometry
 from ..data.registration import register_faces
+from ..expressions.blendshapes import COLUMN_NAMES
+from ..model.blendshapes_tergan import mirror_blendshapes
 from .arguments import TrainingArguments
 
 
@@ -26,7 +28,11 @@ class PairBatch:
         source_expression, target_identity: (B,) class indices.
         true_flow, flow_known: result of `ground_truth.true_flow` at half the crops' size, or `None`.
         uncovered: (B, 1, S/2, S/2) bool, true where the truth shows what a rendered target hides, or `None`.
+        eyes: (B, 1, S/2, S/2), result of `ground_truth.eye_regions`, or `None`.
         encoder_target: the target as G_es sees it, (B, C, S, S); `None` if it sees `target` itself.
+        edited_by_name: (B,) bool, the pairs whose truth is asked for by its blendshapes and not by x_s, or `None`.
+        blendshape_change: (B, K), the truth's blendshapes less the target's, in the order of `COLUMN_NAMES`; it means
+            something where `edited_by_name`.
         photos, photo_expression: further labelled photos for the recognition term, or `None`.
     """
 
@@ -39,7 +45,10 @@ class PairBatch:
     true_flow: torch.Tensor | None = None
     flow_known: torch.Tensor | None = None
     uncovered: torch.Tensor | None = None
+    eyes: torch.Tensor | None = None
     encoder_target: torch.Tensor | None = None
+    edited_by_name: torch.Tensor | None = None
+    blendshape_change: torch.Tensor | None = None
     photos: torch.Tensor | None = None
     photo_expression: torch.Tensor | None = None
 
@@ -110,6 +119,9 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
         if config.occlusion:
             seen = seen & (F.avg_pool2d(mask, 2) == 0)
         known, uncovered = known & seen, ~known & seen
+    by_name = change = None
+    if arguments.pairs.edited_by_name:
+        by_name, change = draw_edits_by_name(pairs, target_transform, arguments.pairs.edited_by_name, generator)
     photos = photo_expression = None
     if "photos" in raw:
         used = max(1, round(arguments.pairs.recognition_share * count))
@@ -126,12 +138,31 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
         true_flow=flow,
         flow_known=known,
         uncovered=uncovered,
+        eyes=eye_regions(target_transform, size // 2) if arguments.losses.eye_focus else None,
         encoder_target=encoder_target,
+        edited_by_name=by_name,
+        blendshape_change=change,
         source_expression=pairs["source_expression"],
         target_identity=pairs["target_identity"],
         photos=photos,
         photo_expression=photo_expression,
     )
+
+
+def draw_edits_by_name(
+    pairs: dict, target_transform: torch.Tensor, share: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`edited_by_name` and `blendshape_change` of `PairBatch`. Only pairs of renderings are asked for by name: they
+    know all blendshapes.
+
+    Args:
+        pairs: collated items of `ExpressionPairs`. share: of the renderings.
+    """
+    change = pairs["blendshape_change"]
+    drawn = (torch.rand(len(change), generator=generator) < share).to(change.device)
+    mirrored = torch.det(target_transform[:, :, :2]) < 0
+    change = torch.where(mirrored[:, None], mirror_blendshapes(change, COLUMN_NAMES), change)
+    return drawn & pairs["is_rendered"] & change.isfinite().all(1), change.nan_to_num()
 
 
 def registrations(pairs: dict, size: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ from ..data.photo_set import PhotoSet
 from ..data.sampling import class_shares
 from ..model.errors_tergan import InvalidInputError
 from ..model.modeling_tergan import TerGanModel
-from .blendshape_fitting import fit_blendshape_regressor
+from .blendshape_fitting import fit_blendshape_layers
 from .embedding import choose_rows, embed_expressions, spread_rows
 from .monitoring import aligned_crops
 from .prototypes import limit_strength, mean_prototypes, strengthen
@@ -148,7 +148,7 @@ def fit_and_calibrate(
     Args:
         classifier: a classifier on the f(e) of this G_es to keep instead of fitting one. Stage 1's has seen augmented
             photos; a fit to photos without augmentation repeats the labels that were learnt by heart.
-        fit_blendshapes: `False` keeps the model's `blendshape_regressor`.
+        fit_blendshapes: `False` keeps the model's `blendshape_regressor`, and fits `blendshape_directions` alone.
 
     Raises:
         InvalidInputError: no photo has a label.
@@ -156,8 +156,7 @@ def fit_and_calibrate(
     model.eval()
     round_to_file_precision(model)
     quantize(model, sets)
-    if fit_blendshapes:
-        fit_blendshape_regressor(model, sets)
+    fit_blendshape_layers(model, sets, regressor=fit_blendshapes)
     sets = [photos for photos in sets if len(photos.labelled_rows)]
     if not sets:
         raise InvalidInputError("no photo has a label of the model's expressions: nothing to fit the classifier on")

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..expressions.blendshapes import COLUMN_NAMES, column_units
 from ..model.modeling_tergan import TerGanModel
 from . import losses
 from .arguments import LossArguments, TrainingArguments
@@ -20,7 +21,7 @@ def truth_terms(generated: torch.Tensor, batch: PairBatch, weights: LossArgument
     if weights.ground_truth:
         terms["ground_truth"] = losses.ground_truth_loss(
             generated, batch.truth, batch.target, batch.has_truth, weights.ground_truth_focus,
-            weights.relative_truth, batch.uncovered, weights.uncovered_focus,
+            weights.relative_truth, batch.uncovered, weights.uncovered_focus, batch.eyes, weights.eye_focus,
         )  # fmt: skip
     if weights.structure:
         terms["structure"] = losses.structure_loss(
@@ -85,10 +86,14 @@ class GeneratorObjective(nn.Module):
         else:
             both = model.encode_expression(torch.cat([batch.source, batch.photos]))
             expression = both[:count]
-        target = batch.target
-        if batch.encoder_target is not None:
-            target = model.encode_target(batch.target, with_expression=False)
-            target.expression_embedding = model.encode_expression(batch.encoder_target)
+        target = model.encode_target(batch.target, with_expression=False)
+        if not model.config.replaces_target or batch.edited_by_name is not None:
+            seen = batch.target if batch.encoder_target is None else batch.encoder_target
+            target.expression_embedding = model.encode_expression(seen)
+        if batch.edited_by_name is not None:
+            expression = torch.where(
+                batch.edited_by_name[:, None], self._edited(target.expression_embedding, batch), expression
+            )
         change = model.change(expression, target)
         generated, identity = change.pixel_values, change.identity_embedding
         assert generated is not None
@@ -127,6 +132,14 @@ class GeneratorObjective(nn.Module):
                     terms["recognition"] + losses.labelled_cross_entropy(logits, batch.photo_expression)
                 ) / 2
         return generated, terms
+
+    def _edited(self, own: torch.Tensor, batch: PairBatch) -> torch.Tensor:
+        """f(e) that editing by name asks for: the target's own, moved by the change of its blendshapes."""
+        assert batch.blendshape_change is not None
+        names, directions = self.model.config.blendshape_names, self.model.blendshape_directions
+        columns = [COLUMN_NAMES.index(name) for name in names]
+        units = batch.blendshape_change.new_tensor(column_units(names))
+        return own + (batch.blendshape_change[:, columns] * units).to(own.dtype) @ directions.T.to(own.dtype)
 
     def _consistency(self, discriminator: nn.Module, real: torch.Tensor, generated: torch.Tensor) -> torch.Tensor:
         reversal = 1.0

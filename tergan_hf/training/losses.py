@@ -84,19 +84,24 @@ def ground_truth_loss(
     relative: bool = False,
     uncovered: torch.Tensor | None = None,
     uncovered_focus: float = 0.0,
+    eyes: torch.Tensor | None = None,
+    eye_focus: float = 0.0,
 ) -> torch.Tensor:
     """
     Not in the paper: L1(x̄, truth) over the pairs that have a truth. A pixel weighs 1 + focus · mean_colours |truth −
-    x_t|, and `uncovered_focus` more where the truth shows what the target hides.
+    x_t|, `uncovered_focus` more where the truth shows what the target hides, and `eye_focus` more in the eyes.
 
     Args:
         has_truth: (B,) bool. Without any truth the loss is 0.
         relative: weigh each pair by `pair_scale`.
         uncovered: (B, 1, h, w) bool over the whole crop, or `None` if it is not known.
+        eyes: (B, 1, h, w) from `ground_truth.eye_regions`, or `None`.
     """
     weight = 1 + focus * (truth - target).abs().mean(1, keepdim=True)
     if uncovered is not None and uncovered_focus:
         weight = weight + uncovered_focus * F.interpolate(uncovered.float(), size=weight.shape[-2:], mode="nearest")
+    if eyes is not None and eye_focus:
+        weight = weight + eye_focus * F.interpolate(eyes, size=weight.shape[-2:], mode="nearest")
     per_pair = (weight * (generated - truth).abs()).flatten(1).mean(1)
     if relative:
         per_pair = per_pair * pair_scale(truth, target)
@@ -104,13 +109,12 @@ def ground_truth_loss(
 
 
 USUAL_CHANGE = 0.03  # mean |truth − x_t| of a rendered pair, on [-1, 1]
-LEAST_CHANGE = 0.012  # below, truth and target differ by little more than noise
+LEAST_CHANGE = 0.006  # below, truth and target differ by little more than noise
 
 
 def pair_scale(truth: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Weights (B,) that count a faint change as much as a broad one, as expression gain does: `USUAL_CHANGE` over the
-    mean
-    |truth − x_t|, at most 2.5."""
+    mean |truth − x_t|, at most 5."""
     return USUAL_CHANGE / (truth - target).abs().flatten(1).mean(1).clamp(min=LEAST_CHANGE)
 
 

@@ -18,7 +18,8 @@ from ..expressions.blendshapes import COLUMN_NAMES
 from ..model.blendshapes_tergan import mirror_blendshapes
 from ..model.configuration_tergan import TerGanConfig
 from ..model.encoder_tergan import TerGanEncoder
-from ..model.modeling_tergan import TerGanForImageClassification, TerGanModel, initialize_layer
+from ..model.initialization_tergan import initialize_layer
+from ..model.modeling_tergan import TerGanModel
 from .arguments import TrainingArguments
 from .batches import augment_photos
 from .checkpoints import find_checkpoints
@@ -26,7 +27,6 @@ from .encoder_classifier import BlendshapeTargets, EncoderClassifier
 from .loop import TrainingLoop, dataset_length
 from .losses import require_finite
 from .monitoring import blendshape_correlation, classification_accuracy
-from .teachers import check_teachers, soften_labels
 
 
 class ClassificationSteps:
@@ -38,7 +38,6 @@ class ClassificationSteps:
         label: `"expression"` or `"identity"`, the column to classify.
         size: of the crops in pixels, at least that of every network.
         targets: the blendshapes to read, if any.
-        teachers: models whose answers are mixed with the labels.
     """
 
     def __init__(
@@ -50,12 +49,11 @@ class ClassificationSteps:
         label: str,
         size: int,
         targets: BlendshapeTargets,
-        teachers: Sequence[TerGanForImageClassification],
     ):
         self.accelerator, self.model, self.optimizer = accelerator, model, optimizer
         self.settings, self.augmentation = getattr(arguments, f"{label}_stage"), arguments.classifier_augmentation
         self.losses = arguments.losses
-        self.label, self.size, self.targets, self.teachers = label, size, targets, teachers
+        self.label, self.size, self.targets = label, size, targets
         self.classes = accelerator.unwrap_model(model).head.out_features
 
     def step(self, batch: dict, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -69,10 +67,6 @@ class ClassificationSteps:
             wanted = {name: torch.lerp(own[partners], own, share[:, None]) for name, own in wanted.items()}
         crops = crops.contiguous(memory_format=torch.channels_last)
         with self.accelerator.autocast():
-            if self.teachers:
-                wanted["label"] = soften_labels(
-                    wanted["label"], self.teachers, crops, ~batch["is_rendered"], self.settings.distillation
-                )
             read = self.model(crops)
         terms = {"label": self._cross_entropy(read.logits, wanted["label"])}
         loss = terms["label"]
@@ -120,7 +114,6 @@ def pretrain_encoder(
     num_classes: int,
     validation_sets: Sequence[PhotoSet] = (),
     start: TerGanModel | None = None,
-    teachers: Sequence[TerGanForImageClassification] = (),
 ) -> EncoderClassifier:
     """
     Train one encoder as a classifier, or load it if an earlier part of a resumed run has finished it.
@@ -130,7 +123,6 @@ def pretrain_encoder(
         num_classes: N_e or N_i.
         validation_sets: measured while `"expression"` trains. Identities that were kept out cannot be classified.
         start: a model whose encoder (and, for expressions, classifier) to start from. Default: initial weights.
-        teachers: models whose answers `distillation` mixes with the labels.
 
     Returns:
         the classifier, with averaged weights if averaging is on.
@@ -150,18 +142,11 @@ def pretrain_encoder(
         classifier.load_state_dict(load_file(finished))
         return classifier
 
-    if not (names_expressions and settings.distillation):
-        teachers = ()
-    check_teachers(teachers, config)
-    teachers = [teacher.to(accelerator.device, memory_format=torch.channels_last).eval() for teacher in teachers]
-    # The encoders reduce larger crops themselves.
-    seen = classifier.encoder.image_size
-    size = max([seen, *(teacher.expression_encoder.image_size for teacher in teachers)])
+    # What the encoder would reduce larger crops to.
+    size = classifier.encoder.image_size
     classifier.train().to(memory_format=torch.channels_last)
     loop = TrainingLoop(accelerator, arguments, stage, [classifier], averaged=classifier)
-    steps = ClassificationSteps(
-        accelerator, arguments, loop.modules[0], loop.optimizers[0], label, size, targets, teachers
-    )
+    steps = ClassificationSteps(accelerator, arguments, loop.modules[0], loop.optimizers[0], label, size, targets)
     side = padded_crop_size(size)
     balance, evenly = ("expressions", arguments.class_balance) if names_expressions else ("identities", 1.0)
     stored = None
@@ -179,10 +164,10 @@ def pretrain_encoder(
         measured = {}
         for photos in validation_sets:
             if len(photos.labelled_rows):
-                measured[f"accuracy_{photos.name}"] = classification_accuracy(loop.averaged_module, photos, seen)
+                measured[f"accuracy_{photos.name}"] = classification_accuracy(loop.averaged_module, photos, size)
             if len(targets) and photos.blendshapes is not None:
                 measured[f"blendshapes_{photos.name}"] = blendshape_correlation(
-                    loop.averaged_module, photos, seen, targets.moving
+                    loop.averaged_module, photos, size, targets.moving
                 )
         return measured
 

@@ -15,12 +15,13 @@ from ..model.modeling_tergan import TerGanModel
 from . import losses
 from .arguments import TrainingArguments
 from .batches import PairBatch, augment_pairs
+from .blendshape_fitting import fit_blendshape_layers
+from .checkpoints import find_checkpoints
 from .discriminators import Discriminator
 from .encoder_classifier import EncoderClassifier
 from .generator_objective import GeneratorObjective
 from .loop import TrainingLoop, dataset_length
 from .monitoring import ValidationPairs, classification_accuracy
-from .pseudo_pairs import PseudoPairs, pseudo_pair_photos
 
 
 class AdversarialSteps:
@@ -116,6 +117,9 @@ def train_generator(
     discriminator = Discriminator(config, arguments.discriminators, num_identities).to(
         memory_format=torch.channels_last
     )
+    if arguments.pairs.edited_by_name and not find_checkpoints(arguments, "generator_stage"):
+        objective.to(accelerator.device)
+        fit_blendshape_layers(model, sets, regressor=False)
     loop = TrainingLoop(accelerator, arguments, "generator_stage", [objective, discriminator], averaged=model)
     objective_module, discriminator_module = loop.modules
     objective_module.train()
@@ -127,12 +131,9 @@ def train_generator(
 
     side, share = padded_crop_size(config.image_size), arguments.pairs.ground_truth_share
     reads_photos = arguments.losses.recognition and arguments.pairs.recognition_share and objective.trains_expression
-    pseudo_pairs = None
-    if arguments.pairs.pseudo_pairs and loop.settings.steps:
-        pseudo_pairs = PseudoPairs(model, arguments, accelerator)
     stored = first_rows = None
     if arguments.photos_on_device and loop.settings.steps:
-        drawn = [photos for photos in sets if reads_photos or pseudo_pairs or photos.has_identities]
+        drawn = [photos for photos in sets if reads_photos or photos.has_identities]
         stored = DevicePhotos(drawn, side, accelerator.device, with_flow_maps=True)
         first_rows = stored.first_rows
 
@@ -140,8 +141,6 @@ def train_generator(
         if stored is not None:
             raw = {part: stored.look_up(items) for part, items in raw.items()}
         batch = augment_pairs(raw, arguments, config.image_size, generator)
-        if pseudo_pairs is not None:
-            batch = pseudo_pairs(batch, raw["photographs"], generator)
         costly = loop.step % arguments.pairs.costly_interval == 0
         generated, terms = steps.generator_step(batch, costly)
         if costly and arguments.losses.adversarial:
@@ -161,8 +160,6 @@ def train_generator(
     parts = {"pairs": ExpressionPairs(sets, length, side, arguments.seed, share, first_rows)}
     if reads_photos:
         parts["photos"] = BalancedPhotos(sets, length, side, arguments.seed + 1, first_rows=first_rows)
-    if pseudo_pairs is not None:
-        parts["photographs"] = pseudo_pair_photos(sets, length, side, arguments.seed + 2, first_rows)
     loop.run(StackDataset(**parts), train_step, evaluate)
     if loop.settings.ema_decay and loop.settings.steps:
         model.load_state_dict(loop.averaged_module.state_dict())

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 
 import pytest
 from PIL import Image
@@ -23,13 +24,24 @@ def url(tmp_path_factory):
     if running := os.environ.get("TERGAN_URL"):
         yield running
         return
+    with serve_app(tmp_path_factory.mktemp("files")) as address:
+        yield address
+
+
+@contextmanager
+def serve_app(files, **settings: str):
+    """
+    Run the app in its own process. Yields its address.
+
+    Args:
+        files: empty folder for visitors' files.
+        settings: environment variables.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
-    environment |= {"HF_HUB_OFFLINE": "1", "GRADIO_SERVER_NAME": "127.0.0.1"}
-    files = tmp_path_factory.mktemp("files")
-    environment["GRADIO_TEMP_DIR"] = str(files)
+    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", **settings}
+    environment |= {"HF_HUB_OFFLINE": "1", "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_TEMP_DIR": str(files)}
     app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment)
     address = f"http://127.0.0.1:{port}"
     try:
@@ -42,7 +54,7 @@ def url(tmp_path_factory):
                 time.sleep(0.5)
         yield address
         app.terminate()
-        app.wait(20)
+        app.wait(PATIENCE / 3000)
         assert not any(path.is_file() for path in files.rglob("*")), "visitors' files outlived the app"
     finally:
         app.kill()

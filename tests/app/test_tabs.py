@@ -64,7 +64,7 @@ def test_transfer_tab(page, couple, tmp_path):
     page.locator("#transfer-animate > button").click()
     use_clip_input(page, "transfer-clip")
     page.locator("#transfer-example-clip").click()
-    page.locator("#transfer-relative input").check()
+    page.locator("#transfer-relative").get_by_label("Only changes").check()
     page.locator("#transfer-run-clip").click()
     page.locator("#transfer-video video").wait_for()
     save_screenshot(page, "transfer_video")

@@ -42,7 +42,7 @@ class Cropping:
         align: `False` keeps the photos whole, as their files are.
     """
 
-    size: int = padded_crop_size(128)
+    size: int = padded_crop_size(192)
     margin: float = PADDED_CROP_MARGIN
     align: bool = True
 

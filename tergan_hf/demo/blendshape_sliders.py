@@ -1,0 +1,177 @@
+"""The part of the Editing tab that sets single blendshapes with sliders, and presets of them."""
+
+import json
+
+import gradio as gr
+
+from ..model.blendshapes_tergan import GAZE_LIMIT, GAZE_NAMES, MAX_WEIGHT, SIDES
+from ..model.expression_requests_tergan import read_preset
+from .components import CLICK_HIDDEN_BUTTON, LIVE, PRIVATE, new_file, with_error_messages
+from .edit_session import EditSession, EncodedPhoto, TargetExpression
+from .inputs import chosen_values
+from .models import Models
+from .views import sliders_data, sliders_view
+
+
+NEUTRAL = "neutral"
+# Region → blendshape → label; `{side}` stands for both sides.
+REGIONS = {
+    "Brows": {
+        "browInnerUp": "Inner brows up", "browOuterUp": "{side} outer brow up", "browDown": "{side} brow down",
+    },
+    "Eyes": {
+        "eyeBlink": "{side} eyelid closed", "eyeWide": "{side} eye wide open", "eyeSquint": "{side} eye squinted",
+    },
+    "Gaze": {"gazeX": "Eyes to the left (right is negative)", "gazeY": "Eyes up (down is negative)"},
+    "Mouth": {
+        "mouthSmile": "{side} corner up (smile)", "mouthFrown": "{side} corner down",
+        "mouthStretch": "{side} corner stretched", "mouthDimple": "{side} corner drawn back",
+        "mouthUpperUp": "{side} upper lip up", "mouthLowerDown": "{side} lower lip down",
+        "mouthPress": "{side} lips pressed", "mouthPucker": "Lips puckered", "mouthFunnel": "Lips rounded (“oh”)",
+        "mouthRollUpper": "Upper lip rolled in", "mouthRollLower": "Lower lip rolled in",
+        "mouthShrugUpper": "Upper lip pushed up", "mouthShrugLower": "Lower lip pushed up",
+        "mouthClose": "Lips closed over an open jaw", "mouthLeft": "Mouth to the left",
+        "mouthRight": "Mouth to the right",
+    },
+    "Jaw": {
+        "jawOpen": "Jaw open", "jawForward": "Jaw forward", "jawLeft": "Jaw to the left",
+        "jawRight": "Jaw to the right",
+    },
+    "Cheeks & nose": {
+        "cheekPuff": "Cheeks puffed", "cheekSquint": "{side} cheek up", "noseSneer": "{side} nose wrinkled",
+    },
+}  # fmt: skip
+NOTE = (
+    "Each slider starts at what the photo shows and changes this alone. **Left and right are the person's own.** "
+    "Intensity works on top."
+)
+COMMAND = "A preset also serves a folder of photos and clips: `tergan edit folder/ --set @preset.json -o results/`"
+
+
+def slider_regions(names: list[str]) -> list[dict]:
+    """The sliders of each region for the blendshapes that a model can set. Regions without any are left out."""
+    regions = []
+    for region, controls in REGIONS.items():
+        sliders = []
+        for base, label in controls.items():
+            sided = "{side}" in label
+            for name, side in [(base + side, side) for side in SIDES] if sided else [(base, "")]:
+                if name in names:
+                    sliders.append(_slider(name, label.format(side=side)))
+        if sliders:
+            regions.append({"name": region, "sliders": sliders})
+    return regions
+
+
+def _slider(name: str, label: str) -> dict:
+    if name in GAZE_NAMES:
+        return {"name": name, "label": label, "range": [-GAZE_LIMIT, GAZE_LIMIT, 1], "unit": "°"}
+    return {"name": name, "label": label, "range": [0, MAX_WEIGHT, 0.01], "unit": ""}
+
+
+def show_photo(session: EditSession, photo: EncodedPhoto | None, expression: TargetExpression | None) -> dict:
+    """The value of the view of sliders for a photo and what is set. Empty without a photo, or if the model can set no
+    blendshapes."""
+    names = session.settable_blendshapes
+    if photo is None or not names:
+        return {}
+    request = expression.request if expression is not None else None
+    labels, moved = (request.labels, request.blendshapes) if request else ({}, {})
+    return sliders_data(slider_regions(names), session.read_blendshapes(photo, labels), moved)
+
+
+def starts_from_neutral(expression: TargetExpression | None) -> bool:
+    """Whether an expression is set on top of a neutral face."""
+    return expression is not None and expression.request is not None and expression.request.labels.get(NEUTRAL) == 1
+
+
+class BlendshapeSliders:
+    """
+    An accordion with a slider for each blendshape, by region. It is hidden if the model can set none. The sliders set
+    the tab's `expression`.
+
+    Args:
+        models: the app's models.
+        photo, expression: first values of the states that `connect` is given.
+    """
+
+    def __init__(self, models: Models, photo: EncodedPhoto | None, expression: TargetExpression | None):
+        self.models = models
+        shown = bool(models[None].settable_blendshapes)
+        self.section = gr.Accordion("Single movements (blendshapes)", open=False, visible=shown, elem_id="edit-single")
+        with self.section:
+            gr.Markdown(NOTE)
+            with gr.Row():
+                has_neutral = NEUTRAL in models[None].pipe.labels
+                self.neutral = gr.Checkbox(
+                    False, label="Start from neutral", visible=has_neutral, elem_id="edit-from-neutral"
+                )
+                self.reset = gr.Button("Reset", size="sm", elem_id="edit-reset")
+            self.view = sliders_view(show_photo(models[None], photo, expression), elem_id="edit-sliders")
+            with gr.Row():
+                self.save = gr.Button("Save preset", size="sm", elem_id="edit-save-preset")
+                self.load = gr.UploadButton("Load preset", file_types=[".json"], size="sm", elem_id="edit-load-preset")
+            gr.Markdown(COMMAND)
+        self.file = gr.DownloadButton(visible="hidden", elem_id="edit-preset-file")
+
+    def showing(self, model_name: gr.State, photo: gr.State, expression: gr.State) -> tuple:
+        """Handler, inputs and outputs of an event after which the sliders show photo and expression again."""
+
+        def show(model, photo, expression):
+            session = self.models[model]
+            has_neutral = NEUTRAL in session.pipe.labels
+            return (
+                gr.update(visible=bool(session.settable_blendshapes)),
+                show_photo(session, photo, expression),
+                gr.update(value=starts_from_neutral(expression), visible=has_neutral),
+            )
+
+        handler = with_error_messages(show, lambda message: (gr.skip(), {}, gr.skip()))
+        return handler, [model_name, photo, expression], [self.section, self.view, self.neutral]
+
+    def connect(self, model_name: gr.State, expression: gr.State, label: gr.Radio) -> tuple:
+        """
+        Let the controls set `expression` and clear `label`.
+
+        Returns:
+            the event while a slider moves, the one when it is released, and those that set several sliders.
+        """
+
+        def move(model, expression, event: gr.EventData):
+            labels = expression.request.labels if expression is not None and expression.request else {}
+            return self.models[model].named_expression({**labels, **chosen_values(event)}), None
+
+        def toggle_neutral(model, expression, checked):
+            blendshapes = expression.request.blendshapes if expression is not None and expression.request else {}
+            labels = {NEUTRAL: 1.0} if checked else {}
+            return self.models[model].named_expression({**labels, **blendshapes}), None
+
+        def reset(model):
+            return self.models[model].named_expression({}), None
+
+        def load_preset(model, path):
+            return self.models[model].named_expression(read_preset(path, "the preset")), None
+
+        def save_preset(expression):
+            request = expression.request if expression is not None else None
+            values = {**request.labels, **request.blendshapes} if request else {}
+            if not values:
+                raise gr.Error("Move a slider first: a preset holds what you set.", duration=8, print_exception=False)
+            path = new_file("preset.json")
+            path.write_text(json.dumps({name: round(value, 4) for name, value in values.items()}, indent=2) + "\n")
+            return str(path)
+
+        def quick(handler):
+            return with_error_messages(handler, gpu=False)
+
+        set_outputs, quiet = [expression, label], {"show_progress": "hidden", **PRIVATE}
+        moved = self.view.input(quick(move), [model_name, expression], set_outputs, **LIVE)
+        released = self.view.select(quick(move), [model_name, expression], set_outputs, **LIVE)
+        others = [
+            self.neutral.input(quick(toggle_neutral), [model_name, expression, self.neutral], set_outputs, **quiet),
+            self.reset.click(quick(reset), model_name, set_outputs, **quiet),
+            self.load.upload(quick(load_preset), [model_name, self.load], set_outputs, **quiet),
+        ]
+        saved = self.save.click(quick(save_preset), expression, self.file, **quiet)
+        saved.success(None, None, None, js=CLICK_HIDDEN_BUTTON.format("edit-preset-file"))
+        return moved, released, others
