@@ -56,7 +56,7 @@ def main():
     config = arguments.model_config()
     # Now, not after the faces were found.
     if arguments.pretrained:
-        check_saved(arguments.pretrained, "pretrained")
+        check_saved(arguments.pretrained)
     sets = prepare_sets(
         accelerator, arguments.sources, arguments.resolve, config.expressions, config.image_size, arguments.split_seed
     )
@@ -65,7 +65,7 @@ def main():
 
     # Seeded anew for each part, so that a part does not depend on whether the one before was computed or loaded.
     set_seed(arguments.seed)
-    pretrained = load_saved(TerGanModel, arguments.pretrained, "pretrained") if arguments.pretrained else None
+    pretrained = load_saved(arguments.pretrained) if arguments.pretrained else None
     start = warm_start(TerGanModel(config), pretrained) if pretrained else None
     expression = pretrain_encoder(
         accelerator,

@@ -19,6 +19,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from tergan_hf import TerGanPipeline
+from tergan_hf.data.media_files import PHOTO, find_media
 from tergan_hf.evaluation.blendshapes import FROM_PROBABILITIES, compare_blendshapes
 from tergan_hf.evaluation.systems import MODEL
 from tergan_hf.expressions.blendshapes import BLENDSHAPE_INDEX, COLUMN_NAMES, GAZE_DEGREES, Expression, to_vector
@@ -28,7 +29,6 @@ from tergan_hf.model.image_loading_tergan import read_image
 
 
 ROOT = Path(__file__).resolve().parents[1]
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 FOLDS = 8
 
 
@@ -43,11 +43,11 @@ def main():
     pipe = TerGanPipeline.from_pretrained(options.weights, device="cpu")
     if not pipe.model.config.blendshape_names:
         raise SystemExit(f"{options.weights} reads no blendshapes: config.json has no blendshape_names")
-    paths = sorted(path for path in Path(options.photos).rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = list(find_media(Path(options.photos), [PHOTO]).files)
     if options.most and len(paths) > options.most:
         paths = [paths[row] for row in np.linspace(0, len(paths) - 1, options.most).astype(int)]
     if not paths:
-        raise SystemExit(f"{options.photos} holds no photos ({', '.join(sorted(SUFFIXES))})")
+        raise SystemExit(f"{options.photos} holds no photos")
     names = list(pipe.model.config.blendshape_names)
     with MediaPipeScores(options.landmarker) as media_pipe:
         scores, read, probabilities = read_photos(pipe, media_pipe, paths)

@@ -27,6 +27,7 @@ from tqdm.auto import tqdm
 
 from tergan_hf import TerGanPipeline
 from tergan_hf.data.loading import load_photos
+from tergan_hf.data.media_files import PHOTO, find_media
 from tergan_hf.data.padded_crops import decode
 from tergan_hf.evaluation.markdown import markdown_table
 from tergan_hf.expressions.blendshapes import COLUMN_NAMES, column_units
@@ -40,7 +41,6 @@ from matplotlib import pyplot as plt
 
 
 ROOT = Path(__file__).resolve().parents[1]
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 SIDE = 512  # larger photos are reduced to this many pixels
 CHUNK = 32  # edits of a photo at a time
 
@@ -143,7 +143,7 @@ def neutral_photos(source: str, most: int, split: str = "train") -> list[Image.I
                 rows.setdefault(identity or f"photo {row}", row)
         found = [decode(photos[row]["image"], f"{source}[{row}]") for row in list(rows.values())[:most]]
     else:
-        paths = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        paths = list(find_media(path, [PHOTO]).files)
         chosen = np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int)) if paths else []
         found = [read_image(paths[row], str(paths[row])) for row in chosen]
     if not found:

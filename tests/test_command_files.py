@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tergan_hf import InvalidInputError, MissingFileError, TerGanModel, TerGanPipeline, VideoReport
+from tergan_hf import InvalidInputError, MissingFileError, TerGanPipeline, VideoReport
 from tergan_hf.cli import tergan as command
 from tergan_hf.cli.errors import one_line_errors
 from tergan_hf.data.media_files import CLIP, PHOTO, find_media
@@ -153,7 +153,7 @@ def test_a_model_that_is_not_there_is_named(tmp_path, monkeypatch, name, message
 
 def test_a_training_argument_names_a_model_that_is_not_there():
     with pytest.raises(InvalidInputError, match=r"^pretrained: /nowhere is neither a folder nor an id on the Hub"):
-        load_saved(TerGanModel, "/nowhere", "pretrained")
+        load_saved("/nowhere")
 
 
 def test_the_app_names_a_model_that_is_not_there(tmp_path):

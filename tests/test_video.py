@@ -1,5 +1,6 @@
 """Clips in, clips out."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
@@ -184,18 +185,23 @@ def test_a_smile_before_the_calm_frame_stays_a_smile(embedded_pipeline, smiles, 
 
 
 def test_steps_can_wait_until_the_first_has_looked_ahead(clip, tmp_path):
-    read, begun = [], []
+    read, begun, first_has_begun = [], [], threading.Event()
+
+    def first(frame, interval):
+        if len(read) == 2:
+            first_has_begun.wait(20)  # its second step has a thread of its own, which may be slow
+        read.append(1)
+        return frame
 
     def waits():
         return 2 <= len(read) < 5
 
     def second(frame):
         begun.append(len(read))
+        first_has_begun.set()
         return frame
 
-    map_video(
-        clip, tmp_path / "out.mp4", lambda frame, _: read.append(1) or frame, second, waits=waits, progress=False
-    )
+    map_video(clip, tmp_path / "out.mp4", first, second, waits=waits, progress=False)
     assert len(begun) == len(read) == 10
     assert begun[0] <= 2 and min(begun[1:]) >= 5
     frames = zip(read_clip(clip), read_clip(tmp_path / "out.mp4"))

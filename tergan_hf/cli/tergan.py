@@ -148,17 +148,19 @@ def _face(text: str) -> Face:
 
 
 def _pair(text: str) -> tuple[Face, Face]:
-    face, equals, driver = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not FACE=DRIVER, such as 0=1")
-    return _face(face), _face(driver)
+    face, driver = _split_face(text, "FACE=DRIVER, such as 0=1")
+    return face, _face(driver)
 
 
 def _named_expression(text: str) -> tuple[Face, str]:
-    face, equals, expression = text.partition("=")
+    return _split_face(text, "FACE=EXPRESSION, such as 1=neutral")
+
+
+def _split_face(text: str, form: str) -> tuple[Face, str]:
+    face, equals, value = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not FACE=EXPRESSION, such as 1=neutral")
-    return _face(face), expression
+        raise argparse.ArgumentTypeError(f"{text!r} is not {form}")
+    return _face(face), value
 
 
 def _by_face(pairs: list[tuple[Face, Any]], name: str) -> dict[Face, Any]:

@@ -5,7 +5,7 @@ import json
 import gradio as gr
 
 from ..model.blendshapes_tergan import GAZE_LIMIT, GAZE_NAMES, MAX_WEIGHT, SIDES
-from ..model.expression_requests_tergan import read_preset
+from ..model.expression_requests_tergan import ExpressionRequest, read_preset
 from .components import CLICK_HIDDEN_BUTTON, LIVE, PRIVATE, new_file, with_error_messages
 from .edit_session import EditSession, EncodedPhoto, TargetExpression
 from .inputs import chosen_values
@@ -75,14 +75,20 @@ def show_photo(session: EditSession, photo: EncodedPhoto | None, expression: Tar
     names = session.settable_blendshapes
     if photo is None or not names:
         return {}
+    request = request_of(expression)
+    start = session.read_blendshapes(photo, request.labels)
+    return sliders_data(slider_regions(names), start, request.blendshapes)
+
+
+def request_of(expression: TargetExpression | None) -> ExpressionRequest:
+    """What an expression sets by name; an empty request for nothing."""
     request = expression.request if expression is not None else None
-    labels, moved = (request.labels, request.blendshapes) if request else ({}, {})
-    return sliders_data(slider_regions(names), session.read_blendshapes(photo, labels), moved)
+    return request or ExpressionRequest({}, {})
 
 
 def starts_from_neutral(expression: TargetExpression | None) -> bool:
     """Whether an expression is set on top of a neutral face."""
-    return expression is not None and expression.request is not None and expression.request.labels.get(NEUTRAL) == 1
+    return request_of(expression).labels.get(NEUTRAL) == 1
 
 
 class BlendshapeSliders:
@@ -138,13 +144,12 @@ class BlendshapeSliders:
         """
 
         def move(model, expression, event: gr.EventData):
-            labels = expression.request.labels if expression is not None and expression.request else {}
-            return self.models[model].named_expression({**labels, **chosen_values(event)}), None
+            values = {**request_of(expression).labels, **chosen_values(event)}
+            return self.models[model].named_expression(values), None
 
         def toggle_neutral(model, expression, checked):
-            blendshapes = expression.request.blendshapes if expression is not None and expression.request else {}
             labels = {NEUTRAL: 1.0} if checked else {}
-            return self.models[model].named_expression({**labels, **blendshapes}), None
+            return self.models[model].named_expression({**labels, **request_of(expression).blendshapes}), None
 
         def reset(model):
             return self.models[model].named_expression({}), None
@@ -153,8 +158,8 @@ class BlendshapeSliders:
             return self.models[model].named_expression(read_preset(path, "the preset")), None
 
         def save_preset(expression):
-            request = expression.request if expression is not None else None
-            values = {**request.labels, **request.blendshapes} if request else {}
+            request = request_of(expression)
+            values = {**request.labels, **request.blendshapes}
             if not values:
                 raise gr.Error("Move a slider first: a preset holds what you set.", duration=8, print_exception=False)
             path = new_file("preset.json")

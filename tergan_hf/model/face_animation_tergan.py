@@ -71,11 +71,11 @@ class PhotoAnimator:
     @torch.inference_mode()
     def paste(self, changes: list[TerGanChange | None]) -> Image.Image:
         """The photo with these changes."""
-        photo = self.photo.copy()
+        photo = self.photo
         for (face, _, _), change in zip(self._targets, changes):
             if change is not None:
                 photo = self.pipeline.paste(replace(face, photo=photo), change, 0)
-        return photo
+        return photo.copy() if photo is self.photo else photo
 
     def reports(self) -> list[FaceReport]:
         """How each driver was followed."""

@@ -220,8 +220,14 @@ class TerGanModel(TerGanPreTrainedModel):
         Raises:
             InvalidInputError: the model reads no blendshapes, or its directions are not fitted.
         """
-        steps = (values - self.regress_blendshapes(expression_embedding)).nan_to_num(nan=0.0)
-        return expression_embedding + steps @ self.require_blendshape_directions().T
+        steps = values - self.regress_blendshapes(expression_embedding)
+        return self.move_blendshapes(expression_embedding, steps.nan_to_num(nan=0.0))
+
+    def move_blendshapes(self, expression_embedding: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+        """f(e) + Σ_k d_k · s_k, with d_k of `blendshape_directions` and steps s in weights and degrees,
+        `(batch, len(config.blendshape_names))`. Raises as `set_blendshapes`."""
+        directions = self.require_blendshape_directions().to(expression_embedding.dtype)
+        return expression_embedding + steps.to(expression_embedding.dtype) @ directions.T
 
     def require_blendshape_directions(self) -> torch.Tensor:
         """

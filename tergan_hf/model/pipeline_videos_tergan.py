@@ -142,7 +142,8 @@ class VideoPipeline(FacePipeline):
         cropped = [(self.cut_out(photo, transform), driver) for transform, (_, driver) in zip(found, pairs)]
         with torch.inference_mode(), self._without_autocast():
             animator = PhotoAnimator(self, photo, cropped, intensity, relative)
-        return _map_video(driving, output, animator, progress, "transfer", finish, metadata, limits, animator.waits)
+        waits = None if relative is False else animator.waits
+        return _map_video(driving, output, animator, progress, "transfer", finish, metadata, limits, waits)
 
     def edit_video(
         self,

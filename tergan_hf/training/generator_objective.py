@@ -136,10 +136,10 @@ class GeneratorObjective(nn.Module):
     def _edited(self, own: torch.Tensor, batch: PairBatch) -> torch.Tensor:
         """f(e) that editing by name asks for: the target's own, moved by the change of its blendshapes."""
         assert batch.blendshape_change is not None
-        names, directions = self.model.config.blendshape_names, self.model.blendshape_directions
+        names = self.model.config.blendshape_names
         columns = [COLUMN_NAMES.index(name) for name in names]
         units = batch.blendshape_change.new_tensor(column_units(names))
-        return own + (batch.blendshape_change[:, columns] * units).to(own.dtype) @ directions.T.to(own.dtype)
+        return self.model.move_blendshapes(own, batch.blendshape_change[:, columns] * units)
 
     def _consistency(self, discriminator: nn.Module, real: torch.Tensor, generated: torch.Tensor) -> torch.Tensor:
         reversal = 1.0

@@ -117,7 +117,8 @@ def train_generator(
     discriminator = Discriminator(config, arguments.discriminators, num_identities).to(
         memory_format=torch.channels_last
     )
-    if arguments.pairs.edited_by_name and not find_checkpoints(arguments, "generator_stage"):
+    edits_by_name = arguments.pairs.edited_by_name and arguments.generator_stage.steps
+    if edits_by_name and not find_checkpoints(arguments, "generator_stage"):
         objective.to(accelerator.device)
         fit_blendshape_layers(model, sets, regressor=False)
     loop = TrainingLoop(accelerator, arguments, "generator_stage", [objective, discriminator], averaged=model)

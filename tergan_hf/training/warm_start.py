@@ -3,7 +3,6 @@
 import logging
 
 import torch
-from transformers import PreTrainedModel
 
 from ..model.errors_tergan import InvalidInputError, TerGanError
 from ..model.model_loading_tergan import check_model_name, foreseen_loading_errors
@@ -18,32 +17,32 @@ OF_LABELS = ("classifier.weight", "classifier.bias", "expression_prototypes")
 INITIAL_BUFFERS = ("scale", "activation_ranges")
 
 
-def load_saved(kind: type[PreTrainedModel], name: str, argument: str):
+def load_saved(name: str) -> TerGanModel:
     """
-    Load a saved model that a training argument names.
+    Load the saved model that the argument `pretrained` names.
 
     Raises:
-        InvalidInputError: there is none, or it cannot be read; the message names the argument.
+        InvalidInputError: there is none, or it cannot be read.
     """
-    check_saved(name, argument)
+    check_saved(name)
     try:
         with foreseen_loading_errors(name):
-            return kind.from_pretrained(name, use_safetensors=True)
+            return TerGanModel.from_pretrained(name, use_safetensors=True)
     except TerGanError as error:
-        raise InvalidInputError(f"{argument}: {error}") from error
+        raise InvalidInputError(f"pretrained: {error}") from error
 
 
-def check_saved(name: str, argument: str):
+def check_saved(name: str):
     """
-    Check that the name in a training argument can be that of a saved model.
+    Check that the argument `pretrained` can be the name of a saved model.
 
     Raises:
-        InvalidInputError: it cannot; the message names the argument.
+        InvalidInputError: it cannot.
     """
     try:
         check_model_name(name)
     except TerGanError as error:
-        raise InvalidInputError(f"{argument}: {error}") from error
+        raise InvalidInputError(f"pretrained: {error}") from error
 
 
 def shares_expression_encoder(model: TerGanModel, saved: TerGanModel) -> bool:
