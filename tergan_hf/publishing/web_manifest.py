@@ -16,7 +16,7 @@ from ..model import face_detection_tergan as detection
 from ..model import face_tracking_tergan as tracking
 from ..model import provenance_tergan as provenance
 from ..model.blendshapes_tergan import GAZE_LIMIT, GAZE_NAMES, mirror_blendshapes
-from ..model.face_animation_tergan import EXPRESSION_MIN_CUTOFF, EXPRESSION_SPEED
+from ..model.expression_reading_tergan import DERIVATIVE_CUTOFF, MIN_CUTOFF, SPEED, expression_scale
 from ..model.face_detection_tergan import FaceDetector
 from ..model.modeling_tergan import TerGanModel
 from ..model.pipeline_base_tergan import INTENSITIES
@@ -50,7 +50,11 @@ def build_manifest(model: TerGanModel, name: str, files: dict[str, int]) -> dict
         "tracking": {
             "redetect_after": tracking.REDETECT_AFTER,
             "landmarks": {"min_cutoff": tracking.LANDMARK_MIN_CUTOFF, "speed_by_height": tracking.LANDMARK_SPEED},
-            "expression": {"min_cutoff": EXPRESSION_MIN_CUTOFF, "speed": EXPRESSION_SPEED},
+            "expression": {
+                "min_cutoff": MIN_CUTOFF,
+                "speed": SPEED / expression_scale(model),
+                "derivative_cutoff": DERIVATIVE_CUTOFF,
+            },
             "jump": tracking.JUMP,
         },
         "provenance": _provenance(),

@@ -40,8 +40,8 @@ export class Live {
   }
 
   restart() {
-    const { min_cutoff, speed } = this.model.manifest.tracking.expression;
-    this.filter = new OneEuroFilter(min_cutoff, speed);
+    const { min_cutoff, speed, derivative_cutoff } = this.model.manifest.tracking.expression;
+    this.filter = new OneEuroFilter(min_cutoff, speed, derivative_cutoff);
   }
 
   async drive(crop, interval, { slot, intensity, relative }) {

@@ -4,9 +4,8 @@ import { distance, meanPoint } from "./geometry.js";
 
 /** The 1€ filter (Casiez et al. 2012) on a list of vectors; each has a cutoff of its own. */
 export class OneEuroFilter {
-  constructor(minCutoff, speed) {
-    this.minCutoff = minCutoff;
-    this.speed = speed;
+  constructor(minCutoff, speed, derivativeCutoff = 1) {
+    Object.assign(this, { minCutoff, speed, derivativeCutoff });
     this.values = null;
   }
 
@@ -20,7 +19,7 @@ export class OneEuroFilter {
     const share = (cutoff) => 1 / (1 + 1 / (2 * Math.PI * cutoff * interval));
     this.values = values.map((vector, k) => {
       const last = this.values[k];
-      const slopes = this.slopes[k].map((slope, j) => slope + share(1) * ((vector[j] - last[j]) / interval - slope));
+      const slopes = this.slopes[k].map((slope, j) => slope + share(this.derivativeCutoff) * ((vector[j] - last[j]) / interval - slope));
       this.slopes[k] = slopes;
       const weight = share(this.minCutoff + this.speed * Math.hypot(...slopes));
       return last.map((value, j) => value + weight * (vector[j] - value));
