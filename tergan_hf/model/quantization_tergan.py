@@ -13,7 +13,7 @@ from torch.nn import functional as F
 # processors without VNNI add. Values outside the range use the remaining levels, up to twice the range.
 LEVELS = 127
 INTEGERS = 127  # largest absolute weight
-TAIL = 1e-4  # share of the activations that lies outside the range, on each side
+TAIL = 1e-3  # share of the activations that lies outside the range, on each side
 MOST_VALUES = 200_000  # of a feature map, to estimate its quantiles
 
 Grid = tuple[float, int]  # scale and zero point of unsigned 8-bit values
