@@ -37,7 +37,7 @@ for (const name of ["examples", "expressions"]) {
 
 // The app's views are bodies of functions with these four parameters.
 mkdirSync(join(out, "src", "views"));
-for (const name of ["compare", "row", "map"]) {
+for (const name of ["compare", "row", "map", "sliders"]) {
   const body = readFileSync(join(VIEWS, `${name}.js`), "utf8");
   writeFileSync(join(out, "src", "views", `${name}.js`), `export default function (element, props, watch, trigger) {\n${body}}\n`);
 }

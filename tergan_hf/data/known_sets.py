@@ -41,8 +41,8 @@ KNOWN_SETS = {
         "CC BY 4.0", "https://doi.org/10.6084/m9.figshare.5047666.v5", "face-research-lab-london-set",
     ),
     "fer2013": KnownSet(
-        "FER2013", "48-pixel photos from the web (Goodfellow et al. 2013) with ten people's votes (FER+, Barsoum et al. "
-        "2016)", "DbCL 1.0 as distributed on Kaggle (photos), MIT (votes)", "https://www.kaggle.com/c/challenges-in-representation-learning-facial-"
+        "FER2013", "48-pixel photos from the web (Goodfellow et al. 2013) with ten people's votes (FER+, Barsoum et "
+        "al. 2016)", "DbCL 1.0 as distributed on Kaggle (photos), MIT (votes)", "https://www.kaggle.com/c/challenges-in-representation-learning-facial-"
         "expression-recognition-challenge", "fer2013",
     ),
 }  # fmt: skip

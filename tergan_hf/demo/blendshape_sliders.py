@@ -4,7 +4,7 @@ import json
 
 import gradio as gr
 
-from ..model.blendshapes_tergan import GAZE_LIMIT, GAZE_NAMES, MAX_WEIGHT, SIDES
+from ..expressions.slider_regions import slider_regions
 from ..model.expression_requests_tergan import ExpressionRequest, read_preset
 from .components import CLICK_HIDDEN_BUTTON, LIVE, PRIVATE, new_file, with_error_messages
 from .edit_session import EditSession, EncodedPhoto, TargetExpression
@@ -14,59 +14,11 @@ from .views import sliders_data, sliders_view
 
 
 NEUTRAL = "neutral"
-# Region → blendshape → label; `{side}` stands for both sides.
-REGIONS = {
-    "Brows": {
-        "browInnerUp": "Inner brows up", "browOuterUp": "{side} outer brow up", "browDown": "{side} brow down",
-    },
-    "Eyes": {
-        "eyeBlink": "{side} eyelid closed", "eyeWide": "{side} eye wide open", "eyeSquint": "{side} eye squinted",
-    },
-    "Gaze": {"gazeX": "Eyes to the left (right is negative)", "gazeY": "Eyes up (down is negative)"},
-    "Mouth": {
-        "mouthSmile": "{side} corner up (smile)", "mouthFrown": "{side} corner down",
-        "mouthStretch": "{side} corner stretched", "mouthDimple": "{side} corner drawn back",
-        "mouthUpperUp": "{side} upper lip up", "mouthLowerDown": "{side} lower lip down",
-        "mouthPress": "{side} lips pressed", "mouthPucker": "Lips puckered", "mouthFunnel": "Lips rounded (“oh”)",
-        "mouthRollUpper": "Upper lip rolled in", "mouthRollLower": "Lower lip rolled in",
-        "mouthShrugUpper": "Upper lip pushed up", "mouthShrugLower": "Lower lip pushed up",
-        "mouthClose": "Lips closed over an open jaw", "mouthLeft": "Mouth to the left",
-        "mouthRight": "Mouth to the right",
-    },
-    "Jaw": {
-        "jawOpen": "Jaw open", "jawForward": "Jaw forward", "jawLeft": "Jaw to the left",
-        "jawRight": "Jaw to the right",
-    },
-    "Cheeks & nose": {
-        "cheekPuff": "Cheeks puffed", "cheekSquint": "{side} cheek up", "noseSneer": "{side} nose wrinkled",
-    },
-}  # fmt: skip
 NOTE = (
     "Each slider starts at what the photo shows and changes this alone. **Left and right are the person's own.** "
     "Intensity works on top."
 )
 COMMAND = "A preset also serves a folder of photos and clips: `tergan edit folder/ --set @preset.json -o results/`"
-
-
-def slider_regions(names: list[str]) -> list[dict]:
-    """The sliders of each region for the blendshapes that a model can set. Regions without any are left out."""
-    regions = []
-    for region, controls in REGIONS.items():
-        sliders = []
-        for base, label in controls.items():
-            sided = "{side}" in label
-            for name, side in [(base + side, side) for side in SIDES] if sided else [(base, "")]:
-                if name in names:
-                    sliders.append(_slider(name, label.format(side=side)))
-        if sliders:
-            regions.append({"name": region, "sliders": sliders})
-    return regions
-
-
-def _slider(name: str, label: str) -> dict:
-    if name in GAZE_NAMES:
-        return {"name": name, "label": label, "range": [-GAZE_LIMIT, GAZE_LIMIT, 1], "unit": "°"}
-    return {"name": name, "label": label, "range": [0, MAX_WEIGHT, 0.01], "unit": ""}
 
 
 def show_photo(session: EditSession, photo: EncodedPhoto | None, expression: TargetExpression | None) -> dict:

@@ -102,7 +102,7 @@ def parse_request(
                 f"{name}: {known} must be a number from {lowest:g} to {highest:g}{unit}, got {str(value)[:40]}"
             )
         places, found = (request.labels, {known: value}) if known in labels else (
-            request.blendshapes, _blendshapes_of(known, value, blendshape_names)
+            request.blendshapes, blendshapes_set_by(known, value, blendshape_names)
         )  # fmt: skip
         for own, amount in found.items():
             if own in set_by:
@@ -113,7 +113,8 @@ def parse_request(
     return request
 
 
-def _blendshapes_of(known: str, value: float, blendshape_names: Sequence[str]) -> dict[str, float]:
+def blendshapes_set_by(known: str, value: float, blendshape_names: Sequence[str]) -> dict[str, float]:
+    """The value of each blendshape of the model that a name of `editable_ranges`, other than a label, sets."""
     if known in GAZE_DIRECTIONS:
         axis, sign = GAZE_DIRECTIONS[known]
         return {axis: sign * value}
@@ -254,6 +255,7 @@ __all__ = [
     "GAZE_DIRECTIONS",
     "ExpressionRequest",
     "WantedExpressions",
+    "blendshapes_set_by",
     "editable_ranges",
     "parse_request",
     "read_preset",

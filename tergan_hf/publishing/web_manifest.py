@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..evaluation.expression_map import NEIGHBOURHOOD, ExpressionMap
+from ..expressions.slider_regions import slider_regions
 from ..model import face_alignment_tergan as alignment
 from ..model import face_blending_tergan as blending
 from ..model import face_detection_tergan as detection
@@ -17,6 +18,7 @@ from ..model import face_tracking_tergan as tracking
 from ..model import provenance_tergan as provenance
 from ..model.blendshapes_tergan import GAZE_LIMIT, GAZE_NAMES, mirror_blendshapes
 from ..model.expression_reading_tergan import DERIVATIVE_CUTOFF, MIN_CUTOFF, SPEED, expression_scale
+from ..model.expression_requests_tergan import blendshapes_set_by, editable_ranges
 from ..model.face_detection_tergan import FaceDetector
 from ..model.modeling_tergan import TerGanModel
 from ..model.pipeline_base_tergan import INTENSITIES
@@ -92,6 +94,12 @@ def _blendshapes(names: list[str]) -> dict[str, Any]:
         "mirror_signs": mirrored.sign().tolist(),
         "gaze_names": [name for name in GAZE_NAMES if name in names],
         "gaze_limit": GAZE_LIMIT,
+        "regions": slider_regions(names),
+        # What presets may hold: name → its range, and the factor of each blendshape that it sets.
+        "settable": {
+            name: {"range": limits, "sets": blendshapes_set_by(name, 1.0, names)}
+            for name, limits in editable_ranges((), names).items()
+        },
     }
 
 

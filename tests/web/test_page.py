@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 
 import numpy as np
 import pytest
@@ -213,15 +214,6 @@ def test_editing(page, tmp_path):
         page.locator("#edit-parts").get_by_label(f"{part}, number").fill("1")
         page.locator("#edit-parts").get_by_label(f"{part}, number").press("Enter")
         result.wait_for_change()
-    page.locator("#edit-blendshapes summary", has_text="Jaw").click()
-    jaw = page.locator("#edit-blendshapes").get_by_label("Jaw open", exact=True)
-    assert 0.01 < float(jaw.input_value()) < 0.99  # what was read from the photo
-    jaw.press("End")
-    result.wait_for_change()
-    page.locator("#edit-from-neutral").check()
-    result.wait_for_change()
-    page.locator("#edit-blendshapes").get_by_role("button", name="Reset").click()
-    result.wait_for_change()
     saved = download(page, "edit", tmp_path / "result.png")
     with Image.open(saved) as image:
         assert image.size == (640, 640) and image.format == "PNG"
@@ -230,6 +222,58 @@ def test_editing(page, tmp_path):
     page.locator("#editing summary", has_text="Or by example photo").click()
     page.locator("#edit-example .examples button").first.click()
     result.wait_for_change()
+    use_live(page, "edit-live")
+
+
+def test_the_browser_sets_the_blendshapes_that_python_sets(page, pipe):
+    photo, labels = Image.open(NEUTRAL).convert("RGB"), {"neutral": 0.5}
+    values = {"jawOpen": 0.9, "eyeBlinkLeft": 0.8, "gazeX": -12}
+    page.evaluate(CALL, [encoded(photo), "openPhoto", "tested", "FILE", "photo"])
+    wanted = {"labels": labels, "values": values, "of": "tested"}
+    made = page.evaluate(CALL, [encoded(photo), "download", "tested", wanted, {"intensity": 1}, "image/png"])
+    expected = pipe.edit(photo, {**labels, **values}, test_time_augmentation=False)
+    assert psnr(expected, photo) < 35  # the edit is no small one
+    assert psnr(Image.open(io.BytesIO(base64.b64decode(made))).convert("RGB"), expected) > 35
+
+
+def test_sliders_and_presets(page, tmp_path):
+    open_tab(page, "Editing")
+    result = Watched(page, f"#edit-result {AFTER}")
+    page.locator("#edit-strip button").nth(5).wait_for()
+    single = page.locator("#edit-blendshapes")
+    single.get_by_text("Single movements (blendshapes)").click()
+    single.locator("summary", has_text="Jaw").click()
+    jaw = single.get_by_label("Jaw open", exact=True)
+    started = float(jaw.input_value())
+    assert 0.01 < started < 0.99  # what was read from the photo
+    jaw.press("End")
+    result.wait_for_change()
+    single.locator("summary", has_text="1 set").wait_for()
+    assert page.locator("#edit-label input:checked").count() == 0
+    single.get_by_label("Start from neutral").check()
+    result.wait_for_change()
+    with page.expect_download() as downloading:
+        single.get_by_role("button", name="Save preset").click()
+    downloading.value.save_as(tmp_path / "preset.json")
+    assert json.loads((tmp_path / "preset.json").read_text()) == {"neutral": 1, "jawOpen": 1.2}
+    single.get_by_role("button", name="Reset", exact=True).click()
+    result.wait_for_change()
+    page.wait_for_function(f"Math.abs(document.querySelector('#blendshape-jawOpen').value - {started}) < 0.011")
+    assert not single.get_by_label("Start from neutral").is_checked()
+    (tmp_path / "other.json").write_text(json.dumps({"NEUTRAL": 0.5, "eyeBlink": 1, "gazeRight": 10}))
+    page.set_input_files("#edit-load-preset", tmp_path / "other.json")
+    result.wait_for_change()
+    for name, value in {"eyeBlinkLeft": 1, "eyeBlinkRight": 1, "gazeX": -10}.items():
+        page.wait_for_function(f"+document.querySelector('#blendshape-{name}').value === {value}")
+    for text, message in {
+        "[1]": "must be a JSON file", '{"jawopn": 1}': "“jawopn”, which this model does not know",
+        '{"jawOpen": 3}': "jawOpen must be a number from 0 to 1.2",
+        '{"eyeBlink": 1, "eyeBlinkLeft": 0}': "eyeBlinkLeft twice",
+        '{"neutral": 0.7, "anger": 0.7}': "must not exceed 1 together",
+    }.items():  # fmt: skip
+        (tmp_path / "bad.json").write_text(text)
+        page.set_input_files("#edit-load-preset", tmp_path / "bad.json")
+        single.locator("p[role=alert]", has_text=message).wait_for()
     use_live(page, "edit-live")
 
 

@@ -58,7 +58,7 @@ export class Live {
   async edit(frame, transform, crop, interval, { expression, intensity, parts }) {
     const target = await this.model.encodeTarget(crop);
     target.own = Float32Array.from(this.filter.smooth([target.own], interval)[0]);
-    const wanted = await this.session.resolve(expression);
+    const wanted = await this.session.resolve(expression, target.own);
     const change = await this.model.change(wanted, target, intensity);
     return this.paste(frame, transform, change, partWeight(parts));
   }

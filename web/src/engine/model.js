@@ -113,6 +113,14 @@ export class Model {
     return rowOf(this.tables.expression_prototypes, this.manifest.labels.indexOf(label));
   }
 
+  /** f(e) moved to the prototypes of labels. `shares`: label → share of the way; their sum is at most 1. */
+  blend(embedding, shares) {
+    const total = Object.values(shares).reduce((sum, share) => sum + share, 0);
+    const moved = Float32Array.from(embedding, (value) => (1 - total) * value);
+    for (const [label, share] of Object.entries(shares)) this.prototype(label).forEach((value, j) => (moved[j] += share * value));
+    return moved;
+  }
+
   /** f(e) with some blendshapes set: f(e) + Σ_k d_k · (v_k − b_k). `values`: name → value. */
   setBlendshapes(embedding, values) {
     const { names } = this.manifest.blendshapes;

@@ -87,14 +87,13 @@ export class Session {
   }
 
   /**
-   * f(e) of a wanted expression: {slot}, {label}, {point} of the map, {example} by its address, or {values} by the
-   * names of blendshapes for the face in {of}, from {label} on if it is given.
+   * f(e) of a wanted expression: {slot}, {label}, {point} of the map, {example} by its address, or {labels, values}:
+   * shares of labels, then values of blendshapes, for the face in the slot {of}.
+   *
+   * @param own f(e) of another face than that in {of}.
    */
-  async resolve({ slot, label, point, example, values, of }) {
-    if (values) {
-      const start = label ? this.model.prototype(label) : (await this.target(of)).own;
-      return this.model.setBlendshapes(start, values);
-    }
+  async resolve({ slot, label, point, example, labels, values, of }, own) {
+    if (values) return this.model.setBlendshapes(this.model.blend(own ?? (await this.embeddingOf(of)), labels), values);
     if (slot) return this.embeddingOf(slot);
     if (label) return this.model.prototype(label);
     if (point) return this.model.map.expressionAt(point);
@@ -156,13 +155,10 @@ export class Session {
     return { ...found, place: this.model.map?.locate(embedding) ?? null };
   }
 
-  /** What the editing view shows of the face in a slot: its place on the map and its blendshapes. */
-  async describe(slot) {
-    const embedding = await this.embeddingOf(slot);
-    return {
-      place: this.model.map?.locate(embedding) ?? null,
-      blendshapes: this.model.readsBlendshapes ? this.model.blendshapesOf([embedding]) : null,
-    };
+  /** The blendshapes of the face in a slot after it has moved to some labels, each by its share. */
+  async startingBlendshapes(slot, labels) {
+    const read = this.model.regressBlendshapes(this.model.blend(await this.embeddingOf(slot), labels));
+    return Object.fromEntries(this.model.manifest.blendshapes.names.map((name, k) => [name, read[k]]));
   }
 
   /** The place of a wanted expression on the map. */

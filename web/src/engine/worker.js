@@ -29,7 +29,7 @@ const METHODS = {
 };
 
 const METHODS_OF_SESSION = new Set([
-  "openPhoto", "chooseFace", "closePhoto", "swapPhotos", "draw", "drawCloseup", "download", "recognize", "describe", "place",
+  "openPhoto", "chooseFace", "closePhoto", "swapPhotos", "draw", "drawCloseup", "download", "recognize", "startingBlendshapes", "place",
 ]);
 
 async function answer({ id, method, values }) {

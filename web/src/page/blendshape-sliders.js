@@ -1,58 +1,68 @@
-// Sliders for single blendshapes, by region, that start at the values read from the photo.
+// Sliders for single blendshapes, by region, and presets of them. The sliders are the app's view.
 
-import { make, makeSlider } from "./dom.js";
+import startSliders from "../views/sliders.js";
+import { Addresses, Message, make, startView } from "./dom.js";
+import { presetFile, readPreset } from "./presets.js";
 
-const REGIONS = { Brows: /^brow/, Eyes: /^eye(?!Look)/, Gaze: /^gaze/, Mouth: /^mouth/, Jaw: /^jaw/, "Cheeks and nose": /^(cheek|nose)/ };
-const GAZE = { gazeX: "Gaze to the viewer’s right, degrees", gazeY: "Gaze up, degrees" };
-const TOLERANCE = 0.011; // a slider that rests at the value read from the photo sets nothing
-
-/** `eyeBlinkLeft` → `Eye blink left`. */
-function readable(name) {
-  const words = name.replace(/([A-Z])/g, (letter) => ` ${letter.toLowerCase()}`);
-  return GAZE[name] ?? words[0].toUpperCase() + words.slice(1);
-}
+const NEUTRAL = "neutral";
+const COMMAND = "tergan edit folder/ --set @preset.json -o results/";
 
 export class BlendshapeSliders {
-  /** @param blendshapes those of the manifest. onInput: () after a change. */
-  constructor({ names, gaze_names, gaze_limit }, onInput) {
-    this.sliders = new Map();
-    this.read = {};
-    this.neutral = make("input", { type: "checkbox", id: "edit-from-neutral", onchange: onInput });
-    const reset = make("button", { type: "button", onclick: () => (this.reset(), onInput()) }, "Reset");
-    const groups = Object.entries(REGIONS).map(([title, pattern]) => {
-      const own = names.filter((name) => pattern.test(name));
-      const sliders = own.map((name) => {
-        const isGaze = gaze_names.includes(name);
-        const range = isGaze ? { low: -gaze_limit, high: gaze_limit, step: 1 } : { low: 0, high: 1, step: 0.02 };
-        const slider = makeSlider({ name: readable(name), value: 0, onInput, ...range });
-        this.sliders.set(name, slider);
-        return slider.element;
-      });
-      return own.length ? [make("details", {}, make("summary", {}, title), make("div", { class: "sliders" }, ...sliders))] : [];
+  /**
+   * @param blendshapes those of the manifest. labels: of the model.
+   * @param onChange ({labels, values}, settled) after a change by the visitor: shares of labels, and values by name.
+   */
+  constructor({ regions, settable }, labels, onChange) {
+    Object.assign(this, { regions, settable, knownLabels: labels, onChange, labels: {}, values: {} });
+    this.addresses = new Addresses();
+    const view = make("div", { id: "edit-sliders" }, make("div", { class: "sliders", hidden: true }));
+    this.view = startView(startSliders, view, {}, (event, { values }) => this.take(this.labels, { ...values }, event === "select"));
+    this.neutral = make("input", {
+      type: "checkbox", id: "edit-from-neutral", onchange: () => this.take(this.neutral.checked ? { [NEUTRAL]: 1 } : {}, this.values),
     });
-    this.element = make("section", { class: "card", id: "edit-blendshapes", "aria-label": "Single movements" },
-      make("h2", {}, "Single movements"), make("p", { class: "message" }, "Left and right are those of the person in the photo."),
-      make("div", { class: "buttons" }, make("label", { class: "check" }, this.neutral, "Start from neutral"), reset), ...groups.flat());
+    this.message = new Message();
+    const file = make("input", { type: "file", accept: ".json,application/json", hidden: true, id: "edit-load-preset", onchange: () => this.load(file) });
+    const button = (text, onclick) => make("button", { type: "button", onclick }, text);
+    const fromNeutral = labels.includes(NEUTRAL) ? [make("label", { class: "check" }, this.neutral, "Start from neutral")] : [];
+    this.element = make("details", { class: "card", id: "edit-blendshapes" },
+      make("summary", {}, "Single movements (blendshapes)"),
+      make("p", { class: "message" }, "Each slider starts at what the photo shows and changes this alone. ", make("strong", {}, "Left and right are the person’s own."), " Intensity works on top."),
+      make("div", { class: "buttons" }, ...fromNeutral, button("Reset", () => this.take({}, {}))), view,
+      make("div", { class: "buttons" }, button("Save preset", () => this.save()), button("Load preset", () => file.click()), file),
+      this.message.element, make("p", { class: "message" }, "A preset also serves a folder of photos and clips: ", make("code", {}, COMMAND)));
   }
 
-  /** Start at the values read from a photo. */
-  start(read) {
-    this.read = read ?? {};
-    this.reset();
+  take(labels, values, settled = true) {
+    Object.assign(this, { labels, values });
+    this.message.show("");
+    this.onChange({ labels, values }, settled);
   }
 
-  reset() {
-    this.neutral.checked = false;
-    for (const [name, slider] of this.sliders) slider.set(this.read[name] ?? 0);
+  /**
+   * @param start the value at which each slider starts: name → value. Without a photo there is none.
+   * @param wanted {labels, values} that are set; other expressions set nothing here.
+   */
+  show(start, { labels = {}, values }) {
+    Object.assign(this, values ? { labels, values } : { labels: {}, values: {} });
+    this.neutral.checked = this.labels[NEUTRAL] === 1;
+    this.view(start ? { groups: this.regions, start, moved: this.values } : {});
   }
 
-  /** The values that differ from the photo's: name → value. */
-  get values() {
-    const moved = [...this.sliders].filter(([name, slider]) => Math.abs(slider.get() - (this.read[name] ?? 0)) > (name in GAZE ? 0.51 : TOLERANCE));
-    return Object.fromEntries(moved.map(([name, slider]) => [name, slider.get()]));
+  save() {
+    if (!Object.keys({ ...this.labels, ...this.values }).length) return this.message.show("Move a slider first: a preset holds what you set.", true);
+    const link = make("a", { href: this.addresses.of("preset", presetFile(this)), download: "preset.json" });
+    link.click();
+    return this.message.show("Saved as preset.json");
   }
 
-  get isMoved() {
-    return this.neutral.checked || Object.keys(this.values).length > 0;
+  async load(input) {
+    const [file] = input.files;
+    input.value = "";
+    try {
+      const { labels, values } = await readPreset(file, this.settable, this.knownLabels);
+      this.take(labels, values);
+    } catch (error) {
+      this.message.show(error.message, true);
+    }
   }
 }

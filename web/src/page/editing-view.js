@@ -40,7 +40,7 @@ export class EditingView {
     const redraw = () => this.settle(false);
     this.intensity = makeSlider({ name: "Intensity", low: -1, high: 1.5, help: "0 changes nothing, above 1 exaggerates, below 0 goes the other way", onInput: redraw });
     this.parts = Object.fromEntries(PARTS.map((part) => [part, makeSlider({ name: part[0].toUpperCase() + part.slice(1), low: 0, high: 1.5, onInput: redraw })]));
-    this.sliders = facts.canSet ? new BlendshapeSliders(facts.blendshapes, () => this.moveBlendshapes()) : null;
+    this.sliders = facts.canSet ? new BlendshapeSliders(facts.blendshapes, facts.labels, (set, settled) => this.choose({ ...set, of: PHOTO }, settled)) : null;
     this.strip = new Closeups(engine, "From the opposite to more: click an intensity",
       (index) => (this.intensity.set(STRIP[index]), this.settle()), { id: "edit-strip", class: "card" });
     this.result = new ResultView(engine, {
@@ -71,10 +71,7 @@ export class EditingView {
       title: "Live: edit your own face",
       text: "Your webcam shows your face with the expression chosen above.",
       mark: this.facts.mark,
-      wish: () => {
-        if (this.wanted.values) throw new Error("Single movements are for photos. Choose an expression by its name, on the map, or by an example.");
-        return { kind: "edit", expression: this.wanted, intensity: this.intensity.get(), parts: this.partValues() };
-      },
+      wish: () => ({ kind: "edit", expression: this.wanted, intensity: this.intensity.get(), parts: this.partValues() }),
     });
   }
 
@@ -83,35 +80,19 @@ export class EditingView {
   }
 
   async openPhoto(opened) {
-    const { place, blendshapes } = await this.engine.call("describe", PHOTO);
-    this.own = place;
-    this.sliders?.start(blendshapes);
-    if (this.wanted.values) this.choose({ label: this.facts.labels[0] });
+    this.own = await this.engine.call("place", { slot: PHOTO });
     await this.drawAll(opened.before);
   }
 
   /** Take another expression. `settled`: not in the middle of a drag. */
   async choose(wanted, settled = true) {
     this.wanted = wanted;
-    if (!wanted.values) this.sliders?.reset();
     this.showLabel();
     await this.settle(settled);
   }
 
-  moveBlendshapes() {
-    const { values, isMoved, neutral } = this.sliders;
-    this.wanted = isMoved ? { values, of: PHOTO, ...(neutral.checked ? { label: this.neutralLabel } : {}) } : { label: this.neutralLabel };
-    if (isMoved) this.intensity.set(1);
-    this.showLabel();
-    return this.settle(false);
-  }
-
-  get neutralLabel() {
-    return this.facts.labels.includes("neutral") ? "neutral" : this.facts.labels[0];
-  }
-
   showLabel() {
-    for (const input of this.labels) input.checked = !this.wanted.values && input.value === this.wanted.label;
+    for (const input of this.labels) input.checked = input.value === this.wanted.label;
   }
 
   partValues() {
@@ -138,7 +119,7 @@ export class EditingView {
   }
 
   async drawRest() {
-    await this.showMap();
+    await Promise.all([this.showMap(), this.showSliders()]);
     if (!this.photo.opened) return this.strip.clear();
     const wanted = STRIP.map((intensity) => ({ expression: this.wanted, intensity, caption: String(intensity).replace("-", "−") }));
     return this.strip.draw(PHOTO, wanted, () => STRIP.indexOf(this.intensity.get()));
@@ -149,6 +130,12 @@ export class EditingView {
     const chosen = this.wanted.point ?? (this.photo.opened || this.wanted.label ? await this.engine.latest("place", "place", this.wanted).catch(() => null) : null);
     const marks = this.own && this.photo.opened ? [{ name: "your photo", point: this.own }] : [];
     this.map.show({ photos: this.facts.map, marks, chosen });
+  }
+
+  async showSliders() {
+    if (!this.sliders) return;
+    const start = this.photo.opened ? await this.engine.latest("blendshapes", "startingBlendshapes", PHOTO, this.wanted.labels ?? {}).catch(() => null) : null;
+    if (start || !this.photo.opened) this.sliders.show(start, this.wanted);
   }
 
   remember() {
