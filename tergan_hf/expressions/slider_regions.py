@@ -40,7 +40,7 @@ def slider_regions(names: Sequence[str]) -> list[dict[str, Any]]:
     The regions that have sliders for these blendshapes.
 
     Returns:
-        dictionaries with `name` and `sliders`. A slider has `name`, `label`, `unit` and `range`: lowest, highest, step.
+        of each its `name` and `sliders`. A slider has `name`, `label`, `unit` and `range`: lowest, highest, step.
     """
     regions = []
     for region, controls in REGIONS.items():
