@@ -14,7 +14,7 @@ import torch
 from safetensors.numpy import load_file
 
 from tergan_hf import TerGanConfig, TerGanModel
-from tergan_hf.evaluation.expression_map import ExpressionMap
+from tergan_hf.cli.export import main
 from tergan_hf.model.blendshapes_tergan import mirror_blendshapes
 from tergan_hf.model.errors_tergan import InvalidInputError
 from tergan_hf.model.face_detection_tergan import FaceDetector
@@ -22,7 +22,7 @@ from tergan_hf.publishing.web_export import FILES, export_web
 
 from .conftest import ROOT, TINY, WEIGHTS
 from .loopback_hub import TOKEN, LoopbackHub
-from .web_model import small_web_model
+from .web_model import small_web_export, small_web_model
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +31,8 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def folder(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("web")
-    expression_map = ExpressionMap.fit(
-        np.random.default_rng(0).normal(size=(9, 64)), np.arange(9) % 7, model.config.expressions
-    )
-    paths = export_web(model, folder, "org/faces", expression_map)
-    assert list(paths) == list(FILES) and all(path.is_file() for path in paths.values())
+def folder(tmp_path_factory):
+    folder = small_web_export(tmp_path_factory)
     assert {path.name for path in folder.iterdir()} == set(FILES)
     return folder
 
@@ -148,8 +143,7 @@ def run_module(*arguments, folder=ROOT, **environment):
 
 
 def test_the_published_weights_fit_into_25_megabytes(tmp_path):
-    done = run_module("tergan_hf.export", WEIGHTS, tmp_path / "web", "--web")
-    assert done.returncode == 0, done.stderr
+    main([str(WEIGHTS), str(tmp_path / "web"), "--web"])
     assert {path.name for path in (tmp_path / "web").iterdir()} == set(FILES)
     assert 10e6 < sum(path.stat().st_size for path in (tmp_path / "web").iterdir()) <= 25e6
 

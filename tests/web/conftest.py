@@ -7,17 +7,15 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from tergan_hf.evaluation.expression_map import ExpressionMap
-from tergan_hf.publishing.web_export import export_web
 
 from ..browser import SOFTWARE_WEBGL, SOFTWARE_WEBGPU, launch_browser, write_webcam
 from ..conftest import EXAMPLES, ROOT
 from ..controls import watch_controls
-from ..web_model import small_web_pipeline
+from ..web_model import small_expression_map, small_web_export, small_web_pipeline
 from .visitor import PATIENCE
 
 
@@ -42,20 +40,17 @@ def pipe():
 
 @pytest.fixture(scope="package")
 def expression_map(pipe) -> ExpressionMap:
-    """A map of random photos."""
-    places = np.random.default_rng(0).normal(size=(40, pipe.model.config.expression_embedding_size))
-    return ExpressionMap.fit(places, np.arange(40) % len(pipe.labels), pipe.labels)
+    return small_expression_map(pipe.model)
 
 
 @pytest.fixture(scope="package")
-def build(pipe, expression_map, tmp_path_factory):
+def build(tmp_path_factory):
     """A function that builds the page with the small model into a folder, by default from the files in `web/`."""
     node = shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
     if not (node and (WEB / "node_modules" / "onnxruntime-web").is_dir()):
         assert not os.environ.get("TERGAN_REQUIRE_BROWSER"), "TERGAN_REQUIRE_BROWSER is set, but `npm ci` did not run"
         pytest.skip("the page cannot be built: run `make web/node_modules/.installed`")
-    model = tmp_path_factory.mktemp("model")
-    export_web(pipe.model, model, "small", expression_map)
+    model = small_web_export(tmp_path_factory)
 
     def build_page(page: Path, web: Path = WEB) -> Path:
         subprocess.run([node, str(web / "build.mjs"), "--model", str(model), "--out", str(page)], check=True)
