@@ -1,5 +1,6 @@
-"""Find a Chromium for the tests of the app. Run as a script, install one if there is none."""
+"""Find and start a Chromium for tests and benchmarks. Run as a script, install one if there is none."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -8,6 +9,10 @@ from pathlib import Path
 
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NO_GPU = ("--disable-gpu",)
+# Chromium's software renderer in place of a GPU.
+SOFTWARE_WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
+SOFTWARE_WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
 
 def find_browser() -> str | None:
@@ -46,16 +51,30 @@ def require_browser() -> str:
     return path
 
 
-def launch_browser(playwright, webcam: Path, *arguments: str):
-    """Start Chromium, by default without a GPU. Its webcam shows an MJPEG file."""
+def launch_browser(playwright, webcam: Path, arguments: tuple[str, ...] = NO_GPU):
+    """Start Chromium. Its webcam shows an MJPEG file, see `write_webcam`."""
     return playwright.chromium.launch(
         executable_path=require_browser(),
         args=[
             "--no-sandbox", "--disable-background-networking", "--disable-component-update",
             "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-            f"--use-file-for-fake-video-capture={webcam}", *(arguments or ["--disable-gpu"]),
+            f"--use-file-for-fake-video-capture={webcam}", *arguments,
         ],
     )  # fmt: skip
+
+
+def write_webcam(clip: Path, path: Path, width: int, frames: int | None = None) -> Path:
+    """Write a square clip as the MJPEG file of a webcam with the ratio 4:3."""
+    import av
+
+    with av.open(str(clip)) as container, path.open("wb") as file:
+        for frame in list(container.decode(video=0))[:frames]:
+            buffer = io.BytesIO()
+            edge = width // 8
+            image = frame.to_image().resize((width, width)).crop((0, edge, width, width - edge))
+            image.save(buffer, "JPEG", quality=92)
+            file.write(buffer.getvalue())
+    return path
 
 
 if __name__ == "__main__":

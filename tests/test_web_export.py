@@ -1,6 +1,10 @@
 """The graphs and tables for the browser give the pipeline's numbers."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -10,14 +14,15 @@ import torch
 from safetensors.numpy import load_file
 
 from tergan_hf import TerGanConfig, TerGanModel
-from tergan_hf.evaluation.expression_map import ExpressionMap
+from tergan_hf.cli.export import main
 from tergan_hf.model.blendshapes_tergan import mirror_blendshapes
 from tergan_hf.model.errors_tergan import InvalidInputError
 from tergan_hf.model.face_detection_tergan import FaceDetector
 from tergan_hf.publishing.web_export import FILES, export_web
 
-from .conftest import TINY
-from .web_model import small_web_model
+from .conftest import ROOT, TINY, WEIGHTS
+from .loopback_hub import TOKEN, LoopbackHub
+from .web_model import small_web_export, small_web_model
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +31,8 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def folder(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("web")
-    expression_map = ExpressionMap.fit(
-        np.random.default_rng(0).normal(size=(9, 64)), np.arange(9) % 7, model.config.expressions
-    )
-    paths = export_web(model, folder, "org/faces", expression_map)
-    assert list(paths) == list(FILES) and all(path.is_file() for path in paths.values())
+def folder(tmp_path_factory):
+    folder = small_web_export(tmp_path_factory)
     assert {path.name for path in folder.iterdir()} == set(FILES)
     return folder
 
@@ -133,3 +133,35 @@ def test_a_model_that_repaints_the_whole_face_is_refused(tmp_path):
     with pytest.raises(InvalidInputError, match="photo decoder"):
         export_web(TerGanModel(TerGanConfig.compact(**TINY)), tmp_path / "web")
     assert not (tmp_path / "web").exists()
+
+
+def run_module(*arguments, folder=ROOT, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), **environment}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_the_published_weights_fit_into_25_megabytes(tmp_path):
+    main([str(WEIGHTS), str(tmp_path / "web"), "--web"])
+    assert {path.name for path in (tmp_path / "web").iterdir()} == set(FILES)
+    assert 10e6 < sum(path.stat().st_size for path in (tmp_path / "web").iterdir()) <= 25e6
+
+
+def test_the_command_publishes_the_built_page(tmp_path):
+    # A copy of the package looks for the page beside itself.
+    shutil.copytree(ROOT / "tergan_hf", tmp_path / "tergan_hf", ignore=shutil.ignore_patterns("__pycache__"))
+    page = tmp_path / "build" / "web"
+    (page / "model").mkdir(parents=True)
+    for name in ("README.md", "index.html", "service-worker.js", "build.json", "model/model.json"):
+        (page / name).write_text(name)
+    hub = LoopbackHub()
+    settings = {
+        "HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
+    }  # fmt: skip
+    done = run_module("tergan_hf.hub", "push-space", "--static", "org/web", folder=tmp_path, **settings)
+    hub.close()
+    assert done.returncode == 0, done.stderr
+    assert "org/web" in done.stdout and hub.repositories["space", "org/web"].sdk == "static"
+    assert hub.files("org/web", kind="space")["model/model.json"] == b"model/model.json"

@@ -1,8 +1,15 @@
 """A small model for the browser, with random weights: the photo preset with sizes of its own."""
 
+import os
+from pathlib import Path
+
+import numpy as np
 import torch
+from filelock import FileLock
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
+from tergan_hf.evaluation.expression_map import ExpressionMap
+from tergan_hf.publishing.web_export import FILES, export_web
 
 
 SIDE = 48
@@ -30,3 +37,23 @@ def small_web_model() -> TerGanModel:
 def small_web_pipeline() -> TerGanPipeline:
     """The pipeline of `small_web_model`."""
     return TerGanPipeline(small_web_model(), TerGanImageProcessor(size={"height": SIDE, "width": SIDE}))
+
+
+def small_expression_map(model: TerGanModel) -> ExpressionMap:
+    """A map of random photos."""
+    labels = model.config.expressions
+    places = np.random.default_rng(0).normal(size=(40, model.config.expression_embedding_size))
+    return ExpressionMap.fit(places, np.arange(40) % len(labels), labels)
+
+
+def small_web_export(tmp_path_factory) -> Path:
+    """The folder of the exported `small_web_model`. All processes of a test run share it."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "small_web_export"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "complete").exists():
+            model = small_web_model()
+            paths = export_web(model, folder / "model", "org/faces", small_expression_map(model))
+            assert list(paths) == list(FILES) and all(path.is_file() for path in paths.values())
+            (folder / "complete").touch()
+    return folder / "model"

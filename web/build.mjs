@@ -1,5 +1,5 @@
 // Put the page together: `npm run build -- --model FOLDER --out FOLDER`. Nothing is bundled or translated: the modules of
-// src/ are copied, beside onnxruntime-web, the model, the example photos, and the views that the Gradio app has, too.
+// src/ are copied, beside onnxruntime-web, the model, the example photos, and the views shared with the Gradio app.
 
 import { createHash } from "node:crypto";
 import { copyFileSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -16,8 +16,8 @@ const RUNTIME = {
   wasm: { module: "ort.wasm.bundle.min.mjs", binary: "ort-wasm-simd-threaded.wasm" },
   webgpu: { module: "ort.webgpu.bundle.min.mjs", binary: "ort-wasm-simd-threaded.asyncify.wasm" },
 };
-// Loaded on demand, and kept for use offline once they were.
-const LARGE = /\.(onnx|wasm|safetensors)$/;
+// Loaded on demand and then kept for use offline, in a cache of their own that outlives a change of the page.
+const LARGE = /\.(onnx|wasm|safetensors)$|^model\/model\.json$/;
 
 const { values } = parseArgs({
   options: { model: { type: "string" }, out: { type: "string", default: join(ROOT, "build", "web") } },
@@ -27,7 +27,8 @@ const out = resolve(values.out);
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(join(out, "runtime"), { recursive: true });
-for (const name of ["index.html", "style.css", "icon.svg", "page.webmanifest", "README.md"]) copyFileSync(join(WEB, name), join(out, name));
+for (const name of ["index.html", "style.css", "icon.svg", "page.webmanifest", "README.md"])
+  copyFileSync(join(WEB, name), join(out, name));
 cpSync(join(WEB, "src"), join(out, "src"), { recursive: true });
 cpSync(resolve(values.model), join(out, "model"), { recursive: true });
 for (const name of ["examples", "expressions"]) {
@@ -39,7 +40,10 @@ for (const name of ["examples", "expressions"]) {
 mkdirSync(join(out, "src", "views"));
 for (const name of ["compare", "row", "map", "sliders"]) {
   const body = readFileSync(join(VIEWS, `${name}.js`), "utf8");
-  writeFileSync(join(out, "src", "views", `${name}.js`), `export default function (element, props, watch, trigger) {\n${body}}\n`);
+  writeFileSync(
+    join(out, "src", "views", `${name}.js`),
+    `export default function (element, props, watch, trigger) {\n${body}}\n`,
+  );
 }
 copyFileSync(join(VIEWS, "style.css"), join(out, "views.css"));
 
@@ -55,13 +59,28 @@ const files = (folder) =>
     .filter((entry) => entry.isFile())
     .map((entry) => relative(out, join(entry.parentPath ?? entry.path, entry.name)).replaceAll("\\", "/"))
     .sort();
-const hash = createHash("sha256");
 const worker = readFileSync(join(WEB, "service-worker.js"), "utf8");
-for (const name of files(out)) hash.update(name).update(readFileSync(join(out, name)));
-const cache = `ter-gan-${hash.update(worker).digest("hex").slice(0, 16)}`;
+function cacheName(kind, names, ...more) {
+  const hash = createHash("sha256");
+  for (const name of names) hash.update(name).update(readFileSync(join(out, name)));
+  for (const text of more) hash.update(text);
+  return `ter-gan-${kind}-${hash.digest("hex").slice(0, 16)}`;
+}
+const large = cacheName(
+  "large",
+  files(out).filter((name) => LARGE.test(name)),
+);
+const cache = cacheName(
+  "page",
+  files(out).filter((name) => !LARGE.test(name)),
+  worker,
+  large,
+);
 const pictures = (folder) => files(join(out, "assets", folder)).filter((name) => name.endsWith(".jpg"));
-const build = { cache, runtime, people: pictures("examples"), expressions: pictures("expressions") };
+const build = { large, runtime, people: pictures("examples"), expressions: pictures("expressions") };
 writeFileSync(join(out, "build.json"), JSON.stringify(build, null, 1));
 const shell = ["./", ...files(out).filter((name) => !LARGE.test(name) && name !== "README.md")];
-writeFileSync(join(out, "service-worker.js"), `self.BUILD = ${JSON.stringify({ cache, shell })};\n${worker}`);
-console.log(`${out}: ${(files(out).reduce((sum, name) => sum + statSync(join(out, name)).size, 0) / 1e6).toFixed(1)} MB`);
+writeFileSync(join(out, "service-worker.js"), `self.BUILD = ${JSON.stringify({ cache, large, shell })};\n${worker}`);
+console.log(
+  `${out}: ${(files(out).reduce((sum, name) => sum + statSync(join(out, name)).size, 0) / 1e6).toFixed(1)} MB`,
+);

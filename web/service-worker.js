@@ -1,19 +1,21 @@
 // Serves the page from the browser's cache, so that it works offline after the first visit. The build writes BUILD.
+// A new build takes over when all pages of the old one are closed, so that no page mixes the two.
 
-const { cache: CACHE, shell: SHELL } = self.BUILD;
+const { cache: CACHE, large: LARGE, shell: SHELL } = self.BUILD;
 
 self.addEventListener("install", (event) => {
   const store = async () => {
     const cache = await caches.open(CACHE);
     await cache.addAll(SHELL.map((path) => new Request(path, { cache: "reload" })));
-    await self.skipWaiting();
   };
   event.waitUntil(store());
 });
 
 self.addEventListener("activate", (event) => {
   const tidy = async () => {
-    const old = (await caches.keys()).filter((name) => name.startsWith("ter-gan-") && name !== CACHE);
+    const old = (await caches.keys()).filter(
+      (name) => name.startsWith("ter-gan-") && name !== CACHE && name !== LARGE,
+    );
     await Promise.all(old.map((name) => caches.delete(name)));
     await self.clients.claim();
   };
@@ -24,13 +26,12 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || new URL(request.url).origin !== self.location.origin) return;
   const answer = async () => {
-    const cache = await caches.open(CACHE);
-    const known = await cache.match(request, { ignoreSearch: true });
-    if (known) return known;
-    const response = await fetch(request);
-    // Models and runtimes are kept by the page, which shows their progress.
-    if (response.ok && response.status === 200) cache.put(request, response.clone()).catch(() => {});
-    return response;
+    // The page itself keeps what lies in LARGE, because it shows the progress.
+    for (const name of [CACHE, LARGE]) {
+      const known = await (await caches.open(name)).match(request, { ignoreSearch: true });
+      if (known) return known;
+    }
+    return fetch(request);
   };
   event.respondWith(answer());
 });

@@ -167,7 +167,7 @@ class FaceDetector:
                 [found.turned_back(turn, searched.size) for found in self._search(searched.transpose(turn))]
                 for turn in QUARTER_TURNS
             ]
-            candidates = max([candidates, *turned], key=lambda faces: max((f.uprightness for f in faces), default=0))
+            candidates = max([candidates, *turned], key=lambda faces: max([0, *(f.uprightness for f in faces)]))
         candidates.sort(key=lambda found: found.face.area * found.certainty**4, reverse=True)
         return [
             DetectedFace(found.face.box / scale, found.face.landmarks / scale, found.face.confidence)

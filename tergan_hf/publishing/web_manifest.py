@@ -1,6 +1,6 @@
 """`model.json` and `tables.safetensors`: all sizes, names and numbers that the page in the browser needs.
 
-The page has no constants of its own, so that it cannot drift away from the Python code.
+The page takes the model's and the pipeline's constants from here, so that it cannot drift away from the Python code.
 """
 
 import base64
@@ -45,7 +45,7 @@ def build_manifest(model: TerGanModel, name: str, files: dict[str, int]) -> dict
         "intensity_exponent": config.intensity_exponent,
         "intensities": INTENSITIES,
         "mirror_recognition": config.mirror_recognition,
-        "blendshapes": _blendshapes(list(config.blendshape_names)),
+        "blendshapes": _blendshapes(model),
         "alignment": {"template": alignment.TEMPLATE.tolist(), "weights": alignment.TEMPLATE_WEIGHTS.tolist()},
         "detection": _detection(),
         "blending": _blending(),
@@ -74,18 +74,19 @@ def build_tables(model: TerGanModel, expression_map: ExpressionMap | None) -> di
     if model.blendshape_regressor is not None:
         regressor = model.blendshape_regressor.state_dict()
         tables |= {f"blendshape_regressor.{name}": tensor for name, tensor in regressor.items()}
-        directions = getattr(model, "blendshape_directions", None)
-        if directions is not None and directions.any():
-            tables["blendshape_directions"] = directions
+        if model.blendshape_directions.any():
+            tables["blendshape_directions"] = model.blendshape_directions
     if expression_map is not None:
         for name in ("embeddings", "labels", "mean", "axes"):
             tables[f"map.{name}"] = torch.from_numpy(np.asarray(getattr(expression_map, name)))
     return {name: np.ascontiguousarray(tensor.detach().float().cpu().numpy()) for name, tensor in tables.items()}
 
 
-def _blendshapes(names: list[str]) -> dict[str, Any]:
+def _blendshapes(model: TerGanModel) -> dict[str, Any]:
+    names = list(model.config.blendshape_names)
     if not names:
         return {"names": []}
+    moving = [name for name, moves in zip(names, model.blendshape_directions.any(0).tolist()) if moves]
     # What a mirror image does to the k-th blendshape: the value of another one, with a sign.
     mirrored = mirror_blendshapes(torch.arange(1.0, len(names) + 1)[None], names)[0]
     return {
@@ -94,11 +95,11 @@ def _blendshapes(names: list[str]) -> dict[str, Any]:
         "mirror_signs": mirrored.sign().tolist(),
         "gaze_names": [name for name in GAZE_NAMES if name in names],
         "gaze_limit": GAZE_LIMIT,
-        "regions": slider_regions(names),
+        "regions": slider_regions(moving),
         # What presets may hold: name → its range, and the factor of each blendshape that it sets.
         "settable": {
-            name: {"range": limits, "sets": blendshapes_set_by(name, 1.0, names)}
-            for name, limits in editable_ranges((), names).items()
+            name: {"range": limits, "sets": blendshapes_set_by(name, 1.0, moving)}
+            for name, limits in editable_ranges((), moving).items()
         },
     }
 

@@ -1,6 +1,5 @@
 """The built page, a browser whose webcam shows a clip, and visits."""
 
-import io
 import os
 import shutil
 import subprocess
@@ -8,24 +7,29 @@ import sys
 import threading
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 from PIL import Image
 
 from tergan_hf.evaluation.expression_map import ExpressionMap
-from tergan_hf.publishing.web_export import export_web
 
-from ..browser import launch_browser
+from ..browser import SOFTWARE_WEBGL, SOFTWARE_WEBGPU, launch_browser, write_webcam
 from ..conftest import EXAMPLES, ROOT
 from ..controls import watch_controls
-from ..web_model import small_web_pipeline
+from ..web_model import small_expression_map, small_web_export, small_web_pipeline
+from .visitor import PATIENCE
 
 
 WEB = ROOT / "web"
-PATIENCE = 60_000 * int(os.environ.get("TERGAN_PATIENCE", "1"))  # milliseconds
+sys.path.insert(0, str(WEB))
+from serve import make_server  # noqa: E402
+
+
 DESKTOP, PHONE = {"width": 1280, "height": 1000}, {"width": 360, "height": 740}
 READY = "document.documentElement.dataset.ready || !document.querySelector('#failure').hidden"
+
+
+def address_of(server) -> str:
+    return f"http://127.0.0.1:{server.server_address[1]}/"
 
 
 @pytest.fixture(scope="package")
@@ -35,36 +39,51 @@ def pipe():
 
 
 @pytest.fixture(scope="package")
-def site(pipe, tmp_path_factory) -> Path:
-    """The built page with the small model."""
+def expression_map(pipe) -> ExpressionMap:
+    return small_expression_map(pipe.model)
+
+
+@pytest.fixture(scope="package")
+def build(tmp_path_factory):
+    """A function that builds the page with the small model into a folder, by default from the files in `web/`."""
     node = shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
     if not (node and (WEB / "node_modules" / "onnxruntime-web").is_dir()):
         assert not os.environ.get("TERGAN_REQUIRE_BROWSER"), "TERGAN_REQUIRE_BROWSER is set, but `npm ci` did not run"
         pytest.skip("the page cannot be built: run `make web/node_modules/.installed`")
-    model, page = tmp_path_factory.mktemp("model"), tmp_path_factory.mktemp("page")
-    labels = pipe.labels
-    places = np.random.default_rng(0).normal(size=(40, pipe.model.config.expression_embedding_size))
-    export_web(pipe.model, model, "small", ExpressionMap.fit(places, np.arange(40) % len(labels), labels))
-    subprocess.run([node, str(WEB / "build.mjs"), "--model", str(model), "--out", str(page)], check=True)
-    return page
+    model = small_web_export(tmp_path_factory)
+
+    def build_page(page: Path, web: Path = WEB) -> Path:
+        subprocess.run([node, str(web / "build.mjs"), "--model", str(model), "--out", str(page)], check=True)
+        return page
+
+    return build_page
 
 
 @pytest.fixture(scope="package")
-def server(site):
-    """The server of the page; it can be closed."""
-    sys.path.insert(0, str(WEB))
-    from serve import make_server
-
-    server = make_server(site)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+def site(build, tmp_path_factory) -> Path:
+    """The built page with the small model."""
+    return build(tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(scope="package")
-def url(server) -> str:
-    return f"http://127.0.0.1:{server.server_address[1]}/"
+def serve():
+    """A function that serves a folder until the tests end."""
+    servers = []
+
+    def start(folder):
+        servers.append(make_server(folder))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="package")
+def url(serve, site) -> str:
+    return address_of(serve(site))
 
 
 @pytest.fixture(scope="package")
@@ -78,13 +97,8 @@ def playwright():
 @pytest.fixture(scope="package")
 def webcam(tmp_path_factory) -> Path:
     """The example clip as a file for Chromium's webcam."""
-    webcam = tmp_path_factory.mktemp("webcam") / "webcam.mjpeg"
-    with av.open(str(ROOT / "assets" / "expressions" / "avatar_clip.mp4")) as clip, webcam.open("wb") as file:
-        for frame in list(clip.decode(video=0))[:30]:
-            buffer = io.BytesIO()
-            frame.to_image().resize((320, 320)).crop((0, 40, 320, 280)).save(buffer, "JPEG", quality=92)
-            file.write(buffer.getvalue())
-    return webcam
+    clip = ROOT / "assets" / "expressions" / "avatar_clip.mp4"
+    return write_webcam(clip, tmp_path_factory.mktemp("webcam") / "webcam.mjpeg", width=320, frames=30)
 
 
 @pytest.fixture(scope="package")
@@ -92,6 +106,26 @@ def chromium(playwright, webcam):
     """A browser whose webcam shows the example clip."""
     browser = launch_browser(playwright, webcam)
     yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="package")
+def module_page(playwright, webcam, url):
+    """
+    A function that opens the page without starting it, so that a test can import its modules.
+
+    Chromium's software renderer stands for a GPU.
+    """
+    browser = launch_browser(playwright, webcam, (*SOFTWARE_WEBGPU, *SOFTWARE_WEBGL))
+
+    def open_page():
+        page = browser.new_page(bypass_csp=True)
+        page.set_default_timeout(PATIENCE)
+        page.route("**/src/page/app.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+        page.goto(url)
+        return page
+
+    yield open_page
     browser.close()
 
 

@@ -19,7 +19,9 @@ export class ExpressionMap {
 
   /** The point of an f(e). */
   locate(embedding) {
-    return [0, 1].map((k) => rowOf(this.axes, k).reduce((sum, value, j) => sum + value * (embedding[j] - this.mean[j]), 0));
+    return [0, 1].map((k) =>
+      rowOf(this.axes, k).reduce((sum, value, j) => sum + value * (embedding[j] - this.mean[j]), 0),
+    );
   }
 
   /** The f(e) of a point: on the plane the point itself, across it the weighted mean of the photos around. */
@@ -28,7 +30,8 @@ export class ExpressionMap {
     const nearest = Math.min(...distances);
     const weights = distances.map((distance) => Math.exp((nearest - distance) / (2 * this.deviation ** 2)));
     const total = weights.reduce((sum, weight) => sum + weight, 0);
-    const onPlane = ([x, y]) => this.mean.map((value, j) => value + x * rowOf(this.axes, 0)[j] + y * rowOf(this.axes, 1)[j]);
+    const onPlane = ([x, y]) =>
+      this.mean.map((value, j) => value + x * rowOf(this.axes, 0)[j] + y * rowOf(this.axes, 1)[j]);
     const result = onPlane(point);
     this.points.forEach((own, k) => {
       if (weights[k] / total < 1e-7) return;

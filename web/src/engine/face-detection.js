@@ -1,7 +1,15 @@
 // The faces of a photo: MTCNN, landmark refinement, and quarter turns. See face_detection_tergan.py.
 
 import { area } from "./boxes.js";
-import { applyTransform, composeTransforms, distance, fitCropTransform, invertTransform, meanPoint, shiftAndTurn } from "./geometry.js";
+import {
+  applyTransform,
+  composeTransforms,
+  distance,
+  fitCropTransform,
+  invertTransform,
+  meanPoint,
+  shiftAndTurn,
+} from "./geometry.js";
 import { detectFaces } from "./mtcnn.js";
 import { cropFace, resize, roundEven, turn } from "./resampling.js";
 
@@ -120,8 +128,13 @@ function uprightness(faces) {
 
 /** A face of a turned picture, in the coordinates of the picture itself. */
 function turnBack(face, degrees, { width, height }) {
-  const matrix = { 90: [0, -1, width, 1, 0, 0], 180: [-1, 0, width, 0, -1, height], 270: [0, 1, 0, -1, 0, height] }[degrees];
-  const corners = [[face.left, face.top], [face.right, face.bottom]].map((corner) => applyTransform(matrix, corner));
+  const matrix = { 90: [0, -1, width, 1, 0, 0], 180: [-1, 0, width, 0, -1, height], 270: [0, 1, 0, -1, 0, height] }[
+    degrees
+  ];
+  const corners = [
+    [face.left, face.top],
+    [face.right, face.bottom],
+  ].map((corner) => applyTransform(matrix, corner));
   const [xs, ys] = [corners.map(([x]) => x), corners.map(([, y]) => y)];
   return {
     ...face,

@@ -34,7 +34,10 @@ export const distance = (one, other) => Math.hypot(one[0] - other[0], one[1] - o
 export function fitCropTransform(landmarks, { template, weights }) {
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const weighted = (points) =>
-    points.reduce(([x, y], point, k) => [x + (weights[k] * point[0]) / total, y + (weights[k] * point[1]) / total], [0, 0]);
+    points.reduce(
+      ([x, y], point, k) => [x + (weights[k] * point[0]) / total, y + (weights[k] * point[1]) / total],
+      [0, 0],
+    );
   const [from, to] = [weighted(landmarks), weighted(template)];
   let [spread, real, turned] = [0, 0, 0];
   landmarks.forEach((point, k) => {

@@ -26,7 +26,9 @@ export async function decodePhoto(file, name) {
   try {
     const { width, height } = bitmap;
     if (width * height > MOST_PIXELS) {
-      throw new VisitorError(`${name}: the photo is too large for this page, which takes up to ${MOST_PIXELS / 1e6} megapixels. Reduce it.`);
+      throw new VisitorError(
+        `${name}: the photo is too large for this page, which takes up to ${MOST_PIXELS / 1e6} megapixels. Reduce it.`,
+      );
     }
     const context = canvasOf(width, height);
     context.fillStyle = WHITE;
@@ -72,7 +74,11 @@ export function withPatch(picture, patch) {
  *
  * @param kind "image/png" or "image/jpeg". mark: draw the visible mark. profile: of the photo.
  */
-export async function encodePicture(picture, provenance, { kind = "image/jpeg", quality = 0.88, mark = false, profile = null } = {}) {
+export async function encodePicture(
+  picture,
+  provenance,
+  { kind = "image/jpeg", quality = 0.88, mark = false, profile = null } = {},
+) {
   const context = canvasOf(picture.width, picture.height);
   context.putImageData(new ImageData(picture.data, picture.width, picture.height), 0, 0);
   if (mark) drawMark(context, provenance);

@@ -21,11 +21,11 @@ export class Live {
    * Process a frame.
    *
    * @param bitmap ImageBitmap of the webcam. time: in seconds.
-   * @param wish {kind: "drive", slot, intensity, relative}, {kind: "edit", expression, intensity, parts} or
+   * @param request {kind: "drive", slot, intensity, relative}, {kind: "edit", expression, intensity, parts} or
    *   {kind: "recognize"}.
    * @returns {patch} to draw over the photo or the frame, {read} of the face, or {} if none is seen.
    */
-  async process(bitmap, time, wish) {
+  async process(bitmap, time, request) {
     const interval = this.time === null ? 1 / 30 : Math.min(Math.max(time - this.time, 1e-3), LONGEST_INTERVAL);
     this.time = time;
     const frame = pictureOf(bitmap);
@@ -33,15 +33,21 @@ export class Live {
     const landmarks = await this.tracker.follow(frame, interval);
     if (!landmarks) return {};
     if (this.tracker.restarted) this.restart();
-    if (wish.kind === "recognize") return { read: await this.session.read(frame, landmarks), landmarks };
+    if (request.kind === "recognize") return { read: await this.session.read(frame, landmarks), landmarks };
     const transform = fitCropTransform(landmarks, this.model.manifest.alignment);
     const crop = cropFace(frame, transform, this.model.size);
-    return { patch: wish.kind === "drive" ? await this.drive(crop, interval, wish) : await this.edit(frame, transform, crop, interval, wish) };
+    return {
+      patch:
+        request.kind === "drive"
+          ? await this.drive(crop, interval, request)
+          : await this.edit(frame, transform, crop, interval, request),
+    };
   }
 
   restart() {
     const { min_cutoff, speed, derivative_cutoff } = this.model.manifest.tracking.expression;
     this.filter = new OneEuroFilter(min_cutoff, speed, derivative_cutoff);
+    this.first = null;
   }
 
   async drive(crop, interval, { slot, intensity, relative }) {

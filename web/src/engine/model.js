@@ -67,7 +67,12 @@ export class Model {
     const way = intensity > 0 && intensity < 1 ? intensity ** exponent : intensity;
     const wanted = target.own.map((value, j) => value + way * (embedding[j] - value));
     const vector = (data) => ({ data, dims: [1, data.length] });
-    const inputs = { wanted: vector(wanted), own: vector(target.own), pixel_values: target.pixel_values, ...target.encoded };
+    const inputs = {
+      wanted: vector(wanted),
+      own: vector(target.own),
+      pixel_values: target.pixel_values,
+      ...target.encoded,
+    };
     return this.runGraph("decoder", inputs, withCrop ? ["generated", "flow", "residual"] : ["flow", "residual"]);
   }
 
@@ -79,12 +84,18 @@ export class Model {
   async recognize(crop) {
     const views = await this.encodeExpression(this.pixelValues([crop], this.manifest.mirror_recognition));
     const embedding = views[0].map((_, j) => views.reduce((sum, view) => sum + view[j], 0) / views.length);
-    return { embedding, scores: this.classify(embedding), blendshapes: this.readsBlendshapes ? this.blendshapesOf(views) : null };
+    return {
+      embedding,
+      scores: this.classify(embedding),
+      blendshapes: this.readsBlendshapes ? this.blendshapesOf(views) : null,
+    };
   }
 
   /** The score of each label, which sum to 1. */
   classify(embedding) {
-    const logits = multiply(this.tables["classifier.weight"], embedding).map((value, k) => value + this.tables["classifier.bias"].data[k]);
+    const logits = multiply(this.tables["classifier.weight"], embedding).map(
+      (value, k) => value + this.tables["classifier.bias"].data[k],
+    );
     const most = Math.max(...logits);
     const shares = logits.map((value) => Math.exp(value - most));
     const total = shares.reduce((sum, share) => sum + share, 0);
@@ -117,7 +128,8 @@ export class Model {
   blend(embedding, shares) {
     const total = Object.values(shares).reduce((sum, share) => sum + share, 0);
     const moved = Float32Array.from(embedding, (value) => (1 - total) * value);
-    for (const [label, share] of Object.entries(shares)) this.prototype(label).forEach((value, j) => (moved[j] += share * value));
+    for (const [label, share] of Object.entries(shares))
+      this.prototype(label).forEach((value, j) => (moved[j] += share * value));
     return moved;
   }
 

@@ -1,4 +1,4 @@
-// MTCNN (Zhang et al. 2016) as facenet-pytorch runs it: three networks, each sure of fewer boxes than the one before.
+// MTCNN (Zhang et al. 2016) as facenet-pytorch runs it: three networks, each keeps fewer boxes than the one before.
 
 import { moveSides, pixelsOf, suppress, toSquare } from "./boxes.js";
 

@@ -78,7 +78,10 @@ export class Paster {
     const renderer = gl.getParameter(details?.UNMASKED_RENDERER_WEBGL ?? gl.RENDERER);
     if (!software && SOFTWARE.test(renderer)) throw new Error(`${renderer} is software`);
     const program = gl.createProgram();
-    for (const [kind, source] of [[gl.VERTEX_SHADER, VERTICES], [gl.FRAGMENT_SHADER, PIXELS]]) {
+    for (const [kind, source] of [
+      [gl.VERTEX_SHADER, VERTICES],
+      [gl.FRAGMENT_SHADER, PIXELS],
+    ]) {
       const shader = gl.createShader(kind);
       gl.shaderSource(shader, source);
       gl.compileShader(shader);
@@ -92,7 +95,8 @@ export class Paster {
       const texture = gl.createTexture();
       gl.activeTexture(gl.TEXTURE0 + unit);
       gl.bindTexture(gl.TEXTURE_2D, texture);
-      for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, filter, gl.NEAREST);
+      for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER])
+        gl.texParameteri(gl.TEXTURE_2D, filter, gl.NEAREST);
       gl.uniform1i(this.uniform(name), unit);
       return texture;
     });
@@ -132,7 +136,8 @@ export class Paster {
     gl.uniform3f(this.uniform("toCropX"), ...toCrop.slice(0, 3));
     gl.uniform3f(this.uniform("toCropY"), ...toCrop.slice(3));
     gl.uniform2f(this.uniform("corner"), left - around.left, top - around.top);
-    for (const name of ["paint", "movement"]) gl.uniform2f(this.uniform(name), blending[name].inside, blending[name].outside);
+    for (const name of ["paint", "movement"])
+      gl.uniform2f(this.uniform(name), blending[name].inside, blending[name].outside);
     gl.uniform1f(this.uniform("still"), blending.still);
     gl.uniform1i(this.uniform("fine"), fine);
     gl.uniform1i(this.uniform("sharp"), sharp);

@@ -26,7 +26,9 @@ function setCubicWeights(weights, share) {
 export function prepareChange(photo, cropTransform, size, { flow, residual }, weight, blending) {
   const { outside } = blending.movement;
   const toPhoto = invertTransform(cropTransform);
-  const corners = [-outside, 1 + outside].flatMap((x) => [-outside, 1 + outside].map((y) => applyTransform(toPhoto, [x, y])));
+  const corners = [-outside, 1 + outside].flatMap((x) =>
+    [-outside, 1 + outside].map((y) => applyTransform(toPhoto, [x, y])),
+  );
   const [xs, ys] = [corners.map(([x]) => x), corners.map(([, y]) => y)];
   const [left, top] = [Math.max(0, Math.floor(Math.min(...xs))), Math.max(0, Math.floor(Math.min(...ys)))];
   const width = Math.max(0, Math.min(photo.width, Math.ceil(Math.max(...xs))) - left);
@@ -36,7 +38,8 @@ export function prepareChange(photo, cropTransform, size, { flow, residual }, we
   let maps = { size, data: new Float32Array(CHANNELS * plane) };
   for (let k = 0; k < plane; k++) {
     const share = weight ? weight((Math.floor(k / size) + 0.5) / size) : 1;
-    for (let channel = 0; channel < 3; channel++) maps.data[CHANNELS * k + channel] = share * residual.data[channel * plane + k] * 127.5;
+    for (let channel = 0; channel < 3; channel++)
+      maps.data[CHANNELS * k + channel] = share * residual.data[channel * plane + k] * 127.5;
     // The network's coordinates span [-1, 1]: two of them are the crop's side.
     const [x, y] = [(share * flow.data[k]) / 2, (share * flow.data[plane + k]) / 2];
     maps.data[CHANNELS * k + 3] = toPhoto[0] * x + toPhoto[1] * y;
@@ -46,7 +49,18 @@ export function prepareChange(photo, cropTransform, size, { flow, residual }, we
   if (!fine && Math.sqrt(width * height) / size > blending.creased_above) maps = enlargeTwice(maps);
   const [a, b, c, d, e, f] = cropTransform;
   const toCrop = [a, b, a * left + b * top + c, d, e, d * left + e * top + f];
-  return { photo, left, top, width, height, toCrop, maps, fine, sharp: magnification > blending.sharp_above, blending };
+  return {
+    photo,
+    left,
+    top,
+    width,
+    height,
+    toCrop,
+    maps,
+    fine,
+    sharp: magnification > blending.sharp_above,
+    blending,
+  };
 }
 
 /** `F.interpolate` with scale factor 2 and cubic interpolation. */
@@ -128,7 +142,9 @@ export function pasteOnCpu({ photo, left, top, width, height, toCrop, maps, fine
 
 /** A function (x, y, target) that interpolates `count` channels at a place; at (0, 0) is the first value. The border repeats. */
 function sampler(data, width, height, stride, count, cubic) {
-  return cubic ? cubicSampler(data, width, height, stride, count) : bilinearSampler(data, width, height, stride, count);
+  return cubic
+    ? cubicSampler(data, width, height, stride, count)
+    : bilinearSampler(data, width, height, stride, count);
 }
 
 function bilinearSampler(data, width, height, stride, count) {
@@ -147,7 +163,8 @@ function bilinearSampler(data, width, height, stride, count) {
     const weightC = (1 - across) * down;
     const weightD = across * down;
     for (let k = 0; k < count; k++) {
-      target[k] = weightA * data[a + k] + weightB * data[b + k] + weightC * data[a + below + k] + weightD * data[b + below + k];
+      target[k] =
+        weightA * data[a + k] + weightB * data[b + k] + weightC * data[a + below + k] + weightD * data[b + below + k];
     }
   };
 }

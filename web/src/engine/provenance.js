@@ -44,8 +44,12 @@ function jpegSegment(marker, content) {
 export async function withNotice(bytes, provenance, profile) {
   const exif = fromBase64(provenance.exif);
   const xmp = encoder.encode(provenance.xmp);
+  if (profile) bytes = withoutProfile(bytes);
   if (bytes[0] === 0xff) {
-    const segments = [jpegSegment(0xe1, exif), jpegSegment(0xe1, join(encoder.encode("http://ns.adobe.com/xap/1.0/\0"), xmp))];
+    const segments = [
+      jpegSegment(0xe1, exif),
+      jpegSegment(0xe1, join(encoder.encode("http://ns.adobe.com/xap/1.0/\0"), xmp)),
+    ];
     if (profile) segments.push(...profileSegments(profile));
     // After the segment APP0, which has to come first.
     const end = bytes[3] === 0xe0 ? 4 + ((bytes[4] << 8) | bytes[5]) : 2;
@@ -63,15 +67,42 @@ export async function withNotice(bytes, provenance, profile) {
   return join(bytes.subarray(0, end), ...chunks, bytes.subarray(end));
 }
 
+/** An encoded picture without the colour profile that the browser has written. */
+function withoutProfile(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const kept = [];
+  let at = 0;
+  const take = (length, keep) => {
+    if (keep) kept.push(bytes.subarray(at, at + length));
+    at += length;
+  };
+  if (bytes[0] === 0xff) {
+    take(2, true);
+    while (bytes[at] === 0xff && bytes[at + 1] !== 0xda) take(2 + view.getUint16(at + 2), bytes[at + 1] !== 0xe2);
+  } else {
+    take(PNG_HEAD, true);
+    const colours = ["iCCP", "sRGB", "gAMA", "cHRM", "cICP"];
+    while (at < bytes.length) {
+      const kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
+      take(12 + view.getUint32(at), !colours.includes(kind));
+    }
+  }
+  return join(...kept, bytes.subarray(at));
+}
+
 function profileSegments(profile) {
   const most = 65519;
   const count = Math.ceil(profile.length / most);
   return Array.from({ length: count }, (_, k) =>
-    jpegSegment(0xe2, join(encoder.encode("ICC_PROFILE\0"), [k + 1, count], profile.subarray(k * most, (k + 1) * most))),
+    jpegSegment(
+      0xe2,
+      join(encoder.encode("ICC_PROFILE\0"), [k + 1, count], profile.subarray(k * most, (k + 1) * most)),
+    ),
   );
 }
 
-const through = async (bytes, stream) => new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
+const through = async (bytes, stream) =>
+  new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
 const deflate = (bytes) => through(bytes, new CompressionStream("deflate"));
 const inflate = (bytes) => through(bytes, new DecompressionStream("deflate"));
 
@@ -90,7 +121,11 @@ async function findProfile(bytes) {
   const text = (at, length) => String.fromCharCode(...bytes.subarray(at, at + length));
   if (bytes[0] === 0xff && bytes[1] === 0xd8) {
     const parts = [];
-    for (let at = 2; at + 4 < bytes.length && bytes[at] === 0xff && bytes[at + 1] !== 0xda; at += 2 + view.getUint16(at + 2)) {
+    for (
+      let at = 2;
+      at + 4 < bytes.length && bytes[at] === 0xff && bytes[at + 1] !== 0xda;
+      at += 2 + view.getUint16(at + 2)
+    ) {
       if (bytes[at + 1] !== 0xe2 || text(at + 4, 12) !== "ICC_PROFILE\0") continue;
       parts[bytes[at + 16]] = bytes.subarray(at + 18, at + 2 + view.getUint16(at + 2));
     }

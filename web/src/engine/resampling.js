@@ -152,7 +152,12 @@ function transformBilinear({ width, height, data }, size, [a, b, c, d, e, f]) {
  */
 export function cropFace(photo, cropTransform, size) {
   const toPhoto = invertTransform(cropTransform);
-  const corners = [[0, 0], [1, 0], [0, 1], [1, 1]].map((corner) => applyTransform(toPhoto, corner));
+  const corners = [
+    [0, 0],
+    [1, 0],
+    [0, 1],
+    [1, 1],
+  ].map((corner) => applyTransform(toPhoto, corner));
   const ratio = Math.sqrt(Math.abs(determinant(toPhoto))) / size;
   const border = Math.ceil(2 * Math.max(1, ratio)) + 1;
   const [xs, ys] = [corners.map(([x]) => x), corners.map(([, y]) => y)];
@@ -179,7 +184,11 @@ export function turn(picture, degrees) {
   const to = new Uint32Array(turned.data.buffer);
   for (let y = 0; y < turned.height; y++) {
     for (let x = 0; x < turned.width; x++) {
-      const source = { 90: x * width + (width - 1 - y), 180: (height - 1 - y) * width + (width - 1 - x), 270: (height - 1 - x) * width + y };
+      const source = {
+        90: x * width + (width - 1 - y),
+        180: (height - 1 - y) * width + (width - 1 - x),
+        270: (height - 1 - x) * width + y,
+      };
       to[y * turned.width + x] = from[source[degrees]];
     }
   }

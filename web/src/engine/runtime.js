@@ -1,5 +1,6 @@
 // onnxruntime-web: WebGPU if there is one, else WebAssembly with SIMD and, on an isolated page, threads.
 
+import { VisitorError } from "./image-files.js";
 import { Progress, download } from "./loading.js";
 import { readSafetensors } from "./safetensors.js";
 
@@ -16,7 +17,9 @@ const ON_GPU_ALONE = { executionProviders: ["webgpu"], extra: { session: { disab
 async function hasWebGpu() {
   try {
     const adapter = await navigator.gpu?.requestAdapter();
-    return Boolean(adapter) && !adapter.info.isFallbackAdapter && !/swiftshader|llvmpipe/i.test(adapter.info.architecture);
+    return (
+      Boolean(adapter) && !adapter.info.isFallbackAdapter && !/swiftshader|llvmpipe/i.test(adapter.info.architecture)
+    );
   } catch {
     return false;
   }
@@ -43,14 +46,15 @@ export async function loadRuntime(settings) {
 
 async function loadBackend({ build, base, report }, backend) {
   const at = (path) => new URL(path, base).href;
-  const manifest = JSON.parse(new TextDecoder().decode(await download(at("model/model.json"), build.cache)));
-  if (manifest.format !== FORMAT) throw new Error(`model.json has format ${manifest.format}, and this page reads ${FORMAT}`);
+  const manifest = JSON.parse(new TextDecoder().decode(await download(at("model/model.json"), build.large)));
+  if (manifest.format !== FORMAT)
+    throw new VisitorError(`The model has format ${manifest.format}, and this page reads ${FORMAT}: export it again.`);
   const { module, binary, bytes } = build.runtime[backend];
   const progress = new Progress(bytes + Object.values(manifest.files).reduce((sum, size) => sum + size, 0), report);
-  const fetchModel = (name) => download(at(`model/${name}`), build.cache, progress);
+  const fetchModel = (name) => download(at(`model/${name}`), build.large, { progress, size: manifest.files[name] });
   const [ort, wasmBinary, tables, ...graphs] = await Promise.all([
     import(at(module)),
-    download(at(binary), build.cache, progress),
+    download(at(binary), build.large, { progress, size: bytes }),
     fetchModel("tables.safetensors"),
     ...GRAPHS.map((name) => fetchModel(`${name}.onnx`)),
   ]);

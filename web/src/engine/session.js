@@ -8,7 +8,8 @@ import { prepareChange } from "./paste-back.js";
 import { cropFace, cutOut, resize, roundEven } from "./resampling.js";
 
 const [PREVIEW_SIDE, THUMBNAIL_SIDE] = [720, 160];
-const NO_FACE = "no face was found. Try a photo that shows a whole face from the front, upright, well lit and not too small.";
+const NO_FACE =
+  "no face was found. Try a photo that shows a whole face from the front, upright, well lit and not too small.";
 
 export class Session {
   constructor(model, detector, paster) {
@@ -29,7 +30,12 @@ export class Session {
     const photo = await decodePhoto(file, name);
     const faces = await this.detector.detect(photo);
     if (!faces.length) throw new VisitorError(`${name}: ${NO_FACE}`);
-    return this.keep(slot, { file, name, faces, ...reduced(photo, PREVIEW_SIDE) }, photo, point ? faceAt(faces, point) : 0);
+    return this.keep(
+      slot,
+      { file, name, faces, ...reduced(photo, PREVIEW_SIDE) },
+      photo,
+      point ? faceAt(faces, point) : 0,
+    );
   }
 
   /** Choose another face, by its index or by a point in photo pixels. */
@@ -40,18 +46,22 @@ export class Session {
   }
 
   async keep(slot, opened, photo, chosen) {
+    const { profile } = photo;
     const transform = fitCropTransform(opened.faces[chosen].landmarks, this.model.manifest.alignment);
     const crop = cropFace(photo, transform, this.model.size);
     const closeup = reduced(cutAround(photo, opened.faces[chosen].box), THUMBNAIL_SIDE);
-    this.photos.set(slot, { ...opened, chosen, transform, crop, closeup, profile: photo.profile, target: null, embedding: null });
-    const thumbnails = opened.faces.length > 1 ? opened.faces.map(({ box }) => reduced(cutAround(photo, box), THUMBNAIL_SIDE).picture) : [];
+    this.photos.set(slot, { ...opened, chosen, transform, crop, closeup, profile, target: null, embedding: null });
+    const thumbnails =
+      opened.faces.length > 1
+        ? opened.faces.map(({ box }) => reduced(cutAround(photo, box), THUMBNAIL_SIDE).picture)
+        : [];
     return {
       width: photo.width,
       height: photo.height,
       chosen,
       faces: opened.faces,
-      thumbnails: await Promise.all(thumbnails.map((picture) => this.encode(picture))),
-      before: await this.encode(opened.picture, { profile: photo.profile }),
+      thumbnails: await Promise.all(thumbnails.map((picture) => this.encode(picture, { profile }))),
+      before: await this.encode(opened.picture, { profile }),
     };
   }
 
@@ -61,7 +71,10 @@ export class Session {
 
   swapPhotos(one, other) {
     const [first, second] = [this.photos.get(one), this.photos.get(other)];
-    for (const [slot, photo] of [[one, second], [other, first]]) {
+    for (const [slot, photo] of [
+      [one, second],
+      [other, first],
+    ]) {
       if (photo) this.photos.set(slot, photo);
       else this.photos.delete(slot);
     }
@@ -69,7 +82,8 @@ export class Session {
 
   opened(slot) {
     const photo = this.photos.get(slot);
-    if (!photo) throw new VisitorError("Please add a photo first: choose a file, use your webcam, or click an example.");
+    if (!photo)
+      throw new VisitorError("Please add a photo first: choose a file, use your webcam, or click an example.");
     return photo;
   }
 
@@ -82,24 +96,28 @@ export class Session {
   /** f(e) of the face in a slot. */
   async embeddingOf(slot) {
     const photo = this.opened(slot);
-    photo.embedding ??= photo.target?.own ?? (await this.model.encodeExpression(this.model.pixelValues([photo.crop])))[0];
+    photo.embedding ??=
+      photo.target?.own ?? (await this.model.encodeExpression(this.model.pixelValues([photo.crop])))[0];
     return photo.embedding;
   }
 
   /**
-   * f(e) of a wanted expression: {slot}, {label}, {point} of the map, {example} by its address, or {labels, values}:
-   * shares of labels, then values of blendshapes, for the face in the slot {of}.
+   * f(e) of a wanted expression: {slot}, {label}, {point} of the map, {example} by its address, {embedding} itself, or
+   * {labels, values}: shares of labels, then values of blendshapes, for the face in the slot {of}.
    *
    * @param own f(e) of another face than that in {of}.
    */
-  async resolve({ slot, label, point, example, labels, values, of }, own) {
-    if (values) return this.model.setBlendshapes(this.model.blend(own ?? (await this.embeddingOf(of)), labels), values);
+  async resolve({ slot, label, point, example, embedding, labels, values, of }, own) {
+    if (embedding) return embedding;
+    if (values)
+      return this.model.setBlendshapes(this.model.blend(own ?? (await this.embeddingOf(of)), labels), values);
     if (slot) return this.embeddingOf(slot);
     if (label) return this.model.prototype(label);
     if (point) return this.model.map.expressionAt(point);
     if (!this.expressions.has(example)) {
       const photo = await decodePhoto(await (await fetch(example)).blob(), "example");
       const [face] = await this.detector.detect(photo);
+      if (!face) throw new VisitorError(`${example}: ${NO_FACE}`);
       const crop = cropFace(photo, fitCropTransform(face.landmarks, this.model.manifest.alignment), this.model.size);
       this.expressions.set(example, (await this.model.encodeExpression(this.model.pixelValues([crop])))[0]);
     }
@@ -117,7 +135,7 @@ export class Session {
   async drawCloseup(slot, expression, intensity) {
     const photo = this.opened(slot);
     const patch = await this.change(photo, await this.target(slot), expression, { intensity }, photo.closeup);
-    return this.encode(withPatch(photo.closeup.picture, patch), { quality: 0.8 });
+    return this.encode(withPatch(photo.closeup.picture, patch), { quality: 0.8, profile: photo.profile });
   }
 
   /** The result at the photo's own size, as a file. */
@@ -132,7 +150,11 @@ export class Session {
   /** The changed part of a view of a photo. `view`: {picture, toPhoto}, pixels of the view → photo pixels. */
   async change(photo, target, expression, { intensity = 1, parts }, { picture, toPhoto }) {
     const [low, high] = this.model.manifest.intensities;
-    const change = await this.model.change(await this.resolve(expression), target, Math.min(Math.max(intensity, low), high));
+    const change = await this.model.change(
+      await this.resolve(expression),
+      target,
+      Math.min(Math.max(intensity, low), high),
+    );
     const transform = composeTransforms(photo.transform, toPhoto);
     const { blending } = this.model.manifest;
     return this.paster.paste(prepareChange(picture, transform, this.model.size, change, partWeight(parts), blending));
@@ -145,7 +167,12 @@ export class Session {
     if (!faces.length) throw new VisitorError(`${name}: ${NO_FACE}`);
     const read = [];
     for (const face of faces) read.push({ box: face.box, ...(await this.read(photo, face.landmarks)) });
-    return { faces: read, width: photo.width, height: photo.height, picture: await this.encode(reduced(photo, PREVIEW_SIDE).picture) };
+    return {
+      faces: read,
+      width: photo.width,
+      height: photo.height,
+      before: await this.encode(reduced(photo, PREVIEW_SIDE).picture, { profile: photo.profile }),
+    };
   }
 
   /** The scores, blendshapes and place on the map of a face. */
@@ -177,7 +204,10 @@ function reduced({ picture, toPhoto = [1, 0, 0, 0, 1, 0], ...own }, side) {
   const scale = Math.min(1, side / Math.max(whole.width, whole.height));
   const [width, height] = [whole.width, whole.height].map((length) => Math.max(1, roundEven(length * scale)));
   const small = scale < 1 ? resize(whole, width, height, "lanczos") : { width, height, data: whole.data };
-  return { picture: small, toPhoto: composeTransforms(toPhoto, [whole.width / width, 0, 0, 0, whole.height / height, 0]) };
+  return {
+    picture: small,
+    toPhoto: composeTransforms(toPhoto, [whole.width / width, 0, 0, 0, whole.height / height, 0]),
+  };
 }
 
 /** A square around a face with a margin, clipped to the photo. */

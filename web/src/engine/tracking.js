@@ -19,7 +19,9 @@ export class OneEuroFilter {
     const share = (cutoff) => 1 / (1 + 1 / (2 * Math.PI * cutoff * interval));
     this.values = values.map((vector, k) => {
       const last = this.values[k];
-      const slopes = this.slopes[k].map((slope, j) => slope + share(this.derivativeCutoff) * ((vector[j] - last[j]) / interval - slope));
+      const slopes = this.slopes[k].map(
+        (slope, j) => slope + share(this.derivativeCutoff) * ((vector[j] - last[j]) / interval - slope),
+      );
       this.slopes[k] = slopes;
       const weight = share(this.minCutoff + this.speed * Math.hypot(...slopes));
       return last.map((value, j) => value + weight * (vector[j] - value));
@@ -59,7 +61,9 @@ export class FaceTracker {
       [this.landmarks, this.filter] = [null, null];
       return null;
     }
-    const jumped = this.landmarks && distance(meanPoint(landmarks), meanPoint(this.landmarks)) > this.settings.jump * faceHeight(landmarks);
+    const jumped =
+      this.landmarks &&
+      distance(meanPoint(landmarks), meanPoint(this.landmarks)) > this.settings.jump * faceHeight(landmarks);
     this.restarted = !this.filter || jumped;
     if (this.restarted) {
       const { min_cutoff, speed_by_height } = this.settings.landmarks;

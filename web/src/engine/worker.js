@@ -18,27 +18,45 @@ const METHODS = {
     const model = new Model(run, manifest, tables);
     const detect = (name, data, dims) => run(name, { pixels: { data, dims } });
     session = new Session(model, new FaceDetector(detect, manifest), new Paster());
-    const { labels, name, blendshapes, provenance: { mark } } = manifest;
+    const { labels, name, blendshapes, provenance } = manifest;
     const canSet = model.setsBlendshapes;
-    return { labels, name, blendshapes, canSet, mark, map: model.map?.photos ?? null, backend, threads };
+    return { labels, name, blendshapes, canSet, provenance, map: model.map?.photos ?? null, backend, threads };
   },
   startLive() {
     live = new Live(session);
   },
-  liveFrame: (bitmap, time, wish) => live.process(bitmap, time, wish),
+  liveFrame: (bitmap, time, request) => live.process(bitmap, time, request),
 };
 
 const METHODS_OF_SESSION = new Set([
-  "openPhoto", "chooseFace", "closePhoto", "swapPhotos", "draw", "drawCloseup", "download", "recognize", "startingBlendshapes", "place",
+  "openPhoto",
+  "chooseFace",
+  "closePhoto",
+  "swapPhotos",
+  "draw",
+  "drawCloseup",
+  "download",
+  "recognize",
+  "startingBlendshapes",
+  "place",
+  "embeddingOf",
 ]);
 
 async function answer({ id, method, values }) {
   try {
-    const result = METHODS_OF_SESSION.has(method) ? await session[method](...values) : await METHODS[method](...values);
+    const result = METHODS_OF_SESSION.has(method)
+      ? await session[method](...values)
+      : await METHODS[method](...values);
     postMessage({ id, result }, result?.patch ? [result.patch.data.buffer] : []);
   } catch (error) {
     if (!(error instanceof VisitorError)) console.error(error);
-    postMessage({ id, error: error instanceof VisitorError ? error.message : "Something went wrong on this page. Reload it, or try another photo." });
+    postMessage({
+      id,
+      error:
+        error instanceof VisitorError
+          ? error.message
+          : "Something went wrong on this page. Reload it, or try another photo.",
+    });
   }
 }
 

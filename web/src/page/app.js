@@ -11,11 +11,20 @@ const started = performance.now();
 
 /** The expression in an example's file name; a number tells photos of one expression apart. */
 function captioned(paths) {
-  const names = paths.map((path) => path.replace(/\.[^.]*$/, "").split("_").pop());
+  const names = paths.map((path) =>
+    path
+      .replace(/\.[^.]*$/, "")
+      .split("_")
+      .pop(),
+  );
   return paths.map((path, k) => {
     const before = names.slice(0, k + 1).filter((name) => name === names[k]).length;
     const repeated = names.filter((name) => name === names[k]).length > 1;
-    return { address: new URL(path, document.baseURI).href, expression: names[k], caption: repeated ? `${names[k]} ${before}` : names[k] };
+    return {
+      address: new URL(path, document.baseURI).href,
+      expression: names[k],
+      caption: repeated ? `${names[k]} ${before}` : names[k],
+    };
   });
 }
 
@@ -23,7 +32,9 @@ function examplesOf({ people, expressions }) {
   const photos = captioned(people);
   const shown = captioned(expressions).filter(({ expression }) => expression !== "neutral");
   return {
-    people: photos.filter(({ expression }) => expression === "neutral").map((item, k) => ({ ...item, caption: `person ${k + 1}` })),
+    people: photos
+      .filter(({ expression }) => expression === "neutral")
+      .map((item, k) => ({ ...item, caption: `person ${k + 1}` })),
     smiling: photos.filter(({ expression }) => expression === "happiness"),
     expressions: shown,
     everything: [...photos, ...captioned(expressions)],
@@ -59,10 +70,20 @@ function showProgress(share) {
 }
 
 function showFacts({ name, backend, threads }) {
-  const how = backend === "webgpu" ? "on the GPU (WebGPU)" : `on the processor (WebAssembly, ${threads === 1 ? "one thread" : `${threads} threads`})`;
+  const how =
+    backend === "webgpu"
+      ? "on the GPU (WebGPU)"
+      : `on the processor (WebAssembly, ${threads === 1 ? "one thread" : `${threads} threads`})`;
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const facts = { Model: name, "It runs": how, "Loaded in": `${seconds} seconds` };
-  byId("facts").replaceChildren(...Object.entries(facts).flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]));
+  byId("facts").replaceChildren(
+    ...Object.entries(facts).flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]),
+  );
+}
+
+/** A file that is dropped beside a frame must not replace the page. */
+function ignoreOtherDrops() {
+  for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => event.preventDefault());
 }
 
 /** Install the service worker, which makes the page work offline. */
@@ -72,28 +93,30 @@ function keepForOffline() {
 
 async function start() {
   const settings = new URLSearchParams(location.search);
+  const views = {};
+  let opened = "transfer";
+  let examples;
+  const openView = (name) => {
+    // A view that is not seen needs no webcam.
+    if (name !== opened) views[opened]?.stopWebcams();
+    if (name === "editing") views.editing?.startOnce(examples.people);
+    opened = name;
+  };
+  startTabs(openView);
+  ignoreOtherDrops();
   const build = await (await fetch("build.json")).json();
   const engine = new Engine(showProgress);
   const facts = await engine.call("load", { build, base: document.baseURI, backend: settings.get("backend") });
   showFacts(facts);
-  const examples = examplesOf(build);
-  const views = {
+  examples = examplesOf(build);
+  Object.assign(views, {
     transfer: new TransferView(engine, byId("transfer"), facts, examples),
     editing: new EditingView(engine, byId("editing"), facts, examples),
     recognition: new RecognitionView(engine, byId("recognition"), facts, examples),
-  };
-  byId("loading").hidden = true;
-  let opened = "transfer";
-  startTabs((name) => {
-    // A view that is not seen needs no webcam.
-    if (name !== opened) views[opened]?.live.stop();
-    if (name === "editing" && !views.editing.photo.opened && !views.editing.hasStarted) {
-      views.editing.hasStarted = true;
-      views.editing.start(examples.people);
-    }
-    opened = name;
   });
-  window.tergan = { engine, facts, views };
+  byId("loading").hidden = true;
+  window.tergan = { engine, facts, views }; // for tests and the browser's console
+  openView(opened);
   await views.transfer.start(examples.people, examples.smiling);
   document.documentElement.dataset.ready = ((performance.now() - started) / 1000).toFixed(2);
   keepForOffline();

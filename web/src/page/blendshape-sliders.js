@@ -16,20 +16,59 @@ export class BlendshapeSliders {
     Object.assign(this, { regions, settable, knownLabels: labels, onChange, labels: {}, values: {} });
     this.addresses = new Addresses();
     const view = make("div", { id: "edit-sliders" }, make("div", { class: "sliders", hidden: true }));
-    this.view = startView(startSliders, view, {}, (event, { values }) => this.take(this.labels, { ...values }, event === "select"));
+    this.view = startView(startSliders, view, {}, (event, { values }) =>
+      this.take(this.labels, { ...values }, event === "select"),
+    );
     this.neutral = make("input", {
-      type: "checkbox", id: "edit-from-neutral", onchange: () => this.take(this.neutral.checked ? { [NEUTRAL]: 1 } : {}, this.values),
+      type: "checkbox",
+      id: "edit-from-neutral",
+      onchange: () => this.take(this.neutral.checked ? { [NEUTRAL]: 1 } : {}, this.values),
     });
     this.message = new Message();
-    const file = make("input", { type: "file", accept: ".json,application/json", hidden: true, id: "edit-load-preset", onchange: () => this.load(file) });
+    const file = make("input", {
+      type: "file",
+      accept: ".json,application/json",
+      hidden: true,
+      id: "edit-load-preset",
+      onchange: () => this.load(file),
+    });
     const button = (text, onclick) => make("button", { type: "button", onclick }, text);
-    const fromNeutral = labels.includes(NEUTRAL) ? [make("label", { class: "check" }, this.neutral, "Start from neutral")] : [];
-    this.element = make("details", { class: "card", id: "edit-blendshapes" },
+    const fromNeutral = labels.includes(NEUTRAL)
+      ? [make("label", { class: "check" }, this.neutral, "Start from neutral")]
+      : [];
+    this.element = make(
+      "details",
+      { class: "card", id: "edit-blendshapes" },
       make("summary", {}, "Single movements (blendshapes)"),
-      make("p", { class: "message" }, "Each slider starts at what the photo shows and changes this alone. ", make("strong", {}, "Left and right are the person’s own."), " Intensity works on top."),
-      make("div", { class: "buttons" }, ...fromNeutral, button("Reset", () => this.take({}, {}))), view,
-      make("div", { class: "buttons" }, button("Save preset", () => this.save()), button("Load preset", () => file.click()), file),
-      this.message.element, make("p", { class: "message" }, "A preset also serves a folder of photos and clips: ", make("code", {}, COMMAND)));
+      make(
+        "p",
+        { class: "message" },
+        "Each slider starts at what the photo shows and changes this alone. ",
+        make("strong", {}, "Left and right are the person’s own."),
+        " Intensity works on top.",
+      ),
+      make(
+        "div",
+        { class: "buttons" },
+        ...fromNeutral,
+        button("Reset", () => this.take({}, {})),
+      ),
+      view,
+      make(
+        "div",
+        { class: "buttons" },
+        button("Save preset", () => this.save()),
+        button("Load preset", () => file.click()),
+        file,
+      ),
+      this.message.element,
+      make(
+        "p",
+        { class: "message" },
+        "A preset also serves a folder of photos and clips: ",
+        make("code", {}, COMMAND),
+      ),
+    );
   }
 
   take(labels, values, settled = true) {
@@ -49,7 +88,8 @@ export class BlendshapeSliders {
   }
 
   save() {
-    if (!Object.keys({ ...this.labels, ...this.values }).length) return this.message.show("Move a slider first: a preset holds what you set.", true);
+    if (!Object.keys({ ...this.labels, ...this.values }).length)
+      return this.message.show("Move a slider first: a preset holds what you set.", true);
     const link = make("a", { href: this.addresses.of("preset", presetFile(this)), download: "preset.json" });
     link.click();
     return this.message.show("Saved as preset.json");
@@ -57,6 +97,7 @@ export class BlendshapeSliders {
 
   async load(input) {
     const [file] = input.files;
+    if (!file) return;
     input.value = "";
     try {
       const { labels, values } = await readPreset(file, this.settable, this.knownLabels);

@@ -33,7 +33,8 @@ export class Closeups {
       try {
         pictures.push(await this.engine.call("drawCloseup", slot, expression, intensity));
       } catch {
-        return; // the result itself shows the message
+        if (turn === this.turn) this.row.show({}); // the result itself shows the message
+        return;
       }
       if (turn !== this.turn) return;
     }

@@ -63,15 +63,25 @@ export class Message {
 /** A slider with its number. `onInput` gets the value while it moves. */
 export function makeSlider({ name, low, high, step = 0.05, value = 1, help, onInput }) {
   const id = newId("slider");
-  const range = make("input", { type: "range", id, min: low, max: high, step, value });
+  const described = help && { "aria-describedby": `${id}-help` };
+  const range = make("input", { type: "range", id, min: low, max: high, step, value, ...described });
   const number = make("input", { type: "number", min: low, max: high, step, value, "aria-label": `${name}, number` });
   const set = (wanted) => {
     range.value = wanted;
     number.value = Math.round(Number(range.value) * 1000) / 1000;
   };
   range.addEventListener("input", () => (set(range.value), onInput(Number(range.value))));
-  number.addEventListener("change", () => (set(Number.isFinite(number.valueAsNumber) ? number.value : range.value), onInput(Number(range.value))));
+  number.addEventListener(
+    "change",
+    () => (set(Number.isFinite(number.valueAsNumber) ? number.value : range.value), onInput(Number(range.value))),
+  );
   const head = make("div", { class: "slider-head" }, make("label", { for: id }, name), number);
-  const element = make("div", { class: "slider" }, head, ...(help ? [make("small", {}, help)] : []), range);
+  const element = make(
+    "div",
+    { class: "slider" },
+    head,
+    ...(help ? [make("small", { id: `${id}-help` }, help)] : []),
+    range,
+  );
   return { element, set, get: () => Number(range.value) };
 }

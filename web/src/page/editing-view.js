@@ -18,51 +18,145 @@ const PARTS = ["brows", "eyes", "mouth"];
 export function makeMap(pickable, onEvent) {
   const element = make("div");
   const [kind, role] = pickable
-    ? ["is-pickable", 'role="application" tabindex="0" aria-label="Expression map: training photos by the expression they show. The arrow keys move the chosen place, with Shift in larger steps"']
+    ? [
+        "is-pickable",
+        'role="application" tabindex="0" aria-label="Expression map: training photos by the expression they show. The arrow keys move the chosen place, with Shift in larger steps"',
+      ]
     : ["", 'role="img" aria-label="Expression map: training photos by the expression they show, and your faces"'];
   const help = `Each dot is a training photo. ${pickable ? "Click, drag, or use the arrow keys to pick an expression anywhere between them." : ""}`;
   element.innerHTML = `<div class="map ${kind}" hidden><svg viewBox="0 0 400 400" ${role}><g class="map-dots"></g><g class="map-names"></g><g class="map-marks"></g></svg><p class="map-help">${help}</p></div>`;
-  return { element, show: startView(startMap, element, { pickable }, onEvent) };
+  const show = startView(startMap, element, { pickable }, onEvent);
+  const clipped = ({ photos, marks = [], chosen }) =>
+    show({ photos, marks: marks.map((mark) => ({ ...mark, point: clip(mark.point, photos.range) })), chosen });
+  return { element, show: clipped };
 }
+
+/** The nearest point that the map shows. */
+const clip = ([x, y], [left, bottom, right, top]) => [
+  Math.min(Math.max(x, left), right),
+  Math.min(Math.max(y, bottom), top),
+];
 
 export class EditingView {
   constructor(engine, panel, facts, { people, expressions }) {
     Object.assign(this, { engine, facts });
     this.steps = [];
     this.wanted = { label: facts.labels.includes(FIRST_LABEL) ? FIRST_LABEL : facts.labels[0] };
-    this.photo = new PhotoInput(engine, {
-      id: PHOTO, label: "Your photo", name: "your photo", slot: PHOTO, examples: { title: "Example people", items: people },
-    }, (_, opened) => this.openPhoto(opened), () => this.drawAll());
-    this.example = new PhotoInput(engine, {
-      id: EXAMPLE, label: "Expression photo", name: "expression photo", slot: EXAMPLE, examples: { title: "Example expressions", items: expressions },
-    }, () => this.choose({ slot: EXAMPLE }), () => "slot" in this.wanted && this.choose({ label: facts.labels[0] }));
+    this.photo = new PhotoInput(
+      engine,
+      {
+        id: PHOTO,
+        label: "Your photo",
+        name: "Your photo",
+        slot: PHOTO,
+        examples: { title: "Example people", items: people },
+      },
+      (_, opened) => this.openPhoto(opened),
+      () => this.drawAll(),
+    );
+    this.example = new PhotoInput(
+      engine,
+      {
+        id: EXAMPLE,
+        label: "Expression photo",
+        name: "Expression photo",
+        slot: EXAMPLE,
+        examples: { title: "Example expressions", items: expressions },
+      },
+      async () => this.choose({ embedding: await engine.call("embeddingOf", EXAMPLE) }),
+      () => {},
+    );
     this.map = makeMap(true, (event, { x, y }) => this.choose({ point: [x, y] }, event === "select"));
     const redraw = () => this.settle(false);
-    this.intensity = makeSlider({ name: "Intensity", low: -1, high: 1.5, help: "0 changes nothing, above 1 exaggerates, below 0 goes the other way", onInput: redraw });
-    this.parts = Object.fromEntries(PARTS.map((part) => [part, makeSlider({ name: part[0].toUpperCase() + part.slice(1), low: 0, high: 1.5, onInput: redraw })]));
-    this.sliders = facts.canSet ? new BlendshapeSliders(facts.blendshapes, facts.labels, (set, settled) => this.choose({ ...set, of: PHOTO }, settled)) : null;
-    this.strip = new Closeups(engine, "From the opposite to more: click an intensity",
-      (index) => (this.intensity.set(STRIP[index]), this.settle()), { id: "edit-strip", class: "card" });
+    this.intensity = makeSlider({
+      name: "Intensity",
+      low: -1,
+      high: 1.5,
+      help: "0 changes nothing, above 1 exaggerates, below 0 goes the other way",
+      onInput: redraw,
+    });
+    this.parts = Object.fromEntries(
+      PARTS.map((part) => [
+        part,
+        makeSlider({ name: part[0].toUpperCase() + part.slice(1), low: 0, high: 1.5, onInput: redraw }),
+      ]),
+    );
+    this.sliders = facts.canSet
+      ? new BlendshapeSliders(facts.blendshapes, facts.labels, (set, settled) =>
+          this.choose({ ...set, of: PHOTO }, settled),
+        )
+      : null;
+    this.strip = new Closeups(
+      engine,
+      "From the opposite to more: click an intensity",
+      (index) => (this.intensity.set(STRIP[index]), this.settle()),
+      { id: "edit-strip", class: "card" },
+    );
     this.result = new ResultView(engine, {
-      id: "edit", prompt: "Add your photo: the result appears here.", fileName: () => this.photo.current?.name, request: () => this.request(),
+      id: "edit",
+      prompt: "Add your photo: the result appears here.",
+      fileName: () => this.photo.current?.name,
+      request: () => this.request(),
     });
     this.live = this.makeLive();
-    const parts = make("details", { class: "card", id: "edit-parts" }, make("summary", {}, "Brows, eyes and mouth separately"), ...PARTS.map((part) => this.parts[part].element));
+    const parts = make(
+      "details",
+      { class: "card", id: "edit-parts" },
+      make("summary", {}, "Brows, eyes and mouth separately"),
+      ...PARTS.map((part) => this.parts[part].element),
+    );
     const undo = make("button", { type: "button", id: "edit-undo", onclick: () => this.undo() }, "↶ Undo");
-    const byExample = make("details", { class: "card" }, make("summary", {}, "Or by example photo"), this.example.element);
-    panel.append(make("div", { class: "columns" },
-      make("div", {}, this.photo.element, ...(facts.map ? [make("div", { class: "card" }, this.map.element)] : []), byExample),
-      make("div", { class: "result-column" }, this.result.element, this.makeLabels(), make("div", { class: "card" }, this.intensity.element, undo),
-        this.strip.element, ...(this.sliders ? [this.sliders.element] : []), parts, this.result.row)), this.live.element);
+    const byExample = make(
+      "details",
+      { class: "card" },
+      make("summary", {}, "Or by example photo"),
+      this.example.element,
+    );
+    panel.append(
+      make(
+        "div",
+        { class: "columns" },
+        make(
+          "div",
+          {},
+          this.photo.element,
+          ...(facts.map ? [make("div", { class: "card" }, this.map.element)] : []),
+          byExample,
+        ),
+        make(
+          "div",
+          { class: "result-column" },
+          this.result.element,
+          this.makeLabels(),
+          make("div", { class: "card" }, this.intensity.element, undo),
+          this.strip.element,
+          ...(this.sliders ? [this.sliders.element] : []),
+          parts,
+          this.result.row,
+        ),
+      ),
+      this.live.element,
+    );
     this.showMap();
   }
 
   makeLabels() {
     const group = newId("label");
     this.labels = this.facts.labels.map((label) =>
-      make("input", { type: "radio", name: group, value: label, checked: label === this.wanted.label, onchange: () => this.choose({ label }) }));
+      make("input", {
+        type: "radio",
+        name: group,
+        value: label,
+        checked: label === this.wanted.label,
+        onchange: () => this.choose({ label }),
+      }),
+    );
     const labels = this.labels.map((input) => make("label", { class: "check" }, input, input.value));
-    return make("div", { class: "card", id: "edit-label" }, make("fieldset", { class: "choices" }, make("legend", {}, "Expression"), make("div", {}, ...labels)));
+    return make(
+      "div",
+      { class: "card", id: "edit-label" },
+      make("fieldset", { class: "choices" }, make("legend", {}, "Expression"), make("div", {}, ...labels)),
+    );
   }
 
   makeLive() {
@@ -70,13 +164,26 @@ export class EditingView {
       id: "edit-live",
       title: "Live: edit your own face",
       text: "Your webcam shows your face with the expression chosen above.",
-      mark: this.facts.mark,
-      wish: () => ({ kind: "edit", expression: this.wanted, intensity: this.intensity.get(), parts: this.partValues() }),
+      provenance: this.facts.provenance,
+      request: () => ({
+        kind: "edit",
+        expression: this.wanted,
+        intensity: this.intensity.get(),
+        parts: this.partValues(),
+      }),
     });
   }
 
-  async start(people) {
+  /** Show an example's result, unless the visitor has added a photo. */
+  async startOnce(people) {
+    if (this.hasStarted || this.photo.opened) return;
+    this.hasStarted = true;
     await this.photo.useAddress((people[1] ?? people[0]).address);
+  }
+
+  stopWebcams() {
+    this.live.stop();
+    for (const input of [this.photo, this.example]) input.stopWebcam();
   }
 
   async openPhoto(opened) {
@@ -102,45 +209,68 @@ export class EditingView {
   request() {
     if (!this.photo.opened) return null;
     const intensity = this.intensity.get();
-    const name = this.wanted.label ?? (this.wanted.point ? "a place on the map" : this.wanted.values ? "single movements" : "the expression photo");
-    return { slot: PHOTO, expression: this.wanted, settings: { intensity, parts: this.partValues() }, text: `${name}, intensity ${intensity}` };
+    const name =
+      this.wanted.label ??
+      (this.wanted.point ? "a place on the map" : this.wanted.values ? "single movements" : "the expression photo");
+    return {
+      slot: PHOTO,
+      expression: this.wanted,
+      settings: { intensity, parts: this.partValues() },
+      text: `${name}, intensity ${intensity}`,
+    };
   }
 
+  /** Draw what is set now. A choice is a step for "Undo"; while a slider moves, only where it rests is one. */
   async settle(settled = true) {
+    clearTimeout(this.timer);
+    if (settled) this.remember();
     await this.result.draw();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => (this.remember(), this.drawRest()), settled ? 0 : 400);
   }
 
   async drawAll(before) {
-    await this.result.draw(before);
     this.remember();
+    await this.result.draw(before);
     this.drawRest();
   }
 
   async drawRest() {
     await Promise.all([this.showMap(), this.showSliders()]);
     if (!this.photo.opened) return this.strip.clear();
-    const wanted = STRIP.map((intensity) => ({ expression: this.wanted, intensity, caption: String(intensity).replace("-", "−") }));
+    const wanted = STRIP.map((intensity) => ({
+      expression: this.wanted,
+      intensity,
+      caption: String(intensity).replace("-", "−"),
+    }));
     return this.strip.draw(PHOTO, wanted, () => STRIP.indexOf(this.intensity.get()));
   }
 
   async showMap() {
     if (!this.facts.map) return;
-    const chosen = this.wanted.point ?? (this.photo.opened || this.wanted.label ? await this.engine.latest("place", "place", this.wanted).catch(() => null) : null);
+    const chosen =
+      this.wanted.point ??
+      (this.photo.opened || this.wanted.label
+        ? await this.engine.latest("place", "place", this.wanted).catch(() => null)
+        : null);
     const marks = this.own && this.photo.opened ? [{ name: "your photo", point: this.own }] : [];
     this.map.show({ photos: this.facts.map, marks, chosen });
   }
 
   async showSliders() {
     if (!this.sliders) return;
-    const start = this.photo.opened ? await this.engine.latest("blendshapes", "startingBlendshapes", PHOTO, this.wanted.labels ?? {}).catch(() => null) : null;
+    const start = this.photo.opened
+      ? await this.engine
+          .latest("blendshapes", "startingBlendshapes", PHOTO, this.wanted.labels ?? {})
+          .catch(() => null)
+      : null;
     if (start || !this.photo.opened) this.sliders.show(start, this.wanted);
   }
 
   remember() {
     const step = { wanted: this.wanted, intensity: this.intensity.get(), parts: this.partValues() };
-    if (JSON.stringify(this.steps.at(-1)) !== JSON.stringify(step)) this.steps = [...this.steps, step].slice(-MOST_STEPS);
+    if (JSON.stringify(this.steps.at(-1)) !== JSON.stringify(step))
+      this.steps = [...this.steps, step].slice(-MOST_STEPS);
   }
 
   async undo() {

@@ -1,8 +1,13 @@
 // Calls the engine in its worker.
 
+// A worker made of a blob has the page's Content-Security-Policy; one from an address would have that of its server.
+const WORKER = `import ${JSON.stringify(new URL("../engine/worker.js", import.meta.url).href)};`;
+const BROKEN = "This browser cannot run the model.";
+
 export class Engine {
   constructor(onProgress = () => {}) {
-    this.worker = new Worker(new URL("../engine/worker.js", import.meta.url), { type: "module" });
+    const address = URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
+    this.worker = new Worker(address, { type: "module" });
     this.calls = new Map();
     this.waiting = new Map(); // key → the newest call that waits
     this.next = 0;
@@ -13,10 +18,11 @@ export class Engine {
       if ("error" in data) reject(new Error(data.error));
       else resolve(data.result);
     };
-    this.failed = new Promise((_, reject) => {
-      this.worker.onerror = () => reject(new Error("This browser cannot run the model."));
-    });
-    this.failed.catch(() => {});
+    this.worker.onerror = () => {
+      this.isBroken = true;
+      for (const { reject } of this.calls.values()) reject(new Error(BROKEN));
+      this.calls.clear();
+    };
   }
 
   /** Call a method of the worker. Errors have messages for visitors. */
@@ -25,10 +31,11 @@ export class Engine {
   }
 
   send(method, values, transfer) {
+    if (this.isBroken) return Promise.reject(new Error(BROKEN));
     const id = this.next++;
     const answered = new Promise((resolve, reject) => this.calls.set(id, { resolve, reject }));
     this.worker.postMessage({ id, method, values }, transfer);
-    return Promise.race([answered, this.failed]);
+    return answered;
   }
 
   /**

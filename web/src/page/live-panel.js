@@ -1,73 +1,93 @@
 // Live mode: frames of the webcam go to the engine one at a time; the newest result is shown, with frames per second.
 
+import { drawMark } from "../engine/provenance.js";
 import { Message, make } from "./dom.js";
 import { startWebcam, stopWebcam } from "./webcam.js";
 
 const FRAME_SIDE = 480; // longer side in pixels of the frames that are worked on
 const AVERAGED = 12; // frames
 const NO_FACE = "No face is seen. Look at the camera, in good light.";
+const LOST = "The webcam has stopped. Start it again.";
 
 export class LivePanel {
   /**
-   * @param settings {id, title, text, wish, base, show}: `wish()` is the wish for the next frame, or null with a
-   *   message thrown; `base()` the picture to draw patches on, null for the frame itself; `show(result)` is optional.
+   * @param settings {id, title, text, provenance, request, base, show}: `request()` is what the next frame is for; it
+   *   throws with a message if something is missing. `base()` gives the picture to draw patches on; without it that is
+   *   the frame itself. `show(result)` is optional.
    */
   constructor(engine, settings) {
-    Object.assign(this, { engine, settings });
+    Object.assign(this, { engine, settings, turn: 0, running: false });
     this.video = make("video", { class: "own", playsinline: true, "aria-label": "Your webcam" });
     this.video.muted = true;
     this.canvas = make("canvas", { role: "img", "aria-label": "Live result", width: 4, height: 3 });
-    this.button = make("button", { type: "button", id: `${settings.id}-start`, onclick: () => this.toggle() }, "Start the webcam");
+    this.button = make(
+      "button",
+      { type: "button", id: `${settings.id}-start`, onclick: () => this.toggle() },
+      "Start the webcam",
+    );
     this.figures = make("p", { class: "figures", id: `${settings.id}-figures` });
     this.message = new Message();
     this.stage = make("div", { class: "stage", hidden: true }, this.canvas, this.figures, this.video);
-    this.element = make("details", { class: "card live", id: settings.id }, make("summary", {}, settings.title), make("p", {}, settings.text),
-      make("div", { class: "buttons" }, this.button), this.message.element, this.stage);
+    this.element = make(
+      "details",
+      { class: "card live", id: settings.id },
+      make("summary", {}, settings.title),
+      make("p", {}, settings.text),
+      make("div", { class: "buttons" }, this.button),
+      this.message.element,
+      this.stage,
+    );
     this.element.addEventListener("toggle", () => !this.element.open && this.stop());
   }
 
   async toggle() {
     if (this.running) return this.stop();
+    const turn = ++this.turn;
+    const isWanted = () => turn === this.turn;
+    this.running = true;
+    this.button.textContent = "Stop the webcam";
     this.message.show("");
     try {
-      this.settings.wish();
-      await startWebcam(this.video, FRAME_SIDE);
+      this.settings.request();
+      if (!(await startWebcam(this.video, isWanted, FRAME_SIDE))) return undefined;
+      this.video.srcObject.getVideoTracks()[0].addEventListener("ended", () => isWanted() && this.fail(LOST));
+      await this.engine.call("startLive");
+      this.stage.hidden = !isWanted();
+      await this.loop(isWanted);
     } catch (error) {
-      return this.message.show(error.message, true);
+      if (isWanted()) this.fail(error.message);
     }
-    await this.engine.call("startLive");
-    this.button.textContent = "Stop the webcam";
-    this.stage.hidden = false;
-    this.running = true;
-    return this.loop();
+    return undefined;
+  }
+
+  fail(message) {
+    this.stop();
+    this.message.show(message, true);
   }
 
   stop() {
+    this.turn += 1;
     this.running = false;
+    this.hasDrawn = false;
     stopWebcam(this.video);
     this.stage.hidden = true;
     this.button.textContent = "Start the webcam";
     this.message.show("");
   }
 
-  async loop() {
+  async loop(isWanted) {
     let times = [];
-    try {
-      let next = this.process();
-      while (this.running) {
-        const { shown, result } = await next;
-        if (!this.running) break;
-        next = this.process(); // the engine works on the next frame while this one is drawn
-        next.catch(() => {});
-        this.draw(shown, result);
-        times = [...times, performance.now()].slice(-AVERAGED - 1);
-        if (times.length > 1) this.showRate((times.at(-1) - times[0]) / (times.length - 1));
-        // A tab in the background rests.
-        await new Promise((resolve) => requestAnimationFrame(resolve));
-      }
-    } catch (error) {
-      this.stop();
-      this.message.show(error.message, true);
+    let next = this.process();
+    while (isWanted()) {
+      const { shown, result } = await next;
+      if (!isWanted()) break;
+      next = this.process(); // the engine works on the next frame while this one is drawn
+      next.catch(() => {});
+      this.draw(shown, result);
+      times = [...times, performance.now()].slice(-AVERAGED - 1);
+      if (times.length > 1) this.showRate((times.at(-1) - times[0]) / (times.length - 1));
+      // A tab in the background rests.
+      await new Promise((resolve) => requestAnimationFrame(resolve));
     }
   }
 
@@ -77,9 +97,9 @@ export class LivePanel {
     const scale = Math.min(1, FRAME_SIDE / Math.max(videoWidth, videoHeight));
     const [resizeWidth, resizeHeight] = [videoWidth, videoHeight].map((side) => Math.round(side * scale));
     const frame = await createImageBitmap(this.video, { resizeWidth, resizeHeight });
-    const shown = this.settings.base?.() ?? (await createImageBitmap(frame));
-    const result = await this.engine.send("liveFrame", [frame, performance.now() / 1000, this.settings.wish()], [frame]);
-    return { shown, result };
+    const shown = this.settings.base ? await this.settings.base() : await createImageBitmap(frame);
+    const values = [frame, performance.now() / 1000, this.settings.request()];
+    return { shown, result: await this.engine.send("liveFrame", values, [frame]) };
   }
 
   showRate(milliseconds) {
@@ -91,7 +111,10 @@ export class LivePanel {
     const seen = Boolean(result.patch || result.read);
     const text = seen ? "" : NO_FACE;
     if (this.message.element.textContent !== text) this.message.show(text);
-    const [width, height] = [shown.naturalWidth ?? shown.width, shown.naturalHeight ?? shown.height];
+    // A photo keeps the last expression while the face is not seen.
+    if (!seen && this.settings.base && this.hasDrawn) return;
+    this.hasDrawn = true;
+    const { width, height } = shown;
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     const context = this.canvas.getContext("2d");
     // One's own face is seen as in a mirror; a photo is not.
@@ -102,22 +125,15 @@ export class LivePanel {
       context.putImageData(new ImageData(patch.data, patch.width, patch.height), patch.left, patch.top);
     }
     if (!this.settings.base) shown.close();
-    if (patch) this.drawMark(context);
+    if (patch) this.mark(context);
     this.settings.show?.(result);
   }
 
-  drawMark(context) {
-    const { width, height } = this.canvas;
-    const size = Math.max(12, Math.round(0.03 * Math.min(width, height)));
+  mark(context) {
     context.save();
-    if (!this.settings.base) context.setTransform(-1, 0, 0, 1, width, 0);
-    context.font = `${size}px system-ui, sans-serif`;
-    const wide = context.measureText(this.settings.mark).width + size;
-    context.fillStyle = "rgb(0 0 0 / 43%)";
-    context.fillRect(width - wide - 4, height - 2 * size - 4, wide, 2 * size);
-    context.fillStyle = "rgb(255 255 255 / 92%)";
-    context.textBaseline = "middle";
-    context.fillText(this.settings.mark, width - wide - 4 + size / 2, height - size - 4);
+    // The mark is to be read on a mirrored picture, too.
+    if (!this.settings.base) context.setTransform(-1, 0, 0, 1, this.canvas.width, 0);
+    drawMark(context, this.settings.provenance);
     context.restore();
   }
 }

@@ -15,12 +15,13 @@ export function pictureRow(choose, attributes = {}) {
 
 export class PhotoInput {
   /**
-   * @param settings {id, label, name, slot, examples}: `name` is the photo's in messages; `examples` are
-   *   {title, items: [{address, caption}]}. With `slot` null the file is only passed on.
-   * @param onOpen (file, result of openPhoto) after a photo or face was chosen. onClose: after it was removed.
+   * @param settings {id, label, name, slot, method, examples}: `name` is the photo's in messages; `examples` are
+   *   {title, items: [{address, caption}]}. With `slot` null, `method` of the engine gets the file and its name.
+   * @param onOpen (file, what the engine answered) after a photo or face was chosen. onClose: after it was removed.
    */
   constructor(engine, settings, onOpen, onClose) {
-    Object.assign(this, { engine, settings, onOpen, onClose });
+    // Each photo, and each request for the webcam, ends those before.
+    Object.assign(this, { engine, settings, onOpen, onClose, turn: 0, webcamTurn: 0 });
     this.addresses = new Addresses();
     this.message = new Message();
     this.picture = make("img", { alt: settings.label, hidden: true, onclick: (event) => this.choosePoint(event) });
@@ -28,19 +29,44 @@ export class PhotoInput {
     this.video.muted = true;
     this.hint = make("span", {}, "Drop a photo here");
     this.frame = make("div", { class: "photo-frame" }, this.picture, this.video, this.hint);
-    this.file = make("input", { type: "file", accept: "image/*", class: "visually-hidden", tabindex: "-1", "aria-label": `${settings.label}: file`, onchange: () => this.useFile(this.file.files[0]) });
+    this.file = make("input", {
+      type: "file",
+      accept: "image/*",
+      class: "visually-hidden",
+      tabindex: "-1",
+      "aria-label": `${settings.label}: file`,
+      onchange: () => this.useFile(this.file.files[0]),
+    });
     const button = (text, act) => make("button", { type: "button", onclick: () => act() }, text);
     this.webcam = button("Webcam", () => this.useWebcam());
     this.remove = button("Remove", () => this.clear());
     this.remove.disabled = true;
-    const buttons = [button("Choose a file", () => this.file.click()), this.webcam, button("Paste", () => this.paste()), this.remove];
+    const buttons = [
+      button("Choose a file", () => this.file.click()),
+      this.webcam,
+      button("Paste", () => this.paste()),
+      this.remove,
+    ];
     this.faces = pictureRow((index) => this.chooseFace(index), { class: "faces" });
     const { examples } = settings;
-    const row = examples && pictureRow((index) => this.useAddress(examples.items[index].address), { class: "examples" });
-    row?.show({ title: examples.title, items: examples.items.map(({ address, caption }) => ({ picture: address, caption })) });
+    const row =
+      examples && pictureRow((index) => this.useAddress(examples.items[index].address), { class: "examples" });
+    row?.show({
+      title: examples.title,
+      items: examples.items.map(({ address, caption }) => ({ picture: address, caption })),
+    });
     const heading = make("h2", { id: newId("photo") }, settings.label);
-    this.element = make("section", { class: "card photo-input", id: settings.id, "aria-labelledby": heading.id }, heading, this.frame, this.file,
-      make("div", { class: "buttons" }, ...buttons), this.message.element, this.faces.element, ...(row ? [row.element] : []));
+    this.element = make(
+      "section",
+      { class: "card photo-input", id: settings.id, "aria-labelledby": heading.id },
+      heading,
+      this.frame,
+      this.file,
+      make("div", { class: "buttons" }, ...buttons),
+      this.message.element,
+      this.faces.element,
+      ...(row ? [row.element] : []),
+    );
     this.takeDrops();
   }
 
@@ -49,7 +75,10 @@ export class PhotoInput {
       this.frame.addEventListener(kind, (event) => {
         event.preventDefault();
         this.frame.classList.toggle("is-over", kind === "dragenter" || kind === "dragover");
-        if (kind === "drop") this.useFile(event.dataTransfer.files[0]);
+        if (kind !== "drop") return;
+        const [file] = event.dataTransfer.files;
+        if (file) this.useFile(file);
+        else this.message.show("Drop a file: what was dropped holds none.", true);
       });
     }
     this.element.addEventListener("paste", (event) => this.useFile([...event.clipboardData.files][0]));
@@ -69,8 +98,15 @@ export class PhotoInput {
   }
 
   async useAddress(address) {
-    const file = new File([await (await fetch(address)).blob()], address.split("/").pop());
-    return this.useFile(file);
+    let content;
+    try {
+      const response = await fetch(address);
+      if (!response.ok) throw new Error(response.statusText);
+      content = await response.blob();
+    } catch {
+      return this.message.show("The example could not be loaded.", true);
+    }
+    return this.useFile(new File([content], address.split("/").pop()));
   }
 
   async useWebcam() {
@@ -79,8 +115,9 @@ export class PhotoInput {
       this.stopWebcam();
       return this.useFile(photo);
     }
+    const turn = ++this.webcamTurn;
     try {
-      await startWebcam(this.video);
+      if (!(await startWebcam(this.video, () => turn === this.webcamTurn))) return undefined;
       this.video.hidden = false;
       this.picture.hidden = this.hint.hidden = true;
       this.webcam.textContent = "Take the photo";
@@ -91,6 +128,7 @@ export class PhotoInput {
   }
 
   stopWebcam() {
+    this.webcamTurn += 1;
     stopWebcam(this.video);
     this.video.hidden = true;
     this.webcam.textContent = "Webcam";
@@ -103,7 +141,10 @@ export class PhotoInput {
     if (!file) return;
     this.stopWebcam();
     this.file.value = "";
-    await this.show(file, () => this.engine.call("openPhoto", this.settings.slot, file, this.settings.name));
+    const { slot, name, method } = this.settings;
+    await this.show(file, () =>
+      slot === null ? this.engine.call(method, file, name) : this.engine.call("openPhoto", slot, file, name),
+    );
   }
 
   async chooseFace(choice) {
@@ -111,20 +152,27 @@ export class PhotoInput {
   }
 
   async choosePoint(event) {
-    if (!this.opened || this.opened.faces.length < 2) return;
+    if (!this.picture.classList.contains("is-choosable")) return;
     const box = this.picture.getBoundingClientRect();
     const { width, height } = this.opened;
-    await this.chooseFace([((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height]);
+    await this.chooseFace([
+      ((event.clientX - box.left) / box.width) * width,
+      ((event.clientY - box.top) / box.height) * height,
+    ]);
   }
 
+  /** Open a photo and show it, unless the visitor has taken another one or removed it meanwhile. */
   async show(file, open) {
+    const turn = ++this.turn;
     this.message.show("Looking for faces …");
     try {
-      const opened = this.settings.slot === null ? await this.onOpen(file) : await open();
+      const opened = await open();
+      if (turn !== this.turn) return;
       this.keep(file, opened);
       this.message.show("");
-      if (this.settings.slot !== null) await this.onOpen(file, opened);
+      await this.onOpen(file, opened);
     } catch (error) {
+      if (turn !== this.turn) return;
       this.message.show(error.message, true);
       this.forget();
     }
@@ -132,28 +180,39 @@ export class PhotoInput {
 
   /** Show a photo that is open already. */
   keep(file, opened) {
-    [this.current, this.opened] = [file, opened];
+    [this.current, this.opened, this.bitmap] = [file, opened, null];
     this.picture.src = this.addresses.of("photo", opened.before);
     this.picture.hidden = false;
     this.picture.classList.toggle("is-choosable", opened.faces?.length > 1 && Boolean(this.settings.slot));
     this.hint.hidden = true;
     this.remove.disabled = false;
-    const items = (opened.thumbnails ?? []).map((blob, k) => ({ picture: this.addresses.of(`face ${k}`, blob), caption: `Face ${k + 1}` }));
+    const items = (opened.thumbnails ?? []).map((blob, k) => ({
+      picture: this.addresses.of(`face ${k}`, blob),
+      caption: `Face ${k + 1}`,
+    }));
     this.faces.show({ title: "Several faces: click one, here or in the photo", items, chosen: opened.chosen });
   }
 
+  /** The photo's pixels as the engine has them, without its colour profile. */
+  async pixels() {
+    this.bitmap ??= await createImageBitmap(this.opened.before, { colorSpaceConversion: "none" });
+    return this.bitmap;
+  }
+
   forget() {
-    [this.current, this.opened] = [null, null];
+    [this.current, this.opened, this.bitmap] = [null, null, null];
     this.picture.hidden = true;
     this.picture.removeAttribute("src");
     this.hint.hidden = false;
     this.remove.disabled = true;
     this.faces.show({});
-    if (this.settings.slot) this.engine.call("closePhoto", this.settings.slot);
     this.onClose();
   }
 
   clear() {
+    this.turn += 1;
+    if (this.settings.slot) this.engine.call("closePhoto", this.settings.slot);
+    this.webcam.focus(); // the button "Remove" cannot be pressed again
     this.stopWebcam();
     this.message.show("");
     this.forget();

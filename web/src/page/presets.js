@@ -4,7 +4,10 @@
 const LARGEST = 100_000; // bytes
 
 export function presetFile({ labels, values }) {
-  const rounded = Object.entries({ ...labels, ...values }).map(([name, value]) => [name, Math.round(value * 1e4) / 1e4]);
+  const rounded = Object.entries({ ...labels, ...values }).map(([name, value]) => [
+    name,
+    Math.round(value * 1e4) / 1e4,
+  ]);
   return new Blob([JSON.stringify(Object.fromEntries(rounded), null, 2), "\n"], { type: "application/json" });
 }
 
@@ -16,7 +19,11 @@ export function presetFile({ labels, values }) {
  */
 export async function readPreset(file, settable, labels) {
   let content = null;
-  if (file.size <= LARGEST) content = await file.text().then(JSON.parse).catch(() => null);
+  if (file.size <= LARGEST)
+    content = await file
+      .text()
+      .then(JSON.parse)
+      .catch(() => null);
   if (!content || typeof content !== "object" || Array.isArray(content) || !Object.keys(content).length) {
     throw new Error("The preset must be a JSON file with values by name.");
   }
@@ -26,7 +33,10 @@ export async function readPreset(file, settable, labels) {
   for (const [key, value] of Object.entries(content)) {
     const name = spelling.get(key.trim().toLowerCase());
     if (!name) throw new Error(`The preset names “${key.slice(0, 40)}”, which this model does not know.`);
-    const { range: [low, high], sets } = known[name];
+    const {
+      range: [low, high],
+      sets,
+    } = known[name];
     if (typeof value !== "number" || value < low || value > high) {
       throw new Error(`The preset's ${name} must be a number from ${low} to ${high}.`);
     }

@@ -19,7 +19,7 @@ export class ResultView {
    * @param fileName () → name of the photo's file. prompt: what to do if something is missing.
    */
   constructor(engine, { id, prompt, fileName, request }) {
-    Object.assign(this, { engine, prompt, fileName, request });
+    Object.assign(this, { engine, prompt, fileName, request, turn: 0 });
     this.addresses = new Addresses();
     const stage = make("div", { id: `${id}-result` });
     stage.innerHTML = COMPARE;
@@ -27,13 +27,23 @@ export class ResultView {
     this.mark = make("input", { type: "checkbox", id: `${id}-mark`, checked: true, onchange: () => this.draw() });
     this.message = new Message();
     const group = newId("file-type");
-    this.kinds = Object.keys(KINDS).map((kind, k) => make("input", { type: "radio", name: group, value: kind, checked: k === 0 }));
+    this.kinds = Object.keys(KINDS).map((kind, k) =>
+      make("input", { type: "radio", name: group, value: kind, checked: k === 0 }),
+    );
     const kinds = this.kinds.map((input) => make("label", { class: "check" }, input, input.value));
-    this.button = make("button", { type: "button", id: `${id}-download`, class: "primary", onclick: () => this.download() }, "Download in full resolution");
+    this.button = make(
+      "button",
+      { type: "button", id: `${id}-download`, class: "primary", onclick: () => this.download() },
+      "Download in full resolution",
+    );
     this.element = make("div", { class: "card result" }, stage);
-    this.row = make("div", { class: "card" },
+    this.row = make(
+      "div",
+      { class: "card" },
       make("label", { class: "check" }, this.mark, "Visible mark: a small “synthetic” note in a corner"),
-      make("div", { class: "buttons" }, make("span", {}, "File:"), ...kinds, this.button), this.message.element);
+      make("div", { class: "buttons" }, make("span", {}, "File:"), ...kinds, this.button),
+      this.message.element,
+    );
     this.show({ message: prompt });
   }
 
@@ -41,12 +51,23 @@ export class ResultView {
   async draw(before) {
     if (before) this.before = this.addresses.of("before", before);
     const wanted = this.request();
+    // A result of the photo before, or of a removed one, comes too late.
+    if (before || !wanted) this.turn += 1;
     if (!wanted) return this.show({ message: this.prompt });
+    const { turn } = this;
     try {
-      const made = await this.engine.latest(this, "draw", wanted.slot, wanted.expression, { ...wanted.settings, mark: this.mark.checked });
-      if (made) this.show({ before: this.before, after: this.addresses.of("after", made), alt: `Synthetic photo: ${wanted.text}` });
+      const made = await this.engine.latest(this, "draw", wanted.slot, wanted.expression, {
+        ...wanted.settings,
+        mark: this.mark.checked,
+      });
+      if (made && turn === this.turn)
+        this.show({
+          before: this.before,
+          after: this.addresses.of("after", made),
+          alt: `Synthetic photo: ${wanted.text}`,
+        });
     } catch (error) {
-      this.show({ message: error.message });
+      if (turn === this.turn) this.show({ message: error.message });
     }
     return undefined;
   }
@@ -55,10 +76,17 @@ export class ResultView {
     const wanted = this.request();
     if (!wanted) return this.message.show(this.prompt, true);
     const [type, ending] = KINDS[this.kinds.find((kind) => kind.checked).value];
-    this.button.disabled = true;
+    if (this.isBusy) return undefined;
+    this.isBusy = true;
     this.message.show("Making the file …");
     try {
-      const file = await this.engine.call("download", wanted.slot, wanted.expression, { ...wanted.settings, mark: this.mark.checked }, type);
+      const file = await this.engine.call(
+        "download",
+        wanted.slot,
+        wanted.expression,
+        { ...wanted.settings, mark: this.mark.checked },
+        type,
+      );
       const name = `${(this.fileName() || "photo").replace(/\.[^.]*$/, "").slice(0, 60)}_ter-gan${ending}`;
       const link = make("a", { href: this.addresses.of("download", file), download: name });
       link.click();
@@ -66,7 +94,7 @@ export class ResultView {
     } catch (error) {
       this.message.show(error.message, true);
     } finally {
-      this.button.disabled = false;
+      this.isBusy = false;
     }
     return undefined;
   }
