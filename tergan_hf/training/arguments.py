@@ -72,7 +72,7 @@ class LossArguments:
         structure: the same L1 at 1/2, 1/4 and 1/8 of the resolution and between neighbouring pixels.
         ground_truth_focus: a pixel counts 1 + focus · |truth − target| times, mean over colours.
         uncovered_focus: how much more a pixel counts in which the truth shows what the target hides, such as teeth.
-        eye_focus: how much more a pixel of the eyes counts.
+        eye_focus: how much more a pixel of the eyes counts, in `ground_truth`, `structure` and `flow`.
         relative_truth: divide the miss of each pair by how much its truth differs from its target, in both terms, so
             that a faint change counts as much as a broad one.
         flow: L1 between the photo decoder's flow and the exact flow of rendered faces.
