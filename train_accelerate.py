@@ -38,7 +38,7 @@ def main():
     accelerator = Accelerator(
         kwargs_handlers=[parallel, patience],
         mixed_precision=choose_precision(arguments.mixed_precision),
-        log_with="tensorboard",
+        log_with=arguments.report_to,
         project_config=ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "logs")),
     )
     logging.basicConfig(
@@ -61,7 +61,7 @@ def main():
         accelerator, arguments.sources, arguments.resolve, config.expressions, config.image_size, arguments.split_seed
     )
     num_identities = max(1, len(sets.identities))
-    accelerator.init_trackers("tergan")
+    accelerator.init_trackers("tergan", init_kwargs={"trackio": {"name": output.name}})
 
     # Seeded anew for each part, so that a part does not depend on whether the one before was computed or loaded.
     set_seed(arguments.seed)

@@ -134,6 +134,24 @@ def test_a_relative_truth_counts_faint_and_broad_changes_alike():
     assert still == pytest.approx(0.01 * losses.USUAL_CHANGE / losses.LEAST_CHANGE)
 
 
+def test_the_eyes_count_more_in_every_term():
+    eyes = torch.zeros(1, 1, 64, 64)
+    eyes[..., 8:40, 8:40] = 1
+    target, has_truth = torch.zeros(1, 3, 64, 64), torch.tensor([True])
+
+    def miss(start):
+        truth = target.clone()
+        truth[..., start : start + 8, start : start + 8] = 0.5
+        flow, known = truth[:, :2], torch.ones(1, 1, 64, 64, dtype=torch.bool)
+        return torch.stack([
+            losses.ground_truth_loss(target, truth, target, has_truth, eyes=eyes, eye_focus=4),
+            losses.structure_loss(target, truth, target, has_truth, eyes=eyes, eye_focus=4),
+            losses.flow_loss(torch.zeros_like(flow), flow, known, eyes, eye_focus=4),
+        ])  # fmt: skip
+
+    torch.testing.assert_close(miss(16), 5 * miss(48))
+
+
 def test_smoothness_loss_is_total_variation():
     flow = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]]).repeat(1, 2, 1, 1)
     assert losses.smoothness_loss(flow).item() == pytest.approx(1.0)

@@ -229,6 +229,9 @@ def test_two_processes_train_together(run_folder):
         ("losses.adversarial_weight=1", "unknown key 'losses.adversarial_weight'"),
         ("losses.feature_layers=[1.0]", "feature_layers needs one weight per encoder block"),
         ("model.adversarial_weight=1", "unknown key 'model.adversarial_weight'"),
+        ("report_to=tensorboard", "report_to must be a list of aim, clearml,"),
+        ("report_to=[tensorbored]", "not ['tensorbored']"),
+        ("report_to=[dvclive]", "dvclive, which is not installed: pip install dvclive"),
     ],
 )
 def test_bad_settings_are_named(run_folder, capsys, override, message):
@@ -243,6 +246,12 @@ def test_overrides_have_the_last_word(run_folder):
     assert (arguments.pairs.ground_truth_share, arguments.pairs.costly_interval) == (0.85, 2)
     assert (arguments.pair_augmentation.flip, arguments.pair_augmentation.mode) == (0, "jitter")
     assert arguments.sources[1].weight == 2
+
+
+def test_trackers_are_named_on_the_command_line(run_folder):
+    config = ["--config", str(run_folder / "config.yaml")]
+    assert parse_arguments(config).report_to == ["tensorboard"]
+    assert parse_arguments([*config, "--report_to", ""]).report_to == []
 
 
 def test_what_the_file_leaves_out_is_the_papers(tmp_path):

@@ -36,13 +36,15 @@ for (const name of ["examples", "expressions"]) {
   cpSync(join(ROOT, "assets", name), join(out, "assets", name), { recursive: true, filter: isPicture });
 }
 
-// The app's views are bodies of functions with these four parameters.
+// The app's views: their markup, and scripts that are bodies of functions with these four parameters.
+const SCRIPTS = { compare: "compare", row: "row", map: "map", map_pickable: "map", sliders: "sliders" };
 mkdirSync(join(out, "src", "views"));
-for (const name of ["compare", "row", "map", "sliders"]) {
-  const body = readFileSync(join(VIEWS, `${name}.js`), "utf8");
+for (const [name, script] of Object.entries(SCRIPTS)) {
+  const markup = readFileSync(join(VIEWS, `${name}.html`), "utf8");
+  const body = readFileSync(join(VIEWS, `${script}.js`), "utf8");
   writeFileSync(
     join(out, "src", "views", `${name}.js`),
-    `export default function (element, props, watch, trigger) {\n${body}}\n`,
+    `export const markup = ${JSON.stringify(markup)};\nexport function start(element, props, watch, trigger) {\n${body}}\n`,
   );
 }
 copyFileSync(join(VIEWS, "style.css"), join(out, "views.css"));

@@ -22,35 +22,11 @@ MOST_BLENDSHAPES = 12  # bars of a face
 STATIC = Path(__file__).parent / "static"
 STYLE = STATIC / "style.css"
 KEYS = STATIC / "keys.js"
-COMPARE = """
-<p class="view-message" role="status" hidden></p>
-<div class="compare-stage" hidden>
-  <img class="compare-before" alt="The photo before"><img class="compare-after" alt="">
-  <span class="compare-name is-before">before</span><span class="compare-name is-after">after</span>
-  <span class="compare-grip" aria-hidden="true">◂ ▸</span>
-  <input type="range" min="0" max="100" value="12" aria-label="How much of the original photo to show">
-</div>
-"""
-ROW = '<div class="picture-row" hidden><p class="row-title"></p><ul></ul></div>'
-SLIDERS = '<div class="sliders" hidden></div>'
-MAP = """
-<div class="map {kind}" hidden>
-  <svg viewBox="0 0 400 400" {role}>
-    <g class="map-dots"></g><g class="map-names"></g><g class="map-marks"></g>
-  </svg>
-  <p class="map-help">{help}</p>
-</div>
-"""
-MAP_SHOWN = 'role="img" aria-label="Expression map: training photos by the expression they show, and your faces"'
-MAP_PICKABLE = (
-    'role="application" tabindex="0" aria-label="Expression map: training photos by the expression they show. The '
-    'arrow keys move the chosen place, with Shift in larger steps"'
-)
 
 
 def compare_view(value: dict | None = None, **settings) -> gr.HTML:
     """Before and after in one picture. Its value is `compare_data` or `message_data`."""
-    return gr.HTML(value, html_template=COMPARE, js_on_load=_script("compare"), apply_default_css=False, **settings)
+    return _view("compare", value, **settings)
 
 
 def compare_data(before: Image.Image | None, after: Image.Image, alt: str, mark: bool) -> dict:
@@ -74,7 +50,7 @@ def message_data(message: str) -> dict:
 
 def picture_row(value: dict | None = None, **settings) -> gr.HTML:
     """Small pictures as buttons. Its value is `row_data`; the event `select` has the `index`."""
-    return gr.HTML(value, html_template=ROW, js_on_load=_script("row"), apply_default_css=False, **settings)
+    return _view("row", value, **settings)
 
 
 def row_data(title: str, pictures: list[Image.Image], captions: list[str], chosen: int | None = None) -> dict:
@@ -108,14 +84,8 @@ def map_view(value: dict | None = None, pickable: bool = False, **settings) -> g
         pickable: a visitor can choose a point. The events `input` and, at the end of a drag, `select` have its `x` and
             `y`.
     """
-    kind, role = ("is-pickable", MAP_PICKABLE) if pickable else ("", MAP_SHOWN)
-    text = "Each dot is a training photo. " + (
-        "Click, drag, or use the arrow keys to pick an expression anywhere between them." if pickable else ""
-    )
-    return gr.HTML(
-        value, html_template=MAP.format(kind=kind, role=role, help=text), js_on_load=_script("map"),
-        apply_default_css=False, pickable=pickable, **settings,
-    )  # fmt: skip
+    template = "map_pickable" if pickable else "map"
+    return _view("map", value, template, pickable=pickable, **settings)
 
 
 def map_data(
@@ -151,9 +121,7 @@ def map_data(
 def sliders_view(value: dict | None = None, **settings) -> gr.HTML:
     """Groups of sliders. Its value is `sliders_data`. The events `input`, while a slider moves, and `select`, when it
     is released, have the `values` of all moved sliders by name."""
-    return gr.HTML(
-        value, html_template=SLIDERS, js_on_load=_script("sliders"), apply_default_css=False, **settings
-    )  # fmt: skip
+    return _view("sliders", value, **settings)
 
 
 def sliders_data(groups: list[dict], start: dict[str, float], moved: dict[str, float]) -> dict:
@@ -243,5 +211,8 @@ def _unique_stamp() -> int:
     return time.monotonic_ns()
 
 
-def _script(name: str) -> str:
-    return (STATIC / f"{name}.js").read_text(encoding="utf-8")
+def _view(script: str, value: dict | None, template: str | None = None, **settings) -> gr.HTML:
+    # The page in the browser is built from the same files, see web/build.mjs.
+    markup = (STATIC / f"{template or script}.html").read_text(encoding="utf-8")
+    code = (STATIC / f"{script}.js").read_text(encoding="utf-8")
+    return gr.HTML(value, html_template=markup, js_on_load=code, apply_default_css=False, **settings)

@@ -139,13 +139,17 @@ class TerGanEncoder(nn.Module):
                 "these weights are quantised to 8-bit integers and cannot be trained: call model.dequantize() first, "
                 "and model.quantize(...) after training"
             )
-        features, hidden = [], self.prepare(pixel_values)
+        return self.feature_maps_from(self.convolutions[0](self.prepare(pixel_values)))
+
+    def feature_maps_from(self, hidden: torch.Tensor) -> list[torch.Tensor]:
+        """As `feature_maps`, from the output of the first block's convolution."""
+        features: list[torch.Tensor] = []
         for convolution, refinements in zip(self.convolutions, self.refinements):
-            hidden = convolution(hidden)
+            if features:
+                hidden = convolution(pool(hidden))
             for refinement in refinements:
                 hidden = hidden + refinement(hidden)
             features.append(hidden)
-            hidden = pool(hidden)
         return features
 
     def embed(self, feature_maps: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ..model.encoder_tergan import TerGanEncoder
 from ..model.face_detection_tergan import FaceDetector
 from ..model.modeling_tergan import TerGanModel
-from ..model.quantization_tergan import effective_weight, pool
+from ..model.quantization_tergan import effective_weight
 from .onnx_graph import Graph
 
 
@@ -51,16 +51,7 @@ class PatchEncoder(nn.Module):
     def feature_maps(self, pixel_values: torch.Tensor) -> list[torch.Tensor]:
         """As `TerGanEncoder.feature_maps`, for crops of the encoder's own size."""
         _, norm, activation = self.encoder.convolutions[0]
-        features: list[torch.Tensor] = []
-        hidden = activation(norm(self.first(pixel_values)))
-        for convolution, refinements in zip(self.encoder.convolutions, self.encoder.refinements):
-            if features:
-                hidden = convolution(hidden)
-            for refinement in refinements:
-                hidden = hidden + refinement(hidden)
-            features.append(hidden)
-            hidden = pool(hidden)
-        return features
+        return self.encoder.feature_maps_from(activation(norm(self.first(pixel_values))))
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Crops of the encoder's own size → its embedding."""

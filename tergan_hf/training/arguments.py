@@ -3,6 +3,8 @@
 import dataclasses
 from dataclasses import dataclass, field
 
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import LoggerType
 from transformers import PreTrainedConfig
 
 from ..data.augmentation import AugmentationConfig
@@ -70,7 +72,7 @@ class LossArguments:
         structure: the same L1 at 1/2, 1/4 and 1/8 of the resolution and between neighbouring pixels.
         ground_truth_focus: a pixel counts 1 + focus · |truth − target| times, mean over colours.
         uncovered_focus: how much more a pixel counts in which the truth shows what the target hides, such as teeth.
-        eye_focus: how much more a pixel of the eyes counts.
+        eye_focus: how much more a pixel of the eyes counts, in `ground_truth`, `structure` and `flow`.
         relative_truth: divide the miss of each pair by how much its truth differs from its target, in both terms, so
             that a faint change counts as much as a broad one.
         flow: L1 between the photo decoder's flow and the exact flow of rendered faces.
@@ -170,6 +172,8 @@ class TrainingArguments:
         photos_on_device: keep all photos in the memory of the training device: about 300 kB a photo at 192 pixels.
         mixed_precision: `auto` is bf16 on a GPU that has it, fp32 elsewhere. On a CPU with AVX-512 BF16 (`lscpu`) a
             step in `bf16` takes about 0.6 of the time; on a CPU without, many times as long.
+        report_to: names of trackers that Accelerate knows, such as `tensorboard` (`logs/` in `output_dir`) and
+            `trackio`; an empty list is none.
         resume_from_checkpoint: a checkpoint folder, or `latest`.
     """
 
@@ -194,6 +198,7 @@ class TrainingArguments:
     checkpoints_kept: int = 2
     evaluation_steps: int = 1000
     logging_steps: int = 20
+    report_to: list[str] = field(default_factory=lambda: ["tensorboard"])
     resume_from_checkpoint: str | None = None
     expression_stage: OptimizerArguments = field(default_factory=OptimizerArguments)
     identity_stage: OptimizerArguments = field(default_factory=OptimizerArguments)
@@ -217,6 +222,7 @@ class TrainingArguments:
         for stage in ("identity_stage", "generator_stage"):
             if getattr(self, stage).mixup:
                 raise InvalidInputError(f"{stage}.mixup is not known: only expression_stage has it")
+        _check_trackers(self.report_to)
         if self.push_to_hub and not self.hub_model_id:
             raise InvalidInputError("push_to_hub needs hub_model_id, for example --hub_model_id me/ter-gan")
 
@@ -252,6 +258,15 @@ class TrainingArguments:
     def to_dict(self) -> dict:
         """Plain values, for the log and for `training.yaml` beside the weights."""
         return _plain(dataclasses.asdict(self))
+
+
+def _check_trackers(names: list[str]):
+    known = sorted(set(LoggerType.list()) - {"all"})
+    if not isinstance(names, list) or not set(names) <= set(known):
+        raise InvalidInputError(f"report_to must be a list of {', '.join(known)}, not {names!r}")
+    # Accelerate would leave out a missing one in silence.
+    if missing := sorted(set(names) - {str(tracker.value) for tracker in get_available_trackers()}):
+        raise InvalidInputError(f"report_to names {missing[0]}, which is not installed: pip install {missing[0]}")
 
 
 def _plain(value):

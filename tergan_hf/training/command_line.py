@@ -55,6 +55,10 @@ def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
     parser.add_argument("--output_dir", help="where checkpoints, logs and the model go")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--resume_from_checkpoint", help="a checkpoint folder, or 'latest'")
+    parser.add_argument(
+        "--report_to", type=lambda names: [name for name in names.split(",") if name], metavar="TRACKER,…",
+        help="where scalars go: tensorboard (the default), trackio, …",
+    )  # fmt: skip
     parser.add_argument("--push_to_hub", action="store_true", default=None, help="publish the result")
     parser.add_argument("--hub_model_id", help="owner/name to publish it as")
     parser.add_argument(
@@ -71,7 +75,9 @@ def parse_arguments(argv: list[str] | None = None) -> TrainingArguments:
             values = yaml.safe_load(file)
         if not isinstance(values, dict):
             raise InvalidInputError(f"{options.config} does not hold a mapping")
-        for name in ("data_root", "output_dir", "seed", "resume_from_checkpoint", "push_to_hub", "hub_model_id"):
+        for name in (
+            "data_root", "output_dir", "seed", "resume_from_checkpoint", "report_to", "push_to_hub", "hub_model_id",
+        ):  # fmt: skip
             if getattr(options, name) is not None:
                 values[name] = getattr(options, name)
         left_out = [f"losses.{weight}=0" for loss in options.without for weight in ABLATIONS[loss]]

@@ -25,8 +25,9 @@ def truth_terms(generated: torch.Tensor, batch: PairBatch, weights: LossArgument
         )  # fmt: skip
     if weights.structure:
         terms["structure"] = losses.structure_loss(
-            generated, batch.truth, batch.target, batch.has_truth, weights.relative_truth
-        )
+            generated, batch.truth, batch.target, batch.has_truth, weights.relative_truth, batch.eyes,
+            weights.eye_focus,
+        )  # fmt: skip
     return terms
 
 
@@ -121,7 +122,7 @@ class GeneratorObjective(nn.Module):
             terms["smoothness"] = losses.smoothness_loss(change.flow)
         if weights.flow and change.flow is not None and batch.true_flow is not None:
             flow = F.avg_pool2d(change.flow, change.flow.shape[-1] // batch.true_flow.shape[-1])
-            terms["flow"] = losses.flow_loss(flow, batch.true_flow, batch.flow_known)
+            terms["flow"] = losses.flow_loss(flow, batch.true_flow, batch.flow_known, batch.eyes, weights.eye_focus)
         if weights.recognition and self.trains_expression:
             terms["recognition"] = losses.labelled_cross_entropy(
                 self.recognition_head(expression), batch.source_expression

@@ -119,15 +119,29 @@ def pair_scale(truth: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def structure_loss(
-    generated: torch.Tensor, truth: torch.Tensor, target: torch.Tensor, has_truth: torch.Tensor, relative: bool = False
+    generated: torch.Tensor,
+    truth: torch.Tensor,
+    target: torch.Tensor,
+    has_truth: torch.Tensor,
+    relative: bool = False,
+    eyes: torch.Tensor | None = None,
+    eye_focus: float = 0.0,
 ) -> torch.Tensor:
-    """Not in the paper: the L1 at 1/2, 1/4 and 1/8 of the resolution, where shading is not lost in grain, plus the L1
-    of the differences between neighbouring pixels, summed, over the pairs that have a truth. `relative` weighs each
-    pair by `pair_scale`."""
+    """
+    Not in the paper: the L1 at 1/2, 1/4 and 1/8 of the resolution, where shading is not lost in grain, plus the L1 of
+    the differences between neighbouring pixels, summed, over the pairs that have a truth.
+
+    Args:
+        relative: weigh each pair by `pair_scale`.
+        eyes, eye_focus: as for `ground_truth_loss`.
+    """
     miss = generated - truth
-    coarse = sum(F.avg_pool2d(miss, size).abs().flatten(1).mean(1) for size in (2, 4, 8))
-    edges = sum(miss.diff(dim=axis).abs().flatten(1).mean(1) for axis in (2, 3))
-    per_pair = coarse + edges
+    weight = torch.ones_like(miss[:, :1])
+    if eyes is not None and eye_focus:
+        weight = weight + eye_focus * F.interpolate(eyes, size=weight.shape[-2:], mode="nearest")
+    scales = [(F.avg_pool2d(miss, size), F.avg_pool2d(weight, size)) for size in (2, 4, 8)]
+    edges = [(miss.diff(dim=axis), weight.narrow(axis, 1, weight.shape[axis] - 1)) for axis in (2, 3)]
+    per_pair = sum((part.abs() * own).flatten(1).mean(1) for part, own in scales + edges)
     if relative:
         per_pair = per_pair * pair_scale(truth, target)
     return (per_pair * has_truth).sum() / has_truth.sum().clamp(min=1)
@@ -138,11 +152,24 @@ def smoothness_loss(flow: torch.Tensor) -> torch.Tensor:
     return flow.diff(dim=2).abs().mean() + flow.diff(dim=3).abs().mean()
 
 
-def flow_loss(flow: torch.Tensor, true_flow: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Not in the paper: L1 between the photo decoder's flow and the exact one (B, 2, H, W), [-1, 1] over the crop,
-    where it is known (B, 1, H, W). 0 if it is known nowhere."""
-    miss = (flow - true_flow).abs().mean(1, keepdim=True)
-    return (miss * known).sum() / known.sum().clamp(min=1)
+def flow_loss(
+    flow: torch.Tensor,
+    true_flow: torch.Tensor,
+    known: torch.Tensor,
+    eyes: torch.Tensor | None = None,
+    eye_focus: float = 0.0,
+) -> torch.Tensor:
+    """
+    Not in the paper: L1 between the photo decoder's flow and the exact one (B, 2, H, W), [-1, 1] over the crop, where
+    it is known (B, 1, H, W). 0 if it is known nowhere.
+
+    Args:
+        eyes, eye_focus: as for `ground_truth_loss`, of the flow's size.
+    """
+    miss = (flow - true_flow).abs().mean(1, keepdim=True) * known
+    if eyes is not None and eye_focus:
+        miss = miss * (1 + eye_focus * eyes)
+    return miss.sum() / known.sum().clamp(min=1)
 
 
 # Terms that take further passes through the encoders or D.

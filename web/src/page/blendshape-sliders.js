@@ -1,6 +1,6 @@
 // Sliders for single blendshapes, by region, and presets of them. The sliders are the app's view.
 
-import startSliders from "../views/sliders.js";
+import * as slidersView from "../views/sliders.js";
 import { Addresses, Message, make, startView } from "./dom.js";
 import { presetFile, readPreset } from "./presets.js";
 
@@ -15,8 +15,8 @@ export class BlendshapeSliders {
   constructor({ regions, settable }, labels, onChange) {
     Object.assign(this, { regions, settable, knownLabels: labels, onChange, labels: {}, values: {} });
     this.addresses = new Addresses();
-    const view = make("div", { id: "edit-sliders" }, make("div", { class: "sliders", hidden: true }));
-    this.view = startView(startSliders, view, {}, (event, { values }) =>
+    const view = make("div", { id: "edit-sliders" });
+    this.view = startView(slidersView, view, {}, (event, { values }) =>
       this.take(this.labels, { ...values }, event === "select"),
     );
     this.neutral = make("input", {

@@ -34,13 +34,14 @@ export class Addresses {
 /**
  * Start one of the app's views in an element.
  *
- * @param view function of src/views/. settings: its properties. onEvent: (event, detail) of the view.
+ * @param view module of src/views/. settings: its properties. onEvent: (event, detail) of the view.
  * @returns a function that shows a value.
  */
 export function startView(view, element, settings = {}, onEvent = () => {}) {
   const properties = { ...settings };
   let redraw = () => {};
-  view(element, properties, (_, show) => (redraw = show), onEvent);
+  element.innerHTML = view.markup;
+  view.start(element, properties, (_, show) => (redraw = show), onEvent);
   return (value) => {
     properties.value = value;
     redraw();

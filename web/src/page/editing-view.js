@@ -1,6 +1,7 @@
 // Editing: give a photo an expression by label, by example, by a place on the map, or by single blendshapes; also live.
 
-import startMap from "../views/map.js";
+import * as mapView from "../views/map.js";
+import * as pickableMapView from "../views/map_pickable.js";
 import { BlendshapeSliders } from "./blendshape-sliders.js";
 import { Closeups } from "./closeups.js";
 import { make, makeSlider, newId, startView } from "./dom.js";
@@ -17,15 +18,7 @@ const PARTS = ["brows", "eyes", "mouth"];
 /** The expression map. `pickable`: a visitor can choose a place. */
 export function makeMap(pickable, onEvent) {
   const element = make("div");
-  const [kind, role] = pickable
-    ? [
-        "is-pickable",
-        'role="application" tabindex="0" aria-label="Expression map: training photos by the expression they show. The arrow keys move the chosen place, with Shift in larger steps"',
-      ]
-    : ["", 'role="img" aria-label="Expression map: training photos by the expression they show, and your faces"'];
-  const help = `Each dot is a training photo. ${pickable ? "Click, drag, or use the arrow keys to pick an expression anywhere between them." : ""}`;
-  element.innerHTML = `<div class="map ${kind}" hidden><svg viewBox="0 0 400 400" ${role}><g class="map-dots"></g><g class="map-names"></g><g class="map-marks"></g></svg><p class="map-help">${help}</p></div>`;
-  const show = startView(startMap, element, { pickable }, onEvent);
+  const show = startView(pickable ? pickableMapView : mapView, element, { pickable }, onEvent);
   const clipped = ({ photos, marks = [], chosen }) =>
     show({ photos, marks: marks.map((mark) => ({ ...mark, point: clip(mark.point, photos.range) })), chosen });
   return { element, show: clipped };

@@ -1,16 +1,13 @@
 // A photo from a file, by dropping or pasting, from the webcam, or from the examples; and which face of it.
 
-import startRow from "../views/row.js";
+import * as rowView from "../views/row.js";
 import { Addresses, Message, make, newId, startView } from "./dom.js";
 import { startWebcam, stopWebcam, takePhoto } from "./webcam.js";
-
-export const ROW = '<div class="picture-row" hidden><p class="row-title"></p><ul></ul></div>';
 
 /** A row of pictures. `choose` gets the index of a click. */
 export function pictureRow(choose, attributes = {}) {
   const element = make("div", attributes);
-  element.innerHTML = ROW;
-  return { element, show: startView(startRow, element, {}, (_, { index }) => choose(index)) };
+  return { element, show: startView(rowView, element, {}, (_, { index }) => choose(index)) };
 }
 
 export class PhotoInput {

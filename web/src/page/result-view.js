@@ -1,16 +1,8 @@
 // The result over the photo, its download, and the visible mark.
 
-import startCompare from "../views/compare.js";
+import * as compareView from "../views/compare.js";
 import { Addresses, Message, make, newId, startView } from "./dom.js";
 
-const COMPARE = `
-<p class="view-message" role="status" hidden></p>
-<div class="compare-stage" hidden>
-  <img class="compare-before" alt="The photo before"><img class="compare-after" alt="">
-  <span class="compare-name is-before">before</span><span class="compare-name is-after">after</span>
-  <span class="compare-grip" aria-hidden="true">◂ ▸</span>
-  <input type="range" min="0" max="100" value="12" aria-label="How much of the original photo to show">
-</div>`;
 const KINDS = { PNG: ["image/png", ".png"], JPEG: ["image/jpeg", ".jpg"] };
 
 export class ResultView {
@@ -22,8 +14,7 @@ export class ResultView {
     Object.assign(this, { engine, prompt, fileName, request, turn: 0 });
     this.addresses = new Addresses();
     const stage = make("div", { id: `${id}-result` });
-    stage.innerHTML = COMPARE;
-    this.show = startView(startCompare, stage);
+    this.show = startView(compareView, stage);
     this.mark = make("input", { type: "checkbox", id: `${id}-mark`, checked: true, onchange: () => this.draw() });
     this.message = new Message();
     const group = newId("file-type");
