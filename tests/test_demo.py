@@ -18,7 +18,8 @@ from tergan_hf.demo.edit_session import EditSession
 from tergan_hf.demo.interface import build_demo
 from tergan_hf.demo.limits import Allowance, LimitError
 from tergan_hf.demo.models import Models
-from tergan_hf.model.provenance_tergan import draw_mark, is_marked_synthetic, save_synthetic
+from tergan_hf.model.provenance_tergan import draw_mark, is_marked_synthetic
+from tergan_hf.provenance.saving import save_synthetic
 
 from .awkward_inputs import FACE, LABEL, write_awkward_clips, write_awkward_inputs
 from .conftest import EXAMPLES, ROOT, WEIGHTS
