@@ -56,9 +56,10 @@ def write_certificates(
 def _certify(name: str, key, issuer: str, issuer_key, usages: tuple[str, ...], last_day: int) -> x509.Certificate:
     is_root = key is issuer_key
     public, now = key.public_key(), datetime.now(UTC)
+    first, last = now - 60 * DAY, now + last_day * DAY
     builder = x509.CertificateBuilder(
         issuer_name=_named(issuer), subject_name=_named(name), public_key=public,
-        serial_number=x509.random_serial_number(), not_valid_before=now - 60 * DAY, not_valid_after=now + last_day * DAY,
+        serial_number=x509.random_serial_number(), not_valid_before=first, not_valid_after=last,
     )  # fmt: skip
     builder = builder.add_extension(x509.BasicConstraints(is_root, None), True)
     builder = builder.add_extension(x509.KeyUsage(**{usage: usage in usages for usage in USAGES}), True)

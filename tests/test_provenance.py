@@ -97,7 +97,7 @@ def test_damaged_files_claim_nothing_and_raise_nothing(tmp_path, damage):
     make_clip(path, frames=3)
     content = path.read_bytes()
     content = {
-        "cut": content + xmp_box()[:-50],
+        "cut": content[: len(content) // 2],
         "size": content + b"\x00\x00\x00\x04free" + xmp_box(),
         "endless": b"\x00\x00\x00\x08free" * 20_000 + xmp_box(),
         "text": b"ftyp",

@@ -99,14 +99,14 @@ def signed_clip(
     if not output.parent.is_dir():
         raise MissingFileError(f"no such folder: {shown_name(output.parent)}")
     with _hidden_folder(output) as folder:
-        unsigned = folder / output.name
+        unsigned = Path(folder) / output.name
         yield unsigned
         with open(unsigned, "rb") as source, AtomicFile(output) as file:
             signer.sign(source, file.stream, "video/mp4", parent, inputs, shown_name(output))
             file.commit()
 
 
-def _hidden_folder(output: Path) -> tempfile.TemporaryDirectory:
+def _hidden_folder(output: Path) -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix=".tergan-", dir=output.parent)
     except OSError as error:

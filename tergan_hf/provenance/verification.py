@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..model.errors_tergan import InvalidInputError, MissingFileError, MissingPackageError, shown_name
-from .manifest import SETTINGS, load_c2pa
+from .manifest import PARENT, SETTINGS, load_c2pa
 from .metadata import SYNTHETIC_SOURCE_TYPES, MetadataClaims, read_metadata
 
 
@@ -55,7 +55,7 @@ class ManifestClaims:
         signer: name and organisation in the certificate. generator: the program that wrote the manifest.
         signed_at: by the time stamp, `None` without one.
         actions: what was done, with IPTC's digital source type in brackets.
-        ingredients: what the file was made of.
+        ingredients: what the file was made of, the one that was changed first.
         problems: why the signature does not hold; empty if it holds.
         trusted: whether the certificate leads to one of the trust list; `None` if no list was given.
     """
@@ -168,11 +168,13 @@ def _manifest_claims(
     if state not in ("Valid", "Trusted") and not problems:
         problems = ["the manifest is not valid"]
     signature = active.get("signature_info") or {}
+    ingredients = [_ingredient(entry, inner) for entry in active.get("ingredients", [])]
+    ingredients.sort(key=lambda ingredient: ingredient.relationship != PARENT)
     program = (active.get("claim_generator_info") or [{}])[0]
     return ManifestClaims(
         signer=_signer(active), generator=" ".join(str(program[key]) for key in ("name", "version") if key in program),
         signed_at=signature.get("time"), actions=list(_actions(active)),
-        ingredients=[_ingredient(entry, inner) for entry in active.get("ingredients", [])], problems=problems,
+        ingredients=ingredients, problems=problems,
         trusted=trusted,
     )  # fmt: skip
 
