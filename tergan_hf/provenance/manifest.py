@@ -40,11 +40,11 @@ def load_c2pa() -> ModuleType:
         import c2pa
     except ImportError as error:
         raise MissingPackageError(
-            'C2PA manifests need c2pa-python: pip install "c2pa-python>=0.38" or "tergan-hf[c2pa]"'
+            'C2PA manifests need c2pa-python: pip install "c2pa-python>=0.37.6" or "tergan-hf[c2pa]"'
         ) from error
     if not hasattr(c2pa, "Context"):
         raise MissingPackageError(
-            'the installed package c2pa is too old or another one: pip install "c2pa-python>=0.38"'
+            'the installed package c2pa is too old or another one: pip install "c2pa-python>=0.37.6"'
         )
     return c2pa
 
