@@ -308,17 +308,3 @@ def test_a_time_stamp_authority_that_does_not_answer_is_named(tmp_path, certific
     signer = ManifestSigner(*certificates[:2], timestamp_url="http://127.0.0.1:9/")
     with pytest.raises(OutputFileError, match=r"a\.png cannot be signed .*127\.0\.0\.1:9"):
         save_synthetic(PICTURE, tmp_path / "a.png", signer=signer)
-
-
-def test_the_app_signs_if_the_environment_names_a_certificate(tmp_path, certificates, monkeypatch):
-    from tergan_hf.demo.components import write_result
-
-    chain, key, _ = certificates
-    monkeypatch.setenv("TERGAN_C2PA_CERT", str(chain))
-    monkeypatch.setenv("TERGAN_C2PA_KEY", str(key))
-    environment_signer.cache_clear()
-    PICTURE.save(tmp_path / "me.jpg")
-    provenance = verify_file(write_result(PICTURE, True, "JPEG", str(tmp_path / "me.jpg"), [str(tmp_path / "me.jpg")]))
-    environment_signer.cache_clear()
-    assert provenance.holds
-    assert [entry.relationship for entry in provenance.manifest.ingredients] == ["parentOf", "inputTo"]
