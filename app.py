@@ -1,6 +1,7 @@
 """The Space: `python app.py` (or `make demo`) serves TER-GAN as a web page.
 
-`TERGAN_MODEL` names another folder or model id on the Hub. The default is the weights beside this file.
+`TERGAN_MODEL` names another folder or model id on the Hub. The default is the weights beside this file. With
+`TERGAN_C2PA_CERT` and `TERGAN_C2PA_KEY`, the files that visitors download carry a signed C2PA manifest.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from tergan_hf import TerGanPipeline
 from tergan_hf.cli.errors import one_line_errors
 from tergan_hf.demo.interface import LAUNCH, QUEUE, build_demo
 from tergan_hf.demo.upload_folder import use_own_upload_folder
+from tergan_hf.provenance.signing import environment_signer
 
 
 MODEL = os.environ.get("TERGAN_MODEL") or str(Path(__file__).parent / "weights" / "ter-gan")
@@ -28,6 +30,7 @@ HAS_SCREEN = sys.platform in ("darwin", "win32") or bool(
 
 use_own_upload_folder()
 with one_line_errors("app.py"):
+    environment_signer()  # a certificate that cannot be used stops the app now
     pipe = TerGanPipeline.from_pretrained(MODEL)
 demo = build_demo(pipe, MODEL)
 

@@ -23,8 +23,10 @@ from .model.image_processing_tergan import TerGanImageProcessor  # noqa: E402
 from .model.modeling_tergan import TerGanForImageClassification, TerGanModel  # noqa: E402
 from .model.outputs_tergan import TerGanChange, TerGanOutput, TerGanTarget  # noqa: E402
 from .model.pipeline_tergan import TerGanPipeline  # noqa: E402
-from .model.provenance_tergan import save_synthetic  # noqa: E402
 from .model.video_tergan import VideoLimits, VideoReport  # noqa: E402
+from .provenance.saving import save_synthetic, signed_clip  # noqa: E402
+from .provenance.signing import ManifestSigner  # noqa: E402
+from .provenance.verification import verify_file  # noqa: E402
 from .version import __version__  # noqa: E402
 
 
@@ -39,6 +41,7 @@ __all__ = [
     "FaceDetector",
     "ImageInputError",
     "InvalidInputError",
+    "ManifestSigner",
     "MissingFileError",
     "MissingPackageError",
     "NoFaceFoundError",
@@ -57,4 +60,6 @@ __all__ = [
     "VideoReport",
     "__version__",
     "save_synthetic",
+    "signed_clip",
+    "verify_file",
 ]

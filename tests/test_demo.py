@@ -13,12 +13,15 @@ import torch
 from PIL import Image
 
 from tergan_hf.demo.about_tab import model_card
-from tergan_hf.demo.components import message_for_visitors
+from tergan_hf.demo.components import message_for_visitors, write_result
 from tergan_hf.demo.edit_session import EditSession
 from tergan_hf.demo.interface import build_demo
 from tergan_hf.demo.limits import Allowance, LimitError
 from tergan_hf.demo.models import Models
-from tergan_hf.model.provenance_tergan import draw_mark, is_marked_synthetic, save_synthetic
+from tergan_hf.model.provenance_tergan import draw_mark, is_marked_synthetic
+from tergan_hf.provenance.saving import save_synthetic
+from tergan_hf.provenance.signing import environment_signer
+from tergan_hf.provenance.verification import verify_file
 
 from .awkward_inputs import FACE, LABEL, write_awkward_clips, write_awkward_inputs
 from .conftest import EXAMPLES, ROOT, WEIGHTS
@@ -150,6 +153,22 @@ def test_files_say_that_they_are_synthetic(tmp_path):
         save_synthetic(image, tmp_path / "a.gif")
     marked = np.asarray(draw_mark(image), int) - np.asarray(image, int)
     assert np.abs(marked[150:, 150:]).max() > 50 and not marked[:150].any()
+
+
+def test_downloads_are_signed_if_the_environment_names_a_certificate(tmp_path, monkeypatch):
+    pytest.importorskip("c2pa")
+    from .certificates import write_certificates
+
+    chain, key, _ = write_certificates(tmp_path)
+    monkeypatch.setenv("TERGAN_C2PA_CERT", str(chain))
+    monkeypatch.setenv("TERGAN_C2PA_KEY", str(key))
+    environment_signer.cache_clear()
+    image, photo = Image.new("RGB", (300, 200), "teal"), str(tmp_path / "me.jpg")
+    image.save(photo)
+    provenance = verify_file(write_result(image, True, "JPEG", photo, [photo]))
+    environment_signer.cache_clear()
+    assert provenance.holds
+    assert [entry.relationship for entry in provenance.manifest.ingredients] == ["parentOf", "inputTo"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ PACKAGE = ROOT / "tergan_hf"
 # A package may import the packages before it.
 ORDER = [
     "model",
+    "provenance",
     "expressions",
     "data",
     "rendering",

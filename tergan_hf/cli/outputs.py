@@ -4,12 +4,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from PIL import Image
-
 from ..model.atomic_file_tergan import AtomicFile
 from ..model.errors_tergan import InvalidInputError, OutputFileError
 from ..model.output_files_tergan import is_stream
-from ..model.provenance_tergan import KINDS, encode_synthetic
+from ..model.provenance_tergan import KINDS
 
 
 class CommandError(InvalidInputError):
@@ -98,22 +96,6 @@ def make_folder(folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputFileError(f"{folder} cannot be made ({error.strerror})") from error
-
-
-def encode_result(image: Image.Image, output: Path) -> bytes:
-    """
-    The content of a picture's file, with the notice that it is synthetic.
-
-    Raises:
-        OutputFileError: this kind of file cannot hold a picture of this size.
-    """
-    kind = KINDS[output.suffix.lower()]
-    try:
-        return encode_synthetic(image, kind)
-    except (OSError, ValueError) as error:
-        raise OutputFileError(
-            f"{output}: {image.width}×{image.height} pixels cannot be saved as {kind} ({error}): choose .png"
-        ) from error
 
 
 def check_photo_name(output: Path):

@@ -17,13 +17,16 @@ from ..model.face_detection_tergan import Face
 from ..model.image_loading_tergan import is_file
 from ..model.output_files_tergan import write_whole
 from ..model.pipeline_tergan import TerGanPipeline
-from ..model.provenance_tergan import VIDEO_METADATA, draw_mark
+from ..model.provenance_tergan import draw_mark
 from ..model.video_tergan import VideoReport
+from ..provenance.saving import save_synthetic, signed_clip
+from ..provenance.signing import ManifestSigner, environment_signer, timestamp_url
+from . import verify
 from .answers import WRITERS, encode_answers, recognize_file
 from .errors import one_line_errors
 from .files import Job, existing_path, kind_of, list_files, plan_jobs, run_jobs
 from .named_values import read_values
-from .outputs import CommandError, check_output, encode_result
+from .outputs import CommandError, check_output
 
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[2] / "weights" / "ter-gan"
@@ -42,8 +45,11 @@ EXAMPLES = """examples:
   tergan recognize me.jpg
   tergan recognize holiday/ clip.mp4 -o expressions.csv        or .json
   tergan recognize me.jpg --blendshapes                        with a model that reads them
+  tergan edit me.jpg surprise -o me_surprised.jpg --sign chain.pem key.pem
+  tergan verify me_surprised.jpg                               what it claims, and whether the signature holds
 
-Every written file says in its metadata that it is synthetic. --mark also shows it in a corner."""
+Every written file says in its metadata that it is synthetic. --mark also shows it in a corner. --sign adds a signed
+C2PA manifest; the variables TERGAN_C2PA_CERT and TERGAN_C2PA_KEY do so for every command."""
 
 
 def main(argv: list[str] | None = None):
@@ -110,6 +116,10 @@ def build_parser() -> argparse.ArgumentParser:
         names = ["--source-face", "--driving-face"] if command is transfer else ["--source-face"]
         command.add_argument(*names, type=_face, help="the face that shows the expression, named like --face")
         command.add_argument("--mark", action="store_true", help="draw a visible mark into a corner")
+        command.add_argument(
+            "--sign", nargs=2, metavar=("CERT", "KEY"),
+            help="add a C2PA manifest, signed with a certificate chain and its key, both PEM files",
+        )  # fmt: skip
     recognize = _add_command(commands, recognize_command, "recognize", "recognise the expression of every face")
     recognize.add_argument("inputs", nargs="+", help="photos, clips, folders of them")
     recognize.add_argument("-o", "--output", help=".json or .csv file; default: a table on the screen")
@@ -119,14 +129,22 @@ def build_parser() -> argparse.ArgumentParser:
     )
     recognize.add_argument("--format", choices=list(WRITERS), help="default: by the name of the output file")
     _add_command(commands, names_command, "names", "list the names that `tergan edit --set` takes, with their ranges")
+    verify.add_arguments(
+        _add_parser(commands, "verify", "say what files claim about their origin, and check signatures")
+    )
     return parser
 
 
-def _add_command(commands, run: Callable, name: str, text: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(
+def _add_parser(commands, name: str, text: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
         name, help=text, description=text.capitalize(), formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n" + "\n".join(line for line in EXAMPLES.splitlines() if f"tergan {name}" in line),
     )  # fmt: skip
+
+
+def _add_command(commands, run: Callable, name: str, text: str) -> argparse.ArgumentParser:
+    """A command that uses the model."""
+    command = _add_parser(commands, name, text)
     command.set_defaults(run=run)
     command.add_argument(
         "--model", default=str(DEFAULT_MODEL) if DEFAULT_MODEL.is_dir() else None, help="folder or Hub id"
@@ -183,13 +201,15 @@ def transfer_command(options) -> int:
     jobs = plan_jobs(
         options.target, options.output, [PHOTO], options.overwrite, ".mp4" if moving else ".png", [source]
     )
+    signer = _signer(options)
     pipe = _load(options)
 
     def animate(job: Job):
-        report = pipe.transfer_video(
-            source, job.source, job.output, options.intensity, options.relative, face=options.face,
-            driving_face=options.source_face, progress=not options.quiet, **_video_provenance(options), faces=faces,
-        )  # fmt: skip
+        with signed_clip(job.output, signer, job.source, [source]) as output:
+            report = pipe.transfer_video(
+                source, job.source, output, options.intensity, options.relative, face=options.face,
+                driving_face=options.source_face, progress=not options.quiet, finish=_finish(options), faces=faces,
+            )  # fmt: skip
         _print_notes(job, report)
         if options.relative is None and not options.quiet:
             _print_choices(job, report)
@@ -198,7 +218,7 @@ def transfer_command(options) -> int:
         result = pipe.transfer(
             source, job.source, options.intensity, face=options.face, source_face=options.source_face
         )
-        _save(result, job, options)
+        save_synthetic(result, job.output, mark=options.mark, signer=signer, parent=job.source, inputs=[source])
 
     return run_jobs(jobs, animate if moving else transfer, options.command, options.quiet)
 
@@ -212,20 +232,25 @@ def edit_command(options) -> int:
     if also and photos:
         raise CommandError(f"{photos[0]} is a photo; --also is for clips")
     expressions = _by_face([(options.face or 0, expression), *also], "--also") if also else None
+    signer = _signer(options)
     pipe = _load(options)
     if isinstance(expression, dict):
         pipe.parse_expression(expression, "--set")  # one error, not one for every file
     settings = {"intensity": options.intensity, "source_face": options.source_face}
+    named = [expression, *(other for _, other in also)]
+    inputs = [Path(name) for name in named if isinstance(name, str) and is_file(name)]
 
     def edit(job: Job):
         if job.kind == CLIP:
-            report = pipe.edit_video(
-                job.source, expressions or expression, job.output, progress=not options.quiet,
-                face=None if expressions else options.face, **settings, **_video_provenance(options),
-            )  # fmt: skip
+            with signed_clip(job.output, signer, job.source, inputs) as output:
+                report = pipe.edit_video(
+                    job.source, expressions or expression, output, progress=not options.quiet,
+                    face=None if expressions else options.face, finish=_finish(options), **settings,
+                )  # fmt: skip
             _print_notes(job, report)
         else:
-            _save(pipe.edit(job.source, expression, face=options.face, **settings), job, options)
+            result = pipe.edit(job.source, expression, face=options.face, **settings)
+            save_synthetic(result, job.output, mark=options.mark, signer=signer, parent=job.source, inputs=inputs)
 
     return run_jobs(jobs, edit, options.command, options.quiet)
 
@@ -301,10 +326,6 @@ def _print_choices(job: Job, report: VideoReport):
         print(f"tergan: {job.output}: {whose} {choice}.", file=sys.stderr)
 
 
-def _save(image, job: Job, options):
-    write_whole(job.output, encode_result(draw_mark(image) if options.mark else image, job.output))
-
-
 def _load(options) -> TerGanPipeline:
     if options.model is None:
         raise CommandError("no model is given: --model takes a folder or an id on the Hub")
@@ -314,8 +335,15 @@ def _load(options) -> TerGanPipeline:
         return load_pipeline(options.model, options.device)
 
 
-def _video_provenance(options) -> dict:
-    return {"finish": draw_mark if options.mark else None, "metadata": VIDEO_METADATA}
+def _finish(options) -> Callable | None:
+    return draw_mark if options.mark else None
+
+
+def _signer(options) -> ManifestSigner | None:
+    if options.sign is None:
+        return environment_signer()
+    certificate, key = options.sign
+    return ManifestSigner(certificate, key, timestamp_url())
 
 
 if __name__ == "__main__":

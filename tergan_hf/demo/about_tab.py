@@ -30,7 +30,7 @@ In Python use `TerGanPipeline`, on the command line `tergan --help`.
 
 This server works on them in memory, and deletes them from its disk after {minutes} minutes at the latest. It does not
 keep them or train on them. Every file made here says in its metadata that it is synthetic (EXIF, XMP with
-IPTC's digital source type, and PNG text).
+IPTC's digital source type, PNG text, and the tags of a clip).
 
 This server takes files of up to {size}, photos of up to {pixels} megapixels, and clips of up to {seconds} seconds.
 """

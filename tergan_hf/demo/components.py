@@ -11,7 +11,8 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from ..model.errors_tergan import TerGanError
-from ..model.provenance_tergan import draw_mark, save_synthetic
+from ..provenance.saving import save_synthetic
+from ..provenance.signing import environment_signer
 from .edit_session import THUMBNAIL_SIDE
 from .inputs import FreeRadio, FreeSlider, check_choice, chosen_index
 from .limits import file_stem
@@ -109,21 +110,23 @@ class DownloadRow:
         made.success(None, None, None, js=self._click)
 
 
-def write_result(image: Image.Image, mark: bool, file_type: str, photo: str) -> str:
+def write_result(image: Image.Image, mark: bool, file_type: str, photo: str, inputs: Sequence[str] = ()) -> str:
     """
-    Write a result to a file that Gradio deletes later.
+    Write a result to a file that Gradio deletes later. It is signed if the environment names a certificate.
 
     Args:
         mark: draw the visible mark.
         file_type: a key of `FILE_TYPES`.
         photo: path of the photo, which names the file.
+        inputs: paths of the photos that show the expression.
 
     Returns:
         path of the file.
     """
     ending = FILE_TYPES[check_choice(file_type, FILE_TYPES, "the kind of file")]
     path = new_file(f"{file_stem(photo)}_ter-gan{ending}")
-    return str(save_synthetic(draw_mark(image) if mark else image, path))
+    save_synthetic(image, path, mark=mark, signer=environment_signer(), parent=photo, inputs=inputs)
+    return str(path)
 
 
 def new_file(name: str) -> Path:

@@ -3,7 +3,9 @@
 import gradio as gr
 
 from ..model.pipeline_base_tergan import check_intensity
-from ..model.provenance_tergan import VIDEO_METADATA, draw_mark
+from ..model.provenance_tergan import draw_mark
+from ..provenance.saving import signed_clip
+from ..provenance.signing import environment_signer
 from . import limits
 from .components import (
     FULL_SIZE,
@@ -97,8 +99,10 @@ def build(models: Models, model_name: gr.State):
         require_input(expression, "a photo that shows the expression")
         require_input(photo, "the photo to change")
 
+        inputs = [expression.detected.path] if expression.detected else []
+
         def write(result):
-            return write_result(result, mark, file_type, photo.detected.path)
+            return write_result(result, mark, file_type, photo.detected.path, inputs)
 
         return models[model].draw_full_size(photo, expression, intensity, write=write)
 
@@ -106,7 +110,11 @@ def build(models: Models, model_name: gr.State):
         """The endpoint for programs, in full resolution."""
         require_input(source, "a photo that shows the expression")
         require_input(target, "the photo to change")
-        return models[None].transfer(source, target, intensity, lambda made: write_result(made, mark, "PNG", target))
+
+        def write(result):
+            return write_result(result, mark, "PNG", target, [source])
+
+        return models[None].transfer(source, target, intensity, write)
 
     def animate(model, driving, target, photo, intensity, carried, mark, progress=gr.Progress(track_tqdm=True)):
         require_input(driving, "a clip that shows the expressions")
@@ -125,10 +133,11 @@ def build(models: Models, model_name: gr.State):
         reduced, scale = models[model].reduced_photo(target, CLIP_SIDE)
         face = tuple(scale * value for value in box_centre(photo.detected.chosen_face)) if is_open else None
         output = new_file(f"{limits.file_stem(target)}_ter-gan.mp4")
-        report = models[model].pipe.transfer_video(
-            driving, reduced, output, intensity, relative, face=face, max_side=CLIP_SIDE, finish=finish,
-            metadata=VIDEO_METADATA, limits=limits.CLIP_LIMITS,
-        )  # fmt: skip
+        with signed_clip(output, environment_signer(), target, [driving]) as path:
+            report = models[model].pipe.transfer_video(
+                driving, reduced, path, intensity, relative, face=face, max_side=CLIP_SIDE, finish=finish,
+                limits=limits.CLIP_LIMITS,
+            )  # fmt: skip
         return gr.update(value=str(output), label=f"Result (synthetic), {_describe_choice(report)}")
 
     gr.Markdown("The face in **your photo** takes on the expression of the face in the **expression photo**.")

@@ -15,7 +15,7 @@ from .face_animation_tergan import ClipEditor, PhotoAnimator
 from .face_detection_tergan import Face, select_face
 from .image_loading_tergan import ImageLike, full_name, read_image, to_srgb
 from .pipeline_base_tergan import FacePipeline, check_intensity
-from .provenance_tergan import VIDEO_METADATA
+from .provenance_tergan import VIDEO_METADATA, xmp_box
 from .video_tergan import VideoLimits, VideoReport, map_video, read_frames
 
 
@@ -106,7 +106,7 @@ class VideoPipeline(FacePipeline):
             finish: called with every finished frame; it returns the frame to write. An exception it raises ends the
                 work.
             metadata: tags of the file (`comment`, `description`, …). Default: `VIDEO_METADATA`, which says that it is
-                synthetic.
+                synthetic. XMP says so in any case, with IPTC's digital source type.
             limits: on the size of the clip's frames and on the time of the work with it.
             faces: to animate several faces, each face of the photo and its driver, a face of the clip's first frame:
                 `{0: 1, (320, 200): 0}`. A driver may serve several faces. f(i) decides who is who when drivers cross
@@ -198,7 +198,7 @@ def _map_video(
     report = map_video(
         clip, output, change.read, change.change, change.paste, finish=finish, waits=waits, progress=progress,
         description=description, check=lambda frames: _require_faces(clip, readers.frames_without_face, frames),
-        metadata=VIDEO_METADATA if metadata is None else metadata, limits=limits,
+        metadata=VIDEO_METADATA if metadata is None else metadata, boxes=xmp_box(), limits=limits,
     )  # fmt: skip
     report.frames_without_face, report.faces = readers.frames_without_face, change.reports()
     return report

@@ -1,12 +1,11 @@
 """Marks a picture or clip as synthetic: in its metadata and, on request, visibly."""
 
 import io
+import struct
+import uuid
 from pathlib import Path
 
 from PIL import ExifTags, Image, ImageDraw, ImageFont, PngImagePlugin
-
-from .errors_tergan import InvalidInputError
-from .output_files_tergan import write_whole
 
 
 NOTICE = "Synthetic, made with TER-GAN"
@@ -22,6 +21,7 @@ XMP = (
     '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 VIDEO_METADATA = {"comment": NOTICE, "description": NOTICE}  # MP4's own names
+XMP_UUID = uuid.UUID("be7acfcb-97a9-42e8-9c71-999491e3afac")
 KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 MARK = "synthetic · TER-GAN"
 MARK_HEIGHT = 0.026  # of the picture's shorter side
@@ -59,23 +59,10 @@ def notice_metadata(kind: str) -> dict:
     return {"exif": exif, "pnginfo": texts}
 
 
-def save_synthetic(image: Image.Image, path: str | Path) -> Path:
-    """
-    Save a picture with the notice in its EXIF and XMP metadata, in PNG also as text.
-
-    Args:
-        image: RGB.
-        path: `.png`, `.jpg`, `.jpeg` or `.webp`.
-
-    Raises:
-        InvalidInputError: another kind of file.
-        MissingFileError, OutputFileError: the file cannot be written; nothing is left of it.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in KINDS:
-        raise InvalidInputError(f"pictures are saved as .png, .jpg or .webp, got {path.name!r}")
-    write_whole(path, encode_synthetic(image, KINDS[path.suffix.lower()]))
-    return path
+def xmp_box() -> bytes:
+    """The notice as XMP in a `uuid` box, for the top level of an MP4 file (XMP specification, part 3)."""
+    content = XMP_UUID.bytes + XMP.encode()
+    return struct.pack(">I4s", 8 + len(content), b"uuid") + content
 
 
 def encode_synthetic(image: Image.Image, kind: str = "PNG", quality: int = 95) -> bytes:

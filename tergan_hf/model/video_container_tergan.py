@@ -147,7 +147,7 @@ def open_container(clip: Path, limits: VideoLimits, deadline: Deadline):
     content, and probes no other. It gets no protocol that could open a second file.
 
     Returns:
-        PyAV's container. The caller closes it.
+        PyAV's container. The caller closes it. Of an MP4 file, `metadata["xmp"]` is the XMP.
 
     Raises:
         MissingPackageError: PyAV is missing.
@@ -169,7 +169,7 @@ def open_container(clip: Path, limits: VideoLimits, deadline: Deadline):
         else:
             address, options["protocol_whitelist"], options["fd"] = "fd:", "fd", str(file.fileno())
         if kind == "mov":
-            options |= {"enable_drefs": "0", "use_absolute_path": "0"}
+            options |= {"enable_drefs": "0", "use_absolute_path": "0", "export_xmp": "1"}
         if limits.pixels is not None:  # otherwise FFmpeg decodes a few frames before their size can be checked
             options["codec_whitelist"] = _decoders_without_pictures()
         left = deadline.remaining()

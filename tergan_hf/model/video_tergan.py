@@ -71,6 +71,7 @@ def map_video(
     description: str = "video",
     check: Callable[[int], None] | None = None,
     metadata: dict[str, str] | None = None,
+    boxes: bytes = b"",
     limits: VideoLimits | None = None,
 ) -> VideoReport:
     """
@@ -88,6 +89,7 @@ def map_video(
         progress: show a bar.
         check: called with the number of frames at the end; if it raises, no file is left.
         metadata: for the file's head, by MP4's names (`comment`, `description`, …).
+        boxes: whole MP4 boxes to append.
         limits: on the size of the clip's frames and on the time of the whole work.
 
     Raises:
@@ -112,6 +114,7 @@ def map_video(
             _convert(reader, line, writer, bar)
         if check is not None:
             check(writer.frames)
+        writer.append(boxes)
         file.commit()
         return _report(output, reader, writer)
 

@@ -1,6 +1,7 @@
 """Write images and a clip's sound as an H.264 video in an MP4 file."""
 
 import contextlib
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -34,6 +35,7 @@ class VideoWriter:
 
     def __init__(self, file: AtomicFile, reader, metadata: dict[str, str]):
         self.frames = 0
+        self._stream = file.stream
         self._name, self._rate = shown_name(file.output), frame_rate(reader.picture)
         self._container = av.open(file.stream, "w", format="mp4")
         self._container.metadata.update(metadata)
@@ -73,6 +75,12 @@ class VideoWriter:
             if self.sound:
                 self.sound.close()
             self._container.close()
+
+    def append(self, boxes: bytes):
+        """Append whole MP4 boxes to the completed file."""
+        with self._naming_the_file():
+            self._stream.seek(0, os.SEEK_END)
+            self._stream.write(boxes)
 
     def _begin(self, image: Image.Image, time: float) -> "PictureStream":
         picture = PictureStream(self._container, image.size, self._rate)
