@@ -4,9 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..model.atomic_file_tergan import AtomicFile
+from ..model.atomic_file_tergan import AtomicFile, is_stream
 from ..model.errors_tergan import InvalidInputError, OutputFileError
-from ..model.output_files_tergan import is_stream
 from ..model.provenance_tergan import KINDS
 
 

@@ -12,10 +12,10 @@ from tqdm.auto import tqdm
 
 from ..data.media_files import CLIP, PHOTO
 from ..evaluation.loading import load_pipeline
+from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import TerGanError
 from ..model.face_detection_tergan import Face
 from ..model.image_loading_tergan import is_file
-from ..model.output_files_tergan import write_whole
 from ..model.pipeline_tergan import TerGanPipeline
 from ..model.provenance_tergan import draw_mark
 from ..model.video_tergan import VideoReport

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import InvalidInputError
-from ..model.output_files_tergan import write_whole
 
 
 CAPTION_HEIGHT = 18

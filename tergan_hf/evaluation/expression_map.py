@@ -14,9 +14,9 @@ from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalE
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from ..model.atomic_file_tergan import write_whole
 from ..model.configuration_tergan import TerGanConfig
 from ..model.errors_tergan import InvalidInputError
-from ..model.output_files_tergan import write_whole
 
 
 logger = logging.getLogger(__name__)

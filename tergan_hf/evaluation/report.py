@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ..model.output_files_tergan import write_whole
+from ..model.atomic_file_tergan import write_whole
 from .markdown import markdown_table
 from .metrics import INTENSITIES
 from .reading_tables import BLENDSHAPE_NOTE, blendshape_table, votes_note, votes_table

@@ -119,6 +119,38 @@ class AtomicFile:
         return OutputFileError(f"{shown_name(self.output)} cannot be written ({reason})")
 
 
+def write_whole(output: str | Path, content: bytes):
+    """
+    Write a file that appears when it is complete. A pipe or device is written to directly.
+
+    Raises:
+        MissingFileError: there is no such folder.
+        OutputFileError: the disk is full, or nothing can be written there.
+    """
+    output = Path(output)
+    try:
+        if is_stream(output):
+            with open(output, "wb") as stream:
+                stream.write(content)
+            return
+        with AtomicFile(output) as file:
+            file.stream.write(content)
+            file.commit()
+    except (MissingFileError, OutputFileError):
+        raise
+    except OSError as error:
+        raise OutputFileError(f"{output} cannot be written ({error.strerror})") from error
+
+
+def is_stream(path: str | Path) -> bool:
+    """Whether a path is a pipe or device, such as /dev/stdout."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+
+
 def remove_leftovers(folder: Path):
     """Remove unfinished files of killed processes."""
     if fcntl is None:
@@ -138,4 +170,4 @@ def _remove_if_left(entry: os.DirEntry):
         os.unlink(entry.path)
 
 
-__all__ = ["AtomicFile", "remove_leftovers"]
+__all__ = ["AtomicFile", "is_stream", "remove_leftovers", "write_whole"]

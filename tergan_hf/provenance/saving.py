@@ -8,9 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..model.atomic_file_tergan import AtomicFile
+from ..model.atomic_file_tergan import AtomicFile, write_whole
 from ..model.errors_tergan import InvalidInputError, MissingFileError, OutputFileError, shown_name
-from ..model.output_files_tergan import write_whole
 from ..model.provenance_tergan import KINDS, draw_mark, encode_synthetic
 from .signing import ManifestSigner
 

@@ -9,9 +9,9 @@ from jinja2 import Environment, StrictUndefined
 
 from ..data.known_sets import known_set
 from ..evaluation.digest import weights_digest
+from ..model.atomic_file_tergan import write_whole
 from ..model.configuration_tergan import TerGanConfig
 from ..model.errors_tergan import InvalidInputError, MissingFileError
-from ..model.output_files_tergan import write_whole
 from .card_tables import result_tables, training_table
 
 
