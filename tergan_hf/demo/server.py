@@ -28,10 +28,11 @@ OUR_FAULT = "Something went wrong on our side. Please try another photo."
 NOT_READABLE = "This request cannot be read: a value is missing, too large or of the wrong kind."
 BUSY = "You have {count} requests in line, the most that this server takes from one visitor. Please wait for them."
 FULL = "Too many visitors are in line. Please try again in a minute."
+MCP_OLD_ROUTES = ("mcp/sse", "mcp/messages")  # MCP's older transport holds a connection per agent
 # Gradio's endpoints that this app does not use, and that write files or run FFmpeg for anybody.
-CLOSED_ROUTES = ("deep_link", "process_recording", "vibe-", "undo-vibe-edit", "monitoring", "proxy=")
-# MCP's older transport, which holds a connection per agent.
-CLOSED_ROUTES += ("mcp/sse", "mcp/messages")
+CLOSED_ROUTES = (
+    "deep_link", "process_recording", "vibe-", "undo-vibe-edit", "monitoring", "proxy=", *MCP_OLD_ROUTES,
+)  # fmt: skip
 LONG_GROUP = "long"
 
 
