@@ -20,8 +20,7 @@ test: $(VENV)/.installed-test web/node_modules/.installed browser lint
 	OMP_NUM_THREADS=1 TERGAN_PATIENCE=$${TERGAN_PATIENCE:-2} $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Tests of the package at the oldest and the newest torch and transformers, each in an environment of its own (7 GB).
-VERSION_TESTS := tests/test_configuration.py tests/test_modeling.py tests/test_model_files.py tests/test_quantization.py \
-	tests/test_pipeline.py tests/test_weights.py tests/test_editing_by_name.py
+VERSION_TESTS := $(addprefix tests/test_, configuration.py quantization.py pipeline.py weights.py editing_by_name.py)
 test-versions: $(VENV)-lowest/.installed $(VENV)-newest/.installed
 	for set in lowest newest; do \
 		$(VENV)-$$set/bin/python -m pip list --format freeze | grep -E "^(torch|torchvision|transformers)=="; \
