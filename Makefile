@@ -19,7 +19,7 @@ web: $(VENV)/.installed-web web/node_modules/.installed
 test: $(VENV)/.installed-test web/node_modules/.installed browser lint
 	OMP_NUM_THREADS=1 TERGAN_PATIENCE=$${TERGAN_PATIENCE:-2} $(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Tests of the package at the oldest and the newest torch and transformers, each in an environment of its own (7 GB).
+# Tests of the package at the oldest and the newest torch and transformers, each in an environment of its own (5 GB each).
 VERSION_TESTS := $(addprefix tests/test_, configuration.py quantization.py pipeline.py weights.py editing_by_name.py)
 test-versions: $(VENV)-lowest/.installed $(VENV)-newest/.installed
 	for set in lowest newest; do \
