@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo web test lint browser clean
+.PHONY: demo web test test-versions lint browser clean
 NPM := $(shell command -v npm || echo $(CURDIR)/$(BIN)/npm)
 TERGAN_MODEL ?= weights/ter-gan
 
@@ -18,6 +18,19 @@ web: $(VENV)/.installed-web web/node_modules/.installed
 # Two files at a time, each on one core: most tests wait for a process of their own to import torch.
 test: $(VENV)/.installed-test web/node_modules/.installed browser lint
 	OMP_NUM_THREADS=1 TERGAN_PATIENCE=$${TERGAN_PATIENCE:-2} $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Tests of the package at the oldest and the newest torch and transformers, each in an environment of its own (5 GB each).
+VERSION_TESTS := $(addprefix tests/test_, configuration.py quantization.py pipeline.py weights.py editing_by_name.py)
+test-versions: $(VENV)-lowest/.installed $(VENV)-newest/.installed
+	for set in lowest newest; do \
+		$(VENV)-$$set/bin/python -m pip list --format freeze | grep -E "^(torch|torchvision|transformers)=="; \
+		OMP_NUM_THREADS=1 $(VENV)-$$set/bin/python -m pytest $(VERSION_TESTS) || exit 1; \
+	done
+
+$(VENV)-%/.installed: tests/versions/%.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)-$*
+	$(VENV)-$*/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --requirement $< pytest==9.2.0 --editable ".[video]"
+	touch $@
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -50,4 +63,4 @@ web/node_modules/.installed: web/package.json web/package-lock.json | $(VENV)/.i
 	touch $@
 
 clean:
-	rm -rf $(VENV) web/node_modules build
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest web/node_modules build

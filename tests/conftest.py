@@ -16,8 +16,6 @@ from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPip
 from tergan_hf.model.blendshapes_tergan import EYE_LOOK_NAMES
 from tergan_hf.model.encoder_tergan import TerGanEncoder
 from tergan_hf.model.initialization_tergan import initialize_layer
-from tergan_hf.training.arguments import DiscriminatorArguments, TrainingArguments
-from tergan_hf.training.command_line import parse_arguments
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,15 +28,7 @@ TINY = {
     "patch_size": 1,
     "decoder_channels": (8, 8, 4, 4, 3),  # ends with 3, as the bottleneck decoder must
 }
-TINY_DISCRIMINATORS = DiscriminatorArguments(channels=(4, 4, 8, 8), hidden_size=16, branch_sizes=(8, 8))
 NUM_IDENTITIES = 5
-
-
-def shipped_arguments(preset: str) -> TrainingArguments:
-    """The arguments of a shipped YAML file, with tiny discriminators."""
-    arguments = parse_arguments(["--config", str(ROOT / "configs" / f"{preset}.yaml")])
-    arguments.discriminators = TINY_DISCRIMINATORS
-    return arguments
 
 
 @pytest.fixture

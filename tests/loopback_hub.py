@@ -24,6 +24,7 @@ class Repository:
 
     private: bool
     sdk: str | None = None
+    hardware: str | None = None
     commits: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
     refs: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class LoopbackHub:
     Attributes:
         stall: an event that large uploads wait for once they have begun. A test sets it to interrupt a push.
         uploads_begun: set when a large upload has begun.
+        paid_hardware: hardware of Spaces that the user's account may not use.
         uploads: SHA-256 of each large file that has arrived.
     """
 
@@ -65,6 +67,7 @@ class LoopbackHub:
         self.repositories: dict[tuple[str, str], Repository] = {}
         self.large: dict[str, bytes] = {}
         self.variables: dict[str, dict[str, str]] = {}
+        self.paid_hardware: set[str] = set()
         self.stall: threading.Event | None = None
         self.uploads_begun = threading.Event()
         self.uploads: list[str] = []
@@ -108,10 +111,14 @@ class LoopbackHub:
             address = f"{self.endpoint}/{'' if kind == 'model' else kind + 's/'}{repo_id}"
             if options["name"] == "forbidden":
                 return problem(403, "Forbidden", "You don't have the rights to create a model under this namespace")
+            if options.get("hardware") in self.paid_hardware:
+                return problem(402, "PaymentRequired", "Subscribe to PRO to use this hardware")
             if (kind, repo_id) in self.repositories:
                 return JSONResponse({"error": "You already created this repo", "url": address}, 409)
             private = bool(options.get("private")) or options.get("visibility") == "private"
-            repository = self.repositories[kind, repo_id] = Repository(private, options.get("sdk"))
+            repository = self.repositories[kind, repo_id] = Repository(
+                private, options.get("sdk"), options.get("hardware")
+            )
             repository.add("main", {})
             return {"url": address, "name": repo_id, "id": repo_id}
 
@@ -129,7 +136,9 @@ class LoopbackHub:
                 return problem(404, "RepoNotFound", "Repository not found")
             body = await request.body()
             options = (
-                json.loads(body) if body and verb in ("tag", "branch", "preupload", "paths-info", "variables") else {}
+                json.loads(body)
+                if body and verb in ("tag", "branch", "preupload", "paths-info", "variables", "hardware")
+                else {}
             )
             if verb == "branch":
                 start = repository.at(options.get("startingPoint") or "main")
@@ -147,6 +156,13 @@ class LoopbackHub:
             if verb == "variables":
                 self.variables.setdefault(repo_id, {})[options["key"]] = options["value"]
                 return {}
+            if verb == "hardware":
+                if options["flavor"] in self.paid_hardware:
+                    return problem(402, "PaymentRequired", "Subscribe to PRO to use this hardware")
+                repository.hardware = options["flavor"]
+            if verb in ("hardware", "runtime"):
+                hardware = {"current": repository.hardware, "requested": repository.hardware}
+                return {"stage": "RUNNING", "hardware": hardware, "gcTimeout": None}
             found = repository.at(revision)
             if found is None:
                 return problem(404, "RevisionNotFound", f"Invalid rev id: {revision}")

@@ -184,14 +184,33 @@ def test_a_pushed_page_is_a_static_space(hub, tmp_path):
 
 def test_a_pushed_space_is_complete(hub, tmp_path):
     push(hub, tmp_path, "push-space", "org/ter-gan-demo", "--model", "org/ter-gan")
-    files = hub.files("org/ter-gan-demo", kind="space")
-    assert {"app.py", "requirements.txt", "README.md", "weights/ter-gan/model.safetensors", "tergan_hf/hub.py"} <= set(
-        files
-    )
-    assert not [name for name in files if "__pycache__" in name or name.endswith(".pyi") or name.startswith("tests/")]
-    assert files["README.md"].startswith(b"---\ntitle:")
-    assert hub.repositories["space", "org/ter-gan-demo"].sdk == "gradio"
+    repository = hub.repositories["space", "org/ter-gan-demo"]
+    assert (repository.sdk, repository.hardware) == ("gradio", "zero-a10g")
     assert hub.variables["org/ter-gan-demo"] == {"TERGAN_MODEL": "org/ter-gan"}
+    files = hub.files("org/ter-gan-demo", kind="space")
+    assert {"app.py", "requirements.txt", "README.md", "tergan_hf/hub.py", "assets/held_out_people.jpg"} <= set(files)
+    assert files["requirements.txt"] == (ROOT / "space" / "requirements.txt").read_bytes()
+    assert not [name for name in files if "__pycache__" in name or name.endswith(".pyi") or name.startswith("tests/")]
+    assert not [name for name in files if name.startswith("weights/")]  # the model's repository has them
+    repository.add("main", {**files, "tergan_hf/old.py": b""})
+    push(hub, tmp_path, "push-space", "org/ter-gan-demo", "--hardware", "cpu-basic")
+    files = hub.files("org/ter-gan-demo", kind="space")
+    assert "tergan_hf/old.py" not in files and "weights/ter-gan/model.safetensors" in files
+    assert repository.hardware == "cpu-basic"
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_refused_hardware_is_a_sentence_that_names_the_static_space(hub, tmp_path, exists):
+    if exists:
+        push(hub, tmp_path, "push-space", "org/demo", "--hardware", "cpu-basic", "--model", "org/ter-gan")
+    hub.paid_hardware = {"zero-a10g"}
+    refused = [push(hub, tmp_path, "push-space", "org/demo", "--model", "org/ter-gan", check=False)]
+    if not exists:
+        refused.append(push(hub, tmp_path, "push-space", "org/forbidden", check=False))
+    for done in refused:
+        assert done.returncode == 1 and "push-space --static org/" in done.stderr and "zero-a10g" in done.stderr
+        assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1
+    assert "Subscribe to PRO" in refused[0].stderr
 
 
 def test_publishing_without_a_token_says_how_to_log_in(hub, weights, tmp_path):

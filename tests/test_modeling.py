@@ -12,7 +12,8 @@ from tergan_hf.training.arguments import DiscriminatorArguments
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
 from tergan_hf.training.warm_start import shares_expression_encoder, warm_start
 
-from .conftest import NUM_IDENTITIES, TINY, TINY_DISCRIMINATORS
+from .conftest import NUM_IDENTITIES, TINY
+from .training_settings import TINY_DISCRIMINATORS
 
 
 REFINEMENTS = ("expression_refinements", "identity_refinements", "decoder_refinements")

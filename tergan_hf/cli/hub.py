@@ -1,12 +1,14 @@
 """Publish a model or the app on the Hub.
 
 `python -m tergan_hf.hub push weights/ter-gan org/ter-gan` publishes weights, `python -m tergan_hf.hub push-space
-org/ter-gan-demo` a Gradio Space, and `push-space --static org/ter-gan-web` the page that runs in the browser.
+org/ter-gan-demo --hardware zero` a Gradio Space, and `push-space --static org/ter-gan-web` the page that runs in the
+browser.
 """
 
 import argparse
 
-from ..publishing.hub import push_model, push_space
+from ..publishing.gradio_space import HARDWARE, ZERO, push_space
+from ..publishing.hub import push_model
 from ..publishing.static_space import push_static_space
 from .errors import one_line_errors
 
@@ -24,6 +26,10 @@ def main(argv: list[str] | None = None):
         "push-space", help="publish the app as a Gradio Space, or the page in the browser as a static one"
     )
     space.add_argument("repo_id", help="owner/name")
+    space.add_argument(
+        "--hardware", choices=HARDWARE, default=ZERO, metavar="NAME",
+        help="hardware of the Gradio Space: zero (a shared GPU, the default), cpu-basic, cpu-upgrade, t4-small, ...",
+    )  # fmt: skip
     kind = space.add_mutually_exclusive_group()
     kind.add_argument("--model", help="model on the Hub that the Space opens; default: the weights in this repository")
     kind.add_argument("--static", action="store_true", help="publish what `make web` built, with its model")
@@ -38,7 +44,7 @@ def main(argv: list[str] | None = None):
         elif options.static:
             address = push_static_space(options.repo_id, private=options.private)
         else:
-            address = push_space(options.repo_id, options.model, options.private)
+            address = push_space(options.repo_id, options.hardware, options.model, options.private)
         print(address)
 
 

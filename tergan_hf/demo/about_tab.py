@@ -18,13 +18,15 @@ OTHER_WAYS = """
 from gradio_client import Client, handle_file
 
 client = Client("{address}")  # this page's address, or a Space's name
-client.predict(handle_file("smiling.jpg"), handle_file("me.jpg"), 1.0, True, api_name="/transfer")
-client.predict(handle_file("me.jpg"), "surprise", 1.0, True, api_name="/edit")
+client.predict(handle_file("smiling.jpg"), handle_file("me.jpg"), api_name="/transfer")
+client.predict(handle_file("me.jpg"), "surprise", intensity=0.8, api_name="/edit")
+client.predict(handle_file("me.jpg"), blendshapes={{"jawOpen": 0.4}}, api_name="/edit")
 client.predict(handle_file("me.jpg"), api_name="/recognize")
+client.predict(handle_file("me.jpg"), api_name="/blendshapes")
 ```
 
-The number is the intensity. `True` draws the visible mark. “Use via API” at the foot of the page shows every endpoint.
-In Python use `TerGanPipeline`, on the command line `tergan --help`.
+“Use via API” at the foot of the page describes every endpoint. Agents call the same endpoints over MCP, at
+`/gradio_api/mcp/` of this page's address. In Python use `TerGanPipeline`, on the command line `tergan --help`.
 
 ## What happens to your photos
 
@@ -65,7 +67,7 @@ def build(models: Models, model_name: gr.State):
         )
     )  # fmt: skip
     card = gr.Markdown(model_card(models.location(models.own)), elem_id="model-card")
-    event = gr.on([load.click, name.submit], with_error_messages(load_model), name, model_name, **PRIVATE)
+    event = gr.on([load.click, name.submit], with_error_messages(load_model, gpu=False), name, model_name, **PRIVATE)
     event.success(with_error_messages(show_model, gpu=False), model_name, [loaded, card], **PRIVATE)
 
 

@@ -18,7 +18,7 @@ from .inputs import FreeRadio, FreeSlider, check_choice, chosen_index
 from .limits import file_stem
 from .server import LONG_GROUP, OUR_FAULT, log_place, sentence
 from .views import picture_row, row_data
-from .zero_gpu import on_gpu
+from .zero_gpu import PHOTO_SECONDS, on_gpu
 
 
 PRIVATE = {"api_visibility": "private"}  # events that only this page uses
@@ -136,7 +136,9 @@ def new_file(name: str) -> Path:
     return Path(tempfile.mkdtemp(dir=folder)) / name
 
 
-def with_error_messages(function, fallback: Callable[[str], object] | None = None, gpu: bool = True):
+def with_error_messages(
+    function, fallback: Callable[[str], object] | None = None, gpu: bool = True, gpu_seconds: int = PHOTO_SECONDS
+):
     """
     Wrap an event handler so that its errors become messages for visitors.
 
@@ -146,20 +148,29 @@ def with_error_messages(function, fallback: Callable[[str], object] | None = Non
     Args:
         fallback: message → the outputs to show instead; default: the outputs stay as they are.
         gpu: whether the handler runs the model itself.
+        gpu_seconds: how long it may hold the GPU.
     """
-    on_device = on_gpu(function) if gpu else function
 
     @functools.wraps(function)
-    def wrapped(*inputs):
+    def answer(*inputs):
+        """The outputs and no message, or no outputs and the message of an error, which would not leave a GPU."""
         try:
-            return on_device(*inputs)
+            return function(*inputs), None
         except gr.Error:
             raise
         except TerGanError as error:
-            message = message_for_visitors(str(error), _paths_in(inputs))
+            return None, message_for_visitors(str(error), _paths_in(inputs))
         except Exception as error:
             log_place(function.__name__, error)
-            message = OUR_FAULT
+            return None, OUR_FAULT
+
+    on_device = on_gpu(answer, gpu_seconds) if gpu else answer
+
+    @functools.wraps(function)
+    def wrapped(*inputs):
+        outputs, message = on_device(*inputs)
+        if message is None:
+            return outputs
         if fallback is None:
             raise gr.Error(message, duration=12, print_exception=False)
         gr.Warning(message, duration=12)

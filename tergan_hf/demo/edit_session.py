@@ -20,7 +20,7 @@ from ..model.pipeline_tergan import TerGanPipeline
 from ..model.provenance_tergan import draw_mark, encode_synthetic
 from .capacity import FULL_RESOLUTION
 from .face_regions import scale_parts
-from .inputs import check_choice, check_number
+from .inputs import check_choice, check_number, check_values
 from .limits import MAX_FACES, check_photo
 from .server import visitor_has_left
 
@@ -190,6 +190,23 @@ class EditSession:
         ranges = self.pipe.editable_names
         return [name for name in self.pipe.blendshape_names if name in ranges]
 
+    @property
+    def settable_ranges(self) -> dict[str, tuple[float, float]]:
+        """The lowest and highest value of every name that sets a blendshape: as `editable_names`, without labels."""
+        if not self.settable_blendshapes:
+            return {}
+        return {name: ends for name, ends in self.pipe.editable_names.items() if name not in self.pipe.labels}
+
+    def require_blendshapes(self):
+        """
+        Check that the model reads blendshapes.
+
+        Raises:
+            InvalidInputError: it does not.
+        """
+        if not self.pipe.blendshape_names:
+            raise InvalidInputError("this model reads no blendshapes, only expressions")
+
     def named_expression(self, values: dict[str, float]) -> TargetExpression:
         """
         The expression with some values by name. No values keep the photo's own.
@@ -276,11 +293,39 @@ class EditSession:
             photos = self.read_photo(source, "expression photo"), self.read_photo(target, "your photo")
             return write(self.pipe.transfer(*photos, intensity=intensity))
 
-    def edit(self, path: str, label: str, intensity: float, write=_unchanged):
-        """As `TerGanPipeline.edit`, for the path of a visitor's photo and a label. `write` as for `draw_full_size`."""
-        intensity, label = check_intensity(intensity), check_choice(label, self.pipe.labels, "the expression")
+    def edit(
+        self,
+        path: str,
+        label: str | None,
+        intensity: float,
+        write=_unchanged,
+        blendshapes: dict[str, float] | None = None,
+    ):
+        """
+        As `TerGanPipeline.edit`, for the path of a visitor's photo.
+
+        Args:
+            label: `None` keeps the photo's own expression.
+            blendshapes: values by name, on top of the label.
+            write: as for `draw_full_size`.
+
+        Raises:
+            InvalidInputError: neither a label nor a blendshape is named, or a name or value cannot be used.
+        """
+        intensity = check_intensity(intensity)
+        if label is None and not blendshapes:
+            raise InvalidInputError(
+                f"name an expression ({', '.join(self.pipe.labels)}), or blendshapes with their values"
+            )
+        if label is not None:
+            check_choice(label, self.pipe.labels, "the expression")
+        wanted: str | dict[str, float] | None = label
+        if blendshapes:
+            values = check_values(blendshapes, "blendshapes")
+            self.pipe.parse_expression(values, "blendshapes")
+            wanted = {**({label: 1.0} if label else {}), **values}
         with self.open_photo(path, "your photo") as photo:
-            return write(self.pipe.edit(photo, label, intensity=intensity))
+            return write(self.pipe.edit(photo, wanted, intensity=intensity))
 
     def reduced_photo(self, path: str, side: int) -> tuple[Image.Image, float]:
         """A visitor's photo in sRGB with at most `side` pixels on its longer side, and how much it is reduced."""

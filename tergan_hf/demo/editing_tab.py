@@ -8,7 +8,6 @@ import numpy as np
 from . import limits
 from .blendshape_sliders import BlendshapeSliders
 from .components import (
-    FULL_SIZE,
     LIVE,
     PRIVATE,
     SLIDERS,
@@ -105,11 +104,6 @@ def build(models: Models, model_name: gr.State):
             return gr.skip(), {}
         expression = models[model].read_expression(models[model].find_faces(path, "expression photo", point))
         return expression, face_row_data(expression.detected)
-
-    def edit(image, expression, intensity=1.0, mark=True):
-        """The endpoint for programs, in full resolution."""
-        require_input(image, "the photo to change")
-        return models[None].edit(image, expression, intensity, lambda made: write_result(made, mark, "PNG", image))
 
     def make_file(model, expression, photo, intensity, brows, eyes, mouth, mark, file_type):
         require_input(photo, "the photo to change")
@@ -274,11 +268,6 @@ def build(models: Models, model_name: gr.State):
     then_draw_photo(changed.then(opening, [model_name, image], opened, **quiet))
     download.mark.change(*redrawing, **SLIDERS, **quiet)
     download.connect(with_error_messages(make_file), [model_name, expression, photo, intensity, *strengths])
-    file = gr.Image(visible=False, type="filepath", label="result")
-    gr.Button(visible=False).click(
-        with_error_messages(edit), [image, label, intensity, download.mark], file, api_name="edit", **FULL_SIZE,
-        api_description="Give the face of `image` an expression by name. Returns a PNG in the photo's own resolution.",
-    )  # fmt: skip
 
 
 def _empty(message: str) -> dict:

@@ -84,10 +84,19 @@ def chosen_values(event: gr.EventData) -> dict[str, float]:
     Raises:
         InvalidInputError: they are no finite numbers by name, or too many.
     """
-    values = _detail(event, "values")
+    return check_values(_detail(event, "values"), "the sliders")
+
+
+def check_values(values, name: str) -> dict[str, float]:
+    """
+    Numbers by name, as floats.
+
+    Raises:
+        InvalidInputError: they are no finite numbers by name, or too many.
+    """
     if not isinstance(values, dict) or len(values) > MAX_VALUES or not all(map(is_finite_number, values.values())):
-        raise InvalidInputError(f"the sliders send numbers by name, got {shortened(values)}")
-    return {str(name): float(value) for name, value in values.items()}
+        raise InvalidInputError(f"{name} must be numbers by name, got {shortened(values)}")
+    return {str(key): float(value) for key, value in values.items()}
 
 
 def shortened(value) -> str:

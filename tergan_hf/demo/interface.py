@@ -4,7 +4,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from ..model.pipeline_tergan import TerGanPipeline
-from . import about_tab, editing_tab, limits, recognition_tab, transfer_tab
+from . import about_tab, api, editing_tab, file_fetching, limits, mcp_server, recognition_tab, transfer_tab
 from .examples import ASSETS, ATTRIBUTION
 from .models import Models
 from .server import ClosedRoutes, PublicBlocks
@@ -40,6 +40,7 @@ LAUNCH = {
     "allowed_paths": [str(ASSETS)],
     "max_file_size": limits.MAX_FILE_SIZE,
     "state_session_capacity": limits.MAX_SESSIONS,
+    "mcp_server": True,
     "enable_monitoring": False,
     "run_history": False,  # it would keep photos in the browser
     "app_kwargs": {"middleware": [Middleware(ClosedRoutes)]},
@@ -53,6 +54,8 @@ def build_demo(pipe: TerGanPipeline, model: str = "ter-gan") -> gr.Blocks:
     Args:
         model: the folder or Hub id that the pipeline was loaded from.
     """
+    mcp_server.install()
+    file_fetching.install()
     models = Models(model, pipe)
     cache = (limits.CHECK_FILES_EVERY, limits.FILES_KEPT_SECONDS)
     with PublicBlocks(title=TITLE, analytics_enabled=False, delete_cache=cache) as demo:
@@ -64,4 +67,5 @@ def build_demo(pipe: TerGanPipeline, model: str = "ter-gan") -> gr.Blocks:
                 with gr.Tab(name, id=name.lower()):
                     tab.build(models, model_name)
         gr.Markdown(ATTRIBUTION, elem_id="attribution")
+        api.build(models)
     return demo

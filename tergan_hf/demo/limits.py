@@ -7,13 +7,16 @@ from pathlib import Path
 from ..model.errors_tergan import InvalidInputError
 from ..model.image_loading_tergan import open_unlimited
 from ..model.video_tergan import VideoLimits, clip_seconds
+from .zero_gpu import CLIP_SECONDS, ON_ZERO_GPU
 
 
 MAX_FILE_SIZE = "20mb"
+MAX_FILE_SIZE_BYTES = 20 * 1024 * 1024  # the same
+FETCH_SECONDS = 20  # for a file that is named by its address
 MAX_PIXELS = 60_000_000
 MAX_CLIP_SECONDS = 20
 MAX_FRAMES = 900
-MAX_WORK_SECONDS = 240
+MAX_WORK_SECONDS = CLIP_SECONDS - 10 if ON_ZERO_GPU else 240
 MAX_HEADER_SECONDS = 10  # to read the header of a clip
 MAX_CLIP_FRAME_PIXELS = 4096 * 2304
 # For the pipeline's uses of clips. They also hold while FFmpeg reads and decodes, between two frames.

@@ -28,7 +28,7 @@ from .inputs import WebcamFrame, open_frame
 from .models import Models
 from .server import visitor_has_left
 from .views import labelled_picture, map_data, map_view, score_tables
-from .zero_gpu import ON_ZERO_GPU
+from .zero_gpu import CLIP_SECONDS, ON_ZERO_GPU
 
 
 NOTE = (
@@ -70,24 +70,6 @@ def build(models: Models, model_name: gr.State):
         except NoFaceFoundError:
             text = "No face was found. Look at the camera, in good light."
             return f'<p class="view-message">{text}</p>', "", gr.skip()
-
-    def recognize(image):
-        """The endpoint for programs."""
-        require_input(image, "a photo")
-        with models[None].open_photo(image, "your photo") as photo:
-            faces = recognize_faces(models[None].pipe, photo)
-        return [
-            {
-                "box": [round(value, 1) for value in face["box"]],
-                "scores": {entry["label"]: round(entry["score"], 5) for entry in face["scores"]},
-                **(
-                    {"blendshapes": {name: round(value, 3) for name, value in face["blendshapes"].items()}}
-                    if "blendshapes" in face
-                    else {}
-                ),
-            }
-            for face in faces
-        ]
 
     def recognize_clip(model, clip, progress=gr.Progress(track_tqdm=True)):
         require_input(clip, "a clip")
@@ -168,14 +150,9 @@ def build(models: Models, model_name: gr.State):
     recognizing_clip = with_error_messages(
         recognize_clip,
         lambda message: (message, None, gr.update(value=None, visible=False), gr.update(interactive=False)),
+        gpu_seconds=CLIP_SECONDS,
     )
     run.click(recognizing_clip, [model_name, clip], [summary, plot, moves, table], **LONG, **PRIVATE)
-    answers = gr.JSON(visible=False, label="faces")
-    gr.Button(visible=False).click(
-        with_error_messages(recognize), image, answers, api_name="recognize", **RECOGNITION,
-        api_description="List every face of the photo, the largest first, with its box in pixels, a score for each "
-        "expression and, if the model reads them, its blendshapes.",
-    )  # fmt: skip
 
 
 def recognize_faces(pipe: TerGanPipeline, photo: Image.Image) -> list[dict]:

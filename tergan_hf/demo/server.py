@@ -28,8 +28,11 @@ OUR_FAULT = "Something went wrong on our side. Please try another photo."
 NOT_READABLE = "This request cannot be read: a value is missing, too large or of the wrong kind."
 BUSY = "You have {count} requests in line, the most that this server takes from one visitor. Please wait for them."
 FULL = "Too many visitors are in line. Please try again in a minute."
+MCP_OLD_ROUTES = ("mcp/sse", "mcp/messages")  # MCP's older transport holds a connection per agent
 # Gradio's endpoints that this app does not use, and that write files or run FFmpeg for anybody.
-CLOSED_ROUTES = ("deep_link", "process_recording", "vibe-", "undo-vibe-edit", "monitoring", "proxy=")
+CLOSED_ROUTES = (
+    "deep_link", "process_recording", "vibe-", "undo-vibe-edit", "monitoring", "proxy=", *MCP_OLD_ROUTES,
+)  # fmt: skip
 LONG_GROUP = "long"
 
 
@@ -62,7 +65,7 @@ class VisitorQueue(Queue):
     A queue in which no visitor and no kind of work keeps the others out. The work of visitors who left is dropped, and
     sessions and files are forgotten after their time.
 
-    A visitor is a session or, for programs that name none, an address.
+    A visitor is a session or, for agents and programs that name none, an address.
 
     Args:
         queue: Gradio's own, for its settings.
@@ -105,7 +108,7 @@ class VisitorQueue(Queue):
         function = functions.get(body.fn_index) if hasattr(functions, "get") else None
         group = getattr(function, "concurrency_id", None)
         waiting, address = self.waiting(), address_of(request)
-        visitor = body.session_hash or address
+        visitor = address if is_agent(request) else body.session_hash or address
         in_group = [event for event in waiting if event.concurrency_id == group]
         own = [event for event in waiting if _visitor(event) == visitor]
         own_in_group = [event for event in in_group if _visitor(event) == visitor]
@@ -186,6 +189,8 @@ class ClosedRoutes:
             session = scope["app"].state_holder.session_data.get(path.removeprefix("heartbeat/"))
             if session is not None:  # a page that lost its connection is back
                 session.is_closed = False
+        if path.split("/")[0] == "mcp":
+            scope = {**scope, "headers": with_forwarded_address(scope)}
         size = dict(scope["headers"]).get(b"content-length", b"0")
         if not path.startswith("upload") and size.isdigit() and int(size) > limits.MAX_REQUEST_BYTES:
             return await JSONResponse({"detail": NOT_READABLE}, 413)(scope, receive, send)
@@ -235,6 +240,20 @@ def address_of(request) -> str:
     return host
 
 
+def with_forwarded_address(scope) -> list[tuple[bytes, bytes]]:
+    """The headers of a request whose `X-Forwarded-For` ends with the address that it comes from. Gradio repeats the
+    request of an agent on this machine, with its headers."""
+    forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    others = [(name, value) for name, value in scope["headers"] if name != b"x-forwarded-for"]
+    sender = [scope["client"][0].encode()] if scope.get("client") else []
+    return [*others, (b"x-forwarded-for", b", ".join([*forwarded, *sender]))]
+
+
+def is_agent(request) -> bool:
+    """Whether a request comes from Gradio's MCP server, whose session all agents share."""
+    return getattr(request, "headers", {}).get("x-gradio-user") == "mcp"
+
+
 def sentence(message: str) -> str:
     """A message that begins with a capital and ends with a full stop."""
     return message[:1].upper() + message[1:].rstrip(".") + "."
@@ -249,7 +268,8 @@ def log_place(name: str, error: Exception):
 
 def _visitor(event: Event) -> str:
     # Gradio names the session of a program that names none after the event.
-    return address_of(event.request) if event.session_hash == event._id else event.session_hash
+    has_no_session = event.session_hash == event._id or is_agent(event.request)
+    return address_of(event.request) if has_no_session else event.session_hash
 
 
 def _is_public(host: str) -> bool:

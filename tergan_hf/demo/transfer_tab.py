@@ -8,7 +8,6 @@ from ..provenance.saving import signed_clip
 from ..provenance.signing import environment_signer
 from . import limits
 from .components import (
-    FULL_SIZE,
     LIVE,
     LONG,
     PRIVATE,
@@ -36,7 +35,7 @@ from .inputs import FreeRadio, check_choice, chosen_index, chosen_pixel
 from .models import Models
 from .server import visitor_has_left
 from .views import compare_data, compare_view, face_row_data, message_data, picture_row, row_data
-from .zero_gpu import ON_ZERO_GPU
+from .zero_gpu import CLIP_SECONDS, ON_ZERO_GPU
 
 
 # What of the driving clip is carried, as `relative` in `transfer_video`.
@@ -105,16 +104,6 @@ def build(models: Models, model_name: gr.State):
             return write_result(result, mark, file_type, photo.detected.path, inputs)
 
         return models[model].draw_full_size(photo, expression, intensity, write=write)
-
-    def transfer(source, target, intensity=1.0, mark=True):
-        """The endpoint for programs, in full resolution."""
-        require_input(source, "a photo that shows the expression")
-        require_input(target, "the photo to change")
-
-        def write(result):
-            return write_result(result, mark, "PNG", target, [source])
-
-        return models[None].transfer(source, target, intensity, write)
 
     def animate(model, driving, target, photo, intensity, carried, mark, progress=gr.Progress(track_tqdm=True)):
         require_input(driving, "a clip that shows the expressions")
@@ -249,15 +238,8 @@ def build(models: Models, model_name: gr.State):
     download.connect(with_error_messages(make_file), [model_name, expression, photo, intensity])
     use_example_clip.click(example_clip, None, driving, **PRIVATE)
     run.click(
-        with_error_messages(animate), [model_name, driving, target, photo, intensity, carried, download.mark], video,
-        **LONG, **PRIVATE,
-    )  # fmt: skip
-    file = gr.Image(visible=False, type="filepath", label="result")
-    gr.Button(visible=False).click(
-        with_error_messages(transfer), [source, target, intensity, download.mark], file, api_name="transfer",
-        **FULL_SIZE,
-        api_description="Give the face of `target` the expression of `source`. Returns a PNG in the photo's own "
-        "resolution.",
+        with_error_messages(animate, gpu_seconds=CLIP_SECONDS),
+        [model_name, driving, target, photo, intensity, carried, download.mark], video, **LONG, **PRIVATE,
     )  # fmt: skip
 
 

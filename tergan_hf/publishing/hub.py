@@ -1,6 +1,6 @@
-"""Publish on the Hub: a model repository that loads without this package, and a Space.
+"""Publish a model repository on the Hub, which loads without this package.
 
-A model repository holds the weights, and a copy of `tergan_hf/model/` as remote code. `auto_map` and
+It holds the weights, and a copy of `tergan_hf/model/` as remote code. `auto_map` and
 `custom_pipelines` in `config.json` name its classes.
 """
 
@@ -38,7 +38,6 @@ CUSTOM_PIPELINES = {
         "type": "image",
     }
 }
-SPACE_PARTS = ("app.py", "requirements.txt", "README.md", "LICENSE", "assets", "tergan_hf", "weights")
 
 
 def write_model_repository(weights: str | Path, folder: str | Path, half: bool = False) -> Path:
@@ -126,46 +125,6 @@ def push_model(
         write_model_repository(weights, folder, half)
         api = check_login(token)
         return _upload(api, folder, repo_id, "model", private, revision, tag, "Weights, code and card")
-
-
-def push_space(
-    repo_id: str, model_id: str | None = None, private: bool | None = None, token: str | None = None
-) -> str:
-    """
-    Publish the app as a Gradio Space.
-
-    Args:
-        repo_id: `owner/name`; the Space is created if needed.
-        model_id: the model on the Hub that the Space opens (`TERGAN_MODEL`); default: the weights in this repository.
-        private: make a new Space private.
-        token: as for `push_model`.
-
-    Returns:
-        the address of the commit.
-
-    Raises:
-        PublishError: this is not a checkout of the repository, there is no valid token, or the Hub cannot be reached
-            or refuses the push.
-    """
-    absent = [part for part in SPACE_PARTS if not (ROOT / part).exists()]
-    if absent:
-        raise PublishError(f"push-space needs a checkout of the repository; {ROOT} has no {', '.join(absent)}")
-    with one_sentence(repo_id):
-        validate_repo_id(repo_id)
-        return _upload_space(check_login(token), repo_id, model_id, private)
-
-
-def _upload_space(api: HfApi, repo_id: str, model_id: str | None, private: bool | None) -> str:
-    ignored = ["**/__pycache__/**", "*.pyc", "*.pyi", "*.egg-info/*"]
-    api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
-    if model_id:
-        api.add_space_variable(repo_id, "TERGAN_MODEL", model_id)
-    parts = [part if (ROOT / part).is_file() else f"{part}/**" for part in SPACE_PARTS]
-    commit = api.upload_folder(
-        repo_id=repo_id, repo_type="space", folder_path=ROOT, allow_patterns=parts, ignore_patterns=ignored,
-        commit_message="App",
-    )  # fmt: skip
-    return str(commit.commit_url)
 
 
 def _upload(api: HfApi, folder: str, repo_id: str, kind: str, private, revision, tag, message: str) -> str:
