@@ -90,10 +90,10 @@ def test_gain_on_crops_uses_aligned_crops_and_is_zero_without_a_face(drawn_peopl
 
 
 def test_intensity_counts_only_steps_towards_the_truth(drawn_people, tiny_photo_pipeline):
-    # Ten untrained networks, because the score of a single one on 16 pairs is chance.
+    # Ten untrained networks, because the score of a single one on 32 pairs is chance.
     untrained = {f"{RANDOM} {seed}": random_system(tiny_photo_pipeline, seed) for seed in range(10)}
     systems = {MODEL: PerfectSystem(), **copy_systems(tiny_photo_pipeline), **untrained}
-    found = measure_intensity(systems, drawn_people, draw_pairs(drawn_people, 16), detect=False)
+    found = measure_intensity(systems, drawn_people, draw_pairs(drawn_people, 32), detect=False)
     assert found[MODEL]["monotone"] == 1
     assert found[MODEL]["progress"] == pytest.approx(INTENSITIES, abs=0.02)
     assert found[COPY_TARGET] == {"progress": [0.0] * 5, "monotone": 0.0}

@@ -1,5 +1,8 @@
 """Transfer between rendered people, whose every expression is known exactly."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 from datasets import Dataset
 from PIL import Image
@@ -36,7 +39,7 @@ def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[Pair]:
     if (expression_ids == NO_EXPRESSION_ID).any() or len(set(identities)) < 2:
         raise InvalidInputError("expression gain needs at least two people, and an expression_id for every photo")
     sessions = np.array(photos["session"]) if "session" in photos.column_names else np.zeros(len(photos), int)
-    rows = {key: row for row, key in enumerate(zip(identities, sessions, expression_ids))}
+    with_id, of_session = _rows_by(expression_ids), _rows_by(zip(identities, sessions))
     random = np.random.default_rng(seed)
     by_expression = [np.flatnonzero(expressions == label) for label in sorted(set(expressions))]
     pairs: list[Pair] = []
@@ -46,11 +49,22 @@ def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[Pair]:
         if tries > 100 * count:
             raise InvalidInputError("expression gain cannot be measured: hardly any two people share an expression_id")
         source = int(random.choice(by_expression[len(pairs) % len(by_expression)]))
-        target = int(random.integers(len(photos)))
-        truth = rows.get((identities[target], sessions[target], expression_ids[source]))
-        if identities[source] != identities[target] and truth is not None and truth != target:
-            pairs.append((source, target, truth))
+        truths = [row for row in with_id[expression_ids[source]] if identities[row] != identities[source]]
+        if not truths:
+            continue
+        truth = int(random.choice(truths))
+        targets = [row for row in of_session[identities[truth], sessions[truth]] if row != truth]
+        if targets:
+            pairs.append((source, int(random.choice(targets)), truth))
     return pairs
+
+
+def _rows_by(keys: Iterable) -> dict[Any, list[int]]:
+    """The rows of each key."""
+    rows: dict[Any, list[int]] = {}
+    for row, key in enumerate(keys):
+        rows.setdefault(key, []).append(row)
+    return rows
 
 
 def measure_transfer(
