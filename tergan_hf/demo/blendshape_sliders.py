@@ -7,9 +7,10 @@ import gradio as gr
 from ..expressions.slider_regions import slider_regions
 from ..model.expression_requests_tergan import ExpressionRequest, read_preset
 from .components import CLICK_HIDDEN_BUTTON, LIVE, PRIVATE, new_file, with_error_messages
-from .edit_session import EditSession, EncodedPhoto, TargetExpression
+from .edit_session import EditSession
 from .inputs import chosen_values
 from .models import Models
+from .session_values import EncodedPhoto, TargetExpression
 from .views import sliders_data, sliders_view
 
 

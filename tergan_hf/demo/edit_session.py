@@ -2,7 +2,7 @@
 
 import base64
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -23,78 +23,13 @@ from .face_regions import scale_parts
 from .inputs import check_choice, check_number, check_values
 from .limits import MAX_FACES, check_photo
 from .server import visitor_has_left
+from .session_values import DetectedFaces, EncodedPhoto, TargetExpression
 
 
 PREVIEW_SIDE = 720  # pixels of a preview; downloads keep the photo's own resolution
 THUMBNAIL_SIDE = 160
 WHOLE_FACE = (1.0, 1.0, 1.0)  # strengths of brows, eyes and mouth
 LARGEST_STRENGTH = 1.5
-
-
-class Shared:
-    """A value that is never changed, so that sessions which begin with it share one."""
-
-    def __deepcopy__(self, memo):
-        return self
-
-
-@dataclass
-class DetectedFaces(Shared):
-    """
-    The faces of a visitor's photo, and the one to work on.
-
-    Args:
-        path: of the photo.
-        faces: in photo pixels, the largest first.
-        chosen: index of the face to work on.
-        thumbnails: one per face; empty if there is only one face.
-    """
-
-    path: str
-    faces: list[DetectedFace]
-    chosen: int
-    thumbnails: list[Image.Image]
-
-    @property
-    def chosen_face(self) -> DetectedFace:
-        """The face to work on."""
-        return self.faces[self.chosen]
-
-
-@dataclass
-class EncodedPhoto(Shared):
-    """
-    A visitor's photo whose face is encoded.
-
-    Args:
-        detected: the faces of the photo.
-        preview: the reduced photo with its crop.
-        closeup: a small picture of the face alone, with the same crop.
-        target: the encoded face, on the CPU.
-    """
-
-    detected: DetectedFaces
-    preview: CroppedFace
-    closeup: CroppedFace
-    target: TerGanTarget
-
-
-@dataclass
-class TargetExpression(Shared):
-    """
-    The expression that a photo takes on.
-
-    Args:
-        embedding: f(e), (D,); `None` if it depends on the photo.
-        name: shown on the page.
-        detected: the faces of the photo it was read from, if there is one.
-        request: what is set by name, if it depends on the photo.
-    """
-
-    embedding: np.ndarray | None
-    name: str
-    detected: DetectedFaces | None = None
-    request: ExpressionRequest | None = None
 
 
 def _unchanged(result: Image.Image) -> Image.Image:

@@ -19,7 +19,7 @@ from .components import (
     with_error_messages,
     write_result,
 )
-from .edit_session import LARGEST_STRENGTH, WHOLE_FACE, EncodedPhoto, TargetExpression
+from .edit_session import LARGEST_STRENGTH, WHOLE_FACE
 from .examples import (
     example_expressions,
     example_photos,
@@ -29,6 +29,7 @@ from .examples import (
 )
 from .inputs import FreeRadio, FreeSlider, chosen_index, chosen_pixel, chosen_point
 from .models import Models
+from .session_values import EncodedPhoto, TargetExpression
 from .transfer_tab import box_centre
 from .views import compare_data, compare_view, face_row_data, map_data, map_view, message_data, picture_row, row_data
 from .zero_gpu import ON_ZERO_GPU

@@ -22,7 +22,6 @@ from .components import (
     with_error_messages,
     write_result,
 )
-from .edit_session import DetectedFaces, EncodedPhoto, TargetExpression
 from .examples import (
     example_clip,
     example_expressions,
@@ -34,6 +33,7 @@ from .examples import (
 from .inputs import FreeRadio, check_choice, chosen_index, chosen_pixel
 from .models import Models
 from .server import visitor_has_left
+from .session_values import DetectedFaces, EncodedPhoto, TargetExpression
 from .views import compare_data, compare_view, face_row_data, message_data, picture_row, row_data
 from .zero_gpu import CLIP_SECONDS, ON_ZERO_GPU
 

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..evaluation.expression_map import ExpressionMap
 from ..model.blendshapes_tergan import describe_gaze, strongest_blendshapes
-from .edit_session import DetectedFaces, as_data_url
+from .edit_session import as_data_url
+from .session_values import DetectedFaces
 
 
 MOST_BLENDSHAPES = 12  # bars of a face
