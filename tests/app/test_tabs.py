@@ -134,7 +134,8 @@ def test_editing_tab(page, couple, tmp_path):
     use_photo_input(page, "edit-image", couple, result)
     page.locator("#edit-faces button").nth(1).click()
     result.wait_for_change()
-    assert unused_controls(page) == []
+    # test_blendshape_sliders.py opens the single movements.
+    assert [name for name in unused_controls(page) if not name.startswith("edit-single")] == []
 
 
 def test_fer_tab(page, couple):
