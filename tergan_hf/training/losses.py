@@ -97,15 +97,22 @@ def ground_truth_loss(
         uncovered: (B, 1, h, w) bool over the whole crop, or `None` if it is not known.
         eyes: (B, 1, h, w) from `ground_truth.eye_regions`, or `None`.
     """
-    weight = 1 + focus * (truth - target).abs().mean(1, keepdim=True)
+    weight = eye_weights(generated, eyes, eye_focus) + focus * (truth - target).abs().mean(1, keepdim=True)
     if uncovered is not None and uncovered_focus:
         weight = weight + uncovered_focus * F.interpolate(uncovered.float(), size=weight.shape[-2:], mode="nearest")
-    if eyes is not None and eye_focus:
-        weight = weight + eye_focus * F.interpolate(eyes, size=weight.shape[-2:], mode="nearest")
     per_pair = (weight * (generated - truth).abs()).flatten(1).mean(1)
     if relative:
         per_pair = per_pair * pair_scale(truth, target)
     return (per_pair * has_truth).sum() / has_truth.sum().clamp(min=1)
+
+
+def eye_weights(images: torch.Tensor, eyes: torch.Tensor | None, eye_focus: float) -> torch.Tensor:
+    """Weights (B, 1, H, W) of the pixels of images (B, C, H, W): 1, and `eye_focus` more where `eyes`, as for
+    `ground_truth_loss`, is 1."""
+    weights = torch.ones_like(images[:, :1])
+    if eyes is None or not eye_focus:
+        return weights
+    return weights + eye_focus * F.interpolate(eyes, size=images.shape[-2:], mode="nearest")
 
 
 USUAL_CHANGE = 0.03  # mean |truth − x_t| of a rendered pair, on [-1, 1]
@@ -136,9 +143,7 @@ def structure_loss(
         eyes, eye_focus: as for `ground_truth_loss`.
     """
     miss = generated - truth
-    weight = torch.ones_like(miss[:, :1])
-    if eyes is not None and eye_focus:
-        weight = weight + eye_focus * F.interpolate(eyes, size=weight.shape[-2:], mode="nearest")
+    weight = eye_weights(miss, eyes, eye_focus)
     scales = [(F.avg_pool2d(miss, size), F.avg_pool2d(weight, size)) for size in (2, 4, 8)]
     edges = [(miss.diff(dim=axis), weight.narrow(axis, 1, weight.shape[axis] - 1)) for axis in (2, 3)]
     per_pair = sum((part.abs() * own).flatten(1).mean(1) for part, own in scales + edges)
@@ -164,12 +169,10 @@ def flow_loss(
     it is known (B, 1, H, W). 0 if it is known nowhere.
 
     Args:
-        eyes, eye_focus: as for `ground_truth_loss`, of the flow's size.
+        eyes, eye_focus: as for `ground_truth_loss`.
     """
-    miss = (flow - true_flow).abs().mean(1, keepdim=True) * known
-    if eyes is not None and eye_focus:
-        miss = miss * (1 + eye_focus * eyes)
-    return miss.sum() / known.sum().clamp(min=1)
+    miss = (flow - true_flow).abs().mean(1, keepdim=True)
+    return (miss * known * eye_weights(miss, eyes, eye_focus)).sum() / known.sum().clamp(min=1)
 
 
 # Terms that take further passes through the encoders or D.
