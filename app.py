@@ -16,7 +16,7 @@ with contextlib.suppress(ImportError):
 
 from tergan_hf import TerGanPipeline
 from tergan_hf.cli.errors import one_line_errors
-from tergan_hf.demo.interface import LAUNCH, QUEUE, build_demo
+from tergan_hf.demo.interface import build_demo, serve
 from tergan_hf.demo.upload_folder import use_own_upload_folder
 from tergan_hf.provenance.signing import environment_signer
 
@@ -35,4 +35,4 @@ with one_line_errors("app.py"):
 demo = build_demo(pipe, MODEL)
 
 if __name__ == "__main__":
-    demo.queue(**QUEUE).launch(**LAUNCH, inbrowser=HAS_SCREEN and os.environ.get("TERGAN_OPEN_BROWSER") == "1")
+    serve(demo, inbrowser=HAS_SCREEN and os.environ.get("TERGAN_OPEN_BROWSER") == "1")

@@ -22,6 +22,7 @@ from tergan_hf.training.checkpoints import claim_output_dir
 from tergan_hf.training.classifier import fit_and_calibrate
 from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.encoder_classifier import EncoderClassifier
+from tergan_hf.training.identity_fitting import fit_identity
 from tergan_hf.training.saving import save_model
 from tergan_hf.training.stage1 import pretrain_encoder
 from tergan_hf.training.stage2 import train_generator
@@ -87,6 +88,8 @@ def main():
 
     if accelerator.is_main_process:
         model.to(accelerator.device)
+        if arguments.fit_identity:
+            fit_identity(model, sets.training)
         # Stage 1's classifier still fits if this run or the one before trained it and stage 2 left G_es alone.
         trained = arguments.expression_stage.steps or (pretrained and shares_expression_encoder(model, pretrained))
         classifier = expression.head if trained and arguments.freeze_expression_encoder else None

@@ -18,10 +18,11 @@ from PIL import Image
 
 from tergan_hf.demo import file_fetching, limits, server
 from tergan_hf.demo.file_fetching import own_file
-from tergan_hf.demo.interface import LAUNCH, QUEUE, build_demo
+from tergan_hf.demo.interface import build_demo, serve
 from tergan_hf.model.provenance_tergan import is_marked_synthetic
 
 from .conftest import EXAMPLES
+from .ports import free_port
 
 
 SMILING, NEUTRAL = (EXAMPLES / f"london_{name}.jpg" for name in ("099_happiness", "014_neutral"))
@@ -40,7 +41,7 @@ def demo(settable_pipeline, files):
         patch.setenv("GRADIO_TEMP_DIR", str(files))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         app = build_demo(settable_pipeline, "settable")
-        app.queue(**QUEUE).launch(**LAUNCH, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+        serve(app, prevent_thread_lock=True, quiet=True, server_port=free_port())
         yield app
         app.close()
 

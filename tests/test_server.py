@@ -23,12 +23,13 @@ from PIL import Image
 from tergan_hf.demo import limits, sessions, upload_folder
 from tergan_hf.demo.capacity import PixelBudget
 from tergan_hf.demo.inputs import open_frame
-from tergan_hf.demo.interface import LAUNCH, QUEUE, build_demo
+from tergan_hf.demo.interface import build_demo, serve
 from tergan_hf.demo.limits import LimitError
 from tergan_hf.demo.server import take_turns, visitor_has_left
 
 from .awkward_inputs import _png_head
 from .conftest import EXAMPLES, ROOT
+from .ports import free_port
 
 
 NEUTRAL = str(EXAMPLES / "london_014_neutral.jpg")
@@ -51,7 +52,7 @@ def demo(tmp_path_factory):
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("files")))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         app = build_demo(pipe, str(ROOT))
-        app.queue(**QUEUE).launch(**LAUNCH, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+        serve(app, prevent_thread_lock=True, quiet=True, server_port=free_port())
         yield app
         app.close()
 

@@ -68,7 +68,7 @@ def run_folder(tmp_path_factory):
         ],
         "logging_steps": 1, "evaluation_steps": 2, "checkpointing_steps": 1,
         "expression_stage": {**STAGE, "mixup": 0.3}, "identity_stage": STAGE, "generator_stage": STAGE,
-        "freeze_expression_encoder": True, "freeze_batch_norm": True, "losses": LOSSES,
+        "freeze_expression_encoder": True, "freeze_batch_norm": True, "fit_identity": True, "losses": LOSSES,
         "discriminators": {"channels": [4, 4, 8, 8], "hidden_size": 16, "branch_sizes": [8, 8]},
         "pairs": {"costly_interval": 2, "ground_truth_share": 0.85},
         "pair_augmentation": {"elastic_deformation": 0.02, "patch_mix": 0.5, "occlusion": 0.1},

@@ -43,13 +43,12 @@ LAUNCH = {
     "mcp_server": True,
     "enable_monitoring": False,
     "run_history": False,  # it would keep photos in the browser
-    "app_kwargs": {"middleware": [Middleware(ClosedRoutes)]},
 }
 
 
 def build_demo(pipe: TerGanPipeline, model: str = "ter-gan") -> gr.Blocks:
     """
-    Build the app for one pipeline. Queue it with `QUEUE` and launch it with `LAUNCH`.
+    Build the app for one pipeline. `serve` starts it.
 
     Args:
         model: the folder or Hub id that the pipeline was loaded from.
@@ -69,3 +68,10 @@ def build_demo(pipe: TerGanPipeline, model: str = "ter-gan") -> gr.Blocks:
         gr.Markdown(ATTRIBUTION, elem_id="attribution")
         api.build(models)
     return demo
+
+
+def serve(demo: gr.Blocks, **options):
+    """Start the app. `options` go to Gradio's `launch`."""
+    # A dictionary of its own for each app: Gradio adds the app's lifespan to it.
+    own = {"middleware": [Middleware(ClosedRoutes)]}
+    demo.queue(**QUEUE).launch(**LAUNCH, app_kwargs=own, **options)

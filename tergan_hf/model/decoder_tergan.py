@@ -14,6 +14,7 @@ from .quantization_tergan import pool
 
 
 DECODER_REFINED_SIZE = 64  # positions: feature maps of the photo decoder up to this width are refined
+SMALLEST_DIRECTION = 1e-3  # of the largest one, in the inverse of a change of f(i)
 SHADED_SIZE = 32  # positions, at most, of the feature map that gives the shading
 
 
@@ -138,6 +139,34 @@ class TerGanPhotoDecoder(nn.Module):
             config.decoder_channels[self.shaded_block], config.num_channels, kernel_size=3, padding=1
         )
         self.to_shading.initial_std = 0.0
+
+    @torch.no_grad()
+    def read_identity_from(self, weight: torch.Tensor, bias: torch.Tensor):
+        """
+        Let the decoder work as before on another f(i): its own is `weight @ new + bias`. Exact for an invertible
+        weight, apart from rounding.
+
+        Args:
+            weight: (identity_embedding_size, identity_embedding_size). bias: (identity_embedding_size,).
+        """
+        size, device = len(bias), self.to_change.weight.device
+        weight, bias = weight.to(device, torch.float32), bias.to(device, torch.float32)
+
+        def compose(layer: nn.Linear):
+            read = layer.weight[:, -size:].clone()
+            layer.bias += read @ bias
+            layer.weight[:, -size:] = read @ weight
+
+        for module in self.modules():
+            if isinstance(module, ModulatedBlock):
+                compose(module.modulation)
+        if isinstance(self.mapping, ConditionMapping):
+            compose(self.mapping.hidden)
+            # What the mapping adds to f(i) is added to the new one.
+            output = self.mapping.output
+            inverse = torch.linalg.pinv(weight, rtol=SMALLEST_DIRECTION)
+            output.weight[-size:] = inverse @ output.weight[-size:]
+            output.bias[-size:] = inverse @ output.bias[-size:]
 
     def skip_maps(self, feature_maps: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """Convolve the feature maps of G_et (full size first) once for many expressions: it saves a sixth of the

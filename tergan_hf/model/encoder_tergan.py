@@ -156,6 +156,10 @@ class TerGanEncoder(nn.Module):
         """The embedding (B, embedding_size) that belongs to these feature maps."""
         return self.embedding(pool(feature_maps[-1]).flatten(1))
 
+    def features(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """What the last layer reads the embedding of crops from, (B, features)."""
+        return pool(self.feature_maps(pixel_values)[-1]).flatten(1)
+
     @property
     def is_quantized(self) -> bool:
         """Whether weights are stored as integers or activation ranges are set."""

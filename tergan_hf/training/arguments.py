@@ -166,6 +166,8 @@ class TrainingArguments:
             stays what it was. `false` is the paper.
         freeze_batch_norm: stage 2 keeps the encoders' batch statistics of stage 1, so that photos without identities
             (FER2013), which are absent there, are still read correctly. `false` is the paper.
+        fit_identity: after stage 2, fit f(i) anew on the features of G_et by a linear discriminant analysis of the
+            training photos, so that it tells strangers apart. Photo decoder only. `false` is the paper.
         push_to_hub: publish the result as `hub_model_id` (`owner/name`), tagged with the name of the run's folder.
             `hub_private_repo` makes a new repository private.
         workers: processes that load data; -1 is none on a CPU and up to 8 beside a GPU.
@@ -189,6 +191,7 @@ class TrainingArguments:
     class_balance: float = 1.0
     freeze_expression_encoder: bool = False
     freeze_batch_norm: bool = False
+    fit_identity: bool = False
     push_to_hub: bool = False
     hub_model_id: str | None = None
     hub_private_repo: bool | None = None
@@ -249,6 +252,8 @@ class TrainingArguments:
         blocks = len(config.encoder_channels)
         if len(self.losses.feature_layers) != blocks:
             raise InvalidInputError(f"losses.feature_layers needs one weight per encoder block ({blocks})")
+        if self.fit_identity and config.decoder_type != "photo":
+            raise InvalidInputError("fit_identity needs the photo decoder (decoder_type: photo)")
         return config
 
     def resolve(self, path: str) -> str:

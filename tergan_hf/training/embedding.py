@@ -1,4 +1,4 @@
-"""f(e) of the photos of a set."""
+"""What the encoders say of the photos of a set."""
 
 import numpy as np
 import torch
@@ -40,3 +40,23 @@ def embed_expressions(
         views = [crops, crops.flip(3)] if mirrored else [crops]
         embeddings.append(torch.stack([encoder(view) for view in views], dim=1))
     return torch.cat(embeddings).flatten(0, 1).float()
+
+
+@torch.no_grad()
+def identity_features(
+    encoder: TerGanEncoder, photos: PhotoSet, rows: np.ndarray, batch_size: int = 128
+) -> torch.Tensor:
+    """Compute what the last layer of G_et reads f(i) from, (rows, features), for some photos of a set. Puts the encoder
+    into evaluation mode."""
+    encoder.eval()
+    device = encoder.embedding.weight.device
+    return torch.cat(
+        [
+            encoder.features(
+                aligned_crops(photos, rows[start : start + batch_size], encoder.image_size, device)
+            ).float()
+            for start in tqdm(
+                range(0, len(rows), batch_size), desc=f"f(i) of {photos.name}", dynamic_ncols=True, mininterval=5
+            )
+        ]
+    )

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from PIL import Image
 from ..browser import launch_browser
 from ..conftest import ROOT
 from ..controls import watch_controls
+from ..ports import free_port
 from .page_actions import DESKTOP, NEUTRAL, PATIENCE, PHONE, SMILING
 
 
@@ -37,9 +37,7 @@ def serve_app(files, **settings: str):
         files: empty folder for visitors' files.
         settings: environment variables.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", **settings}
     environment |= {"HF_HUB_OFFLINE": "1", "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_TEMP_DIR": str(files)}
     app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment)
