@@ -68,7 +68,7 @@ def run_folder(tmp_path_factory):
         ],
         "logging_steps": 1, "evaluation_steps": 2, "checkpointing_steps": 1,
         "expression_stage": {**STAGE, "mixup": 0.3}, "identity_stage": STAGE, "generator_stage": STAGE,
-        "freeze_expression_encoder": True, "freeze_batch_norm": True, "fit_identity": True, "losses": LOSSES,
+        "freeze_expression_encoder": True, "freeze_batch_norm": True, "losses": LOSSES,
         "discriminators": {"channels": [4, 4, 8, 8], "hidden_size": 16, "branch_sizes": [8, 8]},
         "pairs": {"costly_interval": 2, "ground_truth_share": 0.85},
         "pair_augmentation": {"elastic_deformation": 0.02, "patch_mix": 0.5, "occlusion": 0.1},
@@ -207,7 +207,7 @@ def test_publishing_is_checked_before_training(run_folder):
 
 def test_two_processes_train_together(run_folder):
     launcher = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29611")
-    done = train(run_folder, run_folder / "two", launcher=launcher)
+    done = train(run_folder, run_folder / "two", "--set", "fit_identity=true", launcher=launcher)
     assert done.returncode == 0, done.stderr[-3000:]
     TerGanModel.from_pretrained(run_folder / "two" / "model")
 

@@ -24,27 +24,25 @@ class KnownSet:
 
 
 _AVATARS = "https://github.com/google/valid-avatar-library"
-# By the first folder in the path of a source.
+# By the first folder in the path of a source. One that ends in `_blendshapes` has MediaPipe's scores as well.
 KNOWN_SETS = {
-    "rendered": KnownSet(
-        "Rendered faces", "people blended from open 3D heads, two sessions of 21 expressions each, with exact ground "
-        "truth (`python -m tergan_hf.data avatars`)", "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
+    "heads": KnownSet(
+        "Rendered faces", "people blended from open 3D heads, with exact ground truth (`python -m tergan_hf.data "
+        "avatars`)", "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
     ),
-    "rendered_plain": KnownSet(
-        "Rendered faces, plain", "people blended from the same heads, without shadows, in front of one colour "
-        "(`--look plain`)", "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
-    ),
-    "avatars_rendered": KnownSet(
-        "Rendered faces, earlier", "240 people blended from the same heads, 42 expressions each",
-        "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
+    "portraits": KnownSet(
+        "Portraits in any expression", "photos of the London and Canadian sets and of members of Congress, moved by a "
+        "fitted 3D face, with exact ground truth (`python -m tergan_hf.data portraits`)",
+        "CC BY 4.0 and public domain (photos), MIT (ICT-FaceKit)", "https://github.com/ICT-VGL/ICT-FaceKit",
+        "portraits-in-any-expression",
     ),
     "london": KnownSet(
         "Face Research Lab London Set", "photos of 82 adults, neutral and smiling (DeBruine & Jones 2017)",
         "CC BY 4.0", "https://doi.org/10.6084/m9.figshare.5047666.v5", "face-research-lab-london-set",
     ),
     "fer2013": KnownSet(
-        "FER2013", "48-pixel photos from the web with noisy labels (Goodfellow et al. 2013)",
-        "DbCL 1.0 as distributed on Kaggle", "https://www.kaggle.com/c/challenges-in-representation-learning-facial-"
+        "FER2013", "48-pixel photos from the web (Goodfellow et al. 2013) with ten people's votes (FER+, Barsoum et "
+        "al. 2016)", "DbCL 1.0 as distributed on Kaggle (photos), MIT (votes)", "https://www.kaggle.com/c/challenges-in-representation-learning-facial-"
         "expression-recognition-challenge", "fer2013",
     ),
 }  # fmt: skip
@@ -52,4 +50,4 @@ KNOWN_SETS = {
 
 def known_set(path: str) -> KnownSet | None:
     """The entry for the path of a source, or `None`."""
-    return KNOWN_SETS.get(path.split("/")[0].removesuffix(".parquet"))
+    return KNOWN_SETS.get(path.split("/")[0].removesuffix(".parquet").removesuffix("_blendshapes"))

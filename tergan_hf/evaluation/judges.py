@@ -1,7 +1,7 @@
 """Independent judges: a face recogniser and an expression classifier that others have trained.
 
-No network is trained on their answers. But the label prototypes of the published weights were chosen with a look at
-another expression network's answers. So the judged shares of edits by label are a little flattering.
+No network is trained on their answers. But how visible an edit by label has to be (`training/prototypes.py`) was
+chosen with a look at another expression network's answers. So the judged shares of edits are a little flattering.
 
 `Judges.find` reads the judges' weights from a folder. They come from public packages:
 

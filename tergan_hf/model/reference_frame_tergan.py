@@ -97,9 +97,7 @@ def measure_calmness(model, expression: torch.Tensor) -> tuple[float, bool]:
     Measure how calm a face is by the classifier's probability of `neutral`.
 
     The distance of f(e) from the prototype of `neutral` depends more on the person and the light, and the sum of the
-    blendshapes separates no better. With the published weights `neutral` is the likeliest label of all 62 people of
-    the London Set at rest and of none of their smiles, and of 99 % of rendered heads at rest and 16 % of those with
-    strong expressions.
+    blendshapes separates no better.
 
     Args:
         model: a `TerGanModel`. expression: f(e), (1, D).

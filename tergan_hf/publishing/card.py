@@ -96,7 +96,6 @@ def build_card(folder: str | Path, report: str | Path | None = None, template: s
         report=results,
         training_note=notes.get("training", "`training.yaml` has the arguments of the run."),
         known_sets=_known_sets(record),
-        has_pseudo_pairs=_has_pseudo_pairs(record),
         card_data=card_data(title, record, results).to_yaml(),
         tables={"training": training_table(record), **(result_tables(results, notes) if results else {})},
     )
@@ -168,12 +167,6 @@ def _known_sets(record: dict) -> set[str]:
     """Hub names of the known sets that a run was trained on."""
     known = (known_set(source["path"]) for source in record.get("sources", []))
     return {one.hub_name for one in known if one}
-
-
-def _has_pseudo_pairs(record: dict) -> bool:
-    """Whether the decoder was trained on pseudo pairs. Older records call them back-translation."""
-    pairs = record.get("pairs") or {}
-    return bool(pairs.get("pseudo_pairs") or pairs.get("back_translation"))
 
 
 def _read(path: Path, parse):

@@ -46,8 +46,8 @@ def embed_expressions(
 def identity_features(
     encoder: TerGanEncoder, photos: PhotoSet, rows: np.ndarray, batch_size: int = 128
 ) -> torch.Tensor:
-    """Compute what the last layer of G_et reads f(i) from, (rows, features), for some photos of a set. Puts the encoder
-    into evaluation mode."""
+    """Compute what the last layer of G_et reads f(i) from, (rows, features), for some photos of a set. Puts the
+    encoder into evaluation mode."""
     encoder.eval()
     device = encoder.embedding.weight.device
     return torch.cat(

@@ -21,8 +21,8 @@ def discriminant_analysis(
     sets: Sequence[tuple[torch.Tensor, np.ndarray]], size: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Linear discriminant analysis (Fisher 1936; Rao 1948): the directions in which people differ most from each other, in
-    units of how much photos of one person differ. Every set counts alike, and so does every person of a set.
+    Linear discriminant analysis (Fisher 1936; Rao 1948): the directions in which people differ most from each other,
+    in units of how much photos of one person differ. Every set counts alike.
 
     Args:
         sets: features (N, D) in doubles and people (N,) of each set.
@@ -60,8 +60,8 @@ def fit_identity(model: TerGanModel, sets: Sequence[PhotoSet]):
     """
     Replace the last layer of G_et by a linear discriminant analysis of the features before it, in place.
 
-    Stage 2 asks of f(i) only what the decoder needs, and the decoder sees the feature maps of G_et as well. The decoder
-    then reads the f(i) that it has learnt from the new one, by least squares.
+    Stage 2 asks of f(i) only what the decoder needs, and the decoder sees the feature maps of G_et as well. After the
+    fit the decoder computes the f(i) that it has learnt with from the new one, by least squares.
 
     Args:
         model: with the photo decoder.
