@@ -143,9 +143,10 @@ def test_fer_tab(page, couple):
     open_tab(page, "Photo")
     page.get_by_text("does not say what a person").wait_for()
     use_photo_input(page, "fer-image", couple, WatchedPicture(page, "#fer-picture img"))
-    tables = page.locator("#fer-answer table")
+    tables = page.locator("#fer-answer [role=status] table")
     tables.nth(1).wait_for()
     assert [tables.nth(at).locator("tr").count() for at in (0, 1)] == [7, 7]
+    assert page.locator("#fer-answer .blendshapes table").count() == 2
     assert "happiness" in tables.nth(0).locator("caption").inner_text()
     assert page.locator("#fer-map .map-own").count() == 2
     assert "face 2" in page.locator("#fer-picture img").get_attribute("alt")
