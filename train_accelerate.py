@@ -21,6 +21,7 @@ from tergan_hf.training.arguments import TrainingArguments
 from tergan_hf.training.checkpoints import claim_output_dir
 from tergan_hf.training.classifier import fit_and_calibrate
 from tergan_hf.training.command_line import parse_arguments
+from tergan_hf.training.compute import describe_compute, write_compute
 from tergan_hf.training.encoder_classifier import EncoderClassifier
 from tergan_hf.training.identity_fitting import fit_identity
 from tergan_hf.training.saving import save_model
@@ -96,6 +97,7 @@ def main():
         read = classifier is not None and take_over_blendshapes(model, expression, arguments)
         fit_and_calibrate(model, sets.training, arguments.class_balance, sets.validation, classifier, not read)
         save_model(model, arguments, sets.kept_out, output / "model")
+        write_compute(describe_compute(arguments, accelerator), output / "model")
         print(f"Saved to {output / 'model'}")
         if arguments.push_to_hub:
             address = push_model(

@@ -35,8 +35,27 @@ def save_contact_sheet(
     Write a contact sheet as an image file, a PNG for instance.
 
     Args:
-        rows: images, each shown at side×side pixels; `None` leaves a gap.
         path: the file to write. Missing folders are made.
+        rows, column_titles, captions, side: as for `draw_contact_sheet`.
+    """
+    sheet = draw_contact_sheet(rows, column_titles, captions, side)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    sheet.save(content, Image.registered_extensions()[Path(path).suffix.lower()])
+    write_whole(path, content.getvalue())
+
+
+def draw_contact_sheet(
+    rows: Sequence[Sequence[Image.Image | None]],
+    column_titles: list[str] | None = None,
+    captions: Sequence[Sequence[str]] | None = None,
+    side: int = 128,
+) -> Image.Image:
+    """
+    Draw a contact sheet.
+
+    Args:
+        rows: images, each shown at side×side pixels; `None` leaves a gap.
         column_titles: text above the columns.
         captions: text below each image.
     """
@@ -55,7 +74,4 @@ def save_contact_sheet(
             if captions:
                 position = (column * side + 3, header + line * height + side + 2)
                 draw.text(position, captions[line][column], fill="black", font=font)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    sheet.save(content, Image.registered_extensions()[Path(path).suffix.lower()])
-    write_whole(path, content.getvalue())
+    return sheet

@@ -81,6 +81,12 @@ def result_tables(report: dict, notes: dict[str, str]) -> dict[str, str]:
     return tables
 
 
+def benchmark_table(scores: dict) -> str:
+    """The scores on the benchmark, one row per task."""
+    rows = [[task, found["metric"], f"{found['value']:.3f}"] for task, found in scores["tasks"].items()]
+    return markdown_table(["task", "metric", "value"], rows)
+
+
 def _recognition_table(sets: dict, names: dict[str, str]) -> str:
     rows = []
     for name, measured in sets.items():

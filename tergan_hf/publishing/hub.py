@@ -15,7 +15,9 @@ from huggingface_hub.utils import validate_repo_id
 
 from ..model.modeling_tergan import TerGanModel
 from ..model.transfer_pipeline_tergan import TASK, FacialExpressionTransferPipeline
-from .card import CARD, TEMPLATE, build_card
+from .card import CARD, MODEL_ID, TEMPLATE, build_card
+from .card_examples import GALLERY
+from .eval_results import write_eval_results
 from .hub_errors import LOG_IN, PublishError, one_sentence
 
 
@@ -23,13 +25,14 @@ ROOT = Path(__file__).resolve().parents[2]
 REMOTE_CODE = Path(__file__).resolve().parents[1] / "model"
 WEIGHT_FILES = (
     "config.json", "preprocessor_config.json", "training.yaml", "report.json", "notes.yaml",
-    "expression_map.safetensors",
+    "expression_map.safetensors", "compute.yaml", "examples.json", "benchmark.json",
 )  # fmt: skip
 AUTO_MAP = {
     "AutoConfig": "configuration_tergan.TerGanConfig",
     "AutoModel": "modeling_tergan.TerGanModel",
     "AutoModelForImageClassification": "modeling_tergan.TerGanForImageClassification",
 }
+NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
 IMAGE_PROCESSOR = "image_processing_tergan.TerGanImageProcessor"
 CUSTOM_PIPELINES = {
     TASK: {
@@ -40,7 +43,13 @@ CUSTOM_PIPELINES = {
 }
 
 
-def write_model_repository(weights: str | Path, folder: str | Path, half: bool = False) -> Path:
+def write_model_repository(
+    weights: str | Path,
+    folder: str | Path,
+    half: bool = False,
+    repo_id: str = MODEL_ID,
+    benchmark: str | None = None,
+) -> Path:
     """
     Lay out a model repository.
 
@@ -49,6 +58,8 @@ def write_model_repository(weights: str | Path, folder: str | Path, half: bool =
         folder: the repository; created if needed.
         half: add the weights as half-precision tensors for `from_pretrained(..., variant="fp16")`, whatever the
             precision of the main file.
+        repo_id: `owner/name` for the examples of the card and for the notebook.
+        benchmark: a benchmark's id on the Hub; the scores in `benchmark.json` are filed under it.
 
     Returns:
         `folder`.
@@ -56,6 +67,7 @@ def write_model_repository(weights: str | Path, folder: str | Path, half: bool =
     Raises:
         PublishError: the weights are incomplete.
         ReportMismatchError: `report.json` was made with other weights.
+        MissingFileError: there are no scores on the benchmark.
     """
     weights, folder = Path(weights), Path(folder)
     if not weights.is_dir():
@@ -77,10 +89,18 @@ def write_model_repository(weights: str | Path, folder: str | Path, half: bool =
             shutil.copy(module, folder / module.name)
     _change_json(folder / "config.json", {"auto_map": AUTO_MAP, "custom_pipelines": CUSTOM_PIPELINES})
     _change_json(folder / "preprocessor_config.json", {"auto_map": {"AutoImageProcessor": IMAGE_PROCESSOR}})
-    if (weights / CARD).is_file():
-        shutil.copy(weights / CARD, folder / CARD)
-    elif TEMPLATE.is_file():
-        (folder / CARD).write_text(build_card(weights), encoding="utf-8")
+    card = (weights / CARD).read_text(encoding="utf-8") if (weights / CARD).is_file() else ""
+    if not card and TEMPLATE.is_file():
+        card = build_card(weights)
+    if card:
+        (folder / CARD).write_text(card.replace(MODEL_ID, repo_id), encoding="utf-8")
+    if (weights / GALLERY).is_dir():
+        shutil.copytree(weights / GALLERY, folder / GALLERY, dirs_exist_ok=True)
+    if NOTEBOOK.is_file():  # the Hub opens it in Colab
+        notebook = NOTEBOOK.read_text(encoding="utf-8").replace(MODEL_ID, repo_id)
+        (folder / "notebook.ipynb").write_text(notebook, encoding="utf-8")
+    if benchmark:
+        write_eval_results(weights, folder, benchmark)
     if (ROOT / "LICENSE").is_file():
         shutil.copy(ROOT / "LICENSE", folder / "LICENSE")
     if (ROOT / "assets").is_dir():
@@ -96,6 +116,7 @@ def push_model(
     tag: str | None = None,
     token: str | None = None,
     half: bool = False,
+    benchmark: str | None = None,
 ) -> str:
     """
     Publish saved weights with code, card, licence and example photos.
@@ -111,6 +132,7 @@ def push_model(
         tag: tag for the commit, for example the name of the training run. An existing tag moves.
         token: default: the token of `hf auth login`, or `HF_TOKEN`.
         half: add the weights in half precision.
+        benchmark: as for `write_model_repository`.
 
     Returns:
         the address of the commit.
@@ -122,7 +144,7 @@ def push_model(
     """
     with one_sentence(repo_id), tempfile.TemporaryDirectory() as folder:
         validate_repo_id(repo_id)
-        write_model_repository(weights, folder, half)
+        write_model_repository(weights, folder, half, repo_id, benchmark)
         api = check_login(token)
         return _upload(api, folder, repo_id, "model", private, revision, tag, "Weights, code and card")
 

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable
 
 import torch
@@ -17,6 +18,7 @@ from transformers import get_scheduler
 from ..model.errors_tergan import InvalidInputError
 from .arguments import OptimizerArguments, TrainingArguments
 from .checkpoints import checkpoint_root, find_checkpoints, list_checkpoints, removed_on_error
+from .compute import note_seconds
 from .interruption import StopRequest, TrainingInterrupted
 from .losses import NonFiniteLossError
 from .optimizers import build_optimizer
@@ -49,6 +51,7 @@ class TrainingLoop:
         self.accelerator, self.arguments, self.name = accelerator, arguments, name
         self.settings: OptimizerArguments = getattr(arguments, name)
         self.step = 0
+        self.seconds: float | None = 0.0  # `None` after a checkpoint that does not know it
         optimizers = [build_optimizer(module, self.settings) for module in modules]
         self.schedulers = [
             get_scheduler(
@@ -76,11 +79,11 @@ class TrainingLoop:
 
     def state_dict(self) -> dict:
         """The state that a checkpoint needs beside modules and optimisers."""
-        return {"step": self.step}
+        return {"step": self.step, "seconds": self.seconds}
 
     def load_state_dict(self, state: dict):
         """The inverse of `state_dict`."""
-        self.step = state["step"]
+        self.step, self.seconds = state["step"], state.get("seconds")
 
     def run(
         self,
@@ -110,6 +113,7 @@ class TrainingLoop:
         )  # fmt: skip
         generator = torch.Generator()
         running: dict[str, list[torch.Tensor]] = {}
+        clock = time.monotonic()
         with StopRequest(accelerator) as stop, progress:
             for batch in self._batches(dataset):
                 if self.step >= self.settings.steps:
@@ -128,6 +132,10 @@ class TrainingLoop:
                 if self.average is not None:
                     self.average.update_parameters(self.source_of_average)
                 self.step += 1
+                now = time.monotonic()
+                if self.seconds is not None:
+                    self.seconds += now - clock
+                clock = now
                 progress.update()
                 if self.step % arguments.logging_steps == 0:
                     means = {key: float(torch.stack(values).mean()) for key, values in running.items()}
@@ -145,6 +153,8 @@ class TrainingLoop:
                     raise TrainingInterrupted(
                         f"stopped in {self.name} after step {self.step}; add --resume_from_checkpoint latest to go on"
                     )
+        if accelerator.is_main_process:
+            note_seconds(arguments, self.name, self.seconds)
 
     def _resume(self):
         """Load the newest checkpoint that can be read."""

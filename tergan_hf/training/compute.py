@@ -1,0 +1,66 @@
+"""The hours and hardware of a run, from which its carbon emissions can be estimated."""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+import psutil
+import torch
+import yaml
+from accelerate import Accelerator
+
+from .arguments import TrainingArguments
+
+
+RECORD = "compute.yaml"  # beside the weights
+HOURS = "hours.json"  # in the run's folder: seconds of each stage
+STAGES = ("expression_stage", "identity_stage", "generator_stage")
+
+
+def note_seconds(arguments: TrainingArguments, stage: str, seconds: float | None):
+    """Note how long the steps of a finished stage took, also before the run was resumed. `None`: not known."""
+    path = Path(arguments.output_dir) / HOURS
+    noted = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps({**noted, stage: seconds}))
+
+
+def describe_compute(arguments: TrainingArguments, accelerator: Accelerator) -> dict | None:
+    """
+    Describe what the run computed on.
+
+    Returns:
+        `hours` of all steps, `hardware` in words, `cores` and `memory_gb` of the machine, with GPUs also `gpus` and
+        `gpu`, and `training_type`, the Hub's pre-training or fine-tuning. `None` if the hours of a stage are unknown.
+    """
+    path = Path(arguments.output_dir) / HOURS
+    noted = json.loads(path.read_text()) if path.is_file() else {}
+    seconds = [noted.get(stage) for stage in STAGES if getattr(arguments, stage).steps]
+    if not all(seconds):
+        return None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    described: dict = {
+        "hours": round(sum(seconds) / 3600, 4),
+        "hardware": f"{cores} cores of {_processor_name()}",
+        "cores": cores,
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+    }
+    if accelerator.device.type == "cuda":
+        name, count = torch.cuda.get_device_name(accelerator.device), accelerator.num_processes
+        described |= {"hardware": f"{count} × {name}", "gpus": count, "gpu": name}
+    return described | {"training_type": "fine-tuning" if arguments.pretrained else "pre-training"}
+
+
+def write_compute(described: dict | None, folder: str | Path):
+    """Write `compute.yaml` beside the weights, if the compute is known."""
+    if described:
+        (Path(folder) / RECORD).write_text(yaml.safe_dump(described, sort_keys=False, allow_unicode=True))
+
+
+def _processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
