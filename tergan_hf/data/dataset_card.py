@@ -111,6 +111,11 @@ def count_rows(folder: Path, splits: list[str]) -> dict[str, Counts]:
     return counts
 
 
+def size_category(rows: int) -> str:
+    """The Hub's name for a number of rows."""
+    return next((name for limit, name in SIZES if rows < limit), "n>1M")
+
+
 def write_card(
     folder: Path,
     description: SetDescription,
@@ -140,7 +145,7 @@ def write_card(
         license=description.licence_id,
         task_categories=list(description.task_categories),
         tags=["facial-expression", "faces"],
-        size_categories=[next((name for limit, name in SIZES if total < limit), "n>1M")],
+        size_categories=[size_category(total)],
         configs=[
             {
                 "config_name": "default",
@@ -155,8 +160,8 @@ def write_card(
         f"{_command(description.name, settings)}\n```\n\n"
         f'and read by `datasets.load_dataset("FOLDER")`. The same source and options give the same bytes.\n',
         _columns(features),
-        _expressions(counts, description.unit),
-        _identities(counts, description.unit),
+        expression_section(counts, description.unit),
+        identity_section(counts, description.unit),
         _notes(notes),
         _missing(missing, without_face),
         f"## Licence\n\n{description.licence}\n\n{description.attribution}\n",
@@ -186,7 +191,8 @@ def _columns(features: Features) -> str:
     return "\n".join(["## Columns\n", "| column | meaning |", "|---|---|", *rows, ""])
 
 
-def _expressions(counts: dict[str, Counts], unit: str) -> str:
+def expression_section(counts: dict[str, Counts], unit: str) -> str:
+    """The section with the number of rows of each expression and split."""
     labels = sorted(set().union(*(count.expressions for count in counts.values())))
     lines = [
         f"## {unit.capitalize()}s per expression\n",
@@ -201,7 +207,8 @@ def _expressions(counts: dict[str, Counts], unit: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def _identities(counts: dict[str, Counts], unit: str) -> str:
+def identity_section(counts: dict[str, Counts], unit: str) -> str:
+    """The section with the number of rows of each person."""
     everybody = sum((count.identities for count in counts.values()), Counter())
     if not everybody:
         return "## Identities\n\nThe source does not say who is in the photos.\n"

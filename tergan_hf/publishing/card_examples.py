@@ -103,7 +103,7 @@ def write_examples(folder: str | Path, device: str | None = None) -> CardExample
 
 
 def read_examples(folder: str | Path) -> CardExamples:
-    """The examples beside some weights. Empty if there are none; those of other weights are left out, with a warning."""
+    """The examples beside some weights. Those of other weights are left out, with a warning."""
     folder = Path(folder)
     if not (folder / EXAMPLES).is_file():
         return CardExamples([], {})

@@ -2,7 +2,7 @@
 The carbon emissions of a training run.
 
 Estimated as Green Algorithms does (Lannelongue, Grealey and Inouye 2021, https://doi.org/10.1002/advs.202100707):
-energy = hours · (watts of the processors + 0.3725 W per GB of memory) · PUE, and emissions = energy · carbon intensity.
+energy = hours · (watts of the processors + 0.3725 W per GB of memory) · PUE, emissions = energy · carbon intensity.
 Place and data centre are not recorded, so the world's means stand for both.
 """
 

@@ -1,6 +1,6 @@
-"""Publish a model repository on the Hub, which loads without this package.
+"""Publish models and data sets on the Hub.
 
-It holds the weights, and a copy of `tergan_hf/model/` as remote code. `auto_map` and
+A model repository loads without this package. It holds the weights, and a copy of `tergan_hf/model/` as remote code. `auto_map` and
 `custom_pipelines` in `config.json` name its classes.
 """
 
@@ -18,6 +18,7 @@ from ..model.transfer_pipeline_tergan import TASK, FacialExpressionTransferPipel
 from .card import CARD, MODEL_ID, TEMPLATE, build_card
 from .card_examples import GALLERY
 from .eval_results import write_eval_results
+from .dataset_repository import write_dataset_repository
 from .hub_errors import LOG_IN, PublishError, one_sentence
 
 
@@ -149,13 +150,45 @@ def push_model(
         return _upload(api, folder, repo_id, "model", private, revision, tag, "Weights, code and card")
 
 
+def push_dataset(
+    folder: str | Path,
+    repo_id: str,
+    public: bool = False,
+    without: tuple[str, ...] = (),
+    revision: str | None = None,
+    tag: str | None = None,
+    token: str | None = None,
+) -> str:
+    """
+    Publish a built data set, or a benchmark. An interrupted push is completed as that of a model.
+
+    Args:
+        folder: the set, as for `write_dataset_repository`.
+        repo_id: `owner/name`; the repository is created if needed.
+        public: let everybody see a new repository. Default: it is private, since it shows faces.
+        without: leave out people whose names begin with one of these.
+        revision, tag, token: as for `push_model`.
+
+    Returns:
+        the address of the commit.
+
+    Raises:
+        PublishError: as for `push_model` and `write_dataset_repository`.
+    """
+    with one_sentence(repo_id), tempfile.TemporaryDirectory() as repository:
+        validate_repo_id(repo_id)
+        write_dataset_repository(folder, repository, repo_id, without, public)
+        api = check_login(token)
+        return _upload(api, repository, repo_id, "dataset", not public, revision, tag, "Data and card")
+
+
 def _upload(api: HfApi, folder: str, repo_id: str, kind: str, private, revision, tag, message: str) -> str:
     api.create_repo(repo_id, repo_type=kind, private=private, exist_ok=True)
     if revision:
         api.create_branch(repo_id, branch=revision, repo_type=kind, exist_ok=True)
     commit = api.upload_folder(
         repo_id=repo_id, repo_type=kind, folder_path=folder, revision=revision, commit_message=message,
-        delete_patterns=["model*.safetensors*"],
+        delete_patterns=["model*.safetensors*", "*.parquet"],
     )  # fmt: skip
     if tag:
         # The Hub cannot move a tag.
