@@ -1,8 +1,8 @@
 """Publish a model, a data set or the app on the Hub.
 
-`python -m tergan_hf.hub push weights/ter-gan org/ter-gan` publishes weights, `python -m tergan_hf.hub push-dataset
-data/heads org/heads` a built data set, `python -m tergan_hf.hub push-space org/ter-gan-demo --hardware zero` a Gradio Space, and `push-space --static org/ter-gan-web` the page that runs in the
-browser.
+`python -m tergan_hf.hub push weights/ter-gan org/ter-gan` publishes weights, `push-dataset data/heads org/heads` a
+built data set, `push-space org/ter-gan-demo --hardware zero` a Gradio Space, and `push-space --static org/ter-gan-web`
+the page that runs in the browser.
 """
 
 import argparse

@@ -164,7 +164,7 @@ class _SavedTransfers:
         results = []
         for target in targets:
             path = self.folder / f"{self.next:04d}.png"
-            result = read_image(path)
+            result = read_image(path, "result")
             if result.size != target.size:
                 raise InvalidInputError(
                     f"{path} has {result.width}×{result.height} pixels, its target {target.width}×{target.height}"

@@ -21,8 +21,9 @@ EVAL = "eval.yaml"
 FRAMEWORK = "tergan-hf"
 NAME = "Facial expressions of people kept out"
 DESCRIPTION = (
-    "Transfer and recognition of facial expressions on rendered heads and on portraits moved by a 3D face model. Every "
-    "transfer has an exact truth: the target's person with the source's expression. No person is in the training sets."
+    "Transfer and recognition of facial expressions on rendered heads and on portraits that a 3D face model moves. "
+    "Every transfer has an exact truth: the target's person with the source's expression. Nobody of it is in the "
+    "training sets."
 )
 # Task → its metric. A task is scored on the configuration of the same name; identity on that of transfer.
 METRICS = {"transfer": "expression gain", "identity": "SFace cosine to the target", "recognition": "accuracy"}
@@ -81,8 +82,10 @@ def build_benchmark(
     if output.exists() and any(output.iterdir()):
         raise InvalidInputError(f"{output} holds something: choose an --output that is empty or does not exist yet")
     rows: dict[str, int] = {}
+    people: list[str] = []
     for kind, folder in zip(KINDS, (heads, portraits)):
         photos = _kept_out(folder)
+        people.append(_people(photos))
         for task, found in (
             ("transfer", _transfers(photos, settings)),
             ("recognition", _labelled(photos, settings)),
@@ -93,7 +96,7 @@ def build_benchmark(
                 Dataset.from_list(found, features=FEATURES[task]).to_parquet(file, batch_size=100)
             rows[name] = len(found)
     (output / EVAL).write_text(yaml.safe_dump(_eval_file(), sort_keys=False, allow_unicode=True, width=110))
-    (output / CARD).write_text(_card(rows, Path(heads), Path(portraits)), encoding="utf-8")
+    (output / CARD).write_text(_card(rows, people, Path(heads), Path(portraits)), encoding="utf-8")
     return rows
 
 
@@ -106,6 +109,13 @@ def _kept_out(folder: str | Path) -> Dataset:
     if not shown.any():
         raise InvalidInputError(f"{folder} has no photo with one of the labels {', '.join(EXPRESSIONS_WITH_NEUTRAL)}")
     return photos.select(np.flatnonzero(shown))
+
+
+def _people(photos: Dataset) -> str:
+    """The people of a set, or the heads that they are blended from."""
+    if "heads" in photos.column_names:
+        return "blends of " + ", ".join(sorted({head for heads in photos["heads"] for head in heads.split("+")}))
+    return ", ".join(sorted(set(photos["identity"])))
 
 
 def _transfers(photos: Dataset, settings: BenchmarkSettings) -> list[dict]:
@@ -140,7 +150,7 @@ def _eval_file() -> dict:
     return {"name": NAME, "description": DESCRIPTION, "evaluation_framework": FRAMEWORK, "tasks": tasks}
 
 
-def _card(rows: dict[str, int], heads: Path, portraits: Path) -> str:
+def _card(rows: dict[str, int], people: list[str], heads: Path, portraits: Path) -> str:
     data = DatasetCardData(
         pretty_name=NAME,
         license=["mit", "cc-by-4.0"],
@@ -178,7 +188,7 @@ pairs = load_dataset("OWNER/NAME", "transfer_heads", split="test")
 
 | task | metric, on a scale to 1 |
 |---|---|
-| `transfer_…` | expression gain, the mean of 1 − Σ\\|x̄ − truth\\| / Σ\\|x_t − truth\\| over all pixels; handing the target back scores 0 |
+| `transfer_…` | expression gain: mean of 1 − Σ\\|x̄ − truth\\| / Σ\\|x_t − truth\\|; the unchanged target scores 0 |
 | `identity_…` | mean SFace cosine of the result to the target; the truth itself scores below 1 |
 | `recognition_…` | share of the photos whose label is recognised; a photo without a detected face counts as wrong |
 
@@ -188,9 +198,10 @@ python -m tergan_hf.benchmark score --dataset hub://OWNER/NAME --results FOLDER
 ```
 
 The second command scores another system: `FOLDER/transfer_heads/0000.png` and so on at the size of the target, and
-`FOLDER/recognition_heads.csv` with the columns `row` and `label`. Results use the whole picture, so what is around the
-face counts, too. No person of the benchmark may be in the training data: the heads are blends of Black_F_2,
-Hispanic_M_2, White_F_1 and X_AIAN_M_1, the portraits those of `configs/validation_people.txt`.
+`FOLDER/recognition_heads.csv` with the columns `row` and `label`. The sums are over all pixels, so changes around the
+face count, too.
+
+A network that is scored may have seen nobody of the benchmark: {"; ".join(people)}.
 
 ## Licence
 

@@ -5,12 +5,13 @@ import shutil
 from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from datasets import Features, List, SplitDict, SplitInfo, Value
 from datasets.info import DatasetInfo, DatasetInfosDict
 from datasets.table import table_cast
-from huggingface_hub import DatasetCard, DatasetCardData
+from huggingface_hub import DatasetCard
 from pyarrow import parquet
 
 from ..data.building import is_unfinished
@@ -80,7 +81,8 @@ def write_dataset_repository(
 
 
 def _check_licence(folder: Path, card: DatasetCard):
-    licences = card.data.license if isinstance(card.data.license, list) else [card.data.license]
+    named = card.data.get("license")
+    licences = named if isinstance(named, list) else [named]
     closed = [str(licence) for licence in licences if licence not in OPEN_LICENCES]
     if closed:
         reason = re.search(r"## Licence\n\n(.+)", card.text)
@@ -160,7 +162,7 @@ def _card_text(
     card: DatasetCard, repository: Path, repo_id: str, infos: dict[str, SplitInfo], without: tuple[str, ...]
 ) -> str:
     """The card of the set, with the Hub's name, the features, and the counts of what is there."""
-    data: DatasetCardData = card.data
+    data: Any = card.data  # huggingface_hub types it as the base class
     data.configs = [
         {
             "config_name": "default",
@@ -185,8 +187,14 @@ def _card_text(
         unit = match[1].lower() if (match := re.search(r"^## (\w+)s per expression$", text, re.MULTILINE)) else "photo"
         text = re.sub(r"\n\d+ (\w+) from ", rf"\n{rows} \1 from ", text, count=1)
         for section in (expression_section(counts, unit), identity_section(counts, unit)):
-            title = section.splitlines()[0]
-            text = re.sub(rf"{re.escape(title)}\n.*?(?=\n## |\Z)", lambda _: section, text, flags=re.DOTALL)
+            text = _replace_section(text, section)
         left_out = ", ".join(f"`{beginning}…`" for beginning in without)
         text = text.replace("\n## Licence\n", f"\nPeople named {left_out} are left out here.\n\n## Licence\n", 1)
     return f"---\n{data.to_yaml()}\n---\n{text}"
+
+
+def _replace_section(text: str, section: str) -> str:
+    """Replace the section of a card that has the same title."""
+    title = re.escape(section.splitlines()[0])
+    found = re.search(rf"^{title}\n.*?(?=\n## |\Z)", text, re.DOTALL | re.MULTILINE)
+    return text if found is None else text[: found.start()] + section + text[found.end() :]

@@ -1,7 +1,7 @@
 """Publish models and data sets on the Hub.
 
-A model repository loads without this package. It holds the weights, and a copy of `tergan_hf/model/` as remote code. `auto_map` and
-`custom_pipelines` in `config.json` name its classes.
+A model repository loads without this package. It holds the weights, and a copy of `tergan_hf/model/` as remote code.
+`auto_map` and `custom_pipelines` in `config.json` name its classes.
 """
 
 import json
@@ -17,8 +17,8 @@ from ..model.modeling_tergan import TerGanModel
 from ..model.transfer_pipeline_tergan import TASK, FacialExpressionTransferPipeline
 from .card import CARD, MODEL_ID, TEMPLATE, build_card
 from .card_examples import GALLERY
-from .eval_results import write_eval_results
 from .dataset_repository import write_dataset_repository
+from .eval_results import write_eval_results
 from .hub_errors import LOG_IN, PublishError, one_sentence
 
 

@@ -49,6 +49,12 @@ def one_sentence(repo_id: str = "") -> Iterator[None]:
             f"the Hub ({constants.ENDPOINT}) cannot be reached ({_reason(error)}): check the network, HTTPS_PROXY and "
             "HF_ENDPOINT, then repeat the command"
         ) from error
+    except RuntimeError as error:  # of the upload of one file among several
+        if not isinstance(error.__cause__, (HfHubHTTPError, REQUEST_ERROR, ConnectionError)):
+            raise
+        raise PublishError(
+            f"{_reason(error)} ({_reason(error.__cause__)}): repeat the command, which sends only what is missing"
+        ) from error
 
 
 def _refusal(error: HfHubHTTPError, repo_id: str) -> str:

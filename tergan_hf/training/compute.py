@@ -35,12 +35,12 @@ def describe_compute(arguments: TrainingArguments, accelerator: Accelerator) -> 
     """
     path = Path(arguments.output_dir) / HOURS
     noted = json.loads(path.read_text()) if path.is_file() else {}
-    seconds = [noted.get(stage) for stage in STAGES if getattr(arguments, stage).steps]
-    if not all(seconds):
+    stages = [stage for stage in STAGES if getattr(arguments, stage).steps]
+    if not stages or not all(noted.get(stage) for stage in stages):
         return None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     described: dict = {
-        "hours": round(sum(seconds) / 3600, 4),
+        "hours": round(sum(noted[stage] for stage in stages) / 3600, 4),
         "hardware": f"{cores} cores of {_processor_name()}",
         "cores": cores,
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
