@@ -59,10 +59,10 @@ def main(argv: list[str] | None = None):
             folder = model_folder(options.model)
             scores = score_model(options.dataset, load_pipeline(folder, options.device), judges)
             scores = {"sha256": weights_digest(folder), **scores}
-        rows = [
-            [task, one["metric"], f"{one['value']:.4f}", str(one["rows"])] for task, one in scores["tasks"].items()
+        table = [
+            [name, one["metric"], f"{one['value']:.4f}", str(one["rows"])] for name, one in scores["tasks"].items()
         ]
-        print(markdown_table(["task", "metric", "value", "rows"], rows))
+        print(markdown_table(["task", "metric", "value", "rows"], table))
         if judges.identity is None:
             print(f"identity is not measured: SFace is missing, {judges.unavailable.get('SFace', '')}")
         if options.output:

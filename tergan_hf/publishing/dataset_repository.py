@@ -148,6 +148,8 @@ def _row_groups(files: list[str], schema: pa.Schema, without: tuple[str, ...]) -
             if without:
                 names = table["identity"].to_pylist()
                 table = table.filter(pa.array([not _starts(name, without) for name in names]))
+            if not len(table):
+                continue
             waiting.append(table_cast(table, schema))
             joined = pa.concat_tables(waiting)
             while len(joined) >= ROW_GROUP:
