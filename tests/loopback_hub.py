@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from huggingface_hub import close_session, constants
 
 from .ports import free_port
 
@@ -304,6 +305,16 @@ class LoopbackHub:
         if is_large(path):
             entry["lfs"] = {"oid": self._identifier(path, data), "size": len(data), "pointerSize": 134}
         return entry
+
+
+def use_here(hub: LoopbackHub, patch):
+    """Let `huggingface_hub` in this process use the Hub, logged in. `patch` is a `MonkeyPatch`; close the session in
+    the end."""
+    patch.setattr(constants, "ENDPOINT", hub.endpoint)
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    patch.setenv("HF_TOKEN", TOKEN)
+    close_session()
 
 
 async def _sleep(seconds: float):

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import Array2D, Dataset, Features, Image, List, Value, load_dataset
-from huggingface_hub import DatasetCard, close_session, constants
+from huggingface_hub import DatasetCard, close_session
 from PIL import Image as PILImage
 
 from tergan_hf.cli import hub as command
@@ -17,7 +17,7 @@ from tergan_hf.publishing import dataset_repository
 from tergan_hf.publishing.dataset_repository import write_dataset_repository
 from tergan_hf.publishing.hub_errors import PublishError
 
-from .loopback_hub import TOKEN, LoopbackHub
+from .loopback_hub import LoopbackHub, use_here
 
 
 FEATURES = Features(
@@ -67,11 +67,7 @@ def built_set(folder, licence="mit", people=("london_1", "london_2", "congress_A
 @pytest.fixture
 def hub(monkeypatch):
     served = LoopbackHub()
-    monkeypatch.setattr(constants, "ENDPOINT", served.endpoint)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    close_session()
+    use_here(served, monkeypatch)
     yield served
     close_session()
     served.close()

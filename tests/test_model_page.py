@@ -9,9 +9,10 @@ import types
 
 import pytest
 import yaml
-from huggingface_hub import ModelCard, parse_eval_result_entries
+from huggingface_hub import ModelCard, close_session, parse_eval_result_entries
 from PIL import Image
 
+from tergan_hf.cli import hub as command
 from tergan_hf.cli.model_card import main
 from tergan_hf.evaluation.digest import weights_digest
 from tergan_hf.model.provenance_tergan import is_marked_synthetic
@@ -22,8 +23,8 @@ from tergan_hf.publishing.emissions import emissions_of
 from tergan_hf.publishing.hub import write_model_repository
 
 from .conftest import EXAMPLES, ROOT
-from .loopback_hub import LoopbackHub
-from .test_hub import environment, push
+from .loopback_hub import LoopbackHub, use_here
+from .test_hub import environment
 
 
 NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
@@ -42,9 +43,11 @@ def weights(tmp_path_factory, settable_pipeline):
 
 
 @pytest.fixture
-def hub():
+def hub(monkeypatch):
     served = LoopbackHub()
+    use_here(served, monkeypatch)
     yield served
+    close_session()
     served.close()
 
 
@@ -83,13 +86,13 @@ def run_without_package(folder, hub, code):
     (folder / "code.py").write_text(code)
     shutil.copy(ROOT / "tergan_hf" / "model" / "torchvision_compat.py", folder)
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT_PACKAGE], cwd=folder, capture_output=True, text=True, timeout=300,
+        [sys.executable, "-c", WITHOUT_PACKAGE], cwd=folder, capture_output=True, text=True, timeout=500,
         env=environment(hub, folder / "home", HF_TOKEN=None, PYTHONPATH=str(folder)),
     )  # fmt: skip
 
 
 def test_what_the_page_shows_runs_without_the_package(hub, weights, photos):
-    push(hub, photos / "pusher", "push", weights, "org/mine")
+    command.main(["push", str(weights), "org/mine"])
     files = hub.files("org/mine")
     card = files["README.md"].decode()
     snippets = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
