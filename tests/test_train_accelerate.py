@@ -1,6 +1,7 @@
 """The training script, from data to a folder that loads: a tiny run, stopped, resumed, on one and two processes."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tergan_hf import TerGanModel, TerGanPipeline
 from tergan_hf.data.building import build_set
 from tergan_hf.expressions.facs_combinations import BASIC_EXPRESSIONS
 from tergan_hf.expressions.sampling import draw_basic, exact_expression
+from tergan_hf.publishing.emissions import emissions_of
 from tergan_hf.rendering import avatars
 from tergan_hf.rendering.avatar_set import DESCRIPTION
 from tergan_hf.training.arguments import DiscriminatorArguments, LossArguments, PairArguments
@@ -143,6 +145,12 @@ def test_resuming_reaches_what_an_unbroken_run_reaches(run_folder, finished):
     assert "at step 1 from" in second.stderr
     # Steps are as large as the learning rate: a state that was not restored would show at once.
     assert trained_apart(finished, output) == {}
+    # The hours of both parts, of every stage.
+    compute = yaml.safe_load((output / "model" / "compute.yaml").read_text())
+    seconds = json.loads((output / "hours.json").read_text())
+    assert set(seconds) == {"expression_stage", "identity_stage", "generator_stage"} and min(seconds.values()) > 0
+    assert compute["hours"] == pytest.approx(sum(seconds.values()) / 3600, abs=1e-4)
+    assert emissions_of(compute).training_type == "pre-training"
 
 
 def test_photos_on_the_device_change_nothing(run_folder, finished):
