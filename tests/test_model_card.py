@@ -13,6 +13,7 @@ from tergan_hf.cli.model_card import main
 from tergan_hf.data.known_sets import known_set
 from tergan_hf.evaluation.digest import weights_digest
 from tergan_hf.publishing.card import ReportMismatchError, build_card
+from tergan_hf.publishing.card_examples import read_examples
 
 from .conftest import TINY, WEIGHTS
 
@@ -157,6 +158,7 @@ def test_the_published_card_is_up_to_date():
     found = results_of((WEIGHTS / "README.md").read_text())
     accuracies = {measured["recognition"]["accuracy"] for measured in report["sets"].values()}
     assert {round(value, 4) for value in accuracies} <= set(found.values())
+    assert read_examples(WEIGHTS).widget, "run python -m tergan_hf.model_card --examples"
 
 
 def test_every_set_of_the_published_weights_has_a_licence():

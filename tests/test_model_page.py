@@ -14,7 +14,9 @@ from PIL import Image
 
 from tergan_hf.cli import hub as command
 from tergan_hf.cli.model_card import main
+from tergan_hf.demo.about_tab import model_card
 from tergan_hf.evaluation.digest import weights_digest
+from tergan_hf.model.errors_tergan import MissingFileError
 from tergan_hf.model.provenance_tergan import is_marked_synthetic
 from tergan_hf.publishing import card_examples
 from tergan_hf.publishing.card import build_card
@@ -201,6 +203,9 @@ def test_the_gallery_is_synthetic_and_travels_with_the_card(with_examples, tmp_p
     assert all(is_marked_synthetic(repository / picture) for picture in pictures)
     assert Image.open(repository / pictures[1]).width == 2 * card_examples.SIDE  # the photo, and the one known name
     assert "me/ter-gan" not in card
+    # The app shows the card without pictures that it cannot serve.
+    shown = model_card(str(repository))
+    assert "gallery/" not in shown and "## How to use" in shown and "An open implementation" in shown
 
 
 def test_examples_of_other_weights_are_left_out(with_examples, tmp_path, caplog):
@@ -241,12 +246,19 @@ def test_scores_on_a_benchmark_go_to_eval_results(weights, tmp_path):
     folder = shutil.copytree(weights, tmp_path / "weights")
     tasks = {"transfer_heads": {"metric": "expression gain", "value": 0.25, "rows": 3}}
     scores = {"sha256": weights_digest(folder), "date": "2026-11-29", "tasks": tasks}
-    (folder / "benchmark.json").write_text(json.dumps(scores))
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
+    main([str(folder), "--benchmark", str(tmp_path / "scores.json")])
     repository = write_model_repository(folder, tmp_path / "repository", benchmark="org/faces-benchmark")
     written = yaml.safe_load((repository / ".eval_results" / "faces-benchmark.yaml").read_text())
     entry = parse_eval_result_entries(written)[0]
     assert (entry.dataset_id, entry.task_id, entry.value) == ("org/faces-benchmark", "transfer_heads", 0.25)
     assert "| transfer_heads | expression gain | 0.250 |" in (repository / "README.md").read_text()
-    (folder / "benchmark.json").write_text(json.dumps({**scores, "sha256": "0" * 64}))
-    with pytest.raises(SystemExit, match="other weights"):
-        main([str(folder)])
+    for file in (tmp_path / "scores.json", folder / "benchmark.json"):
+        file.write_text(json.dumps({**scores, "sha256": "0" * 64}))
+        with pytest.raises(SystemExit, match="other weights"):
+            main([str(folder), *(["--benchmark", str(file)] if file.parent == tmp_path else [])])
+    (folder / "benchmark.json").unlink()
+    with pytest.raises(SystemExit, match="missing"):
+        main([str(folder), "--benchmark", str(tmp_path / "nothing")])
+    with pytest.raises(MissingFileError, match="benchmark score --output"):
+        write_model_repository(folder, tmp_path / "repository", benchmark="org/faces-benchmark")

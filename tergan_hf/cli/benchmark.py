@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     system.add_argument("--model", help="folder or Hub id")
     system.add_argument("--results", help="folder with transfer_heads/0000.png … and recognition_heads.csv")
     score.add_argument("--judges", help="folder with SFace, see tergan_hf/evaluation/judges.py; default: from the Hub")
-    score.add_argument("--output", help="JSON file to write; WEIGHTS/benchmark.json goes into the card and the Hub")
+    score.add_argument("--output", help="JSON file to write; tergan_hf.model_card takes it with --benchmark")
     score.add_argument("--device", help="cuda, mps or cpu; default: the fastest available")
     return parser
 

@@ -13,6 +13,7 @@ from ..model.errors_tergan import InvalidInputError
 from ..publishing.card import write_card
 from ..publishing.card_examples import write_examples
 from ..publishing.emissions import write_compute_record
+from ..publishing.eval_results import add_scores
 from .errors import one_line_errors
 
 
@@ -27,6 +28,9 @@ def main(argv: list[str] | None = None):
         action="store_true",
         help="run the weights on the example photos, for the card's widget and gallery",
     )
+    parser.add_argument(
+        "--benchmark", metavar="FILE", help="scores that tergan_hf.benchmark wrote; copies them beside the weights"
+    )
     parser.add_argument("--base-model", metavar="OWNER/NAME", help="model on the Hub that the run started from")
     parser.add_argument(
         "--compute", nargs="+", metavar="KEY=VALUE",
@@ -37,6 +41,8 @@ def main(argv: list[str] | None = None):
     with one_line_errors("tergan_hf.model_card"):
         if options.compute:
             write_compute_record(options.weights, dict(_key_and_value(pair) for pair in options.compute))
+        if options.benchmark:
+            add_scores(options.weights, options.benchmark)
         if options.examples:
             write_examples(options.weights)
         path = write_card(options.weights, options.report, options.base_model)

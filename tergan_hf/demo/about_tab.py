@@ -1,6 +1,7 @@
 """The About tab: choose a model, read its card, use it elsewhere, and what happens to photos."""
 
 import os
+import re
 from pathlib import Path
 
 import gradio as gr
@@ -77,11 +78,13 @@ def own_address() -> str:
 
 
 def model_card(location: str) -> str:
-    """The card of the model in a folder or on the Hub, without its front matter. Empty if there is none."""
+    """The card of the model in a folder or on the Hub, without its front matter and its gallery, whose pictures this
+    server does not have. Empty if there is no card."""
     try:
         is_folder = Path(location).is_dir()
         path = Path(location) / "README.md" if is_folder else Path(hf_hub_download(location, "README.md"))
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):  # the Hub's errors are subclasses of these
         return ""
-    return text.split("---\n", 2)[2].strip() if text.startswith("---\n") else text
+    text = text.split("---\n", 2)[2].strip() if text.startswith("---\n") else text
+    return re.sub(r"^## Gallery\n.*?(?=^## )", "", text, flags=re.DOTALL | re.MULTILINE)

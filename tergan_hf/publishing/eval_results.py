@@ -7,6 +7,7 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from ..evaluation.digest import weights_digest
+from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 
 
@@ -32,6 +33,22 @@ def read_scores(weights: str | Path) -> dict | None:
     return scores
 
 
+def add_scores(weights: str | Path, file: str | Path):
+    """
+    Copy a file of scores beside the weights that they belong to.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InvalidInputError: it was measured with other weights.
+    """
+    if not Path(file).is_file():
+        raise MissingFileError(f"{file} is missing: python -m tergan_hf.benchmark score writes it")
+    content = Path(file).read_bytes()
+    if json.loads(content).get("sha256") != weights_digest(weights):
+        raise InvalidInputError(f"{file} was made with other weights than those in {weights}")
+    write_whole(Path(weights) / SCORES, content)
+
+
 def write_eval_results(weights: str | Path, repository: str | Path, benchmark: str) -> Path:
     """
     Write the scores of some weights as `.eval_results/NAME.yaml`.
@@ -48,8 +65,8 @@ def write_eval_results(weights: str | Path, repository: str | Path, benchmark: s
     scores = read_scores(weights)
     if scores is None:
         raise MissingFileError(
-            f"{Path(weights) / SCORES} is missing: run python -m tergan_hf.benchmark score --model {weights} "
-            f"--dataset hub://{benchmark}"
+            f"{Path(weights) / SCORES} is missing: python -m tergan_hf.benchmark score --output measures the scores, "
+            "python -m tergan_hf.model_card --benchmark puts them there"
         )
     notes = "test-time augmentation"
     entries = [
