@@ -1,11 +1,14 @@
 """Data sets on the Hub: what is published, in which form, and what is refused."""
 
 import io
+import subprocess
+import sys
 import threading
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from datasets import Array2D, Dataset, Features, Image, List, Value, load_dataset
 from huggingface_hub import DatasetCard, close_session
 from PIL import Image as PILImage
@@ -17,7 +20,9 @@ from tergan_hf.publishing import dataset_repository
 from tergan_hf.publishing.dataset_repository import write_dataset_repository
 from tergan_hf.publishing.hub_errors import PublishError
 
+from .conftest import ROOT
 from .loopback_hub import LoopbackHub, use_here
+from .test_hub import environment
 
 
 FEATURES = Features(
@@ -98,6 +103,42 @@ def test_a_pushed_set_is_private_and_complete(hub, tmp_path):
     assert 'load_dataset("org/portraits")' in text and LICENCES["mit"] in text and "@misc{a}" in text
 
 
+USER_CODE = """
+from tergan_hf.data.loading import load_photos
+from tergan_hf.data.padded_crops import make_padded_crops
+from tergan_hf.data.photo_set import label_photo_sets
+from tergan_hf.evaluation.benchmark import load_task
+photos = load_photos("hub://org/portraits", "validation")
+crops = make_padded_crops(photos, 16, align=False)
+labelled = label_photo_sets({"portraits": crops}, ["happiness", "neutral"])[0][0]
+print(len(photos), labelled.has_flow, tuple(labelled.flow_map(0).shape))
+print(load_task("hub://org/benchmark", "transfer_heads")["expression"])
+"""
+
+
+def test_what_was_pushed_is_read_by_its_name(hub, tmp_path):
+    """The trainer reads a pushed set with its flow maps, the scoring command a pushed benchmark."""
+    push(built_set(tmp_path / "portraits"), "org/portraits")
+    push(small_benchmark(tmp_path / "benchmark"), "org/benchmark", "--public")
+    done = subprocess.run(
+        [sys.executable, "-c", USER_CODE], cwd=ROOT, env=environment(hub, tmp_path / "home"), capture_output=True,
+        text=True, timeout=300,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-2:] == ["70 True (4, 16, 16)", "['happiness']"], done.stderr[-3000:]
+
+
+def small_benchmark(folder):
+    (folder / "transfer_heads").mkdir(parents=True)
+    Dataset.from_list([{"expression": "happiness"}]).to_parquet(
+        folder / "transfer_heads" / "test-00000-of-00001.parquet"
+    )
+    (folder / "eval.yaml").write_text("name: a\n")
+    configs = [{"config_name": "transfer_heads", "data_files": [{"split": "test", "path": "transfer_heads/test-*"}]}]
+    header = yaml.safe_dump({"license": ["mit", "cc-by-4.0"], "configs": configs})
+    (folder / "README.md").write_text(f"---\n{header}---\nload_dataset('OWNER/NAME')\n")
+    return folder
+
+
 def test_an_interrupted_push_is_completed_and_nothing_is_sent_twice(hub, tmp_path):
     folder = built_set(tmp_path / "portraits")
     hub.stall = threading.Event()
@@ -165,13 +206,10 @@ def test_what_may_not_be_passed_on_is_refused(tmp_path):
 
 
 def test_a_benchmark_is_published_as_it_is(hub, tmp_path):
-    folder = tmp_path / "benchmark"
-    (folder / "transfer_heads").mkdir(parents=True)
-    (folder / "transfer_heads" / "test-00000-of-00001.parquet").write_bytes(b"rows")
-    (folder / "eval.yaml").write_text("name: a\n")
-    (folder / "README.md").write_text("---\nlicense: [mit, cc-by-4.0]\n---\nload_dataset('OWNER/NAME')\n")
+    folder = small_benchmark(tmp_path / "benchmark")
     push(folder, "org/benchmark", "--public")
     files = hub.files("org/benchmark", kind="dataset")
-    assert files["transfer_heads/test-00000-of-00001.parquet"] == b"rows" and files["eval.yaml"] == b"name: a\n"
+    table = "transfer_heads/test-00000-of-00001.parquet"
+    assert files[table] == (folder / table).read_bytes() and files["eval.yaml"] == b"name: a\n"
     assert b"load_dataset('org/benchmark')" in files["README.md"]
     assert not hub.repositories["dataset", "org/benchmark"].private
