@@ -112,7 +112,7 @@ photos = load_photos("hub://org/portraits", "validation")
 crops = make_padded_crops(photos, 16, align=False)
 labelled = label_photo_sets({"portraits": crops}, ["happiness", "neutral"])[0][0]
 print(len(photos), labelled.has_flow, tuple(labelled.flow_map(0).shape))
-print(load_task("hub://org/benchmark", "transfer_heads")["expression"])
+print(list(load_task("hub://org/benchmark", "transfer_heads")["expression"]))
 """
 
 
