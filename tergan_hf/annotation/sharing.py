@@ -41,8 +41,10 @@ def join_processes() -> Processes:
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
         return Processes()
     from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
 
-    state = PartialState(timeout=PATIENCE)
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    state = PartialState(cpu=on_cpu, timeout=PATIENCE)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", state.num_processes))
     if state.device.type == "cpu":
         # Launchers leave one thread to each process; share all cores instead.

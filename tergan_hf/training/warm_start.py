@@ -46,14 +46,12 @@ def check_saved(name: str):
 
 
 def shares_expression_encoder(model: TerGanModel, saved: TerGanModel) -> bool:
-    """Whether `warm_start` takes over all of a saved model's G_es and the labels are the same, so that a classifier of
-    one fits the other."""
+    """Whether `warm_start` takes over all of a saved model's G_es, so that f(e) of both is the same."""
     ours, theirs = model.expression_encoder, saved.expression_encoder
     shapes, saved_shapes = (
         {name: value.shape for name, value in encoder.named_parameters()} for encoder in (ours, theirs)
     )
-    same_labels = model.config.expressions == saved.config.expressions
-    return same_labels and ours.image_size == theirs.image_size and shapes == saved_shapes
+    return ours.image_size == theirs.image_size and shapes == saved_shapes
 
 
 def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:
