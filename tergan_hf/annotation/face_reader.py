@@ -1,5 +1,6 @@
 """Find and read the faces of many photos, in batches for the network."""
 
+import contextlib
 import io
 import warnings
 from collections.abc import Iterable, Iterator
@@ -108,8 +109,7 @@ def _load(stored: Any) -> Image.Image:
                 content = file.read()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged metadata
-            with open_unlimited(io.BytesIO(content)) as opened:
-                megapixels = opened.width * opened.height / 1e6
+            megapixels = _megapixels(content)
             if megapixels > MOST_MEGAPIXELS:
                 raise ImageInputError(f"the photo has {megapixels:.0f} megapixels; up to {MOST_MEGAPIXELS} are read")
             return read_image(io.BytesIO(content), "photo")
@@ -118,6 +118,13 @@ def _load(stored: Any) -> Image.Image:
     except Exception as error:  # Pillow's plugins raise errors of any class for damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageInputError(f"the photo cannot be read ({reason})") from error
+
+
+def _megapixels(content: bytes) -> float:
+    """The size of a photo by its head; 0 if the head cannot be read."""
+    with contextlib.suppress(Exception), open_unlimited(io.BytesIO(content)) as opened:
+        return opened.width * opened.height / 1e6
+    return 0.0
 
 
 def _describe(number: int, face: DetectedFace) -> dict:
