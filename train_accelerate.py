@@ -1,5 +1,6 @@
 """Train TER-GAN: `accelerate launch train_accelerate.py --config configs/photo.yaml`."""
 
+import copy
 import logging
 import os
 import sys
@@ -68,6 +69,7 @@ def main():
     # Seeded anew for each part, so that a part does not depend on whether the one before was computed or loaded.
     set_seed(arguments.seed)
     pretrained = load_saved(arguments.pretrained) if arguments.pretrained else None
+    saved_ranges = copy.deepcopy(pretrained.expression_encoder.activation_ranges) if pretrained else None
     start = warm_start(TerGanModel(config), pretrained) if pretrained else None
     expression = pretrain_encoder(
         accelerator,
@@ -98,7 +100,8 @@ def main():
         same_labels = pretrained is not None and pretrained.config.expressions == config.expressions
         classifier = expression.head if fits and (steps or same_labels) else None
         read = fits and take_over_blendshapes(model, expression, arguments)
-        fit_and_calibrate(model, sets.training, arguments.class_balance, sets.validation, classifier, not read)
+        ranges = saved_ranges if fits and not steps else None
+        fit_and_calibrate(model, sets.training, arguments.class_balance, sets.validation, classifier, not read, ranges)
         for photos in sets.validation:
             if len(photos.labelled_rows):
                 right, all_of_them = count_correct(model, photos)

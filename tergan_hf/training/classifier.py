@@ -27,8 +27,9 @@ MEASURED_PHOTOS = 256  # of a set, in batches of 64, for the ranges of activatio
 PRIOR = 3.0
 
 
-def quantize(model: TerGanModel, sets: Sequence[PhotoSet]):
-    """Quantise G_es if the configuration asks for it. Photos of every set give the ranges of its activations."""
+def quantize(model: TerGanModel, sets: Sequence[PhotoSet], activation_ranges: torch.Tensor | None = None):
+    """Quantise G_es if the configuration asks for it. Photos of every set give the ranges of its activations, unless
+    they are known."""
     if not model.config.expression_int8:
         return
     encoder = model.expression_encoder
@@ -39,6 +40,8 @@ def quantize(model: TerGanModel, sets: Sequence[PhotoSet]):
             yield aligned_crops(photos, rows.numpy(), encoder.image_size, device)
 
     model.quantize(*(batches(photos) for photos in sets))
+    if activation_ranges is not None:
+        encoder.activation_ranges.copy_(activation_ranges)
 
 
 def fit_classifier(embeddings: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, num_labels: int):
@@ -151,6 +154,7 @@ def fit_and_calibrate(
     validation_sets: Sequence[PhotoSet] = (),
     classifier: torch.nn.Linear | None = None,
     fit_blendshapes: bool = True,
+    activation_ranges: torch.Tensor | None = None,
 ) -> TerGanModel:
     """
     Fit classifier, blendshapes and prototypes on the training photos, and the temperature of the classifier on the
@@ -164,13 +168,14 @@ def fit_and_calibrate(
         classifier: a classifier on the f(e) of this G_es to keep instead of fitting one. Stage 1's has seen augmented
             photos; a fit to photos without augmentation repeats the labels that were learnt by heart.
         fit_blendshapes: `False` keeps the model's `blendshape_regressor`, and fits `blendshape_directions` alone.
+        activation_ranges: of G_es, if it is that of quantised weights. A few photos would give it others.
 
     Raises:
         InvalidInputError: no photo has a label.
     """
     model.eval()
     round_to_file_precision(model)
-    quantize(model, sets)
+    quantize(model, sets, activation_ranges)
     fit_blendshape_layers(model, sets, regressor=fit_blendshapes)
     sets = [photos for photos in sets if len(photos.labelled_rows)]
     if not sets:
