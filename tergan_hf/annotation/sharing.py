@@ -1,6 +1,7 @@
 """Several processes that share the shards of a source, as a launcher started them."""
 
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -49,10 +50,16 @@ def join_processes() -> Processes:
     if state.device.type == "cpu":
         # Launchers leave one thread to each process; share all cores instead.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // local))
-    return Processes(
-        state.process_index, state.num_processes, local, state.device, state.wait_for_everyone,
-        state.destroy_process_group,
-    )  # fmt: skip
+
+    def wait():
+        # Handlers of Python run after the wait. A launcher that ends all processes would have to kill this one.
+        handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        try:
+            state.wait_for_everyone()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+
+    return Processes(state.process_index, state.num_processes, local, state.device, wait, state.destroy_process_group)
 
 
 @dataclass(frozen=True)

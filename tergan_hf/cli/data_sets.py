@@ -40,10 +40,8 @@ def is_whole_set(options) -> bool:
         CommandError: an option does not fit.
     """
     inputs, output = options.inputs, options.output
-    asked = (
-        any(name.startswith(HUB_PREFIX) or name.endswith(".parquet") for name in [*inputs, output or ""])
-        or any(_holds_parquet(Path(name)) for name in inputs)
-        or (output is not None and options.format is None and _is_folder_name(output) and Path(inputs[0]).is_dir())
+    asked = any(name.startswith(HUB_PREFIX) or name.endswith(".parquet") for name in [*inputs, output or ""]) or (
+        output is not None and options.format is None and _is_folder_name(output) and Path(inputs[0]).is_dir()
     )
     if not asked:
         for name, value in (("--split", options.split), ("--image-column", options.image_column),
@@ -82,15 +80,6 @@ def recognize_set_command(options, load: Callable[["torch.device | str | None"],
         for sentence in recognize_set(job, lambda device: load(options.device or device)):
             print(sentence)
     return 0
-
-
-def _holds_parquet(path: Path) -> bool:
-    """Whether a path is a folder in which parquet files lie, and no photos beside them."""
-    try:
-        names = os.listdir(path) if path.is_dir() else []
-    except OSError:
-        return False
-    return any(name.endswith(".parquet") and not name.startswith(".") for name in names)
 
 
 def _is_folder_name(output: str) -> bool:
