@@ -92,6 +92,17 @@ def test_from_the_hub_to_the_hub_on_two_processes(hub, weights, tmp_path):
     assert other.returncode == 1 and "was made from with or without blendshapes: add --overwrite" in other.stderr
 
 
+def test_a_source_that_changed_is_named(hub, weights, photos, tmp_path):
+    words = ("hub://owner/faces", "-o", tmp_path / "out")
+    done = recognize(hub, tmp_path, weights, *words)
+    assert done.returncode == 0 and "has changed" not in done.stdout, done.stderr
+    hub.repositories["dataset", "owner/faces"].add("main", {"data/train-00000-of-00001.parquet": photos, "a.txt": b""})
+    again = recognize(hub, tmp_path, weights, *words)
+    assert "complete already\nhub://owner/faces has changed since this run began" in again.stdout, again.stderr
+    anew = recognize(hub, tmp_path, weights, *words, "--overwrite")
+    assert "6 photos, 5 faces" in anew.stdout and "has changed" not in anew.stdout, anew.stderr
+
+
 def test_what_the_hub_lacks_is_a_sentence(hub, weights, tmp_path):
     gone = recognize(hub, tmp_path, weights, "hub://owner/gone", "-o", tmp_path / "out")
     assert gone.returncode == 1 and "there is no data set owner/gone on the Hub, or it is private" in gone.stderr

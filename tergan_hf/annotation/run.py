@@ -82,6 +82,7 @@ class _Begun:
     pipe: TerGanPipeline
     source: PhotoSource
     record: dict
+    notes: list[str]
 
 
 def recognize_set(job: Job, load: Callable[[torch.device | None], TerGanPipeline]) -> list[str]:
@@ -120,9 +121,10 @@ def recognize_set(job: Job, load: Callable[[torch.device | None], TerGanPipeline
             told.append(hub_destination.publish(job.folder, job.repo_id))
             shutil.rmtree(job.folder)
     processes.close()
-    if begun:
-        begun.held.release()
-    return told if begun else []
+    if begun is None:
+        return []
+    begun.held.release()
+    return [*told, *begun.notes]
 
 
 def _begin(job: Job, load: Callable, device: torch.device | None) -> _Begun:
@@ -131,12 +133,14 @@ def _begin(job: Job, load: Callable, device: torch.device | None) -> _Begun:
     if not job.reads_hub and folder.resolve().is_relative_to(Path(job.source).resolve()):
         raise OutputError(f"{job.output} is in the folder of the photos: choose another one for the results")
     held = lock(folder)
-    revision, private = None, job.private
+    revision, private, notes = None, job.private, []
     if job.reads_hub:
         known = read_record(folder)
         newest = newest_commit(job.source)
         # A run that was interrupted goes on with the photos that it began with.
         revision = known["revision"] if known and not job.overwrite and known.get("revision") else newest.commit
+        if revision != newest.commit:
+            notes.append(f"{job.source} has changed since this run began; --overwrite reads it anew")
         private = newest.private or private
     source = _open(job, revision)
     pipe = load(device)
@@ -150,7 +154,7 @@ def _begin(job: Job, load: Callable, device: torch.device | None) -> _Begun:
     else:
         # The folder in the cache is ours alone.
         claim(folder, record, job.overwrite)
-    return _Begun(held, pipe, source, record)
+    return _Begun(held, pipe, source, record, notes)
 
 
 def _open(job: Job, revision: str | None) -> PhotoSource:
