@@ -1,5 +1,6 @@
 """Train TER-GAN: `accelerate launch train_accelerate.py --config configs/photo.yaml`."""
 
+import copy
 import logging
 import os
 import sys
@@ -19,7 +20,7 @@ from tergan_hf.data.preparation import prepare_sets
 from tergan_hf.publishing.hub import check_login, push_model, run_tag
 from tergan_hf.training.arguments import TrainingArguments
 from tergan_hf.training.checkpoints import claim_output_dir
-from tergan_hf.training.classifier import fit_and_calibrate
+from tergan_hf.training.classifier import count_correct, fit_and_calibrate
 from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.compute import describe_compute, write_compute
 from tergan_hf.training.encoder_classifier import EncoderClassifier
@@ -68,6 +69,7 @@ def main():
     # Seeded anew for each part, so that a part does not depend on whether the one before was computed or loaded.
     set_seed(arguments.seed)
     pretrained = load_saved(arguments.pretrained) if arguments.pretrained else None
+    saved_ranges = copy.deepcopy(pretrained.expression_encoder.activation_ranges) if pretrained else None
     start = warm_start(TerGanModel(config), pretrained) if pretrained else None
     expression = pretrain_encoder(
         accelerator,
@@ -91,11 +93,19 @@ def main():
         model.to(accelerator.device)
         if arguments.fit_identity:
             fit_identity(model, sets.training)
-        # Stage 1's classifier still fits if this run or the one before trained it and stage 2 left G_es alone.
-        trained = arguments.expression_stage.steps or (pretrained and shares_expression_encoder(model, pretrained))
-        classifier = expression.head if trained and arguments.freeze_expression_encoder else None
-        read = classifier is not None and take_over_blendshapes(model, expression, arguments)
-        fit_and_calibrate(model, sets.training, arguments.class_balance, sets.validation, classifier, not read)
+        # Layers on f(e) still fit if stage 1 of this run or the one before trained them and stage 2 left G_es alone.
+        steps = arguments.expression_stage.steps
+        trained = steps or (pretrained is not None and shares_expression_encoder(model, pretrained))
+        fits = bool(trained and arguments.freeze_expression_encoder)
+        same_labels = pretrained is not None and pretrained.config.expressions == config.expressions
+        classifier = expression.head if fits and (steps or same_labels) else None
+        read = fits and take_over_blendshapes(model, expression, arguments)
+        ranges = saved_ranges if fits and not steps else None
+        fit_and_calibrate(model, sets.training, arguments.class_balance, sets.validation, classifier, not read, ranges)
+        for photos in sets.validation:
+            if len(photos.labelled_rows):
+                right, all_of_them = count_correct(model, photos)
+                print(f"{photos.name}: {right} of {all_of_them} photos that were kept out are read correctly")
         save_model(model, arguments, sets.kept_out, output / "model")
         write_compute(describe_compute(arguments, accelerator), output / "model")
         print(f"Saved to {output / 'model'}")
@@ -116,6 +126,11 @@ def take_over_blendshapes(model: TerGanModel, expression: EncoderClassifier, arg
     if layer is None or not arguments.expression_stage.steps:
         return layer is None or bool(layer.bias.any())
     if learnt is None:
+        if layer.bias.any():
+            logging.getLogger(__name__).warning(
+                "G_es was trained without blendshapes: the result neither reads nor sets them as %s does",
+                arguments.pretrained,
+            )
         return False
     with torch.no_grad():
         layer.weight.copy_(learnt[0])

@@ -21,6 +21,7 @@ ORDER = [
     "training",
     "evaluation",
     "publishing",
+    "annotation",
     "demo",
     "cli",
 ]

@@ -21,7 +21,7 @@ from ..model.provenance_tergan import draw_mark
 from ..model.video_tergan import VideoReport
 from ..provenance.saving import save_synthetic, signed_clip
 from ..provenance.signing import ManifestSigner, environment_signer, timestamp_url
-from . import verify
+from . import data_sets, verify
 from .answers import WRITERS, encode_answers, recognize_file
 from .errors import one_line_errors
 from .files import Job, existing_path, kind_of, list_files, plan_jobs, run_jobs
@@ -45,6 +45,7 @@ EXAMPLES = """examples:
   tergan recognize me.jpg
   tergan recognize holiday/ clip.mp4 -o expressions.csv        or .json
   tergan recognize me.jpg --blendshapes                        with a model that reads them
+  tergan recognize hub://owner/faces -o hub://me/faces-read    a whole data set, a row for each face
   tergan edit me.jpg surprise -o me_surprised.jpg --sign chain.pem key.pem
   tergan verify me_surprised.jpg                               what it claims, and whether the signature holds
 
@@ -121,13 +122,17 @@ def build_parser() -> argparse.ArgumentParser:
             help="add a C2PA manifest, signed with a certificate chain and its key, both PEM files",
         )  # fmt: skip
     recognize = _add_command(commands, recognize_command, "recognize", "recognise the expression of every face")
-    recognize.add_argument("inputs", nargs="+", help="photos, clips, folders of them")
-    recognize.add_argument("-o", "--output", help=".json or .csv file; default: a table on the screen")
+    recognize.add_argument("inputs", nargs="+", help="photos, clips, folders of them; or one whole data set")
+    recognize.add_argument(
+        "-o", "--output", help=".json or .csv file; default: a table on the screen. Of a whole data set, a folder or "
+        "hub://owner/name",
+    )  # fmt: skip
     recognize.add_argument("--overwrite", action="store_true", help="replace an existing output")
     recognize.add_argument(
         "--blendshapes", action="store_true", help="also read ARKit's blendshapes and the gaze, if the model does"
     )
     recognize.add_argument("--format", choices=list(WRITERS), help="default: by the name of the output file")
+    data_sets.add_arguments(recognize)
     _add_command(commands, names_command, "names", "list the names that `tergan edit --set` takes, with their ranges")
     verify.add_arguments(
         _add_parser(commands, "verify", "say what files claim about their origin, and check signatures")
@@ -277,6 +282,8 @@ def names_command(options) -> int:
 
 def recognize_command(options) -> int:
     """Run `tergan recognize`. Returns the number of files that failed."""
+    if data_sets.is_whole_set(options):
+        return data_sets.recognize_set_command(options, lambda device: _load(options, device))
     kind = options.format or (Path(options.output).suffix[1:].lower() if options.output else "table")
     if kind not in WRITERS:
         raise CommandError(f"the output must be a .json or .csv file, got {options.output!r}")
@@ -326,13 +333,13 @@ def _print_choices(job: Job, report: VideoReport):
         print(f"tergan: {job.output}: {whose} {choice}.", file=sys.stderr)
 
 
-def _load(options) -> TerGanPipeline:
+def _load(options, device=None) -> TerGanPipeline:
     if options.model is None:
         raise CommandError("no model is given: --model takes a folder or an id on the Hub")
     if hasattr(options, "intensity") and not math.isfinite(options.intensity):
         raise CommandError(f"--intensity must be a finite number, got {options.intensity}")
     with redirect_stdout(sys.stderr):  # the standard output is for results only
-        return load_pipeline(options.model, options.device)
+        return load_pipeline(options.model, device or options.device)
 
 
 def _finish(options) -> Callable | None:

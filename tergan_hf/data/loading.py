@@ -141,14 +141,14 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
 
 def _load_parquet(files: list[Path], split: str, streaming: bool, extra: dict) -> Dataset | IterableDataset:
     files = [file.absolute() for file in files]
-    if any(_looks_like_a_pattern(str(file)) for file in files):
+    if any(looks_like_a_pattern(str(file)) for file in files):
         return load_parquet_files(files, streaming, **extra)
     path = str(files[0].parent if len(files) > 1 else files[0])
     data_files = {split: [str(file) for file in files]}
     return _load_dataset(path, "parquet", data_files=data_files, split=split, streaming=streaming, **extra)
 
 
-def _looks_like_a_pattern(path: str) -> bool:
+def looks_like_a_pattern(path: str) -> bool:
     """Whether `datasets` would take a path for a pattern or an address, or could not encode it."""
     below = os.path.splitdrive(path)[1]
     return bool(re.search(r"[*?\[\]:{}]", below)) or not is_utf8(path)

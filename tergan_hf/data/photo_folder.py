@@ -27,6 +27,7 @@ SPLIT_KEYWORDS = {
     "test": ("test", "testing", "eval", "evaluation"),
 }  # as `datasets` knows them
 _BETWEEN = r"[-._ 0-9]"
+_OF_FOLDER, _OF_FILE = rf"(.*{_BETWEEN})?KEYWORD({_BETWEEN}.*)?", rf"(.*{_BETWEEN})?KEYWORD{_BETWEEN}.*"
 _WHOLE_NUMBER, _NUMBER = re.compile(r"-?(0|[1-9]\d*)"), re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 
 
@@ -167,8 +168,8 @@ def _split_rows(folder: Path, rows: list[dict]) -> dict[str, list[dict]]:
         InvalidInputError: some photos are in a split and others in none.
     """
     paths = [row["image"].relative_to(folder) if row["image"].is_relative_to(folder) else row["image"] for row in rows]
-    by_folder = [_split_of(path.parts[:-1], rf"(.*{_BETWEEN})?KEYWORD({_BETWEEN}.*)?") for path in paths]
-    by_name = [_split_of(path.parts[-1:], rf"(.*{_BETWEEN})?KEYWORD{_BETWEEN}.*") for path in paths]
+    by_folder = [_split_of(path.parts[:-1], _OF_FOLDER) for path in paths]
+    by_name = [_split_of(path.parts[-1:], _OF_FILE) for path in paths]
     if any(by_folder):
         splits = by_folder
     elif "train" in by_name or None not in by_name:
@@ -184,6 +185,11 @@ def _split_rows(folder: Path, rows: list[dict]) -> dict[str, list[dict]]:
     return found
 
 
+def split_of_file(path: Path) -> str | None:
+    """The split that the folders of a relative path tell, else the file's name. `None` if neither does."""
+    return _split_of(path.parts[:-1], _OF_FOLDER) or _split_of(path.parts[-1:], _OF_FILE)
+
+
 def _split_of(names: tuple[str, ...], pattern: str) -> str | None:
     for split, keywords in SPLIT_KEYWORDS.items():
         whole = re.compile(pattern.replace("KEYWORD", f"({'|'.join(keywords)})"), re.DOTALL)
@@ -197,7 +203,7 @@ def _arrow_table(folder: Path, rows: list[dict]) -> pa.Table:
     for row in rows:
         for name, values in columns.items():
             value = row.get(name)
-            values.append(_encoded(value) if isinstance(value, Path) else value)
+            values.append(encoded_photo(value) if isinstance(value, Path) else value)
     arrays = {}
     for name, values in columns.items():
         try:
@@ -209,7 +215,7 @@ def _arrow_table(folder: Path, rows: list[dict]) -> pa.Table:
     return pa.table(arrays)
 
 
-def _encoded(path: Path) -> dict:
+def encoded_photo(path: Path) -> dict:
     """A photo as `datasets` keeps it: its path, or its bytes if the path is not UTF-8."""
     name = str(path)
     if is_utf8(name):

@@ -117,6 +117,12 @@ def _keep_out(
 ) -> tuple[Dataset, Dataset, list[str]]:
     validation = [index for index, names in enumerate(groups_of_row) if names & kept_out]
     training = [index for index, names in enumerate(groups_of_row) if not names & kept_out]
+    if len(set().union(*groups_of_row)) == 1 and len(photos) > 1:
+        column = manner.split("'")[0]
+        raise InvalidInputError(
+            f"all {len(photos)} photos have the same '{column}', so that none can be kept out of training: set "
+            "group_column to file_name to keep single photos out, or add photos of other people"
+        )
     if not training or not validation:
         raise InvalidInputError(
             f"splitting {len(set().union(*groups_of_row))} groups of '{manner} leaves {len(training)} photos for "

@@ -11,9 +11,11 @@ from ..data.augmentation import AugmentationConfig
 from ..data.loading import DataSource, source_path
 from ..model.configuration_tergan import TerGanConfig
 from ..model.errors_tergan import InvalidInputError
+from .warm_start import saved_settings
 
 
-PRESETS = ("paper", "compact", "photo")
+OF_PRETRAINED = "pretrained"
+PRESETS = ("paper", "compact", "photo", OF_PRETRAINED)
 
 
 @dataclass
@@ -152,7 +154,8 @@ class TrainingArguments:
     A whole training run.
 
     Args:
-        preset: `paper`, `compact` or `photo`, the `TerGanConfig` to start from.
+        preset: `paper`, `compact` or `photo`, the `TerGanConfig` to start from; or `pretrained`, that of the saved
+            model.
         model: changes to the preset's `TerGanConfig`, and `expressions`, the list of labels.
         sources: the photo sets.
         data_root: relative paths of `sources` start here.
@@ -215,6 +218,8 @@ class TrainingArguments:
     def __post_init__(self):
         if self.preset not in PRESETS:
             raise InvalidInputError(f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
+        if self.preset == OF_PRETRAINED and not self.pretrained:
+            raise InvalidInputError("preset: pretrained needs pretrained, the name of a saved model")
         if not self.sources:
             raise InvalidInputError("sources is empty: name at least one set of photos")
         names = [source.name for source in self.sources]
@@ -234,7 +239,7 @@ class TrainingArguments:
         The preset with the changes of `model`, then `overrides`.
 
         Raises:
-            InvalidInputError: an unknown field, or sizes that contradict each other or `losses`.
+            InvalidInputError: an unknown field, sizes that contradict each other or `losses`, or no saved model.
         """
         settings = dict(self.model)
         known = {item.name for item in dataclasses.fields(TerGanConfig)} - {
@@ -248,7 +253,12 @@ class TrainingArguments:
         if "expressions" in settings:
             settings["id2label"] = dict(enumerate(settings.pop("expressions")))
             settings["label2id"] = {label: index for index, label in settings["id2label"].items()}
-        config = getattr(TerGanConfig, self.preset)(**{**settings, **overrides})
+        settings |= overrides
+        if self.preset == OF_PRETRAINED:
+            assert self.pretrained is not None
+            config = TerGanConfig(**{**saved_settings(self.pretrained), **settings})
+        else:
+            config = getattr(TerGanConfig, self.preset)(**settings)
         blocks = len(config.encoder_channels)
         if len(self.losses.feature_layers) != blocks:
             raise InvalidInputError(f"losses.feature_layers needs one weight per encoder block ({blocks})")

@@ -4,6 +4,7 @@ import logging
 
 import torch
 
+from ..model.configuration_tergan import TerGanConfig
 from ..model.errors_tergan import InvalidInputError, TerGanError
 from ..model.model_loading_tergan import check_model_name, foreseen_loading_errors
 from ..model.modeling_tergan import TerGanModel
@@ -15,6 +16,8 @@ logger = logging.getLogger(__name__)
 OF_LABELS = ("classifier.weight", "classifier.bias", "expression_prototypes")
 # Buffers that a new model fills itself.
 INITIAL_BUFFERS = ("scale", "activation_ranges")
+# Of `config.json`, about the file and not about the networks.
+OF_THE_FILE = ("architectures", "auto_map", "custom_pipelines", "dtype", "model_type", "transformers_version")
 
 
 def load_saved(name: str) -> TerGanModel:
@@ -32,6 +35,22 @@ def load_saved(name: str) -> TerGanModel:
         raise InvalidInputError(f"pretrained: {error}") from error
 
 
+def saved_settings(name: str) -> dict:
+    """
+    The values of a saved model's configuration, for `TerGanConfig`.
+
+    Raises:
+        InvalidInputError: there is no such model, or it cannot be read.
+    """
+    check_saved(name)
+    try:
+        with foreseen_loading_errors(name):
+            values, _ = TerGanConfig.get_config_dict(name)
+    except TerGanError as error:
+        raise InvalidInputError(f"pretrained: {error}") from error
+    return {key: value for key, value in values.items() if key not in OF_THE_FILE}
+
+
 def check_saved(name: str):
     """
     Check that the argument `pretrained` can be the name of a saved model.
@@ -46,14 +65,12 @@ def check_saved(name: str):
 
 
 def shares_expression_encoder(model: TerGanModel, saved: TerGanModel) -> bool:
-    """Whether `warm_start` takes over all of a saved model's G_es and the labels are the same, so that a classifier of
-    one fits the other."""
+    """Whether `warm_start` takes over all of a saved model's G_es, so that f(e) of both is the same."""
     ours, theirs = model.expression_encoder, saved.expression_encoder
     shapes, saved_shapes = (
         {name: value.shape for name, value in encoder.named_parameters()} for encoder in (ours, theirs)
     )
-    same_labels = model.config.expressions == saved.config.expressions
-    return same_labels and ours.image_size == theirs.image_size and shapes == saved_shapes
+    return ours.image_size == theirs.image_size and shapes == saved_shapes
 
 
 def warm_start(model: TerGanModel, saved: TerGanModel) -> TerGanModel:

@@ -1,0 +1,1 @@
+"""Recognition over whole data sets: photos in, one row per face out."""

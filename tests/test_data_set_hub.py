@@ -1,0 +1,114 @@
+"""`tergan recognize hub://… --output hub://…` against a Hub on this machine, on one and two processes."""
+
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from datasets import Dataset, Features, Image, Value
+from PIL import Image as PILImage
+from pyarrow import parquet
+
+from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
+
+from .conftest import EXAMPLES, ROOT, TINY
+from .loopback_hub import TOKEN, LoopbackHub, Repository
+
+
+FACES = 5  # photos with a face, then one without
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("weights")
+    TerGanModel(TerGanConfig.photo(**TINY)).save_pretrained(folder)
+    TerGanImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A parquet file of three row groups."""
+    images = [PILImage.open(path).convert("RGB").resize((200, 200)) for path in sorted(EXAMPLES.glob("*.jpg"))[:FACES]]
+    stored = []
+    for image in [*images, PILImage.new("RGB", (200, 200), "white")]:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG")
+        stored.append({"bytes": buffer.getvalue(), "path": None})
+    columns = {"image": stored, "name": [f"photo {number}" for number in range(len(stored))]}
+    table = Dataset.from_dict(columns, features=Features(image=Image(), name=Value("string"))).data.table
+    path = tmp_path_factory.mktemp("photos") / "train.parquet"
+    parquet.write_table(table, path, row_group_size=2)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def hub(photos):
+    served = LoopbackHub()
+    source = served.repositories["dataset", "owner/faces"] = Repository(private=True)
+    source.add("main", {"data/train-00000-of-00001.parquet": photos})
+    yield served
+    served.close()
+
+
+def recognize(hub, home, weights, *words, launcher=("-m", "tergan_hf"), token=TOKEN):
+    environment = {
+        **os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(home), "HF_TOKEN": token,
+        "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true",
+    }  # fmt: skip
+    return subprocess.run(
+        [sys.executable, *launcher, "recognize", *map(str, words), "--model", str(weights), "-q"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def rows(files, name):
+    return parquet.read_table(io.BytesIO(files[f"{name}/train-00000-of-00001.parquet"])).to_pydict()
+
+
+def test_from_the_hub_to_the_hub_on_two_processes(hub, weights, tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tergan_hf")
+    words = ("hub://owner/faces", "-o", "hub://me/read")
+    done = recognize(hub, tmp_path, weights, *words, launcher=launcher)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "hub://me/read: 6 photos, 5 faces; 1 photos without a face and 0 that cannot be read" in done.stdout
+    assert hub.repositories["dataset", "me/read"].private  # because the source is
+    files = hub.files("me/read", "dataset")
+    assert set(files) == {
+        "README.md", "recognition.json", "faces/train-00000-of-00001.parquet",
+        "without_faces/train-00000-of-00001.parquet",
+    }  # fmt: skip
+    found = rows(files, "faces")
+    assert found["row"] == list(range(FACES)) and found["name"] == [f"photo {number}" for number in range(FACES)]
+    assert rows(files, "without_faces")["row"] == [FACES]
+    assert "source_datasets:\n- owner/faces" in files["README.md"].decode()
+    assert not list((tmp_path / "tergan" / "recognize").iterdir())
+    again = recognize(hub, tmp_path, weights, *words)
+    assert again.returncode == 0 and "hub://me/read is complete already" in again.stdout, again.stderr
+    other = recognize(hub, tmp_path, weights, *words, "--blendshapes")
+    assert other.returncode == 1 and "was made from with or without blendshapes: add --overwrite" in other.stderr
+
+
+def test_a_source_that_changed_is_named(hub, weights, photos, tmp_path):
+    words = ("hub://owner/faces", "-o", tmp_path / "out")
+    done = recognize(hub, tmp_path, weights, *words)
+    assert done.returncode == 0 and "has changed" not in done.stdout, done.stderr
+    hub.repositories["dataset", "owner/faces"].add("main", {"data/train-00000-of-00001.parquet": photos, "a.txt": b""})
+    again = recognize(hub, tmp_path, weights, *words)
+    assert "complete already\nhub://owner/faces has changed since this run began" in again.stdout, again.stderr
+    anew = recognize(hub, tmp_path, weights, *words, "--overwrite")
+    assert "6 photos, 5 faces" in anew.stdout and "has changed" not in anew.stdout, anew.stderr
+
+
+def test_what_the_hub_lacks_is_a_sentence(hub, weights, tmp_path):
+    gone = recognize(hub, tmp_path, weights, "hub://owner/gone", "-o", tmp_path / "out")
+    assert gone.returncode == 1 and "there is no data set owner/gone on the Hub, or it is private" in gone.stderr
+    stranger = recognize(hub, tmp_path, weights, "hub://owner/faces", "-o", "hub://me/read", token="hf_other")
+    assert stranger.returncode == 1 and "the Hub does not accept the token" in stranger.stderr
+    refused = recognize(hub, tmp_path, weights, "hub://owner/faces", "-o", "hub://org/forbidden")
+    assert refused.returncode == 1 and "the token needs write access to this repository" in refused.stderr
+    for done in (gone, stranger, refused):
+        assert "Traceback" not in done.stderr
