@@ -224,7 +224,7 @@ def test_two_processes_train_together(run_folder):
     ("override", "message"),
     [
         ("generator_stage.stepz=3", "unknown key 'generator_stage.stepz'"),
-        ("preset=huge", "preset must be one of paper, compact, photo, not 'huge'"),
+        ("preset=huge", "preset must be one of paper, compact, photo, pretrained, not 'huge'"),
         ("model.predict_residul=true", "unknown key 'model.predict_residul'"),
         ("sources.9.weight=2", "there is no '9' to change"),
         ("model.image_size=16", "image_size 16 is too small"),

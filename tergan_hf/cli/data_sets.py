@@ -84,4 +84,6 @@ def recognize_set_command(options, load: Callable[["torch.device | str | None"],
 
 def _is_folder_name(output: str) -> bool:
     suffix = Path(output).suffix.lower()
-    return not output.startswith(HUB_PREFIX) and (os.path.isdir(output) or suffix not in (*FILES, ".parquet"))
+    if output.startswith(HUB_PREFIX) or suffix in FILES:
+        return False
+    return suffix != ".parquet" or os.path.isdir(output)
