@@ -167,7 +167,7 @@ def test_named_groups_are_kept_out(tmp_path):
 
 
 def test_a_split_with_an_empty_side_is_refused():
-    with pytest.raises(InvalidInputError, match="all 2 photos have the same 'identity'.*file_name"):
+    with pytest.raises(InvalidInputError, match=r"all 2 photos have the same 'identity'.*file_name"):
         split_by_group(Dataset.from_dict({"identity": ["a", "a"]}), fraction=0.2)
     with pytest.raises(InvalidInputError, match="leaves"):
         split_by_group(Dataset.from_dict({"identity": ["a", "b"]}), fraction=1.0)
