@@ -232,7 +232,7 @@ class LoopbackHub:
             if self.stall is not None:
                 while not self.stall.is_set():
                     await _sleep(0.02)
-                return Response(status_code=500)
+                return Response(status_code=410)
             if hashlib.sha256(data).hexdigest() != oid:
                 return problem(400, "BadRequest", "wrong sha256")
             self.large[oid] = data

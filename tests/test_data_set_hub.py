@@ -1,9 +1,12 @@
 """`tergan recognize hub://… --output hub://…` against a Hub on this machine, on one and two processes."""
 
 import io
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -45,34 +48,86 @@ def photos(tmp_path_factory):
     return path.read_bytes()
 
 
-@pytest.fixture
-def hub(photos):
+@pytest.fixture(scope="module")
+def hub():
     served = LoopbackHub()
-    source = served.repositories["dataset", "owner/faces"] = Repository(private=True)
-    source.add("main", {"data/train-00000-of-00001.parquet": photos})
     yield served
     served.close()
 
 
-def recognize(hub, home, weights, *words, launcher=("-m", "tergan_hf"), token=TOKEN):
-    environment = {
-        **os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(home), "HF_TOKEN": token,
-        "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true",
+@pytest.fixture(autouse=True)
+def source(hub, photos):
+    hub.repositories.clear()
+    source = hub.repositories["dataset", "owner/faces"] = Repository(private=True)
+    source.add("main", {"data/train-00000-of-00001.parquet": photos})
+    return source
+
+
+@pytest.fixture(scope="module")
+def environment(hub, tmp_path_factory):
+    return {
+        **os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(tmp_path_factory.mktemp("home")), "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1",
+        "ACCELERATE_USE_CPU": "true",
     }  # fmt: skip
-    return subprocess.run(
-        [sys.executable, *launcher, "recognize", *map(str, words), "--model", str(weights), "-q"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
+
+
+# Commands in one process, one after the other: most of a command's time is its imports.
+COMMANDS = """
+import contextlib, io, json, os, sys
+from tergan_hf.cli.tergan import main
+for line in sys.stdin:
+    words, os.environ["HF_TOKEN"] = json.loads(line)
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            code = main(words)
+        except SystemExit as end:
+            code = end.code
+            if isinstance(code, str):
+                print(code, file=err)
+                code = 1
+    print(json.dumps([code or 0, out.getvalue(), err.getvalue()]), flush=True)
+"""
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def recognize(environment, weights):
+    """A function that runs `tergan recognize`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMANDS], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True,
     )  # fmt: skip
+
+    def run(*words, token=TOKEN) -> Done:
+        line = ["recognize", *map(str, words), "--model", str(weights), "-q"]
+        process.stdin.write(json.dumps([line, token]) + "\n")
+        process.stdin.flush()
+        return Done(*json.loads(process.stdout.readline()))
+
+    yield run
+    process.stdin.close()
+    assert process.wait(60) == 0
 
 
 def rows(files, name):
     return parquet.read_table(io.BytesIO(files[f"{name}/train-00000-of-00001.parquet"])).to_pydict()
 
 
-def test_from_the_hub_to_the_hub_on_two_processes(hub, weights, tmp_path):
+def test_from_the_hub_to_the_hub_on_two_processes(hub, weights, recognize, environment):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tergan_hf")
     words = ("hub://owner/faces", "-o", "hub://me/read")
-    done = recognize(hub, tmp_path, weights, *words, launcher=launcher)
+    done = subprocess.run(
+        [sys.executable, *launcher, "recognize", *words, "--model", str(weights), "-q"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert "hub://me/read: 6 photos, 5 faces; 1 photos without a face and 0 that cannot be read" in done.stdout
     assert hub.repositories["dataset", "me/read"].private  # because the source is
@@ -85,30 +140,30 @@ def test_from_the_hub_to_the_hub_on_two_processes(hub, weights, tmp_path):
     assert found["row"] == list(range(FACES)) and found["name"] == [f"photo {number}" for number in range(FACES)]
     assert rows(files, "without_faces")["row"] == [FACES]
     assert "source_datasets:\n- owner/faces" in files["README.md"].decode()
-    assert not list((tmp_path / "tergan" / "recognize").iterdir())
-    again = recognize(hub, tmp_path, weights, *words)
+    assert not list(Path(environment["HF_HOME"], "tergan", "recognize").iterdir())
+    again = recognize(*words)
     assert again.returncode == 0 and "hub://me/read is complete already" in again.stdout, again.stderr
-    other = recognize(hub, tmp_path, weights, *words, "--blendshapes")
+    other = recognize(*words, "--blendshapes")
     assert other.returncode == 1 and "was made from with or without blendshapes: add --overwrite" in other.stderr
 
 
-def test_a_source_that_changed_is_named(hub, weights, photos, tmp_path):
+def test_a_source_that_changed_is_named(source, recognize, photos, tmp_path):
     words = ("hub://owner/faces", "-o", tmp_path / "out")
-    done = recognize(hub, tmp_path, weights, *words)
+    done = recognize(*words)
     assert done.returncode == 0 and "has changed" not in done.stdout, done.stderr
-    hub.repositories["dataset", "owner/faces"].add("main", {"data/train-00000-of-00001.parquet": photos, "a.txt": b""})
-    again = recognize(hub, tmp_path, weights, *words)
+    source.add("main", {"data/train-00000-of-00001.parquet": photos, "a.txt": b""})
+    again = recognize(*words)
     assert "complete already\nhub://owner/faces has changed since this run began" in again.stdout, again.stderr
-    anew = recognize(hub, tmp_path, weights, *words, "--overwrite")
+    anew = recognize(*words, "--overwrite")
     assert "6 photos, 5 faces" in anew.stdout and "has changed" not in anew.stdout, anew.stderr
 
 
-def test_what_the_hub_lacks_is_a_sentence(hub, weights, tmp_path):
-    gone = recognize(hub, tmp_path, weights, "hub://owner/gone", "-o", tmp_path / "out")
+def test_what_the_hub_lacks_is_a_sentence(recognize, tmp_path):
+    gone = recognize("hub://owner/gone", "-o", tmp_path / "out")
     assert gone.returncode == 1 and "there is no data set owner/gone on the Hub, or it is private" in gone.stderr
-    stranger = recognize(hub, tmp_path, weights, "hub://owner/faces", "-o", "hub://me/read", token="hf_other")
+    stranger = recognize("hub://owner/faces", "-o", "hub://me/read", token="hf_other")
     assert stranger.returncode == 1 and "the Hub does not accept the token" in stranger.stderr
-    refused = recognize(hub, tmp_path, weights, "hub://owner/faces", "-o", "hub://org/forbidden")
+    refused = recognize("hub://owner/faces", "-o", "hub://org/forbidden")
     assert refused.returncode == 1 and "the token needs write access to this repository" in refused.stderr
     for done in (gone, stranger, refused):
         assert "Traceback" not in done.stderr

@@ -33,7 +33,7 @@ from .ports import free_port
 
 
 NEUTRAL = str(EXAMPLES / "london_014_neutral.jpg")
-STRANGE = [float("nan"), -1e300, "x" * 10_000, [1.0] * 100_000, {"path": 5}, None]
+STRANGE = [float("nan"), -1e300, "x" * 10_000, [1.0] * 20_000, {"path": 5}, None]
 
 
 @pytest.fixture(scope="module")
