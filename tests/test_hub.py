@@ -1,12 +1,9 @@
 """Push to and load from a Hub on this machine, with huggingface_hub's own client."""
 
-import io
 import json
-import os
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 import torch
@@ -20,7 +17,8 @@ from tergan_hf.publishing.hub import PublishError, run_tag, write_model_reposito
 
 from .conftest import EXAMPLES, ROOT, TINY
 from .faces import repeatable_people
-from .loopback_hub import TOKEN, LoopbackHub, Repository, use_here
+from .hub_command import environment, push
+from .loopback_hub import TOKEN, LoopbackHub, Repository
 
 
 @pytest.fixture(scope="module")
@@ -42,44 +40,6 @@ def hub():
     served = LoopbackHub()
     yield served
     served.close()
-
-
-def environment(hub, home, **changes):
-    values = {
-        **os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(home), "HF_TOKEN": TOKEN,
-        "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1", **changes,
-    }  # fmt: skip
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def push(hub, home, *arguments, check=True, **changes) -> subprocess.CompletedProcess:
-    """Run `python -m tergan_hf.hub`: in this process, which saves its imports, unless its environment is another."""
-    words = list(map(str, arguments))
-    if changes:
-        done = subprocess.run(
-            [sys.executable, "-m", "tergan_hf.hub", *words],
-            cwd=ROOT, env=environment(hub, home, **changes), capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-    else:
-        done = push_here(hub, words)
-    if check:
-        assert done.returncode == 0, done.stderr
-    return done
-
-
-def push_here(hub, words: list[str]) -> subprocess.CompletedProcess:
-    out, error, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(error):
-        use_here(hub, patch)
-        patch.chdir(ROOT)
-        try:
-            command.main(words)
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-            error.write(f"{end.code}\n" if isinstance(end.code, str) else "")
-        finally:
-            close_session()
-    return subprocess.CompletedProcess(words, code, out.getvalue(), error.getvalue())
 
 
 USER_CODE = """
