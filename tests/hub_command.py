@@ -6,13 +6,10 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 
-import pytest
-from huggingface_hub import close_session
-
 from tergan_hf.cli import hub as command
 
 from .conftest import ROOT
-from .loopback_hub import TOKEN, use_here
+from .loopback_hub import TOKEN, used_here
 
 
 def environment(hub, home, **changes):
@@ -40,14 +37,11 @@ def push(hub, home, *arguments, check=True, **changes) -> subprocess.CompletedPr
 
 def push_here(hub, words: list[str]) -> subprocess.CompletedProcess:
     out, error, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(error):
-        use_here(hub, patch)
+    with used_here(hub) as patch, redirect_stdout(out), redirect_stderr(error):
         patch.chdir(ROOT)
         try:
             command.main(words)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
             error.write(f"{end.code}\n" if isinstance(end.code, str) else "")
-        finally:
-            close_session()
     return subprocess.CompletedProcess(words, code, out.getvalue(), error.getvalue())

@@ -5,8 +5,11 @@ import hashlib
 import json
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pytest
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -307,14 +310,30 @@ class LoopbackHub:
         return entry
 
 
-def use_here(hub: LoopbackHub, patch):
-    """Let `huggingface_hub` in this process use the Hub, logged in. `patch` is a `MonkeyPatch`; close the session in
-    the end."""
-    patch.setattr(constants, "ENDPOINT", hub.endpoint)
-    patch.setattr(constants, "HF_HUB_OFFLINE", False)
-    patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    patch.setenv("HF_TOKEN", TOKEN)
-    close_session()
+@contextmanager
+def used_here(hub: LoopbackHub) -> Iterator[pytest.MonkeyPatch]:
+    """Let `huggingface_hub` in this process use the Hub, logged in. Yields a `MonkeyPatch` that ends with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "ENDPOINT", hub.endpoint)
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        patch.setenv("HF_TOKEN", TOKEN)
+        close_session()
+        try:
+            yield patch
+        finally:
+            close_session()
+
+
+@contextmanager
+def hub_here() -> Iterator[LoopbackHub]:
+    """A Hub that this process uses."""
+    served = LoopbackHub()
+    try:
+        with used_here(served):
+            yield served
+    finally:
+        served.close()
 
 
 async def _sleep(seconds: float):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from datasets import Array2D, Dataset, Features, Image, List, Value, load_dataset
-from huggingface_hub import DatasetCard, close_session
+from huggingface_hub import DatasetCard
 from PIL import Image as PILImage
 
 from tergan_hf.cli import hub as command
@@ -21,7 +21,7 @@ from tergan_hf.publishing.dataset_repository import write_dataset_repository
 from tergan_hf.publishing.hub_errors import PublishError
 
 from .conftest import ROOT
-from .loopback_hub import LoopbackHub, use_here
+from .loopback_hub import hub_here
 from .test_hub import environment
 
 
@@ -70,12 +70,9 @@ def built_set(folder, licence="mit", people=("london_1", "london_2", "congress_A
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    served = LoopbackHub()
-    use_here(served, monkeypatch)
-    yield served
-    close_session()
-    served.close()
+def hub():
+    with hub_here() as served:
+        yield served
 
 
 def push(*arguments):

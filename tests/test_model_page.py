@@ -9,7 +9,7 @@ import types
 
 import pytest
 import yaml
-from huggingface_hub import ModelCard, close_session, parse_eval_result_entries
+from huggingface_hub import ModelCard, parse_eval_result_entries
 from PIL import Image
 
 from tergan_hf.cli import hub as command
@@ -25,7 +25,7 @@ from tergan_hf.publishing.emissions import emissions_of
 from tergan_hf.publishing.hub import write_model_repository
 
 from .conftest import EXAMPLES, ROOT
-from .loopback_hub import LoopbackHub, use_here
+from .loopback_hub import hub_here
 from .test_hub import environment
 
 
@@ -45,12 +45,9 @@ def weights(tmp_path_factory, settable_pipeline):
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    served = LoopbackHub()
-    use_here(served, monkeypatch)
-    yield served
-    close_session()
-    served.close()
+def hub():
+    with hub_here() as served:
+        yield served
 
 
 @pytest.fixture

@@ -154,11 +154,11 @@ class TerGanEncoder(nn.Module):
 
     def embed(self, feature_maps: Sequence[torch.Tensor]) -> torch.Tensor:
         """The embedding (B, embedding_size) that belongs to these feature maps."""
-        return self.embedding(pool(feature_maps[-1]).flatten(1))
+        return self.embedding(self.features(feature_maps))
 
-    def features(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """What the last layer reads the embedding of crops from, (B, features)."""
-        return pool(self.feature_maps(pixel_values)[-1]).flatten(1)
+    def features(self, feature_maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """What the last layer reads the embedding from, (B, features)."""
+        return pool(feature_maps[-1]).flatten(1)
 
     @property
     def is_quantized(self) -> bool:

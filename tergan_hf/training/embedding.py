@@ -1,5 +1,7 @@
 """What the encoders say of the photos of a set."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from tqdm.auto import tqdm
@@ -30,16 +32,12 @@ def embed_expressions(
 ) -> torch.Tensor:
     """Compute f(e) of some photos of a set, (rows, expression_embedding_size). With `mirrored`, each photo is followed
     by its mirror image. Puts the encoder into evaluation mode."""
-    encoder.eval()
-    device = encoder.embedding.weight.device
-    embeddings = []
-    for start in tqdm(
-        range(0, len(rows), batch_size), desc=f"f(e) of {photos.name}", dynamic_ncols=True, mininterval=5
-    ):
-        crops = aligned_crops(photos, rows[start : start + batch_size], encoder.image_size, device)
+
+    def embed(crops: torch.Tensor) -> torch.Tensor:
         views = [crops, crops.flip(3)] if mirrored else [crops]
-        embeddings.append(torch.stack([encoder(view) for view in views], dim=1))
-    return torch.cat(embeddings).flatten(0, 1).float()
+        return torch.stack([encoder(view) for view in views], dim=1).flatten(0, 1)
+
+    return _over_crops(encoder, embed, photos, rows, batch_size, "f(e)")
 
 
 @torch.no_grad()
@@ -48,15 +46,23 @@ def identity_features(
 ) -> torch.Tensor:
     """Compute what the last layer of G_et reads f(i) from, (rows, features), for some photos of a set. Puts the
     encoder into evaluation mode."""
+
+    def features(crops: torch.Tensor) -> torch.Tensor:
+        return encoder.features(encoder.feature_maps(crops))
+
+    return _over_crops(encoder, features, photos, rows, batch_size, "f(i)")
+
+
+def _over_crops(
+    encoder: TerGanEncoder, compute: Callable[[torch.Tensor], torch.Tensor], photos: PhotoSet, rows: np.ndarray,
+    batch_size: int, name: str,
+) -> torch.Tensor:  # fmt: skip
     encoder.eval()
     device = encoder.embedding.weight.device
-    return torch.cat(
-        [
-            encoder.features(
-                aligned_crops(photos, rows[start : start + batch_size], encoder.image_size, device)
-            ).float()
-            for start in tqdm(
-                range(0, len(rows), batch_size), desc=f"f(i) of {photos.name}", dynamic_ncols=True, mininterval=5
-            )
-        ]
-    )
+    computed = []
+    for start in tqdm(
+        range(0, len(rows), batch_size), desc=f"{name} of {photos.name}", dynamic_ncols=True, mininterval=5
+    ):
+        crops = aligned_crops(photos, rows[start : start + batch_size], encoder.image_size, device)
+        computed.append(compute(crops))
+    return torch.cat(computed).float()
