@@ -19,10 +19,11 @@ from tergan_hf import TerGanError, TerGanModel
 from tergan_hf.data.preparation import prepare_sets
 from tergan_hf.publishing.hub import check_login, push_model, run_tag
 from tergan_hf.training.arguments import TrainingArguments
-from tergan_hf.training.checkpoints import claim_output_dir
+from tergan_hf.training.checkpoints import claim_output_dir, find_checkpoints
 from tergan_hf.training.classifier import count_correct, fit_and_calibrate
 from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.compute import describe_compute, write_compute
+from tergan_hf.training.decoder_adaptation import adapt_decoder
 from tergan_hf.training.encoder_classifier import EncoderClassifier
 from tergan_hf.training.identity_fitting import fit_identity
 from tergan_hf.training.saving import save_model
@@ -85,6 +86,11 @@ def main():
     identity = pretrain_encoder(accelerator, arguments, config, "identity", sets.training, num_identities, start=start)
     set_seed(arguments.seed + 2)
     model = start or TerGanModel(config)
+    begins = not find_checkpoints(arguments, "generator_stage")
+    if pretrained is not None and arguments.expression_stage.steps and begins:
+        for encoder in (pretrained.expression_encoder, expression.encoder):
+            encoder.to(accelerator.device)
+        adapt_decoder(model, pretrained.expression_encoder, expression.encoder, sets.training)
     model = train_generator(
         accelerator, arguments, model, expression, identity, sets.training, sets.validation, num_identities
     )

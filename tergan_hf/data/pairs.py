@@ -6,6 +6,7 @@ import numpy as np
 
 from .loading import NO_EXPRESSION_ID
 from .photo_set import PhotoSet
+from .rarity import RowChoice, rarity_weights
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,17 @@ class PairSampler:
 
     Args:
         sets: the sets. Their `pair_weight` is how often a target comes from each.
+        blendshape_balance: `balance` of `rarity_weights`, by which exact truths are drawn from a session.
     """
 
-    def __init__(self, sets: list[PhotoSet]):
+    def __init__(self, sets: list[PhotoSet], blendshape_balance: float = 0.0):
         self.sets = sets
         weights = np.array([photos.pair_weight for photos in sets], float)
         self.weights = weights / weights.sum()
         self.by_expression = [rows_by_value(photos.expressions) for photos in sets]
         self.by_identity = [rows_by_value(photos.identities) for photos in sets]
         self.by_scene = [rows_by_value(photos.scenes) for photos in sets]
+        self.draw_row = [RowChoice(rarity_weights(photos, blendshape_balance)) for photos in sets]
         self.by_expression_id = [rows_by_value(photos.expression_ids) for photos in sets]
 
     def draw(self, random: np.random.Generator, ground_truth_share: float) -> Pair:
@@ -68,10 +71,9 @@ class PairSampler:
         return Pair(number, source, number, target, source)
 
     def draw_exact(self, random: np.random.Generator, number: int, target: int) -> Pair:
-        """Draw the truth from x_t's session, every photo equally often, and x_s from all photos of the set with the
-        truth's `expression_id`."""
+        """Draw the truth from x_t's session, and x_s from all photos of the set with the truth's `expression_id`."""
         photos = self.sets[number]
-        truth = int(random.choice(self.by_scene[number][photos.scenes[target]]))
+        truth = int(self.draw_row[number](random, self.by_scene[number][photos.scenes[target]]))
         source = random.choice(self.by_expression_id[number][photos.expression_ids[truth]])
         return Pair(number, source, number, target, truth)
 

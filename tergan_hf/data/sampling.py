@@ -16,6 +16,7 @@ from .labels import UNLABELLED
 from .loading import NO_EXPRESSION_ID
 from .pairs import PairSampler, rows_by_value
 from .photo_set import PhotoSet, common_flow_map_shape
+from .rarity import RowChoice, rarity_weights
 
 
 TO_UNIT = np.array([[0.5, 0, 0.5], [0, 0.5, 0.5]])  # [-1, 1] → [0, 1]
@@ -91,6 +92,7 @@ class BalancedPhotos(_DrawnDataset):
         balance: `"expressions"`, or `"identities"` to balance people instead.
         class_balance: `balance` of `class_shares`.
         num_labels: number of classes. Default: as many as the sets have.
+        blendshape_balance: `balance` of `rarity_weights`, among the photos of one class and set.
 
     Items:
         `padded_crop` (3, side, side) uint8; `expression` int64, `UNLABELLED` for none; `identity` int64;
@@ -105,6 +107,7 @@ class BalancedPhotos(_DrawnDataset):
     def __init__(
         self, sets: list[PhotoSet], length: int, side: int, seed: int = 0, balance: str = "expressions",
         class_balance: float = 1.0, first_rows: dict[str, int] | None = None, num_labels: int = 0,
+        blendshape_balance: float = 0.0,
     ):  # fmt: skip
         super().__init__(sets, length, side, seed, first_rows)
         if not sets:
@@ -117,11 +120,12 @@ class BalancedPhotos(_DrawnDataset):
         self.shares = shares.ravel().cumsum()
         self.classes = shares.shape[1]
         self.rows = [rows_by_value(column) for column in keys]
+        self.draw_row = [RowChoice(rarity_weights(photos, blendshape_balance)) for photos in sets]
 
     def __getitem__(self, index: int) -> dict:
         random = self.random(index)
         number, key = divmod(int(np.searchsorted(self.shares, random.random(), side="right")), self.classes)
-        row = random.choice(self.rows[number][key])
+        row = self.draw_row[number](random, self.rows[number][key])
         photos = self.sets[number]
         unknown = torch.full((len(COLUMN_NAMES),), torch.nan)
         second = photos.original_expressions
@@ -156,6 +160,7 @@ class ExpressionPairs(_DrawnDataset):
         sets: the sets to draw from. Those without identities are skipped.
         length, side, seed, first_rows: as for `_DrawnDataset`.
         ground_truth_share: share of the pairs with a ground truth.
+        blendshape_balance: `balance` of `rarity_weights`, among the truths of one session.
 
     Items:
         `source`, `target`, `truth`: (3, side, side) uint8 padded crops.
@@ -174,14 +179,14 @@ class ExpressionPairs(_DrawnDataset):
 
     def __init__(
         self, sets: list[PhotoSet], length: int, side: int, seed: int = 0, ground_truth_share: float = 0.0,
-        first_rows: dict[str, int] | None = None,
+        first_rows: dict[str, int] | None = None, blendshape_balance: float = 0.0,
     ):  # fmt: skip
         super().__init__([photos for photos in sets if photos.has_identities], length, side, seed, first_rows)
         if not self.sets:
             raise InvalidInputError(
                 "stage 2 needs a set of photos with identities: add a source with the column `identity`"
             )
-        self.sampler = PairSampler(self.sets)
+        self.sampler = PairSampler(self.sets, blendshape_balance)
         self.ground_truth_share = ground_truth_share
         self.flow_map_shape = common_flow_map_shape(self.sets)
 

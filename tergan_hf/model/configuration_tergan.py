@@ -51,6 +51,8 @@ class TerGanConfig(PreTrainedConfig):
             position. Not in the paper.
         expression_refinements (`int`, defaults to 0): number of residual convolutions on each feature map of `G_es`
             that is at most 16 positions wide. Not in the paper.
+        expression_pooled (`bool`, defaults to `True`): pool the last feature map of `G_es` before its FC layer, as in
+            the paper. `False`: the FC layer sees every position, which tells the left half of a face from the right.
         expression_int8 (`bool`, defaults to `False`): reserve room for the activation ranges that `quantize` measures.
             A quantised `G_es` multiplies 8-bit integers on x86 CPUs and computes in floats elsewhere. Not in the
             paper.
@@ -95,6 +97,7 @@ class TerGanConfig(PreTrainedConfig):
     expression_image_size: int | None = None
     expression_patch_size: int = 1
     expression_refinements: int = 0
+    expression_pooled: bool = True
     expression_int8: bool = False
     identity_refinements: int = 0
     decoder_refinements: int = 1
@@ -224,6 +227,7 @@ class TerGanConfig(PreTrainedConfig):
             "expression_patch_size": 2,
             "expression_embedding_size": 64,
             "expression_refinements": 2,
+            "expression_pooled": False,
             "expression_int8": True,
             "identity_refinements": 1,
             "decoder_type": "photo",

@@ -14,7 +14,7 @@ from .quantization_tergan import pool
 
 
 DECODER_REFINED_SIZE = 64  # positions: feature maps of the photo decoder up to this width are refined
-SMALLEST_DIRECTION = 1e-3  # of the largest one, in the inverse of a change of f(i)
+SMALLEST_DIRECTION = 1e-3  # of the largest one, in the inverse of a change of f(i) or f(e)
 SHADED_SIZE = 32  # positions, at most, of the feature map that gives the shading
 
 
@@ -112,7 +112,8 @@ class TerGanPhotoDecoder(nn.Module):
     def __init__(self, config: TerGanConfig):
         super().__init__()
         self.sizes = tuple(reversed(config.feature_map_sizes))
-        condition_size = 2 * config.expression_embedding_size + config.identity_embedding_size
+        self.expression_size = config.expression_embedding_size
+        condition_size = 2 * self.expression_size + config.identity_embedding_size
         hidden_size = config.decoder_mapping_size
         self.mapping = ConditionMapping(condition_size, hidden_size) if hidden_size else nn.Identity()
         skips = tuple(reversed(config.identity_encoder_channels or config.encoder_channels))
@@ -149,24 +150,39 @@ class TerGanPhotoDecoder(nn.Module):
         Args:
             weight: (identity_embedding_size, identity_embedding_size). bias: (identity_embedding_size,).
         """
-        size, device = len(bias), self.to_change.weight.device
-        weight, bias = weight.to(device, torch.float32), bias.to(device, torch.float32)
+        self._read_from(slice(2 * self.expression_size, None), weight, bias)
+
+    @torch.no_grad()
+    def read_expression_from(self, weight: torch.Tensor, bias: torch.Tensor):
+        """
+        As `read_identity_from`, for another f(e) of source and target. The gate still sees the distance of the new
+        f(e).
+
+        Args:
+            weight: (expression_embedding_size, expression_embedding_size). bias: (expression_embedding_size,).
+        """
+        size = self.expression_size
+        for place in (slice(0, size), slice(size, 2 * size)):
+            self._read_from(place, weight, bias)
+
+    def _read_from(self, place: slice, weight: torch.Tensor, bias: torch.Tensor):
+        weight, bias = weight.to(self.to_change.weight), bias.to(self.to_change.weight)
 
         def compose(layer: nn.Linear):
-            read = layer.weight[:, -size:].clone()
+            read = layer.weight[:, place].clone()
             layer.bias += read @ bias
-            layer.weight[:, -size:] = read @ weight
+            layer.weight[:, place] = read @ weight
 
         for module in self.modules():
             if isinstance(module, ModulatedBlock):
                 compose(module.modulation)
         if isinstance(self.mapping, ConditionMapping):
             compose(self.mapping.hidden)
-            # What the mapping adds to f(i) is added to the new one.
+            # What the mapping adds to the condition is added to the new one.
             output = self.mapping.output
             inverse = torch.linalg.pinv(weight, rtol=SMALLEST_DIRECTION)
-            output.weight[-size:] = inverse @ output.weight[-size:]
-            output.bias[-size:] = inverse @ output.bias[-size:]
+            output.weight[place] = inverse @ output.weight[place]
+            output.bias[place] = inverse @ output.bias[place]
 
     def skip_maps(self, feature_maps: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """Convolve the feature maps of G_et (full size first) once for many expressions: it saves a sixth of the

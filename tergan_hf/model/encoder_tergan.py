@@ -62,6 +62,7 @@ class TerGanEncoder(nn.Module):
         output.
         patch_size: each patch of this many pixels squared becomes one position.
         refinements: residual convolutions on each feature map of at most `refined_size` positions.
+        pooled: pool the last feature map before the FC layer.
         scaled: see `ConvolutionBlock`. int8: reserve room for activation ranges.
     """
 
@@ -74,11 +75,12 @@ class TerGanEncoder(nn.Module):
         patch_size: int = 1,
         refinements: int = 0,
         refined_size: int = 0,
+        pooled: bool = True,
         scaled: bool = False,
         int8: bool = False,
     ):
         super().__init__()
-        self.image_size, self.patch_size = image_size, patch_size
+        self.image_size, self.patch_size, self.pooled = image_size, patch_size, pooled
         channels = [config.num_channels * patch_size**2, *channels]
         sizes = [image_size // patch_size // 2**block for block in range(len(channels))]
         self.convolutions = nn.ModuleList(
@@ -91,7 +93,7 @@ class TerGanEncoder(nn.Module):
             )
             for size, after in zip(sizes, channels[1:])
         )
-        self.embedding = nn.Linear(channels[-1] * max(1, sizes[-1]) ** 2, embedding_size)
+        self.embedding = nn.Linear(channels[-1] * max(1, sizes[-1 if pooled else -2]) ** 2, embedding_size)
         # All zero until `quantize` measures them.
         self.register_buffer("activation_ranges", self._no_ranges() if int8 else None)
         self._int8 = Int8Cache()
@@ -103,7 +105,7 @@ class TerGanEncoder(nn.Module):
             config, config.encoder_channels, config.expression_image_size or config.image_size,
             config.expression_embedding_size, config.expression_patch_size,
             refinements=config.expression_refinements, refined_size=EXPRESSION_REFINED_SIZE,
-            scaled=True, int8=config.expression_int8,
+            pooled=config.expression_pooled, scaled=True, int8=config.expression_int8,
         )  # fmt: skip
 
     @classmethod
@@ -158,7 +160,8 @@ class TerGanEncoder(nn.Module):
 
     def features(self, feature_maps: Sequence[torch.Tensor]) -> torch.Tensor:
         """What the last layer reads the embedding from, (B, features)."""
-        return pool(feature_maps[-1]).flatten(1)
+        last = feature_maps[-1]
+        return (pool(last) if self.pooled else last).flatten(1)
 
     @property
     def is_quantized(self) -> bool:

@@ -150,15 +150,14 @@ class Int8Encoder:
         """(B, C, S, S) in [-1, 1] → (B, embedding_size), float32."""
         hidden = self.encoder.prepare(pixel_values)
         for number, (convolution, refinements) in enumerate(self.blocks):
-            if number == 0:
+            if number:
+                hidden = convolution(pool(hidden))
+            else:
                 hidden = F.leaky_relu_(F.conv2d(hidden, *self.first, padding=1), convolution.slope)
                 hidden = torch.quantize_per_tensor(hidden, *convolution.activated, torch.quint8)
-            else:
-                hidden = convolution(hidden)
             for refinement, total in refinements:
                 hidden = torch.ops.quantized.add(hidden, refinement(hidden), *total)
-            hidden = pool(hidden)
-        return self.encoder.embedding(hidden.dequantize().flatten(1))
+        return self.encoder.embedding(self.encoder.features([hidden.dequantize()]))
 
 
 class _Convolution:

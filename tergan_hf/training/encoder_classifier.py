@@ -9,7 +9,11 @@ from torch import nn
 
 from ..data.photo_set import PhotoSet
 from ..expressions.blendshapes import COLUMN_NAMES, column_units
+from ..expressions.side_components import from_side_components, to_side_components
 from ..model.encoder_tergan import TerGanEncoder
+
+
+LEAST_DEVIATION = 0.01  # of a blendshape that moves
 
 
 @dataclass
@@ -66,25 +70,26 @@ class EncoderClassifier(nn.Module):
         if head is None or targets is None:
             return None
         weight, bias = head.weight.new_zeros(len(names), head.in_features), head.bias.new_zeros(len(names))
-        place = {COLUMN_NAMES[column]: row for row, column in enumerate(targets.moving)}
-        mean, std = targets.mean.to(head.weight.device), targets.std.to(head.weight.device)
         with torch.no_grad():
+            # Each row of `columns` is linear in an embedding: the first is for an embedding of zeros.
+            probes = torch.cat([torch.zeros(1, head.in_features), torch.eye(head.in_features)]).to(head.weight)
+            columns = targets.to_columns(head(probes))
             for number, (name, unit) in enumerate(zip(names, column_units(names))):
-                if name in place:
-                    row = place[name]
-                    weight[number] = head.weight[row] * std[row] * unit
-                    bias[number] = (head.bias[row] * std[row] + mean[row]) * unit
+                if name in COLUMN_NAMES and targets.moves[column := COLUMN_NAMES.index(name)]:
+                    bias[number] = columns[0, column] * unit
+                    weight[number] = (columns[1:, column] - columns[0, column]) * unit
         return weight, bias
 
 
 class BlendshapeTargets:
     """
-    Blendshapes as regression targets: centred and divided by their standard deviation over the training sets. Those
-    that never move are left out.
+    Blendshapes as regression targets: their `side_components`, centred and divided by their standard deviation over
+    the training sets. Those that never move are left out.
 
     Attributes:
-        moving: (K,) numbers in `COLUMN_NAMES` of the blendshapes that move.
-        mean, std: (K,).
+        moving: (K,) numbers of the components that move.
+        moves: (53,) bool, the blendshapes of `COLUMN_NAMES` that move.
+        mean, std: (53,) of the components.
     """
 
     def __init__(self, sets: Sequence[PhotoSet]):
@@ -92,14 +97,20 @@ class BlendshapeTargets:
         self.moving = np.zeros(0, dtype=int)
         if known:
             values = np.concatenate(known)
-            counts = np.isfinite(values).sum(0)
-            mean = np.nansum(values, 0) / counts.clip(1)
-            std = np.sqrt(np.nansum((values - mean) ** 2, 0) / counts.clip(1))
-            self.moving = np.flatnonzero(std > 0.01)
-            self.mean, self.std = (torch.from_numpy(part[self.moving]).float() for part in (mean, std))
+            self.moves = _moments(values)[1] > LEAST_DEVIATION
+            mean, std = _moments(to_side_components(values))
+            self.moving = np.flatnonzero(std > LEAST_DEVIATION)
+            self.mean, self.std = torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
     def __len__(self) -> int:
         return len(self.moving)
+
+    def to_columns(self, predicted: torch.Tensor) -> torch.Tensor:
+        """(B, K) standardised components → (B, 53) blendshapes in the order and units of `COLUMN_NAMES`. A component
+        that never moves has its mean."""
+        components = self.mean.to(predicted).expand(len(predicted), -1).clone()
+        components[:, self.moving] += predicted * self.std[self.moving].to(predicted)
+        return from_side_components(components)
 
     def loss(self, predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         """
@@ -108,8 +119,15 @@ class BlendshapeTargets:
         Args:
             predicted: (B, K) standardised. wanted: (B, 53) in the order of `COLUMN_NAMES`, NaN where unknown.
         """
-        device = predicted.device
-        standardised = (wanted[:, self.moving] - self.mean.to(device)) / self.std.to(device)
+        mean, std = (moment[self.moving].to(predicted.device) for moment in (self.mean, self.std))
+        standardised = (to_side_components(wanted)[:, self.moving] - mean) / std
         known = standardised.isfinite()
         missed = (predicted.float() - standardised.nan_to_num()).square() * known
         return missed.sum() / known.sum().clamp(min=1)
+
+
+def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column, 0 for a column without a number."""
+    counts = np.isfinite(values).sum(0).clip(1)
+    mean = np.nansum(values, 0) / counts
+    return mean, np.sqrt(np.nansum((values - mean) ** 2, 0) / counts)

@@ -1,5 +1,6 @@
 """Metrics and sample sheets of a run: accuracy on held-out photos, expression gain on held-out pairs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..data.ground_truth import confine_truth, expression_gain
 from ..data.padded_crops import padded_crop_size
 from ..data.photo_set import PhotoSet
 from ..data.sampling import ExpressionPairs
+from ..expressions.side_components import RIGHT, to_side_components
 from .batches import registrations
 
 
@@ -34,27 +36,35 @@ def classification_accuracy(classifier: nn.Module, photos: PhotoSet, image_size:
 
 
 @torch.no_grad()
-def blendshape_correlation(
-    classifier: nn.Module, photos: PhotoSet, image_size: int, columns: np.ndarray, most: int = 4000
-) -> float:
+def blendshape_correlations(
+    classifier: nn.Module, photos: PhotoSet, image_size: int, to_columns: Callable, most: int = 4000
+) -> dict[str, float]:
     """
-    Mean correlation of blendshapes with their true values, over the blendshapes that vary in the set.
+    Correlation of blendshapes with their true values.
 
     Args:
-        classifier: crops → an output with `blendshapes` (B, K), up to a factor and a shift per blendshape.
-        columns: (K,) numbers of these blendshapes in `PhotoSet.blendshapes`.
+        classifier: crops → an output with `blendshapes` (B, K).
+        to_columns: (B, K) of that output → (B, 53) blendshapes in the order of `COLUMN_NAMES`.
         most: number of photos to read, evenly spaced.
+
+    Returns:
+        means over what varies in the set: `blendshapes`, and `sides`, the differences between left and right.
     """
     assert photos.blendshapes is not None
     rows = np.unique(np.linspace(0, len(photos) - 1, min(len(photos), most)).astype(int))
-    read = [found.blendshapes.float().cpu().numpy() for _, found in _readings(classifier, photos, rows, image_size)]
-    true = photos.blendshapes[rows][:, columns]
-    found = []
-    for wanted, values in zip(true.T, np.concatenate(read).T):
+    found = [to_columns(output.blendshapes.float()) for _, output in _readings(classifier, photos, rows, image_size)]
+    true, read = photos.blendshapes[rows], torch.cat(found).cpu().numpy()
+    differences = [to_side_components(values)[:, RIGHT] for values in (true, read)]
+    return {"blendshapes": _mean_correlation(true, read), "sides": _mean_correlation(*differences)}
+
+
+def _mean_correlation(true: np.ndarray, read: np.ndarray) -> float:
+    correlations = []
+    for wanted, values in zip(true.T, read.T):
         known = np.isfinite(wanted)
-        if known.sum() > 2 and wanted[known].std() > 0.01:
-            found.append(np.corrcoef(wanted[known], values[known])[0, 1])
-    return float(np.mean(found)) if found else float("nan")
+        if known.sum() > 2 and wanted[known].std() > 0.01 and values[known].std() > 0:
+            correlations.append(np.corrcoef(wanted[known], values[known])[0, 1])
+    return float(np.mean(correlations)) if correlations else float("nan")
 
 
 def _readings(classifier: nn.Module, photos: PhotoSet, rows: np.ndarray, image_size: int, batch_size: int = 256):

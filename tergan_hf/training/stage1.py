@@ -26,7 +26,7 @@ from .checkpoints import find_checkpoints
 from .encoder_classifier import BlendshapeTargets, EncoderClassifier
 from .loop import TrainingLoop, dataset_length
 from .losses import require_finite
-from .monitoring import blendshape_correlation, classification_accuracy
+from .monitoring import blendshape_correlations, classification_accuracy
 
 
 class ClassificationSteps:
@@ -155,6 +155,7 @@ def pretrain_encoder(
     photos = BalancedPhotos(
         sets, dataset_length(accelerator, settings), side, arguments.seed, balance, class_balance=evenly,
         first_rows=stored.first_rows if stored else None, num_labels=num_classes if names_expressions else 0,
+        blendshape_balance=arguments.blendshape_balance,
     )  # fmt: skip
 
     def train_step(batch, generator):
@@ -166,9 +167,8 @@ def pretrain_encoder(
             if len(photos.labelled_rows):
                 measured[f"accuracy_{photos.name}"] = classification_accuracy(loop.averaged_module, photos, size)
             if len(targets) and photos.blendshapes is not None:
-                measured[f"blendshapes_{photos.name}"] = blendshape_correlation(
-                    loop.averaged_module, photos, size, targets.moving
-                )
+                read = blendshape_correlations(loop.averaged_module, photos, size, targets.to_columns)
+                measured.update({f"{name}_{photos.name}": value for name, value in read.items()})
         return measured
 
     loop.run(photos, train_step, evaluate if names_expressions else None)

@@ -158,7 +158,11 @@ def train_generator(
         return measured
 
     length = dataset_length(accelerator, loop.settings)
-    parts = {"pairs": ExpressionPairs(sets, length, side, arguments.seed, share, first_rows)}
+    parts = {
+        "pairs": ExpressionPairs(
+            sets, length, side, arguments.seed, share, first_rows, blendshape_balance=arguments.blendshape_balance
+        )
+    }
     if reads_photos:
         parts["photos"] = BalancedPhotos(sets, length, side, arguments.seed + 1, first_rows=first_rows)
     loop.run(StackDataset(**parts), train_step, evaluate)

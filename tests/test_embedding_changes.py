@@ -1,4 +1,4 @@
-"""f(i) fitted anew: people are told apart, and the decoder works as before."""
+"""Embeddings that change under a trained decoder: the new f(i) tells people apart, and edits stay what they were."""
 
 import copy
 from types import SimpleNamespace
@@ -9,8 +9,10 @@ import torch
 from torch.nn import functional as F
 
 from tergan_hf import TerGanConfig, TerGanModel
+from tergan_hf.model.encoder_tergan import TerGanEncoder
 from tergan_hf.training import embedding
 from tergan_hf.training.arguments import TrainingArguments
+from tergan_hf.training.decoder_adaptation import adapt_decoder
 from tergan_hf.training.identity_fitting import discriminant_analysis, fit_identity
 
 from .conftest import TINY
@@ -58,14 +60,19 @@ def test_there_may_be_fewer_features_than_numbers_in_the_embedding():
     assert weight.shape == (50, 12) and not weight[12:].any() and len(bias) == 50
 
 
-@pytest.fixture
-def model() -> TerGanModel:
+def trained_model(**settings) -> TerGanModel:
+    """A model whose decoder is far from its initial weights."""
     torch.manual_seed(0)
-    model = TerGanModel(TerGanConfig.photo(**TINY, identity_embedding_size=6)).eval()
+    model = TerGanModel(TerGanConfig.photo(**TINY, identity_embedding_size=6, **settings)).eval()
     with torch.no_grad():
         for parameter in model.decoder.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
     return model
+
+
+@pytest.fixture
+def model() -> TerGanModel:
+    return trained_model()
 
 
 def decode(model: TerGanModel, identity: torch.Tensor) -> torch.Tensor:
@@ -86,6 +93,70 @@ def test_the_decoder_reads_another_identity_as_its_own(model):
     difference = (decode(model, new) - known).abs()
     # Where neighbouring pixels of noise differ much, the flow's rounding shows.
     assert difference.mean() < 1e-4 and difference.quantile(0.99) < 1e-3
+
+
+@torch.no_grad()
+def test_the_decoder_reads_another_expression_as_its_own():
+    model = trained_model(expression_embedding_size=6)
+    generator = torch.Generator().manual_seed(5)
+    photo = torch.rand(5, 3, 32, 32, generator=generator) * 2 - 1
+    size = model.config.expression_embedding_size
+    maps, identity = model.identity_encoder.feature_maps(photo), torch.randn(5, 6, generator=generator)
+    wanted, own = torch.randn(2, 5, size, generator=generator)
+    # A rotation keeps distances, by which the decoder's gate opens.
+    weight, _ = torch.linalg.qr(torch.randn(size, size, generator=generator))
+    bias = torch.randn(size, generator=generator)
+    known = model.decoder(wanted @ weight.T + bias, own @ weight.T + bias, identity, maps, photo)[0]
+    assert not torch.allclose(model.decoder(wanted, own, identity, maps, photo)[0], known, atol=1e-3)
+    model.decoder.read_expression_from(weight, bias)
+    difference = (model.decoder(wanted, own, identity, maps, photo)[0] - known).abs()
+    assert difference.mean() < 1e-4 and difference.quantile(0.99) < 1e-3
+
+
+@torch.no_grad()
+def test_a_decoder_goes_on_with_a_new_expression_encoder(monkeypatch):
+    """The new G_es gives what the former one gives, turned and shifted."""
+    model = trained_model(expression_embedding_size=6)
+    former, encoder = model.expression_encoder, copy.deepcopy(model.expression_encoder)
+    size = model.config.expression_embedding_size
+    turn, _ = torch.linalg.qr(torch.randn(size, size))
+    encoder.embedding.weight.copy_(turn @ former.embedding.weight)
+    encoder.embedding.bias.copy_(turn @ former.embedding.bias + 1)
+    crops = torch.rand(300, 3, 32, 32) * 2 - 1
+    monkeypatch.setattr(embedding, "aligned_crops", lambda photos, rows, size, device: crops[rows])
+
+    class Photos(SimpleNamespace):
+        def __len__(self):
+            return len(crops)
+
+    sets = [Photos(name="faces", has_identities=True), Photos(name="nobody", has_identities=False)]
+    photo, identity = crops[:5], torch.randn(5, 6)
+    maps = model.identity_encoder.feature_maps(photo)
+
+    def edit(own: TerGanEncoder) -> torch.Tensor:
+        return model.decoder(own(crops[5:10]), own(photo), identity, maps, photo)[0]
+
+    known, lost = edit(former), edit(encoder)
+    assert adapt_decoder(model, former, encoder, sets) > 0.95
+    assert (edit(encoder) - known).square().mean() < 0.05 * (lost - known).square().mean()
+    assert np.isnan(adapt_decoder(model, former, encoder, sets[1:]))
+
+
+@torch.no_grad()
+def test_two_photos_do_not_spoil_the_decoder_of_a_slightly_trained_encoder(monkeypatch):
+    model = trained_model()
+    former, encoder = model.expression_encoder, copy.deepcopy(model.expression_encoder)
+    encoder.embedding.weight.add_(0.01 * former.embedding.weight.std() * torch.randn_like(former.embedding.weight))
+    crops = torch.rand(2, 3, 32, 32) * 2 - 1
+    monkeypatch.setattr(embedding, "aligned_crops", lambda photos, rows, size, device: crops[rows])
+    weights = {name: value.clone() for name, value in model.decoder.state_dict().items()}
+
+    class Photos(list):
+        name, has_identities = "faces", True
+
+    adapt_decoder(model, former, encoder, [Photos(range(2))])
+    for name, value in model.decoder.state_dict().items():
+        assert (value - weights[name]).norm() < 0.05 * weights[name].norm(), name
 
 
 @torch.no_grad()
