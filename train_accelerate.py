@@ -23,7 +23,7 @@ from tergan_hf.training.checkpoints import claim_output_dir, find_checkpoints
 from tergan_hf.training.classifier import count_correct, fit_and_calibrate
 from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.compute import describe_compute, write_compute
-from tergan_hf.training.decoder_adaptation import adapt_decoder
+from tergan_hf.training.encoder_change import adapt_to_encoder
 from tergan_hf.training.encoder_classifier import EncoderClassifier
 from tergan_hf.training.identity_fitting import fit_identity
 from tergan_hf.training.saving import save_model
@@ -90,7 +90,7 @@ def main():
     if pretrained is not None and arguments.expression_stage.steps and begins:
         for encoder in (pretrained.expression_encoder, expression.encoder):
             encoder.to(accelerator.device)
-        adapt_decoder(model, pretrained.expression_encoder, expression.encoder, sets.training)
+        adapt_to_encoder(model, pretrained.expression_encoder, expression.encoder, sets.training)
     model = train_generator(
         accelerator, arguments, model, expression, identity, sets.training, sets.validation, num_identities
     )
@@ -126,18 +126,13 @@ def main():
 
 def take_over_blendshapes(model: TerGanModel, expression: EncoderClassifier, arguments: TrainingArguments) -> bool:
     """Give the model the layer that stage 1 learnt to read blendshapes with. Returns whether it need not be fitted:
-    there is one, or a run without stage 1 goes on from weights that have one."""
+    there is one, or the run goes on from weights that have one."""
     layer = model.blendshape_regressor
-    learnt = expression.blendshape_regressor(model.config.blendshape_names)
-    if layer is None or not arguments.expression_stage.steps:
+    learnt = (
+        expression.blendshape_regressor(model.config.blendshape_names) if arguments.expression_stage.steps else None
+    )
+    if layer is None or learnt is None:
         return layer is None or bool(layer.bias.any())
-    if learnt is None:
-        if layer.bias.any():
-            logging.getLogger(__name__).warning(
-                "G_es was trained without blendshapes: the result neither reads nor sets them as %s does",
-                arguments.pretrained,
-            )
-        return False
     with torch.no_grad():
         layer.weight.copy_(learnt[0])
         layer.bias.copy_(learnt[1])

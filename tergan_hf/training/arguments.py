@@ -166,8 +166,8 @@ class TrainingArguments:
         class_balance: how equally stage 1 and the final classifier weigh the expressions: 1 is every one alike, 0 as
             often as the sets have them (`tergan_hf.data.sampling.class_shares`).
         blendshape_balance: how much more often rendered photos with rare blendshapes are drawn, in both stages
-            (`tergan_hf.data.rarity.rarity_weights`): 0 is every photo alike, 1 draws winks and puckers about three times
-            as often.
+            (`tergan_hf.data.rarity.rarity_weights`): 0 is every photo alike, 1 draws winks and puckers about three
+            times as often.
         freeze_expression_encoder: stage 2 keeps G_es as stage 1 made it. It takes a third less work, and recognition
             stays what it was. `false` is the paper.
         freeze_batch_norm: stage 2 keeps the encoders' batch statistics of stage 1, so that photos without identities
