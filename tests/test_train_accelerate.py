@@ -79,13 +79,8 @@ def run_folder(tmp_path_factory):
     return folder
 
 
-def train(
-    folder,
-    output,
-    *arguments,
-    launcher=("-m", "accelerate.commands.launch", "--num_processes=1", "--cpu"),
-    **environment,
-):
+def train(folder, output, *arguments, launcher=(), **environment):
+    """Run the trainer. A launcher imports PyTorch once more, which takes seconds."""
     command = [sys.executable, *launcher, str(ROOT / "train_accelerate.py"), "--config", str(folder / "config.yaml")]
     command += ["--data_root", str(folder), "--output_dir", str(output), *arguments]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "HF_HOME": str(folder / "hf"), "PYTHONPATH": str(ROOT),
@@ -95,7 +90,8 @@ def train(
 
 @pytest.fixture(scope="module")
 def finished(run_folder):
-    done = train(run_folder, run_folder / "out")
+    launcher = ("-m", "accelerate.commands.launch", "--num_processes=1", "--cpu")
+    done = train(run_folder, run_folder / "out", launcher=launcher)
     assert done.returncode == 0, done.stderr[-3000:]
     return run_folder / "out"
 
@@ -200,8 +196,10 @@ def test_other_labels_start_from_saved_weights_with_a_new_classifier(run_folder,
     pipe = TerGanPipeline.from_pretrained(output / "model", device="cpu")
     assert pipe.labels == ["calm", "joy"] and pipe.model.expression_prototypes.any(1).all()
     former, kept = (load_file(folder / "model" / "model.safetensors") for folder in (finished, output))
+    # Stage 1 has trained G_es, so the layers that read f(e) are adapted to it.
     decoder = [name for name in former if name.startswith("decoder")]
-    assert decoder and all(torch.equal(former[name], kept[name]) for name in decoder)
+    changed = {name.split(".")[-2] for name in decoder if not torch.equal(former[name], kept[name])}
+    assert changed == {"modulation"}
 
 
 def test_publishing_is_checked_before_training(run_folder):
@@ -281,14 +279,14 @@ def test_each_loss_of_the_paper_can_be_left_out(run_folder):
 
 
 def test_a_second_run_does_not_mix_with_the_first(run_folder, finished):
-    again = train(run_folder, finished, launcher=())
+    again = train(run_folder, finished)
     assert again.returncode != 0 and "holds an earlier run" in again.stderr
-    other = train(run_folder, finished, "--resume_from_checkpoint", "latest", "--set", "split_seed=9", launcher=())
+    other = train(run_folder, finished, "--resume_from_checkpoint", "latest", "--set", "split_seed=9")
     assert other.returncode != 0 and "cannot resume: 'split_seed' is 9" in other.stderr
 
 
 def test_missing_data_is_a_message(run_folder):
-    done = train(run_folder, run_folder / "nothing", "--set", "sources.1.path=gone", launcher=())
+    done = train(run_folder, run_folder / "nothing", "--set", "sources.1.path=gone")
     assert done.returncode != 0
     assert "train_accelerate.py: source 'people': no such folder" in done.stderr and "Traceback" not in done.stderr
 
