@@ -123,13 +123,13 @@ class Folds:
         self._train_control(run, control, overrides, arguments)
         after = load_stage_1(arguments, control)
         score(CONTROL, after.encoder, after.head)
-        measured["hours"] = {TER_GAN: hours(run), CONTROL: hours(control)}
-        write_json(record, measured)
         if fold == 0 or not (self.output / "tsne_kept_out.png").is_file():
             self._plot_tsne(folder, training, kept_out)
         if not self.keep_checkpoints:
             drop_checkpoints(run)
             drop_checkpoints(control)
+        measured["hours"] = {TER_GAN: hours(run), CONTROL: hours(control)}
+        write_json(record, measured)
         return measured
 
     def _train_control(self, run: Path, control: Path, overrides: list[str], arguments: TrainingArguments):

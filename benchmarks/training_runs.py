@@ -113,7 +113,7 @@ def add_run_options(parser: argparse.ArgumentParser, output: str):
     parser.add_argument("--folds", type=int, default=8, help="parts that the people are divided into (%(default)s)")
     parser.add_argument(
         "--launcher", default=sys.executable, metavar="COMMAND",
-        help="starts the training script, such as 'accelerate launch' (default: this Python)",
+        help="starts the training script, such as 'torchrun --nproc_per_node 2' (default: this Python)",
     )  # fmt: skip
     parser.add_argument("--keep_checkpoints", action="store_true", help="do not delete checkpoints of finished runs")
 
