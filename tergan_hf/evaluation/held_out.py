@@ -267,6 +267,9 @@ def _same_people(photos: Dataset, people: set[str], source: DataSource, place: s
         theirs = load_photos(place, source.split, **source.extra)
     except MissingFileError:
         return set()
+    except InvalidInputError as error:
+        logger.warning("people are not compared with those of %s: %s", source.name, error)
+        return set()
     shared = people & set(theirs["identity"])
     if not shared:
         return set()
