@@ -23,6 +23,7 @@ from tergan_hf.training.checkpoints import claim_output_dir, find_checkpoints
 from tergan_hf.training.classifier import count_correct, fit_and_calibrate
 from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.compute import describe_compute, write_compute
+from tergan_hf.training.discriminator_files import check_pretrained_run
 from tergan_hf.training.encoder_change import adapt_to_encoder
 from tergan_hf.training.encoder_classifier import EncoderClassifier
 from tergan_hf.training.identity_fitting import fit_identity
@@ -32,8 +33,8 @@ from tergan_hf.training.stage2 import train_generator
 from tergan_hf.training.warm_start import check_saved, load_saved, shares_expression_encoder, warm_start
 
 
-def main():
-    arguments = parse_arguments()
+def main(argv: list[str] | None = None):
+    arguments = parse_arguments(argv)
     output = Path(arguments.output_dir)
     # The other processes wait while the first one finds and aligns the faces.
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=6))
@@ -61,6 +62,8 @@ def main():
     # Now, not after the faces were found.
     if arguments.pretrained:
         check_saved(arguments.pretrained)
+    if arguments.pretrained_run:
+        check_pretrained_run(arguments.pretrained_run)
     sets = prepare_sets(
         accelerator, arguments.sources, arguments.resolve, config.expressions, config.image_size, arguments.split_seed
     )

@@ -12,7 +12,7 @@ from PIL import ImageDraw
 from tergan_hf.data.loading import load_photos
 from tergan_hf.data.padded_crops import make_padded_crops
 from tergan_hf.data.photo_set import PhotoSet, label_photo_sets
-from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
+from tergan_hf.model.configuration_tergan import BASIC_EXPRESSIONS, EXPRESSIONS_WITH_NEUTRAL
 
 from .conftest import EXAMPLES
 
@@ -42,6 +42,28 @@ def repeatable_people(path: Path, people: int = 4, expression_ids: int = 4, side
         image=Image(), identity=Value("string"), expression_id=Value("int32"), expression=Value("string"),
         heads=Value("string"),
     )  # fmt: skip
+    Dataset.from_list(rows, features=features).to_parquet(path)
+    return path
+
+
+def posed_people(path: Path, people: int = 4, frames: int = 2, side: int = 48) -> Path:
+    """Write a parquet file like Oulu-CASIA: drawn faces, the last frames of six expressions of each person, without
+    neutral and without expression ids."""
+    random = np.random.default_rng(0)
+    rows = []
+    for person in range(people):
+        for number, expression in enumerate(BASIC_EXPRESSIONS):
+            for _ in range(frames):
+                image = PILImage.new("RGB", (side, side), (50 * person, 90, 200 - 40 * person))
+                draw = ImageDraw.Draw(image)
+                draw.ellipse((4, 2, side - 4, side - 2), fill=(220, 180 - 20 * person, 150))
+                left = 12 + int(random.integers(3))
+                draw.rectangle((left, 28 - 2 * number, left + 18, 34 + number), fill=(120, 30 * number, 0))
+                buffer = io.BytesIO()
+                image.save(buffer, "PNG")
+                photo = {"bytes": buffer.getvalue(), "path": None}
+                rows.append({"image": photo, "identity": f"P{person:03d}", "expression": expression})
+    features = Features(image=Image(), identity=Value("string"), expression=Value("string"))
     Dataset.from_list(rows, features=features).to_parquet(path)
     return path
 

@@ -9,12 +9,14 @@ from safetensors.torch import load_file
 
 from tergan_hf import TerGanConfig, TerGanModel
 from tergan_hf.data.loading import NO_EXPRESSION_ID, DataSource
+from tergan_hf.model.encoder_tergan import TerGanEncoder
 from tergan_hf.training import classifier
 from tergan_hf.training.arguments import TrainingArguments
 from tergan_hf.training.classifier import (
     EDITED_PHOTOS,
     balanced_weights,
     fit_classifier,
+    fit_head,
     fit_temperature,
     neutral_crops,
 )
@@ -29,6 +31,7 @@ from tergan_hf.training.prototypes import (
 from tergan_hf.training.saving import save_model
 
 from .conftest import TINY
+from .faces import label_files, posed_people
 
 
 def test_classifier_separates_what_can_be_separated_at_any_scale():
@@ -45,6 +48,30 @@ def test_classifier_listens_to_the_weights():
     for weights, best in ((torch.full((4,), 0.25), 0), (torch.tensor([0.1, 0.1, 0.1, 0.7]), 1)):
         weight, bias = fit_classifier(features, labels, weights, 2)
         assert (features @ weight.T + bias).argmax(1)[0] == best
+
+
+def test_while_g_es_moves_its_accuracy_is_that_of_a_classifier_fitted_anew(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    photos = label_files({"posed": posed_people(tmp_path / "posed.parquet")}, TINY["image_size"])[0]
+    encoder = TerGanEncoder.of_expression(TerGanConfig(**TINY))
+    rows = photos.labelled_rows
+
+    def accuracy(head):
+        read = head(classifier.embed_expressions(encoder, photos, rows)).argmax(1)
+        return float((read.numpy() == photos.expressions[rows]).mean())
+
+    before = fit_head(encoder, [photos], 7)
+    assert accuracy(before) > 0.8
+    with torch.no_grad():  # f(e) holds the same, turned round
+        encoder.embedding.weight.neg_()
+        encoder.embedding.bias.neg_()
+    assert accuracy(before) < 0.3 and accuracy(fit_head(encoder, [photos], 7)) > 0.8
+    read = []
+    monkeypatch.setattr(
+        classifier, "embed_expressions", lambda *given, **_: read.append(given[2]) or torch.randn(24, 9)
+    )
+    fit_head(encoder, [photos], 7, most=12)
+    assert len(read[0]) == 12
 
 
 def test_prototypes_are_means_over_clear_photos_or_else_over_the_surest_quarter():

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from safetensors.torch import save_file
 
-from tergan_hf import TerGanPipeline
+from tergan_hf import InvalidInputError, TerGanPipeline
 from tergan_hf.cli import evaluate
 from tergan_hf.evaluation import held_out
 from tergan_hf.evaluation.suite import BASELINE, Evaluation, Settings
@@ -97,10 +98,10 @@ def test_the_same_command_gives_the_same_numbers(data, report, tmp_path):
     assert again["sets"]["avatars"] == report[1]["sets"]["avatars"]
 
 
-def oulu_casia(path):
+def oulu_casia(path, people=4):
     """A small set in the layout of Oulu-CASIA, with six expressions and neutral of each person."""
     rows = []
-    for number, photo in enumerate(sorted(EXAMPLES.glob("*.jpg"))[:4]):
+    for number, photo in enumerate(sorted(EXAMPLES.glob("*.jpg"))[:people]):
         image = PILImage.open(photo).convert("RGB").resize((128, 128))
         for angle, label in enumerate(["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]):
             buffer = io.BytesIO()
@@ -120,6 +121,34 @@ def test_the_papers_protocol_prints_its_table_beside_ours(data, tmp_path, capsys
     printed = capsys.readouterr().out
     assert "TER-GAN (paper) | 89.65" in printed and "CNN baseline (paper) | 73.14" in printed
     assert "f(e) (this evaluation)" in printed
+
+
+def test_people_whom_the_weights_were_trained_on_are_left_out(tmp_path):
+    path = oulu_casia(tmp_path / "oulu_casia.parquet")
+    copy = shutil.copy(path, tmp_path / "renamed.parquet")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    record = {"sources": [{"name": "oulu_casia", "path": "oulu_casia.parquet"}]}
+
+    def people(kept_out, dataset, data_root=tmp_path):
+        values = {**record, "kept_out": {"oulu_casia": kept_out}}
+        (tmp_path / "training.yaml").write_text(yaml.safe_dump(values))
+        return set(held_out.held_out_sets(tmp_path, data_root, [str(dataset)])[0].photos["identity"])
+
+    for dataset in (path, copy, "oulu_casia"):  # by place, by the pixels, by name
+        assert people(["P001", "P002"], dataset) == {"P001", "P002"}
+    assert people(["P001"], f"oulu_casia={copy}", elsewhere) == {"P001"}  # by name, without the training photos
+    assert people(["P001"], f"mine={copy}", elsewhere) == {"P000", "P001", "P002", "P003"}  # nothing says who they are
+    for dataset in (path, copy):
+        with pytest.raises(InvalidInputError, match="the weights were trained on all 4 people of this set"):
+            people([], dataset)
+
+
+def test_one_person_has_no_folds_and_the_report_says_so(data, tmp_path, capsys):
+    path = oulu_casia(tmp_path / "one.parquet", people=1)
+    measured = measure(data, tmp_path / "out", "--protocol", "oulu-casia", "--dataset", path)["sets"]["one"]
+    assert measured["people"] == 1 and not measured["cross_validation"]
+    assert "Table 1 is not measured: its folds need two people" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,15 @@ from ..data import sets
 from ..data.building import BuildError, build_set
 from ..model.errors_tergan import InvalidInputError, TerGanError, is_disk_full
 from ..portraits import mediapipe_set, portrait_set
-from ..rendering import avatar_set
+from ..rendering import avatar_set, posed_set
 from .errors import one_line_errors
 from .outputs import check_writable_folder
 
 
 PROGRAM = "tergan_hf.data"
-SETS = {one.DESCRIPTION.name: one for one in (avatar_set, portrait_set, clip_set, mediapipe_set)} | sets.SETS
+SETS = {
+    one.DESCRIPTION.name: one for one in (avatar_set, posed_set, portrait_set, clip_set, mediapipe_set)
+} | sets.SETS
 
 
 def main():

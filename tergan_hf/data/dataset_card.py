@@ -30,6 +30,7 @@ COLUMNS = {
     "intensity": "intensity of the expression; 0 is neutral",
     "mixed_with": "the weaker expression of a mixture, or empty",
     "heads": "the heads that the face is blended from, joined by `+`",
+    "head_group": "the group of heads that the person is made from; groups share no head",
     "landmarks": "(5, 2) pixels: the left and right eye as the viewer sees them, nose tip, mouth corners",
     "flow": (
         "position of each visible point in the neutral photo of the session, relative to its position here: red is x, "

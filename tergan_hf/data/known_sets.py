@@ -30,6 +30,10 @@ KNOWN_SETS = {
         "Rendered faces", "people blended from open 3D heads, with exact ground truth (`python -m tergan_hf.data "
         "avatars`)", "MIT (VALID avatars)", _AVATARS, "rendered-valid-avatars",
     ),
+    "stand_in": KnownSet(
+        "Posed expressions of rendered people", "80 people made from open 3D heads, six expressions each, laid out as "
+        "Oulu-CASIA (`python -m tergan_hf.data posed`)", "MIT (VALID avatars)", _AVATARS, "posed-valid-avatars",
+    ),
     "portraits": KnownSet(
         "Portraits in any expression", "photos of the London and Canadian sets and of members of Congress, moved by a "
         "fitted 3D face, with exact ground truth (`python -m tergan_hf.data portraits`)",

@@ -23,18 +23,8 @@ def plot_recognition(recognition: dict, bins: list[tuple[float, float, float]], 
         recognition: result of `measure_recognition`.
         bins: result of `metrics.reliability`.
     """
-    labels = [label for label in recognition["labels"] if label in recognition["recall"]]
-    rows = [recognition["labels"].index(label) for label in labels]
-    counts = np.array(recognition["confusion"])[rows]
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=(1.2, 1), layout="constrained")
-    left.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    left.set_xticks(range(len(recognition["labels"])), recognition["labels"], rotation=35, ha="right")
-    left.set_yticks(range(len(labels)), [f"{label} ({count})" for label, count in zip(labels, counts.sum(1))])
-    left.set(xlabel="predicted", ylabel="true (photos)", title=f"accuracy {recognition['accuracy']:.1%}")
-    for row, column in np.ndindex(shares.shape):
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        left.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=9)
+    _draw_confusion(left, recognition, f"accuracy {recognition['accuracy']:.1%}")
     bin_shares, confidence, accuracy = (np.array(values) for values in zip(*bins))
     right.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--", label="perfectly calibrated")
     right.plot(confidence, accuracy, color="tab:blue", linewidth=1)
@@ -44,6 +34,39 @@ def plot_recognition(recognition: dict, bins: list[tuple[float, float, float]], 
     right.set_title(f"expected calibration error {recognition['calibration_error']:.3f}")
     right.legend(loc="upper left")
     _save(figure, path)
+
+
+def plot_confusions(rows: dict[str, dict], path: Path):
+    """
+    Plot several confusion matrices, in percent of each row.
+
+    Args:
+        rows: title → a dictionary with `labels`, `recall` and `confusion` of `recognition.summarize`.
+    """
+    columns = min(3, len(rows))
+    lines = -(-len(rows) // columns)
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(5.2 * columns, 4.4 * lines), squeeze=False, layout="constrained"
+    )
+    for axis in axes.flat[len(rows) :]:
+        axis.set_axis_off()
+    for axis, (title, summary) in zip(axes.flat, rows.items()):
+        _draw_confusion(axis, summary, f"{title}\nbalanced accuracy {summary['balanced_accuracy']:.1%}")
+    _save(figure, path)
+
+
+def _draw_confusion(axis, summary: dict, title: str):
+    """Draw the confusion matrix of a `recognition.summarize` in percent of each row."""
+    labels = [label for label in summary["labels"] if label in summary["recall"]]
+    counts = np.array(summary["confusion"])[[summary["labels"].index(label) for label in labels]]
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axis.set_xticks(range(len(summary["labels"])), summary["labels"], rotation=35, ha="right")
+    axis.set_yticks(range(len(labels)), [f"{label} ({count})" for label, count in zip(labels, counts.sum(1))])
+    axis.set(xlabel="predicted", ylabel="true (photos)", title=title)
+    for row, column in np.ndindex(shares.shape):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=9)
 
 
 def plot_tsne(panels: dict[str, tuple[np.ndarray, np.ndarray]], expressions, identities, path: Path):

@@ -93,6 +93,7 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
         data_root: relative data paths of the run start here.
         names: sources of the run to load; default: every available source that kept somebody out. Any other name is a
             folder, parquet file or `hub://owner/name` with people that the model has never seen; `NAME=PATH` names it.
+            If it has people that the run trained on, they are left out.
 
     Returns:
         one entry per set, and one more for each test set beside a `validation_path`. If its photos name no people,
@@ -100,14 +101,15 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
 
     Raises:
         MissingFileError: the record or a requested set is missing.
-        InvalidInputError: a requested source kept nobody out, or none of the run's sets is available.
+        InvalidInputError: a requested source kept nobody out, a requested set has only people that the run trained
+            on, or none of the run's sets is available.
     """
     record = read_record(weights)
     sources = recorded_sources(record)
     found = []
     for name in names or sources:
         if name not in sources:
-            found.append(_unseen_set(name, data_root))
+            found.append(_unseen_set(name, data_root, record))
             continue
         source, kept_out = sources[name], (record.get("kept_out") or {}).get(name) or []
         if source.validation_path is None and not kept_out:
@@ -202,10 +204,78 @@ def _repeat_split(source: DataSource, data_root, kept_out: list[str]) -> HeldOut
     return HeldOutSet(source.name, held_out, source, kept_out, training)
 
 
-def _unseen_set(dataset: str, data_root) -> HeldOutSet:
+def _unseen_set(dataset: str, data_root, record: dict) -> HeldOutSet:
     name, separator, path = dataset.rpartition("=")
     if not separator or Path(dataset).exists():
         path = dataset
         name = Path(path).stem
-    photos = load_photos(path if Path(path).exists() else source_path(path, data_root))
-    return HeldOutSet(name, photos, DataSource(name=name, path=path), [])
+    path = path if Path(path).exists() else source_path(path, data_root)
+    photos = load_photos(path)
+    known = _people_trained_on(name, path, photos, data_root, record)
+    if not known:
+        return HeldOutSet(name, photos, DataSource(name=name, path=path), [])
+    identities = photos["identity"]
+    rows = [row for row, identity in enumerate(identities) if identity not in known]
+    if not rows:
+        raise InvalidInputError(
+            f"{name}: the weights were trained on all {len(known)} people of this set, so there is nothing to "
+            "measure; benchmarks/folds.py trains and tests on different people of a set"
+        )
+    logger.warning("%s: %d people whom the weights were trained on are left out", name, len(known))
+    rest = sorted({identities[row] for row in rows})
+    return HeldOutSet(name, photos.select(rows), DataSource(name=name, path=path), rest)
+
+
+def _people_trained_on(name: str, path: str, photos: Dataset, data_root, record: dict) -> set[str]:
+    """
+    The people of a set whom a run trained on.
+
+    A set that has the name or the place of a source of the run is that source: only the people kept out of it are new.
+    In a set with another name, people are the same if an identity and the pixels of a photo are.
+    """
+    people = set(photos["identity"]) - {NO_IDENTITY}
+    known: set[str] = set()
+    for source in recorded_sources(record).values():
+        kept_out = set((record.get("kept_out") or {}).get(source.name) or [])
+        place = source_path(source.path, data_root)
+        if source.validation_path is None and (source.name == name or _is_at(path, place)):
+            known |= people - _named_in(photos, source, kept_out)
+        elif people and not source.streaming and not place.startswith(HUB_PREFIX):
+            known |= _same_people(photos, people, source, place, kept_out)
+    return known
+
+
+def _is_at(path: str, place: str) -> bool:
+    """Whether a set is a source of a run, or a file in its folder."""
+    if path.startswith(HUB_PREFIX) or place.startswith(HUB_PREFIX):
+        return path == place
+    return Path(place).resolve() in (Path(path).resolve(), *Path(path).resolve().parents)
+
+
+def _named_in(photos: Dataset, source: DataSource, kept_out: set[str]) -> set[str]:
+    """The identities of the photos that a source's split keeps out."""
+    if source.group_column not in photos.column_names:
+        return set()
+    rows = np.flatnonzero(is_kept_out(photos, source, kept_out))
+    identities = photos["identity"]
+    return {identities[int(row)] for row in rows}
+
+
+def _same_people(photos: Dataset, people: set[str], source: DataSource, place: str, kept_out: set[str]) -> set[str]:
+    """The people of a set with a photo, by identity and pixels, among the training photos of a source."""
+    try:
+        theirs = load_photos(place, source.split, **source.extra)
+    except MissingFileError:
+        return set()
+    except InvalidInputError as error:
+        logger.warning("people are not compared with those of %s: %s", source.name, error)
+        return set()
+    shared = people & set(theirs["identity"])
+    if not shared:
+        return set()
+    theirs = theirs.select(
+        np.flatnonzero(~is_kept_out(theirs, source, kept_out) & np.isin(theirs["identity"], list(shared)))
+    )
+    ours = photos.select(np.flatnonzero(np.isin(photos["identity"], list(shared))))
+    trained_on = set(zip(theirs["identity"], pixel_digests(theirs, source.name)))
+    return {pair[0] for pair in zip(ours["identity"], pixel_digests(ours)) if pair in trained_on}

@@ -177,7 +177,13 @@ def baseline_note(measured: dict, model: dict) -> str:
 
 
 def published_table(measured: dict, published: dict[str, float]) -> str:
-    """The paper's Table 1 with our rows."""
+    """The paper's Table 1 with our rows, or a sentence about why there are none."""
+    if not measured["cross_validation"]:
+        return (
+            "The paper's Table 1 is not measured: its folds need two people and two expressions at least, and this "
+            f"set has {measured['people'] or 'no'} named people whom the weights were not trained on. "
+            "`benchmarks/folds.py` trains the network on each fold's people instead."
+        )
     ours = {
         f"**{key} (this evaluation)**": 100 * row["mean"] for key, row in measured["cross_validation"]["rows"].items()
     }

@@ -3,8 +3,6 @@
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
 from ..data.contact_sheet import save_contact_sheet
 from ..data.padded_crops import decode
 from ..model.face_alignment_tergan import crop_face, zoom_out
@@ -27,28 +25,59 @@ def draw_transfers(pipe: TerGanPipeline, photos, pairs: list[Pair], detect: bool
     save_contact_sheet(rows, path, ["source", "target", "TER-GAN", "truth"] * 2, side=150)
 
 
+def draw_transfers_between_people(pipe: TerGanPipeline, photos, detect: bool, path: Path, people: int = SHOWN_PEOPLE):
+    """
+    Draw figure 3 for any set with identities: the top row has one person's photo of each expression, each row below
+    another person and what the sources above make of them. A target shows its person's first expression, neutral if
+    the set has it.
+    """
+    shown = _one_of_each(photos)
+    labels = _labels_of(photos)
+    complete = [name for name, own in shown.items() if set(labels) <= set(own)]
+    if not complete or len(shown) < 2:
+        return
+    sources = [decode(photos[shown[complete[0]][label]]["image"]) for label in labels]
+    rows: list[list] = [[None, *sources]]
+    for name in [other for other in shown if other != complete[0]][:people]:
+        first = next(label for label in labels if label in shown[name])
+        target = decode(photos[shown[name][first]]["image"])
+        rows.append([target, *transfer_or_target(pipe, sources, [target] * len(sources), detect)])
+    save_contact_sheet(rows, path, ["target", *labels], side=150)
+
+
 def draw_edits_by_example(pipe: TerGanPipeline, photos, detect: bool, path: Path, people: int = 4):
     """
-    Draw figure 4 for rendered people.
+    Draw figure 4: editing a photo by other photos of the same person.
 
-    The upper row of a person has the neutral image and the true image of each expression. The lower row has the
-    results of editing the neutral image by these examples.
+    The upper row of a person has the photo, which is neutral if the set has that label and else shows its first label,
+    and the person's own photo of each other expression. The lower row has the results of editing the photo by these
+    examples.
     """
-    expressions, identities = np.array(photos["expression"]), np.array(photos["identity"])
-    labels = [label for label in sorted(set(expressions)) if label != NEUTRAL]
+    first, *labels = _labels_of(photos)
     rows: list[list] = []
     captions: list[list[str]] = []
-    for identity in sorted(set(identities)):
-        own = identities == identity
-        own_rows = [np.flatnonzero(own & (expressions == label)) for label in (NEUTRAL, *labels)]
-        if not all(len(found) for found in own_rows) or len(rows) >= 2 * people:
+    for own in _one_of_each(photos).values():
+        if not {first, *labels} <= set(own) or len(rows) >= 2 * people:
             continue
-        target, *sources = (decode(photos[int(found[0])]["image"]) for found in own_rows)
+        target, *sources = (decode(photos[own[label]]["image"]) for label in (first, *labels))
         results = transfer_or_target(pipe, sources, [target] * len(sources), detect)
         rows += [[target, *sources], [None, *results]]
-        captions += [["input", *["truth"] * len(labels)], ["", *["TER-GAN"] * len(labels)]]
-    if rows:
-        save_contact_sheet(rows, path, [NEUTRAL, *labels], captions, side=150)
+        captions += [["input", *["source"] * len(labels)], ["", *["TER-GAN"] * len(labels)]]
+    if rows and labels:
+        save_contact_sheet(rows, path, [first, *labels], captions, side=150)
+
+
+def _labels_of(photos) -> list[str]:
+    """The labels of a set, `neutral` first."""
+    return sorted(set(photos["expression"]), key=lambda label: (label != NEUTRAL, label))
+
+
+def _one_of_each(photos) -> dict[str, dict[str, int]]:
+    """identity → expression → the first row with both, people in alphabetical order."""
+    found: dict[str, dict[str, int]] = {}
+    for row, (identity, expression) in enumerate(zip(photos["identity"], photos["expression"])):
+        found.setdefault(identity, {}).setdefault(expression, row)
+    return dict(sorted(found.items()))
 
 
 def draw_edits(pipe: TerGanPipeline, people: dict, path: Path):

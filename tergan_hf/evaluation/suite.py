@@ -256,6 +256,9 @@ class Evaluation:
             logger.warning(
                 "%s: editing is not measured: nobody has a neutral photo, or the photos are crops", held_out.name
             )
+            photos, detect = held_out.photos, held_out.source.align
+            sheets.draw_transfers_between_people(self.pipe, photos, detect, self._figure(held_out, "transfer"))
+            sheets.draw_edits_by_example(self.pipe, photos, detect, self._figure(held_out, "editing"))
             return {}
         measured = {}
         systems = {name: self.systems[name] for name in (MODEL, COPY_TARGET, RANDOM)}

@@ -4,7 +4,6 @@ import numpy as np
 
 from ..model.blendshapes_tergan import MAX_WEIGHT
 from .blendshapes import BLENDSHAPES, Expression, expand_sides, to_vector
-from .facs_combinations import EMFACS_VARIANTS
 from .sampling import OTHER, draw_basic
 from .visemes import VISEMES
 
@@ -54,14 +53,18 @@ def draw_sequence(
 
 
 def draw_onset(random: np.random.Generator, label: str, frames: int) -> list[Expression]:
-    """Draw the onset of a basic expression: from neutral to the apex, as in recordings of posed expressions."""
-    variants = list(EMFACS_VARIANTS[label].values())
-    full = expand_sides(variants[random.integers(len(variants))])
-    amount = smoothstep(np.linspace(0, 1, frames) * random.uniform(1.0, 1.4)) * random.uniform(0.7, 1.1)
+    """
+    Draw the onset of a basic expression: from neutral to the apex, as in recordings of posed expressions. The apex is
+    drawn as by `sampling.draw_basic`, from weak to strong.
+    """
+    apex = draw_basic(random, label)
+    shares = smoothstep(np.linspace(0, 1, frames) * random.uniform(1.0, 1.4))
+    x, y = apex.gaze
     return [
-        Expression(label if share > 0 else "neutral", float(share),
-                   {name: float(min(weight * share, MAX_WEIGHT)) for name, weight in full.items()})
-        for share in amount
+        Expression(label if share > 0 else "neutral", float(share * apex.intensity),
+                   {name: weight * float(share) for name, weight in apex.blendshapes.items()},
+                   (x * float(share), y * float(share)))
+        for share in shares
     ]  # fmt: skip
 
 

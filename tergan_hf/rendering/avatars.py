@@ -35,7 +35,8 @@ class Look:
     jpeg_quality: int
 
 
-LOOKS = {"natural": Look(draw_session, 95), "plain": Look(draw_plain_session, 86)}
+JPEG_QUALITY = 95
+LOOKS = {"natural": Look(draw_session, JPEG_QUALITY), "plain": Look(draw_plain_session, 86)}
 
 
 @dataclass(frozen=True)
@@ -160,13 +161,13 @@ class Heads:
         return self._read[index]
 
 
-_heads = lru_cache(maxsize=1)(Heads)
+read_heads = lru_cache(maxsize=1)(Heads)
 
 
 def photograph_people(job: tuple[list[Path], range, AvatarSettings]) -> list[dict]:
     """Render all photos of some people. Returns their rows."""
     files, people, settings = job
-    heads = _heads(tuple(files))
+    heads = read_heads(tuple(files))
     return [row for number in people for row in _render_person(number, heads, settings)]
 
 
@@ -211,18 +212,19 @@ def _render_person(number: int, heads: Heads, settings: AvatarSettings) -> list[
             vector = renderable(to_vector(expression))
             photo = camera.take(vector)
             rows.append({
-                "image": _encode(photo.pixels, "JPEG", quality=look.jpeg_quality),
+                "image": encode(photo.pixels, "JPEG", quality=look.jpeg_quality),
                 "identity": f"avatar_{number:04d}", "session": session, "expression_id": identifier,
                 "expression": expression.label, "intensity": expression.intensity,
                 "mixed_with": expression.mixed_with, "heads": "+".join(person.heads), "blendshapes": vector.tolist(),
-                "flow": _encode(encode_fine_flow_map(photo.flow), "PNG"),
-                "uncovered": _encode(photo.uncovered.astype(np.uint8) * 255, "PNG"),
+                "flow": encode(encode_fine_flow_map(photo.flow), "PNG"),
+                "uncovered": encode(photo.uncovered.astype(np.uint8) * 255, "PNG"),
                 "landmarks": photo.landmarks.astype(np.float32),
             })  # fmt: skip
     return rows
 
 
-def _encode(pixels: np.ndarray, kind: str, **options) -> dict:
+def encode(pixels: np.ndarray, kind: str, **options) -> dict:
+    """A cell of an image column: pixels (H, W, C) uint8 as a file of a format that Pillow writes."""
     buffer = io.BytesIO()
     PILImage.fromarray(pixels).save(buffer, kind, **options)
     return {"bytes": buffer.getvalue(), "path": None}

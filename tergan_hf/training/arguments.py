@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import LoggerType
@@ -163,6 +164,9 @@ class TrainingArguments:
         pretrained: a saved model, a folder or an id on the Hub, whose weights to start from. A stage of 0 steps keeps
             them. Tensors of another shape than this run's are not taken over; with other `expressions`, classifier and
             prototypes are new.
+        pretrained_run: the `output_dir` of a finished run: stage 2 goes on from its D, D_es and D_et. For a stage 1 of
+            0 steps, equations 8 and 9 keep the encoder that stage 1 of that run made. `pretrained` is then its
+            `model/`, unless it is given.
         class_balance: how equally stage 1 and the final classifier weigh the expressions: 1 is every one alike, 0 as
             often as the sets have them (`tergan_hf.data.sampling.class_shares`).
         blendshape_balance: how much more often rendered photos with rare blendshapes are drawn, in both stages
@@ -194,6 +198,7 @@ class TrainingArguments:
     split_seed: int = 0
     mixed_precision: str = "auto"
     pretrained: str | None = None
+    pretrained_run: str | None = None
     class_balance: float = 1.0
     blendshape_balance: float = 0.0
     freeze_expression_encoder: bool = False
@@ -220,6 +225,8 @@ class TrainingArguments:
     pair_augmentation: AugmentationConfig = field(default_factory=AugmentationConfig.paper)
 
     def __post_init__(self):
+        if self.pretrained_run and not self.pretrained:
+            self.pretrained = str(Path(self.pretrained_run) / "model")
         if self.preset not in PRESETS:
             raise InvalidInputError(f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
         if self.preset == OF_PRETRAINED and not self.pretrained:

@@ -32,14 +32,7 @@ def claim_output_dir(arguments: TrainingArguments) -> FileLock:
             not told to resume; or this run resumes one with other people or networks.
     """
     folder = Path(arguments.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InvalidInputError(
-            f"another run is training in {folder}: wait for it, or choose another --output_dir"
-        ) from error
+    lock = lock_folder(folder)
     record, now = folder / "arguments.yaml", arguments.to_dict()
     if arguments.resume_from_checkpoint is None:
         if (folder / "checkpoints").exists() or (folder / "stages").exists():
@@ -57,6 +50,27 @@ def claim_output_dir(arguments: TrainingArguments) -> FileLock:
     unfinished = record.with_suffix(".unfinished")
     unfinished.write_text(yaml.safe_dump(now, sort_keys=False))
     unfinished.replace(record)
+    return lock
+
+
+def lock_folder(folder: Path) -> FileLock:
+    """
+    Make a folder and lock it for this process.
+
+    Returns:
+        the lock; it lasts as long as the process or until it is released.
+
+    Raises:
+        InvalidInputError: another process works there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InvalidInputError(
+            f"another run is training in {folder}: wait for it, or choose another --output_dir"
+        ) from error
     return lock
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from ..data.photo_set import PhotoSet
 from ..data.sampling import class_shares
+from ..model.encoder_tergan import TerGanEncoder
 from ..model.errors_tergan import InvalidInputError
 from ..model.modeling_tergan import TerGanModel
 from .blendshape_fitting import fit_blendshape_layers
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 EDITED_PHOTOS = 64  # to find how strong a prototype has to be
 MEASURED_PHOTOS = 256  # of a set, in batches of 64, for the ranges of activations
+MONITORED_PHOTOS = 600  # to fit a classifier on while stage 2 runs
 # Of the Gaussian prior on the weights of the classifier: with few photos they stay small, with many it hardly counts.
 # Of 0.006, 1, 3, 10 and 30, 3 has the best leave-one-out likelihood on 30 photos of three labels.
 PRIOR = 3.0
@@ -182,24 +184,9 @@ def fit_and_calibrate(
         raise InvalidInputError("no photo has a label of the model's expressions: nothing to fit the classifier on")
     num_labels = model.config.num_labels
     rows = [choose_rows(photos.labelled_rows) for photos in sets]
-    embeddings = [
-        embed_expressions(model.expression_encoder, photos, chosen, mirrored=True)
-        for photos, chosen in zip(sets, rows)
-    ]
-    labels = [
-        torch.from_numpy(photos.expressions[chosen]).repeat_interleave(2).to(model.device)
-        for photos, chosen in zip(sets, rows)
-    ]
+    embeddings, labels = _embed_labelled(model.expression_encoder, sets, rows)
     if classifier is None:
-        weights = [
-            torch.from_numpy(column).float().repeat_interleave(2).to(model.device) / 2
-            for column in balanced_weights(
-                [photos.expressions[chosen] for photos, chosen in zip(sets, rows)],
-                [photos.weight for photos in sets],
-                class_balance,
-            )
-        ]
-        weight, bias = fit_classifier(torch.cat(embeddings), torch.cat(labels), torch.cat(weights), num_labels)
+        weight, bias = _fit_balanced(embeddings, labels, sets, rows, class_balance, num_labels)
     else:
         weight, bias = classifier.weight, classifier.bias
     with torch.no_grad():
@@ -220,6 +207,61 @@ def fit_and_calibrate(
     if validation_sets:
         calibrate(model, validation_sets)
     return model
+
+
+def fit_head(
+    encoder: TerGanEncoder, sets: Sequence[PhotoSet], num_labels: int, class_balance: float = 1.0,
+    most: int = MONITORED_PHOTOS,
+) -> torch.nn.Linear:  # fmt: skip
+    """
+    Fit the shallow classifier on f(e) of a G_es that is being trained, to measure it on the way.
+
+    Args:
+        most: number of training photos, evenly from the sets with labels.
+
+    Raises:
+        InvalidInputError: no photo has a label.
+    """
+    sets = [photos for photos in sets if len(photos.labelled_rows)]
+    if not sets:
+        raise InvalidInputError("no photo has a label of the model's expressions: nothing to fit the classifier on")
+    rows = [choose_rows(photos.labelled_rows, max(num_labels, most // len(sets))) for photos in sets]
+    embeddings, labels = _embed_labelled(encoder, sets, rows)
+    weight, bias = _fit_balanced(embeddings, labels, sets, rows, class_balance, num_labels)
+    head = torch.nn.Linear(weight.shape[1], num_labels, device=weight.device)
+    head.load_state_dict({"weight": weight, "bias": bias})
+    return head
+
+
+def _embed_labelled(
+    encoder: TerGanEncoder, sets: Sequence[PhotoSet], rows: list[np.ndarray]
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """For each set, f(e) (2 · rows, D) and the classes (2 · rows,) of photos and their mirror images."""
+    embeddings = [embed_expressions(encoder, photos, chosen, mirrored=True) for photos, chosen in zip(sets, rows)]
+    labels = [
+        torch.from_numpy(photos.expressions[chosen]).repeat_interleave(2).to(own.device)
+        for photos, chosen, own in zip(sets, rows, embeddings)
+    ]
+    return embeddings, labels
+
+
+def _fit_balanced(
+    embeddings: list[torch.Tensor], labels: list[torch.Tensor], sets: Sequence[PhotoSet], rows: list[np.ndarray],
+    class_balance: float, num_labels: int,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """`fit_classifier` on what `_embed_labelled` returns, with stage 1's weights of the photos."""
+    weights = [
+        torch.from_numpy(column).float().repeat_interleave(2).to(own.device) / 2
+        for column, own in zip(
+            balanced_weights(
+                [photos.expressions[chosen] for photos, chosen in zip(sets, rows)],
+                [photos.weight for photos in sets],
+                class_balance,
+            ),
+            embeddings,
+        )
+    ]
+    return fit_classifier(torch.cat(embeddings), torch.cat(labels), torch.cat(weights), num_labels)
 
 
 def _clear_rows(photos: PhotoSet, rows: np.ndarray) -> torch.Tensor:

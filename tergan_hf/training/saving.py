@@ -43,7 +43,8 @@ def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[
     size = model.config.image_size
     TerGanImageProcessor(size={"height": size, "width": size}).save_pretrained(folder)
     record = {**arguments.to_dict(), "kept_out": kept_out}
-    record["pretrained"] = _without_folders(record["pretrained"])
+    for name in ("pretrained", "pretrained_run"):
+        record[name] = _without_folders(record[name])
     publishing = ("push_to_hub", "hub_model_id", "hub_private_repo")
     for of_one_machine in ("data_root", "output_dir", "resume_from_checkpoint", *publishing):
         del record[of_one_machine]

@@ -17,6 +17,8 @@ from .arguments import TrainingArguments
 from .batches import PairBatch, augment_pairs
 from .blendshape_fitting import fit_blendshape_layers
 from .checkpoints import find_checkpoints
+from .classifier import fit_head
+from .discriminator_files import load_discriminators, save_discriminators
 from .discriminators import Discriminator
 from .encoder_classifier import EncoderClassifier
 from .generator_objective import GeneratorObjective
@@ -117,6 +119,8 @@ def train_generator(
     discriminator = Discriminator(config, arguments.discriminators, num_identities).to(
         memory_format=torch.channels_last
     )
+    if arguments.pretrained_run:
+        load_discriminators(objective, discriminator, arguments)
     edits_by_name = arguments.pairs.edited_by_name and arguments.generator_stage.steps
     if edits_by_name and not find_checkpoints(arguments, "generator_stage"):
         objective.to(accelerator.device)
@@ -152,9 +156,13 @@ def train_generator(
         average = loop.averaged_module.eval()
         measured = previews.expression_gain(average)
         previews.save_sheet(average, f"{arguments.output_dir}/samples/{loop.name}-{step:07d}.png")
-        reader = _Reader(average.expression_encoder, objective.recognition_head)
-        for photos in validation_sets if objective.trains_expression else []:
-            measured[f"accuracy_{photos.name}"] = classification_accuracy(reader, photos, config.image_size)
+        labelled = [photos for photos in validation_sets if objective.trains_expression and len(photos.labelled_rows)]
+        if labelled:
+            encoder = average.expression_encoder
+            # Stage 1's classifier no longer fits: G_es has moved.
+            reader = _Reader(encoder, fit_head(encoder, sets, config.num_labels, arguments.class_balance))
+            for photos in labelled:
+                measured[f"accuracy_{photos.name}"] = classification_accuracy(reader, photos, config.image_size)
         return measured
 
     length = dataset_length(accelerator, loop.settings)
@@ -169,4 +177,6 @@ def train_generator(
     if loop.settings.ema_decay and loop.settings.steps:
         model.load_state_dict(loop.averaged_module.state_dict())
     loop.close()
+    if accelerator.is_main_process and loop.settings.steps:
+        save_discriminators(objective, discriminator, arguments.output_dir)
     return model
