@@ -79,7 +79,7 @@ def _trace(encoder: nn.Module, hidden: torch.Tensor, found: list[torch.Tensor]):
 def pool(hidden: torch.Tensor) -> torch.Tensor:
     """2×2 max-pool of a map of floats or 8-bit values. A map of 3×3 is pooled as a whole, because a 2×2 pool would
     ignore a row and a column."""
-    side = hidden.shape[-1]
+    side = int(hidden.shape[-1])  # a tensor while PyTorch traces
     return F.max_pool2d(hidden, 2 if side > 3 else side)
 
 
