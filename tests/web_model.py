@@ -26,11 +26,14 @@ def small_web_model() -> TerGanModel:
     model = TerGanModel(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
+            parameter += 0.04 * torch.randn_like(parameter)
         model.expression_prototypes.normal_()
         model.blendshape_regressor.weight.mul_(0.2)
         model.blendshape_regressor.bias.uniform_(0.2, 0.6)
         model.blendshape_directions = torch.randn(config.expression_embedding_size, len(config.blendshape_names))
+    # As in published weights, those of G_es are integers times a scale, which the export keeps exactly.
+    model.quantize([torch.rand(4, 3, SIDE, SIDE) * 2 - 1])
+    model.dequantize()
     return model
 
 
