@@ -12,8 +12,6 @@ Stage 1 is trained once for each seed, and every run of that seed starts from it
 A run that is done is not done again, and one that was stopped goes on from its last checkpoint: repeat the command.
 """
 
-import argparse
-import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,19 +23,21 @@ from embedding_scores import Side, load_sides, load_stage_1, load_stage_2, read_
 from tqdm.auto import tqdm
 from training_runs import (
     Trainer,
-    add_run_options,
     claim,
     drop_checkpoints,
+    experiment_parser,
     find_source,
     fold_overrides,
     hours,
     is_finished,
     mean_and_deviation,
     read_json,
+    recorded_command,
     shared_settings,
     show,
     start_process,
     write_json,
+    write_results,
 )
 
 from tergan_hf import TerGanModel
@@ -220,11 +220,7 @@ def to_markdown(results: dict) -> str:
 
 
 def main(argv: list[str] | None = None, start: Callable[[list[str]], int] = start_process):
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], epilog="\n".join(__doc__.splitlines()[2:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    add_run_options(parser, "runs/ablation")
+    parser = experiment_parser(__doc__, "runs/ablation")
     parser.add_argument("--fold", type=int, default=0, help="the fold of people to keep out (%(default)s)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="(0 1 2)")
     parser.add_argument(
@@ -232,7 +228,7 @@ def main(argv: list[str] | None = None, start: Callable[[list[str]], int] = star
         help=f"losses to leave out, one at a time: {', '.join(ABLATIONS)} (default: all)",
     )  # fmt: skip
     options = parser.parse_args(argv)
-    trainer = Trainer(options.config, options.data_root, options.overrides, shlex.split(options.launcher), start)
+    trainer = Trainer.of(options, start)
     output = Path(options.output)
     with one_line_errors("ablation.py", again="repeat the command to go on"):
         arguments = trainer.arguments()
@@ -245,13 +241,15 @@ def main(argv: list[str] | None = None, start: Callable[[list[str]], int] = star
         settings = {"folds": options.folds, "fold": options.fold, "source": source}
         lock = claim(output, {**settings, "training": shared_settings(arguments)})
         ablation = Ablation(trainer, output, source, options.folds, options.fold, options.keep_checkpoints)
+        own = [f"--fold {options.fold}", f"--seeds {' '.join(map(str, options.seeds))}"]
+        own += [f"--losses {' '.join(options.losses)}"] if set(options.losses) != set(ABLATIONS) else []
         by_seed = {
             seed: ablation.measure(seed, options.losses)
             for seed in tqdm(options.seeds, desc="seeds", dynamic_ncols=True)
         }
         runs = summarize_seeds(by_seed)
         results = {
-            "command": recorded_command(options),
+            "command": recorded_command("ablation.py", options, *own),
             "source": arguments.sources[source].name,
             "seeds": options.seeds,
             "runs": runs,
@@ -259,20 +257,8 @@ def main(argv: list[str] | None = None, start: Callable[[list[str]], int] = star
             "chance": next(iter(by_seed.values()))[ALL].get("chance"),
             "hours": sum(run.get("hours", 0.0) for measured in by_seed.values() for run in measured.values()),
         }
-        write_json(output / "results.json", results)
-        text = to_markdown(results)
-        (output / "results.md").write_text(text, encoding="utf-8")
-        print(text)
+        write_results(output, results, to_markdown(results))
         lock.release()
-
-
-def recorded_command(options: argparse.Namespace) -> str:
-    """The command for the report, without the folders of this machine."""
-    words = [f"python benchmarks/ablation.py --config {Path(options.config).name} --folds {options.folds}"]
-    words += [f"--fold {options.fold} --seeds {' '.join(map(str, options.seeds))}"]
-    words += [f"--losses {' '.join(options.losses)}"] if set(options.losses) != set(ABLATIONS) else []
-    words += [f"--set {' '.join(options.overrides)}"] if options.overrides else []
-    return " ".join(words)
 
 
 if __name__ == "__main__":

@@ -100,19 +100,16 @@ def read_by_head(head: torch.nn.Linear, embeddings: np.ndarray) -> dict:
     return answers(logits.softmax(1).cpu().numpy(), np.arange(head.out_features))
 
 
-def read_by_shallow_classifier(
-    training: np.ndarray, labels: np.ndarray, tested: np.ndarray, mirrored: bool = True
-) -> dict:
+def read_by_shallow_classifier(training: np.ndarray, labels: np.ndarray, tested: np.ndarray) -> dict:
     """
     Answers of section 4.4's shallow classifier, as `answers`.
 
     Args:
-        training: f(e) of the training people, with mirror images if `mirrored`.
-        labels: (N,) their classes, without mirror images.
+        training: (2 N, D), f(e) of the training people and of their mirror images.
+        labels: (N,) their classes.
         tested: f(e) of the people kept out.
     """
-    labels = np.repeat(labels, 2) if mirrored else labels
-    classifier = shallow_classifier().fit(training, labels)
+    classifier = shallow_classifier().fit(training, np.repeat(labels, 2))
     return answers(classifier.predict_proba(tested), classifier.classes_)
 
 

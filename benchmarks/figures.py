@@ -9,15 +9,14 @@ photos: what is shown is what the decoder draws.
 """
 
 import argparse
-import io
 from pathlib import Path
 
 import numpy as np
 import torch
 from datasets import Dataset, Features, Image, Value
-from PIL import Image as PILImage
 
 from tergan_hf.cli.errors import one_line_errors
+from tergan_hf.data.image_cells import image_cell
 from tergan_hf.data.padded_crops import make_padded_crops
 from tergan_hf.data.photo_set import label_photo_sets
 from tergan_hf.evaluation.held_out import held_out_sets
@@ -84,9 +83,7 @@ def align_people(photos: Dataset, pipe, align: bool, name: str, most: int) -> Da
     for chunk in np.array_split(np.arange(len(photo_set)), max(1, len(photo_set) // CHUNK)):
         for crop in aligned_crops(photo_set, chunk, size, torch.device("cpu")):
             pixels = ((crop + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
-            buffer = io.BytesIO()
-            PILImage.fromarray(pixels).save(buffer, "PNG")
-            cropped.append({"bytes": buffer.getvalue(), "path": None})
+            cropped.append(image_cell(pixels, "PNG"))
     columns = {"image": cropped, "identity": list(padded["identity"]), "expression": list(padded["expression"])}
     return Dataset.from_dict(
         columns, Features(image=Image(decode=False), identity=Value("string"), expression=Value("string"))

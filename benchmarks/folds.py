@@ -17,7 +17,6 @@ from its last checkpoint: repeat the command.
 
 import argparse
 import math
-import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,19 +28,21 @@ from embedding_scores import Side, load_sides, load_stage_1, load_stage_2, read_
 from tqdm.auto import tqdm
 from training_runs import (
     Trainer,
-    add_run_options,
     claim,
     drop_checkpoints,
+    experiment_parser,
     find_source,
     fold_overrides,
     hours,
     is_finished,
     mean_and_deviation,
     read_json,
+    recorded_command,
     shared_settings,
     show,
     start_process,
     write_json,
+    write_results,
 )
 
 from tergan_hf.cli.errors import one_line_errors
@@ -261,18 +262,14 @@ def to_markdown(results: dict) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], epilog="\n".join(__doc__.splitlines()[2:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    add_run_options(parser, "runs/table1")
+    parser = experiment_parser(__doc__, "runs/table1")
     parser.add_argument("--only", nargs="+", type=int, metavar="FOLD", help="folds to run, from 0 (default: all)")
     return parser
 
 
 def main(argv: list[str] | None = None, start: Callable[[list[str]], int] = start_process):
     options = build_parser().parse_args(argv)
-    trainer = Trainer(options.config, options.data_root, options.overrides, shlex.split(options.launcher), start)
+    trainer = Trainer.of(options, start)
     output = Path(options.output)
     with one_line_errors("folds.py", again="repeat the command to go on"):
         arguments = trainer.arguments()
@@ -284,8 +281,9 @@ def main(argv: list[str] | None = None, start: Callable[[list[str]], int] = star
         measured = {fold: folds.measure(fold) for fold in tqdm(wanted, desc="folds", dynamic_ncols=True)}
         rows = summarize_folds(measured, folds.expressions)
         people = [name for fold in measured.values() for name in fold["people"]]
+        own = [f"--only {' '.join(map(str, options.only))}"] if options.only else []
         results = {
-            "command": recorded_command(options),
+            "command": recorded_command("folds.py", options, *own),
             "source": arguments.sources[source].name,
             "labels": folds.expressions,
             "photos": sum(len(fold["true"]) for fold in measured.values()),
@@ -298,23 +296,10 @@ def main(argv: list[str] | None = None, start: Callable[[list[str]], int] = star
             "photos_seen": photos_seen(arguments),
             "hours": {name: sum(fold["hours"][name] for fold in measured.values()) for name in (TER_GAN, CONTROL)},
         }
-        write_json(output / "results.json", results)
         plot_confusions(rows, output / "confusion.png")
-        text = to_markdown(results)
-        (output / "results.md").write_text(text, encoding="utf-8")
-        print(text)
+        write_results(output, results, to_markdown(results))
         print(f"Wrote {output / 'results.md'}, and results.json and pictures beside it")
         lock.release()
-
-
-def recorded_command(options: argparse.Namespace) -> str:
-    """The command for the report, without the folders of this machine."""
-    words = ["python benchmarks/folds.py", f"--config {Path(options.config).name}"]
-    words += [f"--source {options.source}"] if options.source else []
-    words += [f"--folds {options.folds}"]
-    words += [f"--only {' '.join(map(str, options.only))}"] if options.only else []
-    words += [f"--set {' '.join(options.overrides)}"] if options.overrides else []
-    return " ".join(words)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,11 @@ class Trainer:
     launcher: Sequence[str] = (sys.executable,)
     start: Callable[[list[str]], int] = start_process
 
+    @classmethod
+    def of(cls, options: argparse.Namespace, start: Callable[[list[str]], int]) -> "Trainer":
+        """The trainer that the options of `experiment_parser` describe."""
+        return cls(options.config, options.data_root, options.overrides, shlex.split(options.launcher), start)
+
     def options(self, output: Path, overrides: Sequence[str] = (), without: Sequence[str] = ()) -> list[str]:
         """Command-line options of `train_accelerate.py` for one run."""
         options = ["--config", self.config, "--data_root", self.data_root, "--output_dir", str(output)]
@@ -100,8 +105,12 @@ class Trainer:
         return output
 
 
-def add_run_options(parser: argparse.ArgumentParser, output: str):
-    """Add the options that every experiment has."""
+def experiment_parser(doc: str, output: str) -> argparse.ArgumentParser:
+    """A parser with the options that every experiment has. Its help is the docstring of the module."""
+    lines = doc.splitlines()
+    parser = argparse.ArgumentParser(
+        description=lines[0], epilog="\n".join(lines[2:]), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", default=str(ROOT / "configs" / "paper.yaml"), help="YAML file (%(default)s)")
     parser.add_argument("--data_root", default="data", help="relative data paths start here (%(default)s)")
     parser.add_argument("--output", default=output, help="folder; repeat the command to go on there (%(default)s)")
@@ -116,6 +125,23 @@ def add_run_options(parser: argparse.ArgumentParser, output: str):
         help="starts the training script, such as 'torchrun --nproc_per_node 2' (default: this Python)",
     )  # fmt: skip
     parser.add_argument("--keep_checkpoints", action="store_true", help="do not delete checkpoints of finished runs")
+    return parser
+
+
+def recorded_command(program: str, options: argparse.Namespace, *own: str) -> str:
+    """The command for the report, without the folders of this machine. `own` are the options of one experiment."""
+    words = [f"python benchmarks/{program}", f"--config {Path(options.config).name}"]
+    words += [f"--source {options.source}"] if options.source else []
+    words += [f"--folds {options.folds}", *own]
+    words += [f"--set {' '.join(options.overrides)}"] if options.overrides else []
+    return " ".join(words)
+
+
+def write_results(output: Path, results: dict, text: str):
+    """Write and print the results of an experiment."""
+    write_json(output / "results.json", results)
+    (output / "results.md").write_text(text, encoding="utf-8")
+    print(text)
 
 
 def is_finished(run: Path) -> bool:

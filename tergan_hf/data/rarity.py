@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from ..expressions.blendshapes import LEAST_DEVIATION, moments
 from ..expressions.side_components import to_side_components
 from .photo_set import PhotoSet
 
 
-LEAST_DEVIATION = 0.01  # of a component that moves
 BOUNDS = 4.0, 64.0  # of the weights before `balance`
 
 
@@ -27,9 +27,9 @@ def rarity_weights(photos: PhotoSet, balance: float) -> np.ndarray | None:
     if not balance or photos.blendshapes is None or photos.are_photographs:
         return None
     components = to_side_components(photos.blendshapes)
-    deviations = np.nanstd(components, axis=0)
+    means, deviations = moments(components)
     moving = deviations > LEAST_DEVIATION
-    distances = (components - np.nanmean(components, axis=0))[:, moving] / deviations[moving]
+    distances = (components - means)[:, moving] / deviations[moving]
     return np.nan_to_num(distances**2).max(1, initial=0).clip(*BOUNDS) ** balance
 
 

@@ -12,6 +12,7 @@ from ..model.errors_tergan import InvalidInputError
 BLENDSHAPES = ARKIT_BLENDSHAPES
 BLENDSHAPE_INDEX = {name: index for index, name in enumerate(BLENDSHAPES)}
 GAZE_DEGREES = 30.0  # one unit of gaze in the column `blendshapes`
+LEAST_DEVIATION = 0.01  # standard deviation of a blendshape that moves, in the units of the column `blendshapes`
 # Order of the values in the column `blendshapes` of a set.
 COLUMN_NAMES = BLENDSHAPES + GAZE_NAMES
 
@@ -44,6 +45,13 @@ def column_units(names: Sequence[str]) -> list[float]:
     """For each name, how many of the units of `TerGanModel.read_blendshapes` one unit of the column `blendshapes` is:
     `GAZE_DEGREES` for gaze, else 1."""
     return [GAZE_DEGREES if name in GAZE_NAMES else 1.0 for name in names]
+
+
+def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column of (N, K) values where they are known, 0 for a column of NaN."""
+    counts = np.isfinite(values).sum(0).clip(1)
+    mean = np.nansum(values, 0) / counts
+    return mean, np.sqrt(np.nansum((values - mean) ** 2, 0) / counts)
 
 
 def expand_sides(weights: dict[str, float]) -> dict[str, float]:

@@ -1,17 +1,16 @@
 """Plan and render the rows of the set `portraits`."""
 
-import io
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from datasets import Array2D, Features, Image, List, Value
-from PIL import Image as PILImage
 
 from ..data.building import BuildError, Plan, Shard
 from ..data.dataset_card import SetDescription
 from ..data.flow_maps import encode_fine_flow_map
+from ..data.image_cells import image_cell
 from ..data.seeds import name_seed
 from ..expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, NEUTRAL, Expression, to_vector
 from ..expressions.sampling import OTHER, draw_expressions
@@ -146,12 +145,12 @@ def _render_person(
 
     def add(session: int, identifier: int, expression: Expression, vector: np.ndarray, rendering: Rendering):
         rows.append({
-            "image": _encode(rendering.image, "JPEG", quality=JPEG_QUALITY),
+            "image": image_cell(rendering.image, "JPEG", quality=JPEG_QUALITY),
             "file_name": person.file_name, "identity": person.identity, "session": session,
             "expression_id": identifier, "expression": expression.label, "intensity": expression.intensity,
             "mixed_with": expression.mixed_with, "blendshapes": vector.tolist(),
-            "flow": _encode(_flow_map(rendering.flow), "PNG"),
-            "uncovered": _encode(rendering.uncovered.astype(np.uint8) * 255, "PNG"),
+            "flow": image_cell(_flow_map(rendering.flow), "PNG"),
+            "uncovered": image_cell(rendering.uncovered.astype(np.uint8) * 255, "PNG"),
             "landmarks": rendering.landmarks.astype(np.float32),
         })  # fmt: skip
 
@@ -187,9 +186,3 @@ def _flow_map(flow: np.ndarray) -> np.ndarray:
     side = len(flow) // FLOW_MAP_REDUCTION
     reduced = cv2.resize(flow, (side, side), interpolation=cv2.INTER_AREA)
     return encode_fine_flow_map(np.moveaxis(reduced, -1, 0) / len(flow))
-
-
-def _encode(pixels: np.ndarray, kind: str, **options) -> dict:
-    buffer = io.BytesIO()
-    PILImage.fromarray(pixels).save(buffer, kind, **options)
-    return {"bytes": buffer.getvalue(), "path": None}

@@ -1,6 +1,7 @@
 """The set `avatars`: rendered people with exactly known expressions, from open 3D heads."""
 
 from argparse import ArgumentParser
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..data.building import Plan
@@ -67,6 +68,19 @@ def add_options(parser: ArgumentParser):
     )  # fmt: skip
 
 
+@contextmanager
+def render_packages():
+    """Turn a failing import into a sentence.
+
+    Raises:
+        MissingPackageError: a package of rendering is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingPackageError(f'rendering needs the package {error.name}: pip install -e ".[render]"') from error
+
+
 def plan(source: Path, options: dict) -> Plan:
     """Plan the set from a folder of heads.
 
@@ -74,10 +88,8 @@ def plan(source: Path, options: dict) -> Plan:
         BuildError, GltfError: as `plan_avatars`.
         MissingPackageError: numba is not installed.
     """
-    try:
+    with render_packages():
         from .avatars import AvatarSettings, plan_avatars
-    except ImportError as error:
-        raise MissingPackageError(f'rendering needs the package {error.name}: pip install -e ".[render]"') from error
     if options.pop("paper"):
         options |= {"aligned": True, "size": PAPER_SIZE, "margin": PAPER_MARGIN}
     for name in ("exclude", "only"):

@@ -1,6 +1,5 @@
 """The training set of rendered people: draw the people, their sessions and their expressions."""
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -8,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from datasets import Array2D, Features, Image, List, Value
-from PIL import Image as PILImage
 
 from ..data.building import BuildError, Plan, Shard, list_source
 from ..data.dataset_card import SetDescription
 from ..data.flow_maps import encode_fine_flow_map
+from ..data.image_cells import image_cell
 from ..data.padded_crops import PADDED_CROP_MARGIN
 from ..expressions.blendshapes import COLUMN_NAMES, NEUTRAL, Expression, to_vector
 from ..expressions.sampling import draw_expressions
@@ -212,19 +211,12 @@ def _render_person(number: int, heads: Heads, settings: AvatarSettings) -> list[
             vector = renderable(to_vector(expression))
             photo = camera.take(vector)
             rows.append({
-                "image": encode(photo.pixels, "JPEG", quality=look.jpeg_quality),
+                "image": image_cell(photo.pixels, "JPEG", quality=look.jpeg_quality),
                 "identity": f"avatar_{number:04d}", "session": session, "expression_id": identifier,
                 "expression": expression.label, "intensity": expression.intensity,
                 "mixed_with": expression.mixed_with, "heads": "+".join(person.heads), "blendshapes": vector.tolist(),
-                "flow": encode(encode_fine_flow_map(photo.flow), "PNG"),
-                "uncovered": encode(photo.uncovered.astype(np.uint8) * 255, "PNG"),
+                "flow": image_cell(encode_fine_flow_map(photo.flow), "PNG"),
+                "uncovered": image_cell(photo.uncovered.astype(np.uint8) * 255, "PNG"),
                 "landmarks": photo.landmarks.astype(np.float32),
             })  # fmt: skip
     return rows
-
-
-def encode(pixels: np.ndarray, kind: str, **options) -> dict:
-    """A cell of an image column: pixels (H, W, C) uint8 as a file of a format that Pillow writes."""
-    buffer = io.BytesIO()
-    PILImage.fromarray(pixels).save(buffer, kind, **options)
-    return {"bytes": buffer.getvalue(), "path": None}

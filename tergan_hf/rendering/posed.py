@@ -8,11 +8,12 @@ from datasets import Array2D, Features, Image, List, Value
 
 from ..data.building import BuildError, Plan, Shard, list_source
 from ..data.dataset_card import SetDescription
+from ..data.image_cells import image_cell
 from ..data.padded_crops import PADDED_CROP_MARGIN
 from ..expressions.blendshapes import to_vector
 from ..expressions.facs_combinations import BASIC_EXPRESSIONS
 from ..expressions.sequences import draw_onset
-from .avatars import JPEG_QUALITY, draw_person, encode, read_heads
+from .avatars import JPEG_QUALITY, draw_person, read_heads
 from .blendshape_table import renderable
 from .library import head_files
 from .people import check_head
@@ -116,7 +117,7 @@ def render_group(job: tuple[tuple[Path, ...], range, PosedSettings]) -> list[dic
                 vector = renderable(to_vector(onset[frame]))
                 photo = camera.take(vector)
                 rows.append({
-                    "image": encode(photo.pixels, "JPEG", quality=JPEG_QUALITY),
+                    "image": image_cell(photo.pixels, "JPEG", quality=JPEG_QUALITY),
                     "identity": f"posed_{number:03d}", "expression": onset[frame].label, "frame": frame,
                     "intensity": onset[frame].intensity, "heads": "+".join(person.heads),
                     "head_group": f"group_{number % settings.groups}", "blendshapes": vector.tolist(),

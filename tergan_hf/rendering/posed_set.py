@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..data.building import Plan
 from ..data.padded_crops import PADDED_CROP_MARGIN
-from ..model.errors_tergan import MissingPackageError
 from .avatar_set import DESCRIPTION as HEADS
+from .avatar_set import render_packages
 
 
 DESCRIPTION = replace(
@@ -46,8 +46,6 @@ def plan(source: Path, options: dict) -> Plan:
         BuildError, GltfError: as `plan_posed`.
         MissingPackageError: numba is not installed.
     """
-    try:
+    with render_packages():
         from .posed import PosedSettings, plan_posed
-    except ImportError as error:
-        raise MissingPackageError(f'rendering needs the package {error.name}: pip install -e ".[render]"') from error
     return plan_posed(source, PosedSettings(**options), DESCRIPTION)

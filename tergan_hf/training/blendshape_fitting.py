@@ -7,13 +7,10 @@ import torch
 
 from ..data.photo_set import PhotoSet
 from ..data.ridge_regression import fit_ridge
-from ..expressions.blendshapes import COLUMN_NAMES, column_units
+from ..expressions.blendshapes import COLUMN_NAMES, LEAST_DEVIATION, column_units
 from ..model.blendshapes_tergan import EYE_LOOK_NAMES, mirror_blendshapes
 from ..model.modeling_tergan import TerGanModel
 from .embedding import choose_rows, embed_expressions
-
-
-LEAST_DEVIATION = 0.01  # standard deviation of a blendshape that moves, in the units of `COLUMN_NAMES`
 
 
 @torch.no_grad()

@@ -8,12 +8,9 @@ import torch
 from torch import nn
 
 from ..data.photo_set import PhotoSet
-from ..expressions.blendshapes import COLUMN_NAMES, column_units
+from ..expressions.blendshapes import COLUMN_NAMES, LEAST_DEVIATION, column_units, moments
 from ..expressions.side_components import from_side_components, to_side_components
 from ..model.encoder_tergan import TerGanEncoder
-
-
-LEAST_DEVIATION = 0.01  # of a blendshape that moves
 
 
 @dataclass
@@ -97,8 +94,8 @@ class BlendshapeTargets:
         self.moving = np.zeros(0, dtype=int)
         if known:
             values = np.concatenate(known)
-            self.moves = _moments(values)[1] > LEAST_DEVIATION
-            mean, std = _moments(to_side_components(values))
+            self.moves = moments(values)[1] > LEAST_DEVIATION
+            mean, std = moments(to_side_components(values))
             self.moving = np.flatnonzero(std > LEAST_DEVIATION)
             self.mean, self.std = torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
@@ -124,10 +121,3 @@ class BlendshapeTargets:
         known = standardised.isfinite()
         missed = (predicted.float() - standardised.nan_to_num()).square() * known
         return missed.sum() / known.sum().clamp(min=1)
-
-
-def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column, 0 for a column without a number."""
-    counts = np.isfinite(values).sum(0).clip(1)
-    mean = np.nansum(values, 0) / counts
-    return mean, np.sqrt(np.nansum((values - mean) ** 2, 0) / counts)

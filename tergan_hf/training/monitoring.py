@@ -13,6 +13,7 @@ from ..data.ground_truth import confine_truth, expression_gain
 from ..data.padded_crops import padded_crop_size
 from ..data.photo_set import PhotoSet
 from ..data.sampling import ExpressionPairs
+from ..expressions.blendshapes import LEAST_DEVIATION
 from ..expressions.side_components import RIGHT, to_side_components
 from .batches import registrations
 
@@ -62,7 +63,7 @@ def _mean_correlation(true: np.ndarray, read: np.ndarray) -> float:
     correlations = []
     for wanted, values in zip(true.T, read.T):
         known = np.isfinite(wanted)
-        if known.sum() > 2 and wanted[known].std() > 0.01 and values[known].std() > 0:
+        if known.sum() > 2 and wanted[known].std() > LEAST_DEVIATION and values[known].std() > 0:
             correlations.append(np.corrcoef(wanted[known], values[known])[0, 1])
     return float(np.mean(correlations)) if correlations else float("nan")
 
