@@ -1,8 +1,10 @@
 """Network inputs from padded crops: one affine resampling with random crop transforms and elastic deformations."""
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ..model.face_alignment_tergan import compose_transforms
 from .augmentation import AugmentationConfig
 from .padded_crops import PADDED_CROP_MARGIN
 
@@ -11,11 +13,23 @@ PAPER_ANGLES = (-6.0, -3.0, 0.0, 3.0, 6.0)
 PAPER_CROPS = ((0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
 PAPER_SHIFT = 5 / 75  # (85 − 75) / 2 pixels, as a share of the 75-pixel crop
 ELASTIC_KNOTS = 4
+HALVE = np.array([[0.5, 0, 0.5], [0, 0.5, 0.5]])  # [-1, 1] → [0, 1]
+DOUBLE = np.array([[2.0, 0, -1], [0, 2, -1]])
 
 
 def to_range(images: torch.Tensor) -> torch.Tensor:
     """Convert uint8 [0, 255] to float [-1, 1]."""
     return images.float() / 127.5 - 1
+
+
+def to_symmetric_range(transform: np.ndarray) -> np.ndarray:
+    """A (2, 3) matrix between coordinates in [0, 1] → the same one between coordinates in [-1, 1]."""
+    return compose_transforms(DOUBLE, compose_transforms(transform, HALVE))
+
+
+def to_unit_range(transform: np.ndarray) -> np.ndarray:
+    """The inverse of `to_symmetric_range`."""
+    return compose_transforms(HALVE, compose_transforms(transform, DOUBLE))
 
 
 def draw_crop_transforms(count: int, config: AugmentationConfig, generator: torch.Generator, device) -> torch.Tensor:

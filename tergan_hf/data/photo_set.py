@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from datasets import Dataset as PhotoDataset
 
+from ..model.face_alignment_tergan import compose_transforms, invert_transform, whole_image_transform
+from .crops import to_symmetric_range
 from .decoded import DecodedColumn
 from .flow_maps import STILL, match_flow_map
 from .labels import UNLABELLED, blendshape_values, class_indices, label_distributions, original_expressions
@@ -17,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 CACHE_BYTES = 3 * 2**30  # of decoded images that a set keeps in memory
 CLEAR_INTENSITY = 0.85  # an expression is clear from this intensity on
+NEUTRAL_ID = 0  # the `expression_id` of a neutral photo
 FLOW_MAP_SIZE = 64  # side of a flow map
 
 
@@ -89,6 +92,12 @@ class PhotoSet:
         """Whether the photos have flow maps."""
         return "flow" in self.photos.column_names
 
+    def neutral_rows(self) -> np.ndarray:
+        """(N,) row of the neutral photo of each photo's session, -1 if there is none. Only renderings have one."""
+        neutral = np.flatnonzero(self.expression_ids == NEUTRAL_ID)
+        of_session = dict(zip(self.scenes[neutral].tolist(), neutral.tolist()))
+        return np.array([of_session.get(scene, -1) for scene in self.scenes.tolist()], dtype=int)
+
     def pixels(self, row: int, side: int) -> torch.Tensor:
         """(3, side, side) uint8, the padded crop. Those of the last requested side stay in memory."""
         self.keep(side)
@@ -105,6 +114,13 @@ class PhotoSet:
     def resolution(self, row: int) -> int:
         """Side of the aligned crop in pixels of the photo. A crop with more pixels is interpolated."""
         return round(float(1 / np.sqrt(abs(np.linalg.det(self.crop_transforms[row][:, :2])))))
+
+    def crop_to_photo(self, row: int) -> torch.Tensor:
+        """(2, 3) from the aligned crop to the original photo, both [-1, 1]. Only for a set with flow maps."""
+        assert self.photo_sizes is not None
+        whole = whole_image_transform(*self.photo_sizes[row])
+        unit = compose_transforms(whole, invert_transform(self.crop_transforms[row]))
+        return torch.from_numpy(to_symmetric_range(unit)).float()
 
     @property
     def flow_map_shape(self) -> tuple[int, int, int]:

@@ -11,16 +11,13 @@ from torch.utils.data import Dataset
 
 from ..expressions.blendshapes import COLUMN_NAMES
 from ..model.errors_tergan import InvalidInputError
-from ..model.face_alignment_tergan import compose_transforms, invert_transform, whole_image_transform
+from ..model.face_alignment_tergan import compose_transforms, invert_transform
+from .crops import to_symmetric_range
 from .labels import UNLABELLED
 from .loading import NO_EXPRESSION_ID
 from .pairs import PairSampler, rows_by_value
 from .photo_set import PhotoSet, common_flow_map_shape
 from .rarity import RowChoice, rarity_weights
-
-
-TO_UNIT = np.array([[0.5, 0, 0.5], [0, 0.5, 0.5]])  # [-1, 1] → [0, 1]
-FROM_UNIT = np.array([[2.0, 0, -1], [0, 2, -1]])
 
 
 def class_shares(labels: list[np.ndarray], weights: list[float], balance: float = 1.0) -> np.ndarray:
@@ -212,7 +209,7 @@ class ExpressionPairs(_DrawnDataset):
             "blendshape_change": self._blendshape_change(photos, target, truth),
             **flow_maps,
             "has_flow": photos.has_flow and truth is not None,
-            "to_photo": self._to_photo(photos, target),
+            "to_photo": photos.crop_to_photo(target) if photos.has_flow else torch.eye(2, 3),
         }
 
     @staticmethod
@@ -228,13 +225,4 @@ class ExpressionPairs(_DrawnDataset):
         if truth is None or photos.expression_ids[truth] == NO_EXPRESSION_ID:
             return torch.eye(2, 3)
         unit = compose_transforms(photos.crop_transforms[truth], invert_transform(photos.crop_transforms[target]))
-        return torch.from_numpy(compose_transforms(FROM_UNIT, compose_transforms(unit, TO_UNIT))).float()
-
-    @staticmethod
-    def _to_photo(photos: PhotoSet, target: int) -> torch.Tensor:
-        if not photos.has_flow:
-            return torch.eye(2, 3)
-        assert photos.photo_sizes is not None  # as photos with flow maps have them
-        whole = whole_image_transform(*photos.photo_sizes[target])
-        unit = compose_transforms(whole, invert_transform(photos.crop_transforms[target]))
-        return torch.from_numpy(compose_transforms(FROM_UNIT, compose_transforms(unit, TO_UNIT))).float()
+        return torch.from_numpy(to_symmetric_range(unit)).float()

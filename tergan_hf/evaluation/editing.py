@@ -11,11 +11,10 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..data.crops import to_range
+from ..data.crops import to_range, to_unit_range
 from ..data.ground_truth import confine_truth, expression_gain
 from ..data.padded_crops import decode
 from ..data.registration import register_faces
-from ..data.sampling import FROM_UNIT, TO_UNIT
 from ..model.errors_tergan import NoFaceFoundError
 from ..model.face_alignment_tergan import compose_transforms, crop_face, invert_transform
 from ..model.pipeline_tergan import TerGanPipeline
@@ -141,7 +140,7 @@ def own_expression_gain(
 def _registered_transform(crop_transform: np.ndarray, crop: Image.Image, reference: Image.Image) -> np.ndarray:
     """The crop transform that registers a photo's crop to a reference crop."""
     registration = register_faces(_batch([crop]), _batch([reference]))[0].double().numpy()
-    to_crop = compose_transforms(TO_UNIT, compose_transforms(registration, FROM_UNIT))
+    to_crop = to_unit_range(registration)
     return compose_transforms(invert_transform(to_crop), crop_transform)
 
 

@@ -81,6 +81,8 @@ class LossArguments:
         flow: L1 between the photo decoder's flow and the exact flow of rendered faces.
         smoothness: total variation of the photo decoder's flow. (The paper suggests total variation.)
         blendshapes: in stage 1 of G_es, mean squared error of the blendshapes read from f(e), over their variance.
+        displacement: in stage 1 of G_es, how far an error of these blendshapes displaces the points of a face
+            (`DisplacementMetric`).
         original_label: in stage 1 of G_es, cross-entropy of the second label of a photo (`original_expression`), read
             by a head of its own.
         recognition: in stage 2, cross-entropy of the expression read from f(e).
@@ -105,6 +107,7 @@ class LossArguments:
     flow: float = 0.0
     smoothness: float = 0.0
     blendshapes: float = 0.0
+    displacement: float = 0.0
     original_label: float = 0.0
     recognition: float = 0.0
     pause_reversal_at_chance: bool = False

@@ -37,26 +37,32 @@ def classification_accuracy(classifier: nn.Module, photos: PhotoSet, image_size:
 
 
 @torch.no_grad()
-def blendshape_correlations(
-    classifier: nn.Module, photos: PhotoSet, image_size: int, to_columns: Callable, most: int = 4000
+def blendshape_accuracy(
+    classifier: nn.Module, photos: PhotoSet, image_size: int, to_columns: Callable, metric=None, most: int = 4000
 ) -> dict[str, float]:
     """
-    Correlation of blendshapes with their true values.
+    How well blendshapes are read.
 
     Args:
         classifier: crops → an output with `blendshapes` (B, K).
         to_columns: (B, K) of that output → (B, 53) blendshapes in the order of `COLUMN_NAMES`.
+        metric: a `DisplacementMetric`, or `None`.
         most: number of photos to read, evenly spaced.
 
     Returns:
-        means over what varies in the set: `blendshapes`, and `sides`, the differences between left and right.
+        correlations with the true values, means over what varies in the set: `blendshapes`, and `sides`, the
+        differences between left and right. With a metric and photos with all blendshapes, also `displacement`, the
+        value of its loss.
     """
     assert photos.blendshapes is not None
     rows = np.unique(np.linspace(0, len(photos) - 1, min(len(photos), most)).astype(int))
     found = [to_columns(output.blendshapes.float()) for _, output in _readings(classifier, photos, rows, image_size)]
     true, read = photos.blendshapes[rows], torch.cat(found).cpu().numpy()
     differences = [to_side_components(values)[:, RIGHT] for values in (true, read)]
-    return {"blendshapes": _mean_correlation(true, read), "sides": _mean_correlation(*differences)}
+    measured = {"blendshapes": _mean_correlation(true, read), "sides": _mean_correlation(*differences)}
+    if metric is not None and np.isfinite(true).all(1).any():
+        measured["displacement"] = float(metric.loss(torch.from_numpy(read), torch.from_numpy(true)))
+    return measured
 
 
 def _mean_correlation(true: np.ndarray, read: np.ndarray) -> float:

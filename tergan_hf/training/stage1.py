@@ -23,10 +23,11 @@ from ..model.modeling_tergan import TerGanModel
 from .arguments import TrainingArguments
 from .batches import augment_photos
 from .checkpoints import find_checkpoints
+from .displacements import DisplacementMetric, fit_displacement_metric
 from .encoder_classifier import BlendshapeTargets, EncoderClassifier
 from .loop import TrainingLoop, dataset_length
 from .losses import require_finite
-from .monitoring import blendshape_correlations, classification_accuracy
+from .monitoring import blendshape_accuracy, classification_accuracy
 
 
 class ClassificationSteps:
@@ -38,6 +39,7 @@ class ClassificationSteps:
         label: `"expression"` or `"identity"`, the column to classify.
         size: of the crops in pixels, at least that of every network.
         targets: the blendshapes to read, if any.
+        metric: of the displacements that their errors cause, for `losses.displacement`.
     """
 
     def __init__(
@@ -49,11 +51,12 @@ class ClassificationSteps:
         label: str,
         size: int,
         targets: BlendshapeTargets,
+        metric: DisplacementMetric | None = None,
     ):
         self.accelerator, self.model, self.optimizer = accelerator, model, optimizer
         self.settings, self.augmentation = getattr(arguments, f"{label}_stage"), arguments.classifier_augmentation
         self.losses = arguments.losses
-        self.label, self.size, self.targets = label, size, targets
+        self.label, self.size, self.targets, self.metric = label, size, targets, metric
         self.classes = accelerator.unwrap_model(model).head.out_features
 
     def step(self, batch: dict, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -76,6 +79,10 @@ class ClassificationSteps:
         if read.blendshapes is not None:
             terms["blendshapes"] = self.targets.loss(read.blendshapes, wanted["blendshapes"])
             loss = loss + self.losses.blendshapes * terms["blendshapes"]
+            if self.metric is not None:
+                columns = self.targets.to_columns(read.blendshapes.float())
+                terms["displacement"] = self.metric.loss(columns, wanted["blendshapes"])
+                loss = loss + self.losses.displacement * terms["displacement"]
         require_finite({"loss": loss, **terms})
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
@@ -146,7 +153,10 @@ def pretrain_encoder(
     size = classifier.encoder.image_size
     classifier.train().to(memory_format=torch.channels_last)
     loop = TrainingLoop(accelerator, arguments, stage, [classifier], averaged=classifier)
-    steps = ClassificationSteps(accelerator, arguments, loop.modules[0], loop.optimizers[0], label, size, targets)
+    metric = fit_displacement_metric(sets) if len(targets) and arguments.losses.displacement else None
+    steps = ClassificationSteps(
+        accelerator, arguments, loop.modules[0], loop.optimizers[0], label, size, targets, metric
+    )
     side = padded_crop_size(size)
     balance, evenly = ("expressions", arguments.class_balance) if names_expressions else ("identities", 1.0)
     stored = None
@@ -167,7 +177,7 @@ def pretrain_encoder(
             if len(photos.labelled_rows):
                 measured[f"accuracy_{photos.name}"] = classification_accuracy(loop.averaged_module, photos, size)
             if len(targets) and photos.blendshapes is not None:
-                read = blendshape_correlations(loop.averaged_module, photos, size, targets.to_columns)
+                read = blendshape_accuracy(loop.averaged_module, photos, size, targets.to_columns, metric)
                 measured.update({f"{name}_{photos.name}": value for name, value in read.items()})
         return measured
 
