@@ -7,7 +7,6 @@ from pathlib import Path
 from ..data.building import Plan
 from ..data.dataset_card import SetDescription
 from ..data.padded_crops import PADDED_CROP_MARGIN
-from ..data.sets.photographs import PAPER_CROP, PAPER_MARGIN, PAPER_SIZE
 from ..model.errors_tergan import MissingPackageError
 
 
@@ -62,10 +61,6 @@ def add_options(parser: ArgumentParser):
         "--margin", type=float, default=PADDED_CROP_MARGIN,
         help="with --aligned: side of the crops relative to the aligned face (%(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--paper", action="store_true",
-        help=f"the paper's crops: --aligned with {PAPER_SIZE} pixels, {PAPER_CROP} in training",
-    )  # fmt: skip
 
 
 @contextmanager
@@ -90,8 +85,6 @@ def plan(source: Path, options: dict) -> Plan:
     """
     with render_packages():
         from .avatars import AvatarSettings, plan_avatars
-    if options.pop("paper"):
-        options |= {"aligned": True, "size": PAPER_SIZE, "margin": PAPER_MARGIN}
     for name in ("exclude", "only"):
         options[name] = tuple(options[name])
     return plan_avatars(source, AvatarSettings(**options), DESCRIPTION)
