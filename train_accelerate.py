@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None):
     accelerator = Accelerator(
         kwargs_handlers=[parallel, patience],
         mixed_precision=choose_precision(arguments.mixed_precision),
-        log_with=arguments.report_to,
+        log_with=arguments.report_to or None,  # an empty list warns of missing trackers
         project_config=ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "logs")),
     )
     logging.basicConfig(
