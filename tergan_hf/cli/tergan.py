@@ -21,6 +21,7 @@ from ..model.provenance_tergan import draw_mark
 from ..model.video_tergan import VideoReport
 from ..provenance.saving import save_synthetic, signed_clip
 from ..provenance.signing import ManifestSigner, environment_signer, timestamp_url
+from ..provenance.watermark import Watermark
 from . import data_sets, verify
 from .answers import WRITERS, encode_answers, recognize_file
 from .errors import one_line_errors
@@ -118,6 +119,9 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(*names, type=_face, help="the face that shows the expression, named like --face")
         command.add_argument("--mark", action="store_true", help="draw a visible mark into a corner")
         command.add_argument(
+            "--watermark", action="store_true", help="add an invisible mark to photos (needs pip install trustmark)"
+        )
+        command.add_argument(
             "--sign", nargs=2, metavar=("CERT", "KEY"),
             help="add a C2PA manifest, signed with a certificate chain and its key, both PEM files",
         )  # fmt: skip
@@ -207,6 +211,7 @@ def transfer_command(options) -> int:
         options.target, options.output, [PHOTO], options.overwrite, ".mp4" if moving else ".png", [source]
     )
     signer = _signer(options)
+    watermark = _watermark(options, [source] if moving else [])
     pipe = _load(options)
 
     def animate(job: Job):
@@ -223,7 +228,10 @@ def transfer_command(options) -> int:
         result = pipe.transfer(
             source, job.source, options.intensity, face=options.face, source_face=options.source_face
         )
-        save_synthetic(result, job.output, mark=options.mark, signer=signer, parent=job.source, inputs=[source])
+        save_synthetic(
+            result, job.output, mark=options.mark, watermark=watermark, signer=signer, parent=job.source,
+            inputs=[source],
+        )  # fmt: skip
 
     return run_jobs(jobs, animate if moving else transfer, options.command, options.quiet)
 
@@ -238,6 +246,7 @@ def edit_command(options) -> int:
         raise CommandError(f"{photos[0]} is a photo; --also is for clips")
     expressions = _by_face([(options.face or 0, expression), *also], "--also") if also else None
     signer = _signer(options)
+    watermark = _watermark(options, [job.source for job in jobs if job.kind == CLIP])
     pipe = _load(options)
     if isinstance(expression, dict):
         pipe.parse_expression(expression, "--set")  # one error, not one for every file
@@ -255,7 +264,10 @@ def edit_command(options) -> int:
             _print_notes(job, report)
         else:
             result = pipe.edit(job.source, expression, face=options.face, **settings)
-            save_synthetic(result, job.output, mark=options.mark, signer=signer, parent=job.source, inputs=inputs)
+            save_synthetic(
+                result, job.output, mark=options.mark, watermark=watermark, signer=signer, parent=job.source,
+                inputs=inputs,
+            )  # fmt: skip
 
     return run_jobs(jobs, edit, options.command, options.quiet)
 
@@ -344,6 +356,14 @@ def _load(options, device=None) -> TerGanPipeline:
 
 def _finish(options) -> Callable | None:
     return draw_mark if options.mark else None
+
+
+def _watermark(options, clips: list[Path]) -> Watermark | None:
+    if not options.watermark:
+        return None
+    if clips:
+        raise CommandError(f"{clips[0]} is a clip; --watermark is for photos")
+    return Watermark()
 
 
 def _signer(options) -> ManifestSigner | None:

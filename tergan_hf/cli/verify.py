@@ -11,6 +11,7 @@ from ..model.errors_tergan import MissingFileError
 from ..provenance.manifest import INPUT, PARENT
 from ..provenance.metadata import SYNTHETIC_SOURCE_TYPES
 from ..provenance.verification import IngredientClaims, ManifestClaims, Provenance, verify_file
+from ..provenance.watermark import Watermark
 from .outputs import CommandError
 
 
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser):
     """Add the arguments of the command."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="photos and clips")
     parser.add_argument("--trust", metavar="PEM", help="file of certificates; the signer's must lead to one of them")
+    parser.add_argument("--watermark", action="store_true", help="also look for the invisible mark in photos")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=verify_command)
 
@@ -28,10 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser):
 def verify_command(options) -> int:
     """Run `tergan verify`. Returns the number of files without a signature that holds."""
     trust = _read_trust_list(options.trust) if options.trust else None
+    watermark = Watermark() if options.watermark else None
     found, missing = [], 0
     for name in options.files:
         try:
-            found.append(verify_file(name, trust))
+            found.append(verify_file(name, trust, watermark))
         except MissingFileError as error:
             print(f"tergan: {error}", file=sys.stderr)
             missing += 1
@@ -54,6 +57,8 @@ def describe(provenance: Provenance) -> Iterator[str]:
         meaning = SYNTHETIC_SOURCE_TYPES.get(metadata.source_type)
         said.append(f"{metadata.source_type}{f' ({meaning})' if meaning else ''}")
     yield f"  metadata:  {', '.join(said) or 'nothing about the origin'}"
+    if provenance.watermark is not None:
+        yield f"  watermark: {'made with TER-GAN' if provenance.watermark else 'none'}"
     if manifest is None:
         yield f"  manifest:  {provenance.note or 'none'}"
         if metadata.synthetic:

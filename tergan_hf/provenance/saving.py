@@ -12,6 +12,7 @@ from ..model.atomic_file_tergan import AtomicFile, write_whole
 from ..model.errors_tergan import InvalidInputError, MissingFileError, OutputFileError, shown_name
 from ..model.provenance_tergan import KINDS, draw_mark, encode_synthetic
 from .signing import ManifestSigner
+from .watermark import Watermark
 
 
 def save_synthetic(
@@ -19,6 +20,7 @@ def save_synthetic(
     path: str | Path,
     *,
     mark: bool = False,
+    watermark: Watermark | None = None,
     quality: int = 95,
     signer: ManifestSigner | None = None,
     parent: str | Path | None = None,
@@ -31,6 +33,7 @@ def save_synthetic(
         image: RGB.
         path: `.png`, `.jpg`, `.jpeg` or `.webp`.
         mark: draw the visible mark.
+        watermark: add the invisible mark.
         quality: of JPEG and WebP, 0 to 100.
         signer: add a C2PA manifest, signed by it.
         parent: for the manifest, the photo that was changed. If it has a manifest, this stays in the new one.
@@ -49,6 +52,8 @@ def save_synthetic(
     kind = KINDS.get(path.suffix.lower())
     if kind is None:
         raise InvalidInputError(f"pictures are saved as .png, .jpg or .webp, got {path.name!r}")
+    if watermark is not None:
+        image = watermark.add(image)
     try:
         encoded = encode_synthetic(draw_mark(image) if mark else image, kind, quality)
     except (OSError, ValueError) as error:

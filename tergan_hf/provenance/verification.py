@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from PIL import Image
+
 from ..model.errors_tergan import InvalidInputError, MissingFileError, MissingPackageError, shown_name
 from .manifest import PARENT, SETTINGS, load_c2pa
 from .metadata import SYNTHETIC_SOURCE_TYPES, MetadataClaims, read_metadata
+from .watermark import Watermark
 
 
 UNTRUSTED = "signingCredential.untrusted"
@@ -78,12 +81,14 @@ class Provenance:
         file: the path. metadata: what anybody can write and remove.
         manifest: the C2PA manifest; `None` without one.
         note: why no manifest could be read.
+        watermark: whether the picture has the invisible mark; `None` if nobody looked, or in a clip.
     """
 
     file: str
     metadata: MetadataClaims
     manifest: ManifestClaims | None = None
     note: str | None = None
+    watermark: bool | None = None
 
     @property
     def holds(self) -> bool:
@@ -92,13 +97,14 @@ class Provenance:
         return self.manifest is not None and not self.manifest.problems
 
 
-def verify_file(path: str | Path, trust: bytes | None = None) -> Provenance:
+def verify_file(path: str | Path, trust: bytes | None = None, watermark: Watermark | None = None) -> Provenance:
     """
     Check what a photo or clip claims. Nothing is fetched over the network.
 
     Args:
         path: the file.
         trust: PEM certificates; the signer's certificate must lead to one of them.
+        watermark: look for the invisible mark.
 
     Raises:
         MissingFileError: there is no such file.
@@ -109,6 +115,8 @@ def verify_file(path: str | Path, trust: bytes | None = None) -> Provenance:
         provenance = Provenance(name, read_metadata(path))
     except OSError as error:
         raise MissingFileError(f"{name} cannot be read ({error.strerror})") from error
+    if watermark is not None:
+        provenance.watermark = _has_watermark(path, watermark)
     try:
         c2pa = load_c2pa()
     except MissingPackageError as error:
@@ -119,6 +127,14 @@ def verify_file(path: str | Path, trust: bytes | None = None) -> Provenance:
     settings = SETTINGS if trust is None else {**SETTINGS, "trust": {"user_anchors": trust.decode()}}
     _read_manifest(c2pa, path, settings, provenance)
     return provenance
+
+
+def _has_watermark(path: Path, watermark: Watermark) -> bool | None:
+    try:
+        with Image.open(path) as image:
+            return watermark.is_in(image)
+    except (OSError, Image.DecompressionBombError):  # a clip, or no picture
+        return None
 
 
 def _read_manifest(c2pa: ModuleType, path: Path, settings: dict, provenance: Provenance):
