@@ -1,13 +1,19 @@
 """Check what a file claims about where it comes from, and whether its signature holds."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from PIL import Image
-
-from ..model.errors_tergan import InvalidInputError, MissingFileError, MissingPackageError, shown_name
+from ..model.errors_tergan import (
+    ImageInputError,
+    InvalidInputError,
+    MissingFileError,
+    MissingPackageError,
+    shown_name,
+)
+from ..model.image_loading_tergan import read_image
 from .manifest import PARENT, SETTINGS, load_c2pa
 from .metadata import SYNTHETIC_SOURCE_TYPES, MetadataClaims, read_metadata
 from .watermark import Watermark
@@ -81,7 +87,8 @@ class Provenance:
         file: the path. metadata: what anybody can write and remove.
         manifest: the C2PA manifest; `None` without one.
         note: why no manifest could be read.
-        watermark: whether the picture has the invisible mark; `None` if nobody looked, or in a clip.
+        watermark: whether the picture has the invisible mark; `None` if nobody looked, or if the file is
+            no readable picture.
     """
 
     file: str
@@ -116,7 +123,8 @@ def verify_file(path: str | Path, trust: bytes | None = None, watermark: Waterma
     except OSError as error:
         raise MissingFileError(f"{name} cannot be read ({error.strerror})") from error
     if watermark is not None:
-        provenance.watermark = _has_watermark(path, watermark)
+        with suppress(ImageInputError):  # a clip, or damaged
+            provenance.watermark = watermark.is_in(read_image(path, name))
     try:
         c2pa = load_c2pa()
     except MissingPackageError as error:
@@ -127,14 +135,6 @@ def verify_file(path: str | Path, trust: bytes | None = None, watermark: Waterma
     settings = SETTINGS if trust is None else {**SETTINGS, "trust": {"user_anchors": trust.decode()}}
     _read_manifest(c2pa, path, settings, provenance)
     return provenance
-
-
-def _has_watermark(path: Path, watermark: Watermark) -> bool | None:
-    try:
-        with Image.open(path) as image:
-            return watermark.is_in(image)
-    except (OSError, Image.DecompressionBombError):  # a clip, or no picture
-        return None
 
 
 def _read_manifest(c2pa: ModuleType, path: Path, settings: dict, provenance: Provenance):
