@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -66,16 +67,12 @@ def fit_displacements(sets: Sequence[PhotoSet], size: int = GRID_SIZE) -> torch.
         (53, 2, size, size): the flow of one unit of each of `COLUMN_NAMES` in the aligned crop, as in `TerGanChange`.
         `None` without such sets.
     """
-    weights, flows = [], []
-    for photos, rows in measured_photos(sets):
-        weights.append(_values(photos, rows))
-        neutral = photos.neutral_rows()
-        for part in _batches(rows):
-            flow, known = flow_from_neutral(photos, part, neutral[part], size)
-            flows.append((flow * known).flatten(1))
-    if not weights:
+    measured = _measured_photos(sets)
+    if not measured:
         return None
-    basis, _ = fit_ridge(np.concatenate(weights).astype(float), torch.cat(flows).double().numpy())
+    flows = [_flows_from_neutral(own, size) for own in measured]
+    blendshapes = np.concatenate([own.blendshapes for own in measured])
+    basis, _ = fit_ridge(blendshapes.astype(float), torch.cat(flows).flatten(1).double().numpy())
     return torch.from_numpy(basis).float().unflatten(1, (2, size, size))
 
 
@@ -84,58 +81,62 @@ def fit_displacement_metric(sets: Sequence[PhotoSet]) -> DisplacementMetric | No
     basis = fit_displacements(sets)
     if basis is None:
         return None
-    measured = list(measured_photos(sets))
+    measured = _measured_photos(sets)
     weighted = basis * _edges(measured, basis.shape[-1]).sqrt()
     matrix = weighted.flatten(1) @ weighted.flatten(1).T / weighted[0].numel()
-    values = torch.from_numpy(np.concatenate([_values(photos, rows) for photos, rows in measured])).float()
+    values = torch.from_numpy(np.concatenate([own.blendshapes for own in measured])).float()
     return DisplacementMetric(matrix, float(DisplacementMetric(matrix, 0.0).displacement(values).mean()))
 
 
-def flow_from_neutral(
-    photos: PhotoSet, rows: np.ndarray, neutral: np.ndarray, size: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """
-    The exact flow from the neutral photo of a session to its other photos.
+class _Measured(NamedTuple):
+    """Photos of a set that are not neutral, with the neutral photo of their session.
 
     Args:
-        rows: the photos. neutral: the neutral photo of each. size: side of the flow in pixels.
-
-    Returns:
-        flow and mask, as `true_flow` gives them, in the aligned crop of the neutral photo.
+        rows, neutral: row numbers. blendshapes: (rows, 53), all known.
     """
-    maps, still = (torch.stack([photos.flow_map(row) for row in part]) for part in (rows, neutral))
-    to_photo = torch.stack([photos.crop_to_photo(row) for row in neutral])
-    aligned = torch.eye(2, 3).expand(len(rows), 2, 3)
-    return true_flow(still, maps, aligned, to_photo, size)
+
+    photos: PhotoSet
+    rows: np.ndarray
+    neutral: np.ndarray
+    blendshapes: np.ndarray
 
 
-def measured_photos(sets: Sequence[PhotoSet], most: int = MOST_PHOTOS) -> Iterator[tuple[PhotoSet, np.ndarray]]:
-    """The sets with flow maps and blendshapes, each with at most `most` rows: photos that are not neutral themselves,
-    of sessions with a neutral photo."""
+def _measured_photos(sets: Sequence[PhotoSet]) -> list[_Measured]:
+    """At most `MOST_PHOTOS` of each set with flow maps and blendshapes."""
+    measured = []
     for photos in sets:
         if photos.has_flow and photos.blendshapes is not None:
             neutral = photos.neutral_rows()
             known = np.isfinite(photos.blendshapes).all(1) & (neutral >= 0) & (neutral != np.arange(len(photos)))
-            rows = np.flatnonzero(known)
-            if len(rows):
-                yield photos, spread_rows(rows, most)
+            if known.any():
+                rows = spread_rows(np.flatnonzero(known), MOST_PHOTOS)
+                measured.append(_Measured(photos, rows, neutral[rows], photos.blendshapes[rows]))
+    return measured
 
 
-def _values(photos: PhotoSet, rows: np.ndarray) -> np.ndarray:
-    assert photos.blendshapes is not None
-    return photos.blendshapes[rows]
+def _flows_from_neutral(measured: _Measured, size: int) -> torch.Tensor:
+    """The exact flow (rows, 2, size, size) from the neutral photos, in their aligned crops, as in `TerGanChange`; 0
+    where it is unknown."""
+    photos, flows = measured.photos, []
+    for rows, neutral in zip(_batches(measured.rows), _batches(measured.neutral)):
+        maps, still = (torch.stack([photos.flow_map(row) for row in part]) for part in (rows, neutral))
+        to_photo = torch.stack([photos.crop_to_photo(row) for row in neutral])
+        aligned = torch.eye(2, 3).expand(len(rows), 2, 3)
+        flow, known = true_flow(still, maps, aligned, to_photo, size)
+        flows.append(flow * known)
+    return torch.cat(flows)
 
 
-def _edges(measured: list[tuple[PhotoSet, np.ndarray]], size: int) -> torch.Tensor:
+def _edges(measured: list[_Measured], size: int) -> torch.Tensor:
     """(size, size), the mean difference of neighbouring pixels of the photos at each place, on average 1."""
     total = torch.zeros(size, size)
-    for photos, rows in measured:
-        for part in _batches(rows[: 2 * BATCH_SIZE]):
-            grey = aligned_crops(photos, part, 2 * size, "cpu").mean(1, keepdim=True)
+    for own in measured:
+        for part in _batches(own.rows[: 2 * BATCH_SIZE]):
+            grey = aligned_crops(own.photos, part, 2 * size, "cpu").mean(1, keepdim=True)
             across, down = (F.pad(grey.diff(dim=axis).abs(), pad) for axis, pad in ((3, (0, 1)), (2, (0, 0, 0, 1))))
             total += F.avg_pool2d(across + down, 2).sum((0, 1))
     return total / total.mean()
 
 
-def _batches(rows: np.ndarray):
+def _batches(rows: np.ndarray) -> Iterator[np.ndarray]:
     return (rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE))

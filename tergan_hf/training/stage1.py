@@ -153,7 +153,9 @@ def pretrain_encoder(
     size = classifier.encoder.image_size
     classifier.train().to(memory_format=torch.channels_last)
     loop = TrainingLoop(accelerator, arguments, stage, [classifier], averaged=classifier)
-    metric = fit_displacement_metric(sets) if len(targets) and arguments.losses.displacement else None
+    metric = None
+    if len(targets) and arguments.losses.displacement and settings.steps:
+        metric = fit_displacement_metric(sets)
     steps = ClassificationSteps(
         accelerator, arguments, loop.modules[0], loop.optimizers[0], label, size, targets, metric
     )
