@@ -53,6 +53,9 @@ def main(argv: list[str] | None = None):
     if accelerator.device.type == "cpu":
         # `accelerate launch` leaves one thread to each process; share all cores instead.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
+    elif accelerator.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # batches keep their size
+        torch.set_float32_matmul_precision("high")
     logging.getLogger("accelerate").setLevel(logging.WARNING)
     if accelerator.is_main_process:
         lock = claim_output_dir(arguments)  # noqa: F841  held until the process ends

@@ -206,7 +206,8 @@ def require_finite(terms: dict[str, torch.Tensor]):
     Raises:
         NonFiniteLossError: it names the terms.
     """
-    broken = [name for name, term in terms.items() if not bool(term.detach().isfinite().all())]
+    finite = torch.stack([term.detach().isfinite().all() for term in terms.values()]).cpu()  # a GPU is waited for once
+    broken = [name for name, whole in zip(terms, finite.tolist()) if not whole]
     if broken:
         raise NonFiniteLossError(f"the loss is not finite ({', '.join(broken)})")
 
