@@ -34,6 +34,7 @@ LOSSES = {
     "identity_feature": 0.005, "expression_feature": 0.01, "identity_reconstruction": 0.01,
     "expression_reconstruction": 0, "identity_consistency": 0.01, "expression_consistency": 0.01, "adversarial": 0.003,
     "ground_truth": 1, "structure": 1, "flow": 3, "smoothness": 0.2, "blendshapes": 0.5, "relative_truth": True,
+    "mouth_adversarial": 0.1, "mouth_features": 0.1,
 }  # fmt: skip
 
 

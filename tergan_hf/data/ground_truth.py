@@ -17,6 +17,8 @@ FACE_CENTRE, FACE_RADII, FACE_EDGE = (0.0, 0.1), (0.86, 1.0), 0.15
 # Both eyes with their lids in the aligned crop, [-1, 1], and the radii of an ellipse around each.
 EYE_CENTRES = tuple(tuple(2 * float(place) - 1 for place in eye) for eye in TEMPLATE[:2])
 EYE_RADII = (0.22, 0.14)
+# The mouth in the aligned crop, wide open and smiling, [-1, 1].
+MOUTH_CENTRE, MOUTH_REACH = (0.0, 0.58), (0.5, 1 / 3)
 MAX_RELIGHTING = 1.3  # factor per colour; a larger difference is not one of light
 
 
@@ -97,6 +99,27 @@ def eye_regions(crop_transforms: torch.Tensor, size: int) -> torch.Tensor:
     centres = places.new_tensor(EYE_CENTRES)
     distances = ((places[:, :, :, None] - centres) / places.new_tensor(EYE_RADII)).square().sum(4)
     return (distances.amin(3) < 1).to(places.dtype)[:, None]
+
+
+def cut_mouths(images: torch.Tensor, crop_transforms: torch.Tensor) -> torch.Tensor:
+    """
+    Cut the mouths out of crops of aligned faces, upright and all at the same place.
+
+    Args:
+        images: (B, C, S, S), cut with these transforms.
+        crop_transforms: (B, 2, 3) from `draw_crop_transforms`.
+
+    Returns:
+        (B, C, S/3, S/2).
+    """
+    size = images.shape[-1]
+    window = crop_transforms.new_tensor([[MOUTH_REACH[0], 0, MOUTH_CENTRE[0]], [0, MOUTH_REACH[1], MOUTH_CENTRE[1]]])
+    with torch.autocast(images.device.type, enabled=False):  # bf16 would shift the mouths
+        inverse = torch.linalg.inv(crop_transforms[:, :, :2])
+        theta = inverse @ window
+        theta = torch.cat([theta[:, :, :2], theta[:, :, 2:] - inverse @ crop_transforms[:, :, 2:]], dim=2)
+        shape = [len(images), images.shape[1], round(MOUTH_REACH[1] * size), round(MOUTH_REACH[0] * size)]
+        return F.grid_sample(images.float(), F.affine_grid(theta, shape, align_corners=False), align_corners=False)
 
 
 def confine_truth(target: torch.Tensor, truth: torch.Tensor, crop_transforms: torch.Tensor) -> torch.Tensor:

@@ -76,6 +76,10 @@ class LossArguments:
         ground_truth_focus: a pixel counts 1 + focus · |truth − target| times, mean over colours.
         uncovered_focus: how much more a pixel counts in which the truth shows what the target hides, such as teeth.
         eye_focus: how much more a pixel of the eyes counts, in `ground_truth`, `structure` and `flow`.
+        mouth_adversarial: hinge loss of a second discriminator that tells painted mouths from true ones, where the
+            truth shows what the target hides.
+        mouth_features: L1 between that discriminator's features of x̄ and of the truth, at the same places.
+        mouth_start: share of stage 2's steps before both terms of the mouth begin, so that x̄ has mouths to judge.
         relative_truth: divide the miss of each pair by how much its truth differs from its target, in both terms, so
             that a faint change counts as much as a broad one.
         flow: L1 between the photo decoder's flow and the exact flow of rendered faces.
@@ -103,6 +107,9 @@ class LossArguments:
     ground_truth_focus: float = 0.0
     uncovered_focus: float = 0.0
     eye_focus: float = 0.0
+    mouth_adversarial: float = 0.0
+    mouth_features: float = 0.0
+    mouth_start: float = 0.0
     relative_truth: bool = False
     flow: float = 0.0
     smoothness: float = 0.0
@@ -123,12 +130,16 @@ class DiscriminatorArguments:
         hidden_size: of D's shared FC layer.
         branch_sizes: of the FC layers of each branch of D.
         embedding_sizes: of the hidden FC layers of D_es and D_et.
+        mouth_channels: of the convolutions of the discriminator of mouths.
+        mouth_learning_rate: of that discriminator, which Adam trains.
     """
 
     channels: tuple[int, ...] = (16, 32, 64, 128)
     hidden_size: int = 1024
     branch_sizes: tuple[int, ...] = (512, 256)
     embedding_sizes: tuple[int, ...] = (32, 16)
+    mouth_channels: tuple[int, ...] = (32, 64, 128)
+    mouth_learning_rate: float = 1e-3
 
 
 @dataclass

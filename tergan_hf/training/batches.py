@@ -30,6 +30,7 @@ class PairBatch:
         uncovered: (B, 1, S/2, S/2) bool, true where the truth shows what a rendered target hides, or `None`.
         eyes: (B, 1, S/2, S/2), result of `ground_truth.eye_regions`, or `None`.
         encoder_target: the target as G_es sees it, (B, C, S, S); `None` if it sees `target` itself.
+        target_transform: (B, 2, 3), the crop transforms that target and truth were cut with, or `None`.
         edited_by_name: (B,) bool, the pairs whose truth is asked for by its blendshapes and not by x_s, or `None`.
         blendshape_change: (B, K), the truth's blendshapes less the target's, in the order of `COLUMN_NAMES`; it means
             something where `edited_by_name`.
@@ -47,6 +48,7 @@ class PairBatch:
     uncovered: torch.Tensor | None = None
     eyes: torch.Tensor | None = None
     encoder_target: torch.Tensor | None = None
+    target_transform: torch.Tensor | None = None
     edited_by_name: torch.Tensor | None = None
     blendshape_change: torch.Tensor | None = None
     photos: torch.Tensor | None = None
@@ -140,6 +142,7 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
         uncovered=uncovered,
         eyes=eye_regions(target_transform, size // 2) if arguments.losses.eye_focus else None,
         encoder_target=encoder_target,
+        target_transform=target_transform,
         edited_by_name=by_name,
         blendshape_change=change,
         source_expression=pairs["source_expression"],

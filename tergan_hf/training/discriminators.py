@@ -11,6 +11,9 @@ from .arguments import DiscriminatorArguments
 from .gradient_reversal import reverse_gradient
 
 
+HALVED = 2  # convolutions of MouthDiscriminator with stride 2
+
+
 class Discriminator(nn.Module):
     """D: shared 3×3 stride-2 convolutions and FC, then the branches D^e (N_e + 1 logits, the last one "fake") and
     D^i (N_i logits).
@@ -47,6 +50,39 @@ class EmbeddingDiscriminator(nn.Module):
     def forward(self, embedding: torch.Tensor, reversal: float = 1.0) -> torch.Tensor:
         """(B, embedding_size) → (B,) logits; the gradient reaches the encoder times `-reversal`."""
         return self.layers(reverse_gradient(embedding, reversal)).squeeze(1)
+
+
+class MouthDiscriminator(nn.Module):
+    """
+    Tell painted mouths from true ones, place by place (PatchGAN, Isola et al. 2017).
+
+    Args:
+        num_channels: of an image. channels: of the convolutions, multiples of 8; the first two halve the size.
+    """
+
+    def __init__(self, num_channels: int, channels: Sequence[int]):
+        super().__init__()
+        layers = []
+        for number, (before, after) in enumerate(zip([num_channels, *channels], channels)):
+            convolution = (
+                nn.Conv2d(before, after, 4, stride=2, padding=1)
+                if number < HALVED
+                else nn.Conv2d(before, after, 3, padding=1)
+            )
+            # Colours and light are in the first layer's features, which a norm would take away.
+            norm = nn.GroupNorm(8, after) if number else nn.Identity()
+            layers.append(nn.Sequential(convolution, norm, nn.LeakyReLU(LEAKY_RELU_SLOPE)))
+        self.layers = nn.ModuleList(layers)
+        self.to_logits = nn.Conv2d(channels[-1], 1, 3, padding=1)
+        nn.init.normal_(self.to_logits.weight, std=0.01)
+
+    def forward(self, mouths: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """(B, C, h, w) in [-1, 1] → logits (B, 1, h/4, w/4), and the features of each convolution."""
+        features, hidden = [], mouths
+        for layer in self.layers:
+            hidden = layer(hidden)
+            features.append(hidden)
+        return self.to_logits(hidden), features
 
 
 def fully_connected(sizes: Sequence[int]) -> nn.Sequential:

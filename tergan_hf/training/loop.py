@@ -37,6 +37,7 @@ class TrainingLoop:
         name: of the stage in `TrainingArguments`; it also names checkpoints and scalars.
         modules: the modules to train, each with an optimiser of its own. `self.modules` and `self.optimizers` hold
             them as the accelerator prepared them.
+        module_settings: by number of a module, how its optimiser differs from the stage's.
         averaged: an unwrapped module; `self.average` keeps an exponential moving average of it.
     """
 
@@ -47,12 +48,14 @@ class TrainingLoop:
         name: str,
         modules: list[nn.Module],
         averaged: nn.Module | None = None,
+        module_settings: dict[int, OptimizerArguments] | None = None,
     ):
         self.accelerator, self.arguments, self.name = accelerator, arguments, name
         self.settings: OptimizerArguments = getattr(arguments, name)
         self.step = 0
         self.seconds: float | None = 0.0  # `None` after a checkpoint that does not know it
-        optimizers = [build_optimizer(module, self.settings) for module in modules]
+        own = module_settings or {}
+        optimizers = [build_optimizer(module, own.get(number, self.settings)) for number, module in enumerate(modules)]
         self.schedulers = [
             get_scheduler(
                 self.settings.schedule, optimizer, num_warmup_steps=self.settings.warmup_steps,

@@ -175,6 +175,11 @@ def flow_loss(
     return (miss * known * eye_weights(miss, eyes, eye_focus)).sum() / known.sum().clamp(min=1)
 
 
+def weighted_mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Mean of values (B, C, h, w) by weights (B, 1, h, w); 0 if all weights are 0."""
+    return (values.mean(1, keepdim=True) * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
 # Terms that take further passes through the encoders or D.
 COSTLY_TERMS = (
     "identity_feature", "expression_feature", "identity_consistency", "expression_consistency", "adversarial",

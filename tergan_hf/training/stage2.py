@@ -12,14 +12,14 @@ from ..data.padded_crops import padded_crop_size
 from ..data.photo_set import PhotoSet
 from ..data.sampling import BalancedPhotos, ExpressionPairs
 from ..model.modeling_tergan import TerGanModel
-from . import losses
-from .arguments import TrainingArguments
+from . import losses, mouths
+from .arguments import OptimizerArguments, TrainingArguments
 from .batches import PairBatch, augment_pairs
 from .blendshape_fitting import fit_blendshape_layers
 from .checkpoints import find_checkpoints
 from .classifier import fit_head
 from .discriminator_files import load_discriminators, save_discriminators
-from .discriminators import Discriminator
+from .discriminators import Discriminator, MouthDiscriminator
 from .encoder_classifier import EncoderClassifier
 from .generator_objective import GeneratorObjective
 from .loop import TrainingLoop, dataset_length
@@ -33,22 +33,29 @@ class AdversarialSteps:
         objective, discriminator: as the accelerator prepared them.
         plain_discriminator: D without the accelerator's wrapper, through which the generator's loss runs with frozen
             parameters.
+        optimizers: of objective, discriminator and, if there is one, the discriminator of mouths.
         weights: `LossArguments`. costly_interval: see `PairArguments`.
+        mouth_discriminator, plain_mouth_discriminator: a `MouthDiscriminator` with and without the accelerator's
+            wrapper, or `None`.
     """
 
     def __init__(
         self, accelerator, objective, discriminator, plain_discriminator, optimizers, weights, max_grad_norm=5.0,
-        costly_interval=1,
+        costly_interval=1, mouth_discriminator=None, plain_mouth_discriminator=None,
     ):  # fmt: skip
         self.weights, self.max_grad_norm, self.costly_interval = weights, max_grad_norm, costly_interval
         self.accelerator = accelerator
         self.objective, self.discriminator = objective, discriminator
         self.plain_discriminator = plain_discriminator
-        self.generator_optimizer, self.discriminator_optimizer = optimizers
+        self.generator_optimizer, self.discriminator_optimizer = optimizers[:2]
+        self.mouth_discriminator, self.plain_mouth_discriminator = mouth_discriminator, plain_mouth_discriminator
+        self.mouth_optimizer = optimizers[2] if mouth_discriminator is not None else None
 
-    def generator_step(self, batch: PairBatch, costly: bool = True) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def generator_step(
+        self, batch: PairBatch, costly: bool = True, judges_mouths: bool = True
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Minimise eq. 10 over G_es, G_et and G_de, with D_es and D_et behind gradient reversal. Returns x̄ and the
-        terms."""
+        terms, those of the mouth only if `judges_mouths`."""
         self.plain_discriminator.requires_grad_(False)
         with self.accelerator.autocast():
             generated, terms = self.objective(batch, costly)
@@ -57,6 +64,12 @@ class AdversarialSteps:
                 terms["adversarial"] = losses.generator_loss(
                     expression_logits.float(), identity_logits.float(), batch.source_expression, batch.target_identity
                 )
+            if judges_mouths and self.plain_mouth_discriminator is not None:
+                self.plain_mouth_discriminator.requires_grad_(False)
+                terms |= mouths.generator_terms(
+                    self.plain_mouth_discriminator, mouths.MouthPatches.of(generated, batch)
+                )
+                self.plain_mouth_discriminator.requires_grad_(True)
             loss = losses.total_loss(terms, self.weights, self.costly_interval)
         losses.require_finite({**terms, "total": loss})
         self.accelerator.backward(loss)
@@ -76,6 +89,15 @@ class AdversarialSteps:
         losses.require_finite({"discriminator": loss})
         self.accelerator.backward(loss)
         self._update(self.discriminator, self.discriminator_optimizer)
+        return loss
+
+    def mouth_discriminator_step(self, batch: PairBatch, generated: torch.Tensor) -> torch.Tensor:
+        """Minimise the hinge loss over the discriminator of mouths."""
+        with self.accelerator.autocast():
+            loss = mouths.discriminator_loss(self.mouth_discriminator, mouths.MouthPatches.of(generated, batch))
+        losses.require_finite({"mouth_discriminator": loss})
+        self.accelerator.backward(loss)
+        self._update(self.mouth_discriminator, self.mouth_optimizer)
         return loss
 
     def _update(self, module: nn.Module, optimizer: torch.optim.Optimizer):
@@ -125,12 +147,20 @@ def train_generator(
     if edits_by_name and not find_checkpoints(arguments, "generator_stage"):
         objective.to(accelerator.device)
         fit_blendshape_layers(model, sets, regressor=False)
-    loop = TrainingLoop(accelerator, arguments, "generator_stage", [objective, discriminator], averaged=model)
-    objective_module, discriminator_module = loop.modules
+    modules: list[nn.Module] = [objective, discriminator]
+    judges_mouths = bool(arguments.losses.mouth_adversarial or arguments.losses.mouth_features)
+    optimizers = {}
+    if judges_mouths:
+        sizes = arguments.discriminators
+        optimizers[len(modules)] = OptimizerArguments(learning_rate=sizes.mouth_learning_rate)
+        modules.append(MouthDiscriminator(config.num_channels, sizes.mouth_channels))
+    loop = TrainingLoop(accelerator, arguments, "generator_stage", modules, model, optimizers)
+    objective_module, discriminator_module = loop.modules[:2]
     objective_module.train()
     steps = AdversarialSteps(
         accelerator, objective_module, discriminator_module, discriminator, loop.optimizers,
         arguments.losses, loop.settings.max_grad_norm, arguments.pairs.costly_interval,
+        *([loop.modules[2], modules[2]] if judges_mouths else []),
     )  # fmt: skip
     previews = ValidationPairs(validation_sets, config.image_size, seed=arguments.seed)
 
@@ -147,9 +177,12 @@ def train_generator(
             raw = {part: stored.look_up(items) for part, items in raw.items()}
         batch = augment_pairs(raw, arguments, config.image_size, generator)
         costly = loop.step % arguments.pairs.costly_interval == 0
-        generated, terms = steps.generator_step(batch, costly)
+        mouths_begun = judges_mouths and loop.step >= arguments.losses.mouth_start * loop.settings.steps
+        generated, terms = steps.generator_step(batch, costly, mouths_begun)
         if costly and arguments.losses.adversarial:
             terms["discriminator"] = steps.discriminator_step(batch, generated)
+        if mouths_begun:
+            terms["mouth_discriminator"] = steps.mouth_discriminator_step(batch, generated)
         return terms
 
     def evaluate(step):
