@@ -162,7 +162,7 @@ def test_photo_decoder_moves_and_repaints_the_target():
 
 
 def test_a_target_prepared_for_many_expressions_changes_alike_with_less_work():
-    model = TerGanModel(TerGanConfig.photo(**TINY)).eval()
+    model = TerGanModel(TerGanConfig.photo(**TINY, decoder_detail_channels=0)).eval()
     stir(model)
     target, wanted = torch.rand(2, 3, 32, 32) * 2 - 1, random_expressions(model, 2)
     plain, ahead = (model.encode_target(target, for_many=for_many) for for_many in (False, True))
@@ -177,6 +177,22 @@ def test_a_target_prepared_for_many_expressions_changes_alike_with_less_work():
     assert work[1] < 0.9 * work[0]
     paper = TerGanModel(TerGanConfig(**TINY)).eval()
     assert paper.encode_target(target, for_many=True).skip_maps is None
+
+
+def test_painting_is_refined_pixel_by_pixel():
+    model = TerGanModel(TerGanConfig.photo(**TINY, decoder_detail_channels=8))
+    detail = model.decoder.detail
+    painted, moved = torch.rand(1, 4, 16, 16), torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(detail(painted, moved), painted), "it does not start as the identity"
+        stir(model)
+        other = moved.clone()
+        other[..., 8, 8] = -1
+        differs = (detail(painted, other) != detail(painted, moved)).any(1)[0]
+    assert differs[6:11, 6:11].float().mean() > 0.9
+    differs[6:11, 6:11] = False
+    assert not differs.any()
+    assert TerGanModel(TerGanConfig.photo(**TINY, decoder_detail_channels=0)).decoder.detail is None
 
 
 def test_shading_lightens_what_is_light_already_most():

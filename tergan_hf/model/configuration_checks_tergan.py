@@ -20,6 +20,7 @@ BOUNDS = {
     "identity_refinements": (0, 32),
     "decoder_refinements": (0, 32),
     "decoder_mapping_size": (0, 4096),
+    "decoder_detail_channels": (0, 1024),
     "expression_gate": (1e-4, 100),
     "max_flow": (0.01, 2),
     "patch_size": (1, 64),

@@ -61,6 +61,9 @@ class TerGanConfig(PreTrainedConfig):
             positions.
         decoder_mapping_size (`int`, defaults to 0): units of a hidden layer that the photo decoder's condition passes
             through (a mapping network, Karras et al. 2019). 0 leaves it out. Not in the paper.
+        decoder_detail_channels (`int`, defaults to 0): channels between two convolutions at the crop's own resolution
+            that refine what the photo decoder paints, because a position of its feature maps is a whole patch of
+            pixels. 0 leaves them out. Not in the paper.
         expression_gate (`float`, defaults to 0.5): mean square difference of two f(e) at which the photo decoder's
             change reaches tanh(1) of its strength. It must be small beside the change of f(e) in a blink.
         max_flow (`float`, defaults to 0.25): how far the photo decoder moves a pixel at most, on the crop's [-1, 1].
@@ -102,6 +105,7 @@ class TerGanConfig(PreTrainedConfig):
     identity_refinements: int = 0
     decoder_refinements: int = 1
     decoder_mapping_size: int = 0
+    decoder_detail_channels: int = 0
     expression_gate: float | int = 0.5
     max_flow: float | int = 0.25
     patch_size: int = 1
@@ -234,6 +238,7 @@ class TerGanConfig(PreTrainedConfig):
             "decoder_channels": (128, 128, 192, 96, 48),
             "decoder_refinements": 3,
             "decoder_mapping_size": 256,
+            "decoder_detail_channels": 8,
             "expression_gate": 0.05,
             "max_flow": 0.5,
             "patch_size": 3,

@@ -100,6 +100,28 @@ class ConditionMapping(nn.Module):
         return condition + self.output(self.activation(self.hidden(condition)))
 
 
+class PaintingDetail(nn.Module):
+    """
+    Refine painted pixels beside the moved ones, both at the crop's own resolution. It starts as the identity.
+
+    Args:
+        num_channels: of an image. hidden_channels: between the two 3×3 convolutions.
+    """
+
+    def __init__(self, num_channels: int, hidden_channels: int):
+        super().__init__()
+        painted = 1 + num_channels
+        self.hidden = nn.Conv2d(painted + num_channels, hidden_channels, kernel_size=3, padding=1)
+        self.activation = nn.LeakyReLU(LEAKY_RELU_SLOPE)
+        self.output = nn.Conv2d(hidden_channels, painted, kernel_size=3, padding=1)
+        self.output.initial_std = 0.0
+
+    def forward(self, painted: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
+        """Mask and colours before their activations (B, 1 + C, S, S), and the warped target (B, C, S, S) → refined
+        mask and colours (B, 1 + C, S, S)."""
+        return painted + self.output(self.activation(self.hidden(torch.cat([painted, moved], dim=1)))).float()
+
+
 class TerGanPhotoDecoder(nn.Module):
     """
     G_de for strangers' photos.
@@ -134,6 +156,8 @@ class TerGanPhotoDecoder(nn.Module):
         painted = (1 + config.num_channels) * config.patch_size**2
         self.to_change = nn.Conv2d(channels[-1], 2 + painted, kernel_size=3, padding=1)
         self.to_change.initial_std = 0.0
+        detail_channels = config.decoder_detail_channels
+        self.detail = PaintingDetail(config.num_channels, detail_channels) if detail_channels else None
         small = [block for block, size in enumerate(self.sizes[1:]) if size <= SHADED_SIZE]
         self.shaded_block = max(small, default=0)
         self.to_shading = nn.Conv2d(
@@ -225,7 +249,7 @@ class TerGanPhotoDecoder(nn.Module):
         change = self.to_change(hidden).float()
         # A flow is smooth and may be enlarged; painted colours get their own value in every pixel of a patch.
         flow = F.interpolate(change[:, :2], scale_factor=float(self.patch_size), mode="bilinear")
-        mask, colour = F.pixel_shuffle(change[:, 2:], self.patch_size).split([1, self.num_channels], dim=1)
+        painted = F.pixel_shuffle(change[:, 2:], self.patch_size)
         shading = F.interpolate(
             self.to_shading(maps[self.shaded_block]).float(), size=target.shape[-2:], mode="bilinear"
         )
@@ -234,10 +258,13 @@ class TerGanPhotoDecoder(nn.Module):
         gate = torch.tanh(distance / math.sqrt(self.gate))[:, None, None, None]
         flow = self.max_flow * gate * torch.tanh(flow)
         moved = warp(target, flow)
+        if self.detail is not None:
+            painted = self.detail(painted, moved)
+        mask, colour = painted.split([1, self.num_channels], dim=1)
         # The mask starts near 1: what the flow can do is done by moving the photo's own pixels.
         painting = torch.sigmoid(mask - 2) * (torch.tanh(colour) - moved)
         residual = gate * (painting + shading * (moved + 1))
         return moved + residual, flow, residual
 
 
-__all__ = ["ConditionMapping", "ModulatedBlock", "TerGanDecoder", "TerGanPhotoDecoder"]
+__all__ = ["ConditionMapping", "ModulatedBlock", "PaintingDetail", "TerGanDecoder", "TerGanPhotoDecoder"]
