@@ -15,7 +15,7 @@ from datasets import Dataset
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from tergan_hf.data import decoded
+from tergan_hf.data import decoded, registration, sampling
 from tergan_hf.data.augmentation import AugmentationConfig
 from tergan_hf.data.crops import cut_crops, draw_crop_transforms, to_range
 from tergan_hf.data.decoded import DecodedColumn
@@ -27,7 +27,8 @@ from tergan_hf.data.photometry import Photometry
 from tergan_hf.data.preparation import load_split
 from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs
 from tergan_hf.model.errors_tergan import InvalidInputError
-from tergan_hf.model.face_alignment_tergan import crop_face, zoom_out
+from tergan_hf.model.face_alignment_tergan import compose_transforms, crop_face, zoom_out
+from tergan_hf.model.face_detection_tergan import FaceDetector
 
 from . import shares
 from .conftest import ROOT
@@ -112,11 +113,41 @@ def test_the_ground_truth_shows_the_targets_person_with_the_sources_expression(r
     assert across > 30
 
 
-def test_the_truth_of_two_photographs_keeps_its_own_crop_transform(photographed):
+def test_the_truth_of_two_photographs_is_the_source(photographed):
     sets, _ = label_photo_sets({"people": make_padded_crops(load_photos(str(photographed)), 32)}, EXPRESSIONS)
     item = ExpressionPairs(sets, 4, SIDE, ground_truth_share=1.0)[0]
     assert item["has_truth"] and not item["is_rendered"] and torch.equal(item["source"], item["truth"])
-    assert torch.equal(item["registration"], torch.eye(2, 3))
+
+
+@pytest.mark.parametrize("photographed", [True, False])
+def test_photographs_are_registered_once_and_renderings_keep_their_alignment(neutral, monkeypatch, photographed):
+    crop_transform = FaceDetector().detect(neutral)[0].crop_transform
+    shifted = compose_transforms(np.array([[1, 0, 0.02], [0, 1, -0.02]]), crop_transform)
+    side, still = padded_crop_size(64), torch.eye(2, 3)
+    crops = [
+        np.array(crop_face(neutral, zoom_out(way, PADDED_CROP_MARGIN), side)) for way in (crop_transform, shifted)
+    ]
+    ids = np.array([-1, -1] if photographed else [0, 1])
+    rows = Dataset.from_dict({"row": [0, 1]})
+    photos = PhotoSet("people", rows, *[np.zeros(2, int)] * 3, ids, np.stack([crop_transform] * 2))
+    monkeypatch.setattr(photos, "keep", lambda side: None)
+    monkeypatch.setattr(photos, "pixels", lambda row, side: torch.from_numpy(crops[row]).permute(2, 0, 1))
+    calls = []
+    monkeypatch.setattr(
+        sampling, "register_faces", lambda *images: calls.append(images) or registration.register_faces(*images)
+    )
+    pairs = ExpressionPairs([photos], 20, side, ground_truth_share=1.0)
+    items = list(map(pairs.__getitem__, range(20)))
+    assert len(calls) <= (4 if photographed else 0), "a pair is registered again"
+    target, other = (to_range(torch.from_numpy(crop).permute(2, 0, 1)) for crop in crops)
+    found = next(item["registration"] for item in items if torch.equal(to_range(item["target"]), target)
+                 and torch.equal(to_range(item["truth"]), other))  # fmt: skip
+    target, laid_over, as_it_is = (
+        cut_crops(padded[None], still[None], 64, registration=way[None])[:, :, 6:-6, 8:-8]
+        for padded, way in ((target, still), (other, found), (other, still))
+    )
+    ratio = (laid_over - target).abs().mean() / (as_it_is - target).abs().mean()
+    assert ratio < 0.5 if photographed else torch.allclose(found, still, atol=1e-6)
 
 
 def test_pairs_have_the_promised_sources_and_truths(repeatable):
@@ -238,7 +269,7 @@ def test_the_truth_is_cut_with_the_targets_crop_transform():
         for f in crop_transforms
     ]
     photos = PhotoSet("scene", [0, 1], *[np.array([0, 0])] * 3, np.array([0, 1]), np.stack(crop_transforms))
-    registration = ExpressionPairs._registration(photos, target=0, truth=1)
+    registration = ExpressionPairs._rendered_registration(photos, target=0, truth=1)
     jitter = draw_crop_transforms(1, AugmentationConfig(flip=1.0), torch.Generator().manual_seed(0), "cpu")
     target = cut_crops(to_range(pixels[0][None]), jitter, 64)
     truth = cut_crops(to_range(pixels[1][None]), jitter, 64, registration=registration[None])

@@ -1,6 +1,5 @@
 """Who is updated by what."""
 
-import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -9,10 +8,8 @@ from tergan_hf import TerGanConfig, TerGanModel
 from tergan_hf.data.augmentation import AugmentationConfig
 from tergan_hf.data.loading import DataSource
 from tergan_hf.data.mixing import draw_patch_masks
-from tergan_hf.data.padded_crops import PADDED_CROP_MARGIN, padded_crop_size
+from tergan_hf.data.padded_crops import padded_crop_size
 from tergan_hf.model.encoder_tergan import TerGanEncoder
-from tergan_hf.model.face_alignment_tergan import compose_transforms, crop_face, zoom_out
-from tergan_hf.model.face_detection_tergan import FaceDetector
 from tergan_hf.training import losses
 from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
 from tergan_hf.training.batches import PairBatch, augment_pairs
@@ -232,19 +229,6 @@ def test_of_another_photograph_only_the_face_is_a_truth():
     inside = (batch.truth - batch.target).abs()[:, :, 26:30, 12:20].amin((1, 2, 3))
     assert outside[0] == 0 and outside[1] > 0.07 and outside[2] > 0.07
     assert (inside > 0.1).all()
-
-
-def test_another_photograph_is_laid_over_the_target_and_a_rendering_is_not(neutral):
-    side = padded_crop_size(32)
-    crop_transform = zoom_out(FaceDetector().detect(neutral)[0].crop_transform, PADDED_CROP_MARGIN)
-    shifted = compose_transforms(np.array([[1, 0, 0.02], [0, 1, -0.02]]), crop_transform)
-    crops = [
-        torch.from_numpy(np.array(crop_face(neutral, way, side))).permute(2, 0, 1) for way in (crop_transform, shifted)
-    ]
-    target, truth = (crop.expand(2, 3, side, side).contiguous() for crop in crops)
-    batch = augment_still_pairs(target, truth, [True, True], [False, True], [0, 0])
-    photographed, rendered = (batch.truth - batch.target).abs()[:, :, 6:-6, 8:-8].mean((1, 2, 3))
-    assert photographed < 0.5 * rendered
 
 
 def test_photographs_can_be_bent_more_than_renderings():

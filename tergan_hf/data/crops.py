@@ -109,3 +109,9 @@ def compose_affine(second: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
     """(B, 2, 3) matrices that apply `first`, then `second`."""
     linear = second[:, :, :2] @ first
     return torch.cat([linear[:, :, :2], linear[:, :, 2:] + second[:, :, 2:]], dim=2)
+
+
+def invert_matrices(matrices: torch.Tensor) -> torch.Tensor:
+    """Invert (B, n, n) matrices that have an inverse. Unlike `torch.linalg.inv` it does not wait for a GPU to check
+    that."""
+    return torch.linalg.inv_ex(matrices).inverse

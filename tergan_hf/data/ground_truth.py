@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from ..model.face_alignment_tergan import TEMPLATE
-from .crops import compose_affine
+from .crops import compose_affine, invert_matrices
 from .flow_maps import decode_flow_map
 
 
@@ -72,7 +72,7 @@ def true_flow(
     nearby, missed = find(places)
     found = torch.where((missed < miss)[..., None], nearby, found)
     miss = torch.minimum(miss, missed)
-    found = deformed + torch.einsum("bij,bhwj->bhwi", torch.linalg.inv(to_photo[:, :, :2]), found - places)
+    found = deformed + torch.einsum("bij,bhwj->bhwi", invert_matrices(to_photo[:, :, :2]), found - places)
     end = found
     if deformations is not None:
         for _ in range(INVERSION_ITERATIONS):
@@ -115,7 +115,7 @@ def cut_mouths(images: torch.Tensor, crop_transforms: torch.Tensor) -> torch.Ten
     size = images.shape[-1]
     window = crop_transforms.new_tensor([[MOUTH_REACH[0], 0, MOUTH_CENTRE[0]], [0, MOUTH_REACH[1], MOUTH_CENTRE[1]]])
     with torch.autocast(images.device.type, enabled=False):  # bf16 would shift the mouths
-        inverse = torch.linalg.inv(crop_transforms[:, :, :2])
+        inverse = invert_matrices(crop_transforms[:, :, :2])
         theta = inverse @ window
         theta = torch.cat([theta[:, :, :2], theta[:, :, 2:] - inverse @ crop_transforms[:, :, 2:]], dim=2)
         shape = [len(images), images.shape[1], round(MOUTH_REACH[1] * size), round(MOUTH_REACH[0] * size)]

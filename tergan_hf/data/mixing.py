@@ -56,15 +56,14 @@ def draw_patch_masks(shares: torch.Tensor, side: int, generator: torch.Generator
     Returns:
         (B, 1, side, side) from 0, the partner's face, to 1, the own face. It is 1 everywhere if the share is 1.
     """
-    field = torch.randn(len(shares), 1, PATCH_KNOTS, PATCH_KNOTS, generator=generator)
+    field = torch.randn(len(shares), 1, PATCH_KNOTS, PATCH_KNOTS, generator=generator).to(shares.device)
     field = F.interpolate(field, size=(PATCH_SIDE, PATCH_SIDE), mode="bicubic", align_corners=True)
-    own = shares.cpu()
     ranked = field.flatten(1).sort(dim=1, descending=True).values
-    last = (own * ranked.shape[1]).long().clamp(max=ranked.shape[1] - 1)
+    last = (shares * ranked.shape[1]).long().clamp(max=ranked.shape[1] - 1)
     level = ranked.gather(1, last[:, None])[:, :, None, None]
     masks = torch.sigmoid((field - level) / (PATCH_SOFTNESS * field.std(dim=(2, 3), keepdim=True)))
-    masks = torch.where(own[:, None, None, None] < 1, masks, 1.0)
-    return F.interpolate(masks.to(shares.device), size=(side, side), mode="bilinear")
+    masks = torch.where(shares[:, None, None, None] < 1, masks, 1.0)
+    return F.interpolate(masks, size=(side, side), mode="bilinear")
 
 
 def draw_mixture(mixable: torch.Tensor, alpha: float, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

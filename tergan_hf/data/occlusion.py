@@ -51,10 +51,11 @@ def erase_rectangles(images: torch.Tensor, probability: float, generator: torch.
     size = 0.15 + 0.3 * torch.rand(count, 2, generator=generator)
     start = torch.rand(count, 2, generator=generator) * (1 - size)
     chosen = torch.rand(count, generator=generator) < probability
+    size, start, chosen = (drawn.to(images.device) for drawn in (size, start, chosen))
 
     def inside(length, axis):
-        position = (torch.arange(length) + 0.5) / length
+        position = (torch.arange(length, device=images.device) + 0.5) / length
         return (position >= start[:, axis, None]) & (position < (start + size)[:, axis, None])
 
     mask = inside(height, 0)[:, :, None] & inside(width, 1)[:, None, :] & chosen[:, None, None]
-    return images.masked_fill(mask[:, None].to(images.device), 0.0)
+    return images.masked_fill(mask[:, None], 0.0)

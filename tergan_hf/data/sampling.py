@@ -12,12 +12,14 @@ from torch.utils.data import Dataset
 from ..expressions.blendshapes import COLUMN_NAMES
 from ..model.errors_tergan import InvalidInputError
 from ..model.face_alignment_tergan import compose_transforms, invert_transform
-from .crops import to_symmetric_range
+from .crops import cut_crops, to_range, to_symmetric_range
 from .labels import UNLABELLED
 from .loading import NO_EXPRESSION_ID
+from .padded_crops import PADDED_CROP_MARGIN
 from .pairs import PairSampler, rows_by_value
 from .photo_set import PhotoSet, common_flow_map_shape
 from .rarity import RowChoice, rarity_weights
+from .registration import register_faces
 
 
 def class_shares(labels: list[np.ndarray], weights: list[float], balance: float = 1.0) -> np.ndarray:
@@ -161,7 +163,8 @@ class ExpressionPairs(_DrawnDataset):
 
     Items:
         `source`, `target`, `truth`: (3, side, side) uint8 padded crops.
-        `registration`: (2, 3) from the target's aligned crop to the truth's, both [-1, 1].
+        `registration`: (2, 3) from the target's aligned crop to the truth's, both [-1, 1]. Of two photographs it is
+            found by `register_faces`, once for each pair.
         `has_truth`, `is_rendered`, `has_flow`: bool; whether a truth is known, the target has an `expression_id`, and
         the exact flow is known.
         `source_expression`, `target_expression`, `target_identity`: int64.
@@ -186,6 +189,7 @@ class ExpressionPairs(_DrawnDataset):
         self.sampler = PairSampler(self.sets, blendshape_balance)
         self.ground_truth_share = ground_truth_share
         self.flow_map_shape = common_flow_map_shape(self.sets)
+        self._registrations: dict[tuple[str, int, int], torch.Tensor] = {}
 
     def __getitem__(self, index: int) -> dict:
         pair = self.sampler.draw(self.random(index), self.ground_truth_share)
@@ -218,11 +222,23 @@ class ExpressionPairs(_DrawnDataset):
             return torch.full((len(COLUMN_NAMES),), torch.nan)
         return torch.from_numpy(photos.blendshapes[truth] - photos.blendshapes[target])
 
-    @staticmethod
-    def _registration(photos: PhotoSet, target: int, truth: int | None) -> torch.Tensor:
-        """Rendered people do not move between expressions, so their truth is cut with the target's crop transform.
-        People move between two photographs, so there the truth keeps its own."""
-        if truth is None or photos.expression_ids[truth] == NO_EXPRESSION_ID:
+    def _registration(self, photos: PhotoSet, target: int, truth: int | None) -> torch.Tensor:
+        if truth is None:
             return torch.eye(2, 3)
+        if photos.expression_ids[truth] != NO_EXPRESSION_ID:
+            return self._rendered_registration(photos, target, truth)
+        key = photos.name, target, truth
+        if key not in self._registrations:
+            crops = (self._aligned_crop(photos, row) for row in (truth, target))
+            self._registrations[key] = register_faces(*crops)[0]
+        return self._registrations[key]
+
+    @staticmethod
+    def _rendered_registration(photos: PhotoSet, target: int, truth: int) -> torch.Tensor:
+        """Rendered people do not move between expressions, so their truth is cut with the target's crop transform."""
         unit = compose_transforms(photos.crop_transforms[truth], invert_transform(photos.crop_transforms[target]))
         return torch.from_numpy(to_symmetric_range(unit)).float()
+
+    def _aligned_crop(self, photos: PhotoSet, row: int) -> torch.Tensor:
+        padded_crop = to_range(photos.pixels(row, self.side))[None]
+        return cut_crops(padded_crop, torch.eye(2, 3)[None], round(self.side / PADDED_CROP_MARGIN))

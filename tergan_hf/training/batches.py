@@ -6,12 +6,11 @@ import torch
 from torch.nn import functional as F
 
 from ..data.augmentation import AugmentationConfig
-from ..data.crops import cut_crops, draw_crop_transforms, draw_elastic_deformations, to_range
+from ..data.crops import cut_crops, draw_crop_transforms, draw_elastic_deformations, invert_matrices, to_range
 from ..data.ground_truth import confine_truth, eye_regions, true_flow
 from ..data.mixing import draw_patch_masks, draw_patch_mixes
 from ..data.occlusion import draw_occluders, erase_rectangles
 from ..data.photometry import Photometry
-from ..data.registration import register_faces
 from ..expressions.blendshapes import COLUMN_NAMES
 from ..model.blendshapes_tergan import mirror_blendshapes
 from .arguments import TrainingArguments
@@ -92,7 +91,7 @@ def augment_pairs(raw: dict, arguments: TrainingArguments, size: int, generator:
         amounts = torch.where(photographed, of_photographs, config.elastic_deformation)
         deformations = draw_elastic_deformations(amounts, size, generator, device)
     source, target, whole_truth = (to_range(pairs[part]) for part in ("source", "target", "truth"))
-    registration = registrations(pairs, size)
+    registration = pairs["registration"]
     truth = cut_crops(whole_truth, target_transform, size, registration, deformations)
     if config.patch_mix:
         shown = torch.stack([pairs["source_expression"], pairs["target_expression"]], dim=1)
@@ -168,24 +167,6 @@ def draw_edits_by_name(
     return drawn & pairs["is_rendered"] & change.isfinite().all(1), change.nan_to_num()
 
 
-def registrations(pairs: dict, size: int) -> torch.Tensor:
-    """
-    The `registration` (B, 2, 3) that `cut_crops` needs for the truths. A second photograph of a person is registered
-    to the target; a rendering is already aligned with it.
-
-    Args:
-        pairs: collated items of `ExpressionPairs`.
-    """
-    photographed = pairs["has_truth"] & ~pairs["is_rendered"]
-    if not photographed.any():
-        return pairs["registration"]
-    still = pairs["registration"].new_tensor([[1, 0, 0], [0, 1, 0]]).expand(int(photographed.sum()), 2, 3)
-    truth, target = (cut_crops(to_range(pairs[part][photographed]), still, size) for part in ("truth", "target"))
-    registration = pairs["registration"].clone()
-    registration[photographed] = register_faces(truth, target)
-    return registration
-
-
 def draw_encoder_transforms(
     crop_transforms: torch.Tensor, config: AugmentationConfig, generator: torch.Generator
 ) -> torch.Tensor:
@@ -202,7 +183,7 @@ def draw_encoder_transforms(
 def recrop(crops: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     """Resample crops (B, C, S, S) that were cut with the transforms `before` as if cut with `after`. Outside the crops
     the edge repeats."""
-    inverse = torch.linalg.inv(before[:, :, :2])
+    inverse = invert_matrices(before[:, :, :2])
     theta = inverse @ torch.cat([after[:, :, :2], after[:, :, 2:] - before[:, :, 2:]], dim=2)
     grid = F.affine_grid(theta, list(crops.shape), align_corners=False)
     return F.grid_sample(crops, grid, padding_mode="border", align_corners=False)

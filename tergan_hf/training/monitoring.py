@@ -15,7 +15,6 @@ from ..data.photo_set import PhotoSet
 from ..data.sampling import ExpressionPairs
 from ..expressions.blendshapes import LEAST_DEVIATION
 from ..expressions.side_components import RIGHT, to_side_components
-from .batches import registrations
 
 
 def aligned_crops(photos: PhotoSet, rows: np.ndarray, image_size: int, device) -> torch.Tensor:
@@ -106,8 +105,7 @@ class ValidationPairs:
             )
             items = [item for item in map(drawn.__getitem__, range(len(drawn))) if self._changes(item)][:per_set]
             if items:
-                batch = torch.utils.data.default_collate(items)
-                self.batches[photos.name] = {**batch, "registration": registrations(batch, image_size)}
+                self.batches[photos.name] = torch.utils.data.default_collate(items)
 
     @staticmethod
     def _changes(item: dict) -> bool:

@@ -51,46 +51,54 @@ class Muon(torch.optim.AdamW):
                 loss = closure()
         withheld = []
         for group in self.param_groups:
-            if not group["orthogonal"]:
-                continue
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._orthogonal_step(parameter, group["lr"], group["weight_decay"])
-                    withheld.append((parameter, parameter.grad))
-                    parameter.grad = None  # AdamW's step passes over it
+            if group["orthogonal"]:
+                trained = [parameter for parameter in group["params"] if parameter.grad is not None]
+                self._orthogonal_steps(trained, group["lr"], group["weight_decay"])
+                withheld += [(parameter, parameter.grad) for parameter in trained]
+        for parameter, _ in withheld:
+            parameter.grad = None  # AdamW's step passes over it
         super().step()
         for parameter, gradient in withheld:
             parameter.grad = gradient
         return loss
 
-    def _orthogonal_step(self, parameter: torch.Tensor, learning_rate: float, weight_decay: float):
+    def _orthogonal_steps(self, parameters: list[nn.Parameter], learning_rate: float, weight_decay: float):
+        # Matrices of one shape are orthogonalised together: a GPU spends its time on starting small operations.
+        alike: dict[tuple[int, int], list[tuple[nn.Parameter, torch.Tensor]]] = {}
+        for parameter in parameters:
+            matrix = self._direction(parameter).flatten(1).float()
+            alike.setdefault((matrix.shape[0], matrix.shape[1]), []).append((parameter, matrix))
+        for (rows, columns), found in alike.items():
+            steps = orthogonalize(torch.stack([matrix for _, matrix in found]))
+            for (parameter, _), step in zip(found, steps):
+                parameter.mul_(1 - learning_rate * weight_decay)
+                step = step.view(parameter.shape).to(parameter.dtype)
+                parameter.add_(step, alpha=-learning_rate * max(1.0, rows / columns) ** 0.5)
+
+    def _direction(self, parameter: nn.Parameter) -> torch.Tensor:
+        """The step of Nesterov's momentum before it is orthogonalised."""
         state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
             state["step"] = torch.zeros(())  # AdamW expects it of every state it restores
         state["momentum"].mul_(MOMENTUM).add_(parameter.grad)
-        direction = parameter.grad.add(state["momentum"], alpha=MOMENTUM)  # Nesterov
-        matrix = direction.flatten(1).float()
-        rows, columns = matrix.shape
-        step = orthogonalize(matrix).view(parameter.shape).to(parameter.dtype)
-        parameter.mul_(1 - learning_rate * weight_decay)
-        parameter.add_(step, alpha=-learning_rate * max(1.0, rows / columns) ** 0.5)
+        return parameter.grad.add(state["momentum"], alpha=MOMENTUM)
 
 
-def orthogonalize(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
-    """(m, n) → a matrix with the same singular vectors and singular values of about 1 (0.7 to 1.2), by Newton-Schulz
-    iterations. A zero matrix stays zero."""
+def orthogonalize(matrices: torch.Tensor, iterations: int = 5) -> torch.Tensor:
+    """(…, m, n) → matrices with the same singular vectors and singular values of about 1 (0.7 to 1.2), by
+    Newton-Schulz iterations. A zero matrix stays zero."""
     first, third, fifth = QUINTIC
-    tall = matrix.shape[0] > matrix.shape[1]
-    start = matrix.T if tall else matrix
-    start = start / (start.norm() + 1e-7)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    start = matrices.mT if tall else matrices
+    start = start / (torch.linalg.matrix_norm(start, keepdim=True) + 1e-7)
     # An iteration X ← (a + b XXᵀ + c (XXᵀ)²) X multiplies from the left by a polynomial of XXᵀ. All these polynomials
     # commute: they are multiplied up among themselves, as small square matrices, and meet the long one once.
-    square = start @ start.T
-    product = identity = torch.eye(len(square), dtype=square.dtype, device=square.device)
+    square = start @ start.mT
+    product = identity = torch.eye(square.shape[-1], dtype=square.dtype, device=square.device)
     for _ in range(iterations):
         polynomial = first * identity + third * square + fifth * square @ square
         product = polynomial @ product
         square = polynomial @ square @ polynomial
     result = product @ start
-    return result.T if tall else result
+    return result.mT if tall else result
