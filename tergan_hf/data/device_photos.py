@@ -1,9 +1,16 @@
 """All photos of a run in the memory of the training device: workers draw row numbers and the device looks them up."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import torch
 from tqdm.auto import tqdm
 
 from .photo_set import PhotoSet, common_flow_map_shape
+
+
+CHUNK = 256  # photos that are copied together
 
 
 class DevicePhotos:
@@ -28,17 +35,25 @@ class DevicePhotos:
         if with_flow:
             self._flow_maps = torch.empty(total, *shape, dtype=torch.uint8, device=device)
         first = 0
-        for photos in sets:
-            self.first_rows[photos.name] = first
-            progress = tqdm(
-                range(len(photos)), desc=f"Copying {photos.name} to {device}", unit="photo", dynamic_ncols=True,
-                mininterval=5,
-            )  # fmt: skip
-            for row in progress:
-                self._padded_crops[first + row] = photos.pixels(row, side).to(device)
-                if self._flow_maps is not None:
-                    self._flow_maps[first + row] = photos.flow_map(row, shape).to(device)
-            first += len(photos)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # PIL decodes without holding the interpreter's lock
+            for photos in sets:
+                self.first_rows[photos.name] = first
+                photos.keep(side)
+                progress = tqdm(
+                    total=len(photos), desc=f"Copying {photos.name} to {device}", unit="photo", dynamic_ncols=True,
+                    mininterval=5,
+                )  # fmt: skip
+                with progress:
+                    for start in range(0, len(photos), CHUNK):
+                        rows = range(start, min(start + CHUNK, len(photos)))
+                        places = slice(first + rows.start, first + rows.stop)
+                        crops = pool.map(partial(photos.pixels, side=side), rows)
+                        self._padded_crops[places] = torch.stack(list(crops)).to(device)
+                        if self._flow_maps is not None:
+                            maps = pool.map(partial(photos.flow_map, shape=shape), rows)
+                            self._flow_maps[places] = torch.stack(list(maps)).to(device)
+                        progress.update(len(rows))
+                first += len(photos)
 
     def look_up(self, batch: dict) -> dict:
         """
