@@ -13,7 +13,7 @@ from tergan_hf.model.encoder_tergan import TerGanEncoder
 from tergan_hf.training import losses
 from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
 from tergan_hf.training.batches import PairBatch, augment_pairs
-from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
+from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator, MouthDiscriminator
 from tergan_hf.training.encoder_classifier import EncoderClassifier
 from tergan_hf.training.generator_objective import GeneratorObjective
 from tergan_hf.training.optimizers import build_optimizer
@@ -115,6 +115,32 @@ def test_frozen_encoders_stay_as_stage_1_left_them_even_their_statistics(trainin
         steps.generator_step(batch(objective.model.config))
     after = objective.frozen_expression.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_mouths_are_judged_from_their_start_on_and_each_side_learns_alone():
+    config, arguments = TerGanConfig.photo(**TINY), shipped_arguments("photo")
+    objective = make_objective(config, arguments)
+    objective.train()
+    modules = [objective, Discriminator(config, TINY_DISCRIMINATORS, NUM_IDENTITIES), MouthDiscriminator(3, (8, 16))]
+    optimizers = [build_optimizer(module, OptimizerArguments()) for module in modules]
+    steps = AdversarialSteps(
+        Accelerator(cpu=True), objective, modules[1], modules[1], optimizers, arguments.losses,
+        mouth_discriminator=modules[2], plain_mouth_discriminator=modules[2],
+    )  # fmt: skip
+    pairs = batch(config)
+    pairs.uncovered = torch.ones_like(pairs.flow_known)
+    pairs.target_transform = torch.eye(2, 3).expand(4, 2, 3)
+    before = [snapshot(module) for module in modules]
+    of_mouths = {"mouth_adversarial", "mouth_features"}
+    assert not of_mouths & set(steps.generator_step(pairs, judges_mouths=False)[1])
+    generated, terms = steps.generator_step(pairs, judges_mouths=True)
+    assert of_mouths <= set(terms)
+    assert not changed(modules[2], before[2]) and all(own.grad is None for own in modules[2].parameters())
+    generator_before = snapshot(objective)
+    steps.mouth_discriminator_step(pairs, generated)
+    # Both halves of the hinge loss pull at the last bias alike.
+    assert changed(modules[2], before[2]) | {"to_logits.bias"} == set(before[2])
+    assert not changed(objective, generator_before) and not changed(modules[1], before[1])
 
 
 def test_a_frozen_expression_encoder_keeps_even_its_statistics():
