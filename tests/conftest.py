@@ -80,7 +80,7 @@ def blendshape_pipeline() -> TerGanPipeline:
     model = TerGanModel(TerGanConfig.photo(**TINY))
     torch.nn.init.uniform_(model.blendshape_regressor.bias, 0.2, 0.8)
     with torch.no_grad():
-        model.blendshape_regressor.weight[-2:] *= 1000  # the gaze is in degrees
+        model.blendshape_regressor.weight[-2:] *= 20  # the gaze is in degrees
     return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
 
 
