@@ -15,7 +15,7 @@ from datasets import Dataset
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from tergan_hf.data import decoded, registration, sampling
+from tergan_hf.data import decoded, padded_crops, registration, sampling
 from tergan_hf.data.augmentation import AugmentationConfig
 from tergan_hf.data.crops import cut_crops, draw_crop_transforms, to_range
 from tergan_hf.data.decoded import DecodedColumn
@@ -252,6 +252,20 @@ def test_sets_without_identities_cannot_make_pairs(tmp_path):
 def test_unknown_expressions_are_named_with_the_way_to_add_them(repeatable):
     with pytest.raises(InvalidInputError, match=r"avatars: .*\['happiness'\].*model\.expressions"):
         label_photo_sets({"avatars": repeatable[0][0].photos}, ["anger", "sadness", "surprise"])
+
+
+def test_several_processes_crop_as_one_does_and_name_a_damaged_photo(tmp_path, monkeypatch):
+    alone, photos = (load_photos(str(loose_crops(tmp_path / f"{name}.parquet", 12))) for name in ("one", "faces"))
+    alone = make_padded_crops(alone, 32, align=False)
+    monkeypatch.setattr(padded_crops, "PHOTOS_PER_PROCESS", 4)
+    monkeypatch.setattr(padded_crops.os, "cpu_count", lambda: 2)
+    together = make_padded_crops(photos, 32, align=False)
+    assert len(together.cache_files) == 2, "one process made them all"
+    assert together.to_list() == alone.to_list()
+    damaged = photos.map(lambda row, number: {"image": {"bytes": b"?", "path": None}} if number == 9 else row,
+                         with_indices=True)  # fmt: skip
+    with pytest.raises(InvalidInputError, match=r"faces\[9\]"):
+        make_padded_crops(damaged, 32, align=False, name="faces")
 
 
 def test_the_truth_is_cut_with_the_targets_crop_transform():

@@ -6,6 +6,7 @@ ground truth with its target's crop transform instead of its own.
 
 import io
 import logging
+import os
 
 import numpy as np
 from datasets import Array2D, Dataset, Features, Image, IterableDataset, List, Value
@@ -25,6 +26,7 @@ PADDED_CROP_MARGIN = 1.3  # side of a padded crop / side of the aligned crop in 
 PADDED_CROP_OVERSAMPLING = 1.25  # resolution of a padded crop / resolution of the network's input
 # Above this side, in pixels, padded crops are stored as JPEG, which is read four times as fast as PNG.
 LOSSLESS_SIDE = 128
+PHOTOS_PER_PROCESS = 500  # at least, where photos are cropped by several processes
 _VERSION = 8  # raise this when padded crops or their columns change, so that old cache files are not used
 
 
@@ -68,9 +70,12 @@ def make_padded_crops(
             fingerprint=fingerprint,
         )  # fmt: skip
     else:
+        # Torch, which detects faces, has threads of its own and may hang in forked processes.
+        processes = 1 if cropper.detector else min(os.cpu_count() or 1, len(photos) // PHOTOS_PER_PROCESS)
         padded = photos.map(
-            cropper, with_indices=True, features=cropper.features(), desc=message, new_fingerprint=fingerprint
-        )
+            cropper, with_indices=True, features=cropper.features(), desc=message, new_fingerprint=fingerprint,
+            num_proc=processes if processes > 1 else None,
+        )  # fmt: skip
     found = np.flatnonzero(padded.with_format("numpy")["has_face"][:]) if len(padded) else np.array([], int)
     if len(found) == 0:
         raise InvalidInputError("no face was found in any photo; set `align` to false if the photos are face crops")
