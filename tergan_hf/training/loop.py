@@ -5,7 +5,9 @@ import logging
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from accelerate import Accelerator
@@ -130,8 +132,7 @@ class TrainingLoop:
                     raise NonFiniteLossError(f"{self.name}, step {self.step + 1}: {error}") from error
                 for key, value in terms.items():
                     running.setdefault(key, []).append(value.detach().float())
-                for scheduler in self.schedulers:
-                    scheduler.step()
+                self._step_schedulers()
                 if self.average is not None:
                     self.average.update_parameters(self.source_of_average)
                 self.step += 1
@@ -158,6 +159,14 @@ class TrainingLoop:
                     )
         if accelerator.is_main_process:
             note_seconds(arguments, self.name, self.seconds)
+
+    def _step_schedulers(self):
+        begins = self.step == 0
+        with warnings.catch_warnings() if begins else nullcontext():
+            if begins:  # a discriminator may begin to learn after its learning rate begins to change
+                warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+            for scheduler in self.schedulers:
+                scheduler.step()
 
     def _resume(self):
         """Load the newest checkpoint that can be read."""
