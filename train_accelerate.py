@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None):
         # `accelerate launch` leaves one thread to each process; share all cores instead.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
     elif accelerator.device.type == "cuda":
-        # The loader's workers need the cores. With as many threads here, every small operation waits for a busy one.
+        # The loader's workers need the cores.
         torch.set_num_threads(2)
         torch.backends.cudnn.benchmark = True  # batches keep their size
         torch.set_float32_matmul_precision("high")
