@@ -18,12 +18,11 @@ from datasets import Dataset, Features, Image, Value
 from tergan_hf.cli.errors import one_line_errors
 from tergan_hf.data.image_cells import image_cell
 from tergan_hf.data.padded_crops import make_padded_crops
-from tergan_hf.data.photo_set import label_photo_sets
+from tergan_hf.data.photo_set import aligned_crops, label_photo_sets
 from tergan_hf.evaluation.held_out import held_out_sets
 from tergan_hf.evaluation.loading import load_pipeline, model_folder
 from tergan_hf.evaluation.sheets import draw_edits_by_example, draw_transfers_between_people
 from tergan_hf.model.errors_tergan import InvalidInputError
-from tergan_hf.training.monitoring import aligned_crops
 
 
 CHUNK = 64  # photos at a time

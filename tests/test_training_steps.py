@@ -1,15 +1,20 @@
 """Who is updated by what."""
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 
 from tergan_hf import TerGanConfig, TerGanModel
 from tergan_hf.data.augmentation import AugmentationConfig
+from tergan_hf.data.crops import cut_crops, to_range
 from tergan_hf.data.loading import DataSource
 from tergan_hf.data.mixing import draw_patch_masks
-from tergan_hf.data.padded_crops import padded_crop_size
+from tergan_hf.data.padded_crops import PADDED_CROP_MARGIN, padded_crop_size
+from tergan_hf.data.registration import register_faces
 from tergan_hf.model.encoder_tergan import TerGanEncoder
+from tergan_hf.model.face_alignment_tergan import compose_transforms, crop_face, zoom_out
+from tergan_hf.model.face_detection_tergan import FaceDetector
 from tergan_hf.training import losses
 from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
 from tergan_hf.training.batches import PairBatch, augment_pairs
@@ -229,12 +234,13 @@ def test_fe_is_read_from_crops_framed_more_steadily():
     assert augment_still_pairs(faces, faces, [True] * 8, [True] * 8, [0] * 8, **varied).encoder_target is None
 
 
-def augment_still_pairs(target, truth, has_truth, is_rendered, identities, **changes):
+def augment_still_pairs(target, truth, has_truth, is_rendered, identities, registration=None, **changes):
     """`augment_pairs` on pairs without motion, x_s the same as x_t, with nothing varied but `changes`."""
     count = len(target)
     still, motion = torch.eye(2, 3).expand(count, 2, 3), torch.full((count, 2, 64, 64), 128, dtype=torch.uint8)
     raw = {
-        "source": target, "target": target, "truth": truth, "registration": still, "to_photo": still,
+        "source": target, "target": target, "truth": truth, "to_photo": still,
+        "registration": still if registration is None else registration,
         "has_truth": torch.tensor(has_truth), "is_rendered": torch.tensor(is_rendered),
         "has_flow": torch.zeros(count, dtype=torch.bool), "target_flow_map": motion, "truth_flow_map": motion,
         "source_expression": torch.zeros(count).long(), "target_expression": torch.zeros(count).long(),
@@ -255,6 +261,22 @@ def test_of_another_photograph_only_the_face_is_a_truth():
     inside = (batch.truth - batch.target).abs()[:, :, 26:30, 12:20].amin((1, 2, 3))
     assert outside[0] == 0 and outside[1] > 0.07 and outside[2] > 0.07
     assert (inside > 0.1).all()
+
+
+def test_another_photograph_is_laid_over_the_target_by_its_registration(neutral):
+    side, still = padded_crop_size(32), torch.eye(2, 3)
+    crop_transform = FaceDetector().detect(neutral)[0].crop_transform
+    shifted = compose_transforms(np.array([[1, 0, 0.02], [0, 1, -0.02]]), crop_transform)
+    target, truth = (
+        torch.from_numpy(np.array(crop_face(neutral, zoom_out(way, PADDED_CROP_MARGIN), side))).permute(2, 0, 1)
+        for way in (crop_transform, shifted)
+    )
+    aligned = (cut_crops(to_range(crop)[None], still[None], 64) for crop in (truth, target))
+    registration = torch.stack([register_faces(*aligned)[0], still])
+    target, truth = (crop.expand(2, 3, side, side).contiguous() for crop in (target, truth))
+    batch = augment_still_pairs(target, truth, [True, True], [False, True], [0, 0], registration)
+    photographed, rendered = (batch.truth - batch.target).abs()[:, :, 6:-6, 8:-8].mean((1, 2, 3))
+    assert photographed < 0.5 * rendered
 
 
 def test_photographs_can_be_bent_more_than_renderings():

@@ -111,6 +111,12 @@ def compose_affine(second: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
     return torch.cat([linear[:, :, :2], linear[:, :, 2:] + second[:, :, 2:]], dim=2)
 
 
+def relative_affine(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """(B, 2, 3) matrices that resample crops cut with the transforms `before` as if cut with `after` (n, 2, 3)."""
+    inverse = invert_matrices(before[:, :, :2])
+    return inverse @ torch.cat([after[:, :, :2].expand_as(inverse), after[:, :, 2:] - before[:, :, 2:]], dim=2)
+
+
 def invert_matrices(matrices: torch.Tensor) -> torch.Tensor:
     """Invert (B, n, n) matrices that have an inverse. Unlike `torch.linalg.inv` it does not wait for a GPU to check
     that."""

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from ..model.face_alignment_tergan import TEMPLATE
-from .crops import compose_affine, invert_matrices
+from .crops import compose_affine, invert_matrices, relative_affine
 from .flow_maps import decode_flow_map
 
 
@@ -114,12 +114,10 @@ def cut_mouths(images: torch.Tensor, crop_transforms: torch.Tensor) -> torch.Ten
     """
     size = images.shape[-1]
     window = crop_transforms.new_tensor([[MOUTH_REACH[0], 0, MOUTH_CENTRE[0]], [0, MOUTH_REACH[1], MOUTH_CENTRE[1]]])
+    shape = [len(images), images.shape[1], round(MOUTH_REACH[1] * size), round(MOUTH_REACH[0] * size)]
     with torch.autocast(images.device.type, enabled=False):  # bf16 would shift the mouths
-        inverse = invert_matrices(crop_transforms[:, :, :2])
-        theta = inverse @ window
-        theta = torch.cat([theta[:, :, :2], theta[:, :, 2:] - inverse @ crop_transforms[:, :, 2:]], dim=2)
-        shape = [len(images), images.shape[1], round(MOUTH_REACH[1] * size), round(MOUTH_REACH[0] * size)]
-        return F.grid_sample(images.float(), F.affine_grid(theta, shape, align_corners=False), align_corners=False)
+        grid = F.affine_grid(relative_affine(crop_transforms, window[None]), shape, align_corners=False)
+        return F.grid_sample(images.float(), grid, align_corners=False)
 
 
 def confine_truth(target: torch.Tensor, truth: torch.Tensor, crop_transforms: torch.Tensor) -> torch.Tensor:

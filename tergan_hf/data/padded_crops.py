@@ -35,6 +35,11 @@ def padded_crop_size(image_size: int) -> int:
     return round(image_size * PADDED_CROP_MARGIN * PADDED_CROP_OVERSAMPLING)
 
 
+def network_input_size(side: int) -> int:
+    """The inverse of `padded_crop_size`."""
+    return round(side / (PADDED_CROP_MARGIN * PADDED_CROP_OVERSAMPLING))
+
+
 def make_padded_crops(
     photos: Dataset | IterableDataset,
     image_size: int,

@@ -8,11 +8,12 @@ import torch
 from datasets import Dataset as PhotoDataset
 
 from ..model.face_alignment_tergan import compose_transforms, invert_transform, whole_image_transform
-from .crops import to_symmetric_range
+from .crops import cut_crops, to_range, to_symmetric_range
 from .decoded import DecodedColumn
 from .flow_maps import STILL, match_flow_map
 from .labels import UNLABELLED, blendshape_values, class_indices, label_distributions, original_expressions
 from .loading import NO_EXPRESSION_ID, NO_IDENTITY
+from .padded_crops import padded_crop_size
 
 
 logger = logging.getLogger(__name__)
@@ -151,6 +152,13 @@ def common_flow_map_shape(sets: list[PhotoSet]) -> tuple[int, int, int]:
     """The finest shape of the flow maps of some sets."""
     shapes = [photos.flow_map_shape for photos in sets if photos.has_flow] or [(2, FLOW_MAP_SIZE, FLOW_MAP_SIZE)]
     return tuple(max(sizes) for sizes in zip(*shapes))
+
+
+def aligned_crops(photos: PhotoSet, rows: np.ndarray, image_size: int, device) -> torch.Tensor:
+    """Crops of some rows without augmentation, (B, 3, image_size, image_size) in [-1, 1]."""
+    side = padded_crop_size(image_size)
+    pixels = torch.stack([photos.pixels(row, side) for row in rows]).to(device)
+    return cut_crops(to_range(pixels), torch.eye(2, 3, device=device).expand(len(rows), 2, 3), image_size)
 
 
 def label_photo_sets(

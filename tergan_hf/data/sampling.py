@@ -12,12 +12,12 @@ from torch.utils.data import Dataset
 from ..expressions.blendshapes import COLUMN_NAMES
 from ..model.errors_tergan import InvalidInputError
 from ..model.face_alignment_tergan import compose_transforms, invert_transform
-from .crops import cut_crops, to_range, to_symmetric_range
+from .crops import to_symmetric_range
 from .labels import UNLABELLED
 from .loading import NO_EXPRESSION_ID
-from .padded_crops import PADDED_CROP_MARGIN
+from .padded_crops import network_input_size
 from .pairs import PairSampler, rows_by_value
-from .photo_set import PhotoSet, common_flow_map_shape
+from .photo_set import PhotoSet, aligned_crops, common_flow_map_shape
 from .rarity import RowChoice, rarity_weights
 from .registration import register_faces
 
@@ -229,8 +229,8 @@ class ExpressionPairs(_DrawnDataset):
             return self._rendered_registration(photos, target, truth)
         key = photos.name, target, truth
         if key not in self._registrations:
-            crops = (self._aligned_crop(photos, row) for row in (truth, target))
-            self._registrations[key] = register_faces(*crops)[0]
+            crops = aligned_crops(photos, np.array([truth, target]), network_input_size(self.side), "cpu")
+            self._registrations[key] = register_faces(crops[:1], crops[1:])[0]
         return self._registrations[key]
 
     @staticmethod
@@ -238,7 +238,3 @@ class ExpressionPairs(_DrawnDataset):
         """Rendered people do not move between expressions, so their truth is cut with the target's crop transform."""
         unit = compose_transforms(photos.crop_transforms[truth], invert_transform(photos.crop_transforms[target]))
         return torch.from_numpy(to_symmetric_range(unit)).float()
-
-    def _aligned_crop(self, photos: PhotoSet, row: int) -> torch.Tensor:
-        padded_crop = to_range(photos.pixels(row, self.side))[None]
-        return cut_crops(padded_crop, torch.eye(2, 3)[None], round(self.side / PADDED_CROP_MARGIN))

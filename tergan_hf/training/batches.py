@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from ..data.augmentation import AugmentationConfig
-from ..data.crops import cut_crops, draw_crop_transforms, draw_elastic_deformations, invert_matrices, to_range
+from ..data.crops import cut_crops, draw_crop_transforms, draw_elastic_deformations, relative_affine, to_range
 from ..data.ground_truth import confine_truth, eye_regions, true_flow
 from ..data.mixing import draw_patch_masks, draw_patch_mixes
 from ..data.occlusion import draw_occluders, erase_rectangles
@@ -183,9 +183,7 @@ def draw_encoder_transforms(
 def recrop(crops: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     """Resample crops (B, C, S, S) that were cut with the transforms `before` as if cut with `after`. Outside the crops
     the edge repeats."""
-    inverse = invert_matrices(before[:, :, :2])
-    theta = inverse @ torch.cat([after[:, :, :2], after[:, :, 2:] - before[:, :, 2:]], dim=2)
-    grid = F.affine_grid(theta, list(crops.shape), align_corners=False)
+    grid = F.affine_grid(relative_affine(before, after), list(crops.shape), align_corners=False)
     return F.grid_sample(crops, grid, padding_mode="border", align_corners=False)
 
 

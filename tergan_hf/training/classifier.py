@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..data.photo_set import PhotoSet
+from ..data.photo_set import PhotoSet, aligned_crops
 from ..data.sampling import class_shares
 from ..model.encoder_tergan import TerGanEncoder
 from ..model.errors_tergan import InvalidInputError
 from ..model.modeling_tergan import TerGanModel
 from .blendshape_fitting import fit_blendshape_layers
 from .embedding import choose_rows, embed_expressions, spread_rows
-from .monitoring import aligned_crops
 from .prototypes import limit_strength, mean_prototypes, strengthen
 from .saving import round_to_file_precision
 

@@ -9,10 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from ..data.ground_truth import true_flow
-from ..data.photo_set import PhotoSet
+from ..data.photo_set import PhotoSet, aligned_crops
 from ..data.ridge_regression import fit_ridge
 from .embedding import spread_rows
-from .monitoring import aligned_crops
 
 
 GRID_SIZE = 48

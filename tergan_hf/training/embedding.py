@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ..data.photo_set import PhotoSet
+from ..data.photo_set import PhotoSet, aligned_crops
 from ..model.encoder_tergan import TerGanEncoder
-from .monitoring import aligned_crops
 
 
 MOST_PHOTOS = 6000  # of a set; the layers fitted on f(e) have a few thousand parameters

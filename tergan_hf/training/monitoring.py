@@ -11,17 +11,10 @@ from torch import nn
 from ..data.crops import cut_crops, to_range
 from ..data.ground_truth import confine_truth, expression_gain
 from ..data.padded_crops import padded_crop_size
-from ..data.photo_set import PhotoSet
+from ..data.photo_set import PhotoSet, aligned_crops
 from ..data.sampling import ExpressionPairs
 from ..expressions.blendshapes import LEAST_DEVIATION
 from ..expressions.side_components import RIGHT, to_side_components
-
-
-def aligned_crops(photos: PhotoSet, rows: np.ndarray, image_size: int, device) -> torch.Tensor:
-    """Crops of some rows without augmentation, (B, 3, image_size, image_size) in [-1, 1]."""
-    side = padded_crop_size(image_size)
-    pixels = torch.stack([photos.pixels(row, side) for row in rows]).to(device)
-    return cut_crops(to_range(pixels), torch.eye(2, 3, device=device).expand(len(rows), 2, 3), image_size)
 
 
 @torch.no_grad()

@@ -50,13 +50,15 @@ class AdversarialSteps:
         self.generator_optimizer, self.discriminator_optimizer = optimizers[:2]
         self.mouth_discriminator, self.plain_mouth_discriminator = mouth_discriminator, plain_mouth_discriminator
         self.mouth_optimizer = optimizers[2] if mouth_discriminator is not None else None
+        self.judges = [judge for judge in (plain_discriminator, plain_mouth_discriminator) if judge is not None]
 
     def generator_step(
         self, batch: PairBatch, costly: bool = True, judges_mouths: bool = True
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Minimise eq. 10 over G_es, G_et and G_de, with D_es and D_et behind gradient reversal. Returns x̄ and the
         terms, those of the mouth only if `judges_mouths`."""
-        self.plain_discriminator.requires_grad_(False)
+        for judge in self.judges:
+            judge.requires_grad_(False)
         with self.accelerator.autocast():
             generated, terms = self.objective(batch, costly)
             if costly and self.weights.adversarial:
@@ -65,16 +67,15 @@ class AdversarialSteps:
                     expression_logits.float(), identity_logits.float(), batch.source_expression, batch.target_identity
                 )
             if judges_mouths and self.plain_mouth_discriminator is not None:
-                self.plain_mouth_discriminator.requires_grad_(False)
                 terms |= mouths.generator_terms(
                     self.plain_mouth_discriminator, mouths.MouthPatches.of(generated, batch)
                 )
-                self.plain_mouth_discriminator.requires_grad_(True)
             loss = losses.total_loss(terms, self.weights, self.costly_interval)
         losses.require_finite({**terms, "total": loss})
         self.accelerator.backward(loss)
         self._update(self.objective, self.generator_optimizer)
-        self.plain_discriminator.requires_grad_(True)
+        for judge in self.judges:
+            judge.requires_grad_(True)
         return generated.detach(), {"total": loss, **terms}
 
     def discriminator_step(self, batch: PairBatch, generated: torch.Tensor) -> torch.Tensor:
