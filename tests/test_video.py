@@ -16,6 +16,7 @@ from tergan_hf.model.face_detection_tergan import DetectedFace
 from tergan_hf.model.face_tracking_tergan import FaceTracker, OneEuroFilter, select_face
 from tergan_hf.model.video_tergan import VideoLimits, map_video, read_frames
 
+from .conftest import EXAMPLES
 from .video_clips import read_clip, write_clip
 
 
@@ -141,6 +142,12 @@ def test_relative_transfer_begins_with_the_photos_own_expression(embedded_pipeli
     photo = neutral.resize((200, 200))
     embedded_pipeline.transfer_video(still, photo, tmp_path / "out.mp4", relative=True, progress=False)
     assert np.abs(np.asarray(read_clip(tmp_path / "out.mp4")[0], int) - np.asarray(photo, int)).mean() < 3
+
+
+@pytest.fixture(scope="module")
+def neutral() -> Image.Image:
+    """A face that reads as neutral beyond doubt, also in a small clip."""
+    return Image.open(EXAMPLES / "london_036_neutral.jpg")
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,8 @@ class PaintingDetail(nn.Module):
     def forward(self, painted: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
         """Mask and colours before their activations (B, 1 + C, S, S), and the warped target (B, C, S, S) → refined
         mask and colours (B, 1 + C, S, S)."""
-        return painted + self.output(self.activation(self.hidden(torch.cat([painted, moved], dim=1)))).float()
+        pixels = torch.cat([painted, moved], dim=1).to(self.hidden.weight.dtype)
+        return painted + self.output(self.activation(self.hidden(pixels))).float()
 
 
 class TerGanPhotoDecoder(nn.Module):
