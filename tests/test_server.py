@@ -80,17 +80,27 @@ def function_named(demo, name: str):
     return next(function for function in demo.fns.values() if function.api_name == name)
 
 
+def starts_by_selection(function) -> bool:
+    return "select" in {event for _, event in function.targets}
+
+
+def distinct_functions(demo) -> list:
+    """The functions of all events. Events alike in handler, inputs and outputs count once."""
+    distinct = {}
+    for function in demo.fns.values():
+        if function.fn is not None:
+            blocks = (tuple(block._id for block in side) for side in (function.inputs, function.outputs))
+            distinct[function.fn, *blocks, starts_by_selection(function)] = function
+    return list(distinct.values())
+
+
 def test_every_event_answers_strange_values_with_a_sentence(demo, capfd, tmp_path):
     wrong, answered = [], 0
-    functions = {}  # many events start one function with the same inputs
-    for function in [function for function in demo.fns.values() if function.fn is not None]:
-        selects = "select" in {event for _, event in function.targets}
-        functions[function.fn, tuple(block._id for block in function.inputs), selects] = function
-    for (_, blocks, selects), function in functions.items():
+    for function in distinct_functions(demo):
         for value in STRANGE:
             data = gr.EventData(None, {"index": value, "x": value, "y": value, "value": value})
-            inputs = [value] * len(blocks)
-            if selects:
+            inputs = [value] * len(function.inputs)
+            if starts_by_selection(function):
                 data = gr.SelectData(None, data._data)
             try:
                 asyncio.run(demo.process_api(function, inputs, SessionState(demo), event_data=data))

@@ -21,6 +21,12 @@ from .video_clips import read_clip, write_clip
 
 
 @pytest.fixture(scope="module")
+def neutral() -> Image.Image:
+    """A face that reads as neutral beyond doubt, also in a small clip."""
+    return Image.open(EXAMPLES / "london_036_neutral.jpg")
+
+
+@pytest.fixture(scope="module")
 def clip(tmp_path_factory, smiling):
     """Ten frames of a face that turns a little, one without it, with sound."""
     small = smiling.resize((240, 240))
@@ -142,12 +148,6 @@ def test_relative_transfer_begins_with_the_photos_own_expression(embedded_pipeli
     photo = neutral.resize((200, 200))
     embedded_pipeline.transfer_video(still, photo, tmp_path / "out.mp4", relative=True, progress=False)
     assert np.abs(np.asarray(read_clip(tmp_path / "out.mp4")[0], int) - np.asarray(photo, int)).mean() < 3
-
-
-@pytest.fixture(scope="module")
-def neutral() -> Image.Image:
-    """A face that reads as neutral beyond doubt, also in a small clip."""
-    return Image.open(EXAMPLES / "london_036_neutral.jpg")
 
 
 @pytest.fixture(scope="module")
