@@ -6,7 +6,7 @@ import gradio as gr
 
 from ..expressions.slider_regions import slider_regions
 from ..model.expression_requests_tergan import ExpressionRequest, read_preset
-from .components import CLICK_HIDDEN_BUTTON, LIVE, PRIVATE, new_file, with_error_messages
+from .components import CLICK_HIDDEN_BUTTON, IN_ORDER, RUN_EACH, RUN_LAST, new_file, with_error_messages
 from .edit_session import EditSession
 from .inputs import chosen_values
 from .models import Models
@@ -122,14 +122,16 @@ class BlendshapeSliders:
         def quick(handler):
             return with_error_messages(handler, gpu=False)
 
-        set_outputs, quiet = [expression, label], {"show_progress": "hidden", **PRIVATE}
-        moved = self.view.input(quick(move), [model_name, expression], set_outputs, **LIVE)
-        released = self.view.select(quick(move), [model_name, expression], set_outputs, **LIVE)
+        set_outputs = [expression, label]
+        moving = (quick(move), [model_name, expression], set_outputs)
+        moved = self.view.input(*moving, **IN_ORDER, **RUN_EACH)
+        released = self.view.select(*moving, **IN_ORDER, **RUN_EACH)
+        toggling = (quick(toggle_neutral), [model_name, expression, self.neutral], set_outputs)
         others = [
-            self.neutral.input(quick(toggle_neutral), [model_name, expression, self.neutral], set_outputs, **quiet),
-            self.reset.click(quick(reset), model_name, set_outputs, **quiet),
-            self.load.upload(quick(load_preset), [model_name, self.load], set_outputs, **quiet),
+            self.neutral.input(*toggling, **IN_ORDER, **RUN_LAST),
+            self.reset.click(quick(reset), model_name, set_outputs, **IN_ORDER, **RUN_LAST),
+            self.load.upload(quick(load_preset), [model_name, self.load], set_outputs, **IN_ORDER, **RUN_LAST),
         ]
-        saved = self.save.click(quick(save_preset), expression, self.file, **quiet)
+        saved = self.save.click(quick(save_preset), expression, self.file, **RUN_LAST)
         saved.success(None, None, None, js=CLICK_HIDDEN_BUTTON.format("edit-preset-file"))
         return moved, released, others

@@ -27,7 +27,11 @@ SLIDERS = {"concurrency_limit": 3, "concurrency_id": "sliders"}
 RECOGNITION = {"concurrency_limit": 2, "concurrency_id": "recognition"}
 FULL_SIZE = {"concurrency_limit": 2, "concurrency_id": "full-size"}
 LONG = {"concurrency_limit": 1, "concurrency_id": LONG_GROUP}  # one clip at a time
-LIVE = {"trigger_mode": "always_last", "show_progress": "hidden", **PRIVATE}  # while a control moves
+# Gradio drops an event while an earlier one of the same handler runs. "always_last" makes it wait and reads the inputs
+# anew, but gives it the event data of the earlier one. So events with data must all run.
+RUN_LAST = {"show_progress": "hidden", "trigger_mode": "always_last", **PRIVATE}
+RUN_EACH = {"show_progress": "hidden", "trigger_mode": "multiple", **PRIVATE}
+IN_ORDER = {"concurrency_limit": 1, "concurrency_id": "expression"}  # quick handlers that all set an expression
 FILE_TYPES = {"PNG": ".png", "JPEG": ".jpg"}
 # The delay gives the hidden button time to receive its file.
 CLICK_HIDDEN_BUTTON = "() => {{ setTimeout(() => document.querySelector('#{0}')?.click(), 200); }}"
@@ -83,7 +87,7 @@ def example_row(title: str, paths: list[str], captions: list[str], photo: Photo,
     def use_example(event: gr.EventData):
         return paths[chosen_index(event, len(paths))]
 
-    row.select(with_error_messages(use_example, gpu=False), None, photo, show_progress="hidden", **PRIVATE)
+    row.select(with_error_messages(use_example, gpu=False), None, photo, **RUN_EACH)
 
 
 class DownloadRow:

@@ -8,8 +8,9 @@ import numpy as np
 from . import limits
 from .blendshape_sliders import BlendshapeSliders
 from .components import (
-    LIVE,
-    PRIVATE,
+    IN_ORDER,
+    RUN_EACH,
+    RUN_LAST,
     SLIDERS,
     DownloadRow,
     example_row,
@@ -173,7 +174,6 @@ def build(models: Models, model_name: gr.State):
             undo_button = gr.Button("↶ Undo", size="sm", elem_id="edit-undo")
             download = DownloadRow("edit")
 
-    quiet = {"show_progress": "hidden", **PRIVATE}
     settings = [model_name, expression, photo, intensity, *strengths, download.mark]
     drawing_with_photo = (with_error_messages(draw_with_photo, message_data), settings, result)
     redrawing = (with_error_messages(redraw, message_data), settings, result)
@@ -188,15 +188,15 @@ def build(models: Models, model_name: gr.State):
     showing_sliders = sliders.showing(model_name, photo, expression)
 
     def then_redraw(event):
-        event = event.then(*redrawing, **SLIDERS, **quiet).then(*drawing_strip, **quiet)
-        return event.then(*drawing_map, **quiet).then(*remembering, **quiet)
+        event = event.then(*redrawing, **SLIDERS, **RUN_LAST).then(*drawing_strip, **RUN_LAST)
+        return event.then(*drawing_map, **RUN_LAST).then(*remembering, **RUN_LAST)
 
     def then_redraw_and_show_sliders(event):
-        then_redraw(event).then(*showing_sliders, **quiet)
+        then_redraw(event).then(*showing_sliders, **RUN_LAST)
 
     def then_draw_photo(event):
-        event = event.then(*drawing_with_photo, **SLIDERS, **quiet).then(*drawing_strip, **quiet)
-        event.then(*drawing_map, **quiet).then(*showing_sliders, **quiet)
+        event = event.then(*drawing_with_photo, **SLIDERS, **RUN_LAST).then(*drawing_strip, **RUN_LAST)
+        event.then(*drawing_map, **RUN_LAST).then(*showing_sliders, **RUN_LAST)
 
     def click_photo(model, path, event: gr.SelectData):
         return opening(model, path, chosen_pixel(event))
@@ -229,45 +229,46 @@ def build(models: Models, model_name: gr.State):
         name = first_label if first_label in session.pipe.labels else session.pipe.labels[0]
         return session.label_expression(name), gr.update(choices=session.pipe.labels, value=name), []
 
-    then_draw_photo(image.change(opening, [model_name, image], opened, **quiet))
-    then_draw_photo(image.select(with_error_messages(click_photo, gpu=False), [model_name, image], opened, **quiet))
-    then_draw_photo(faces.select(with_error_messages(click_face, gpu=False), [model_name, photo], opened, **quiet))
+    then_draw_photo(image.change(opening, [model_name, image], opened, **RUN_LAST))
+    then_draw_photo(image.select(with_error_messages(click_photo, gpu=False), [model_name, image], opened, **RUN_EACH))
+    then_draw_photo(faces.select(with_error_messages(click_face, gpu=False), [model_name, photo], opened, **RUN_EACH))
     choosing_label = with_error_messages(choose_label, gpu=False)
-    then_redraw_and_show_sliders(label.input(choosing_label, [model_name, label], expression, **quiet))
-    then_redraw_and_show_sliders(example.change(reading, [model_name, example], read, **quiet))
+    then_redraw_and_show_sliders(label.input(choosing_label, [model_name, label], expression, **IN_ORDER, **RUN_LAST))
+    then_redraw_and_show_sliders(example.change(reading, [model_name, example], read, **RUN_LAST))
     clicking_example = with_error_messages(click_example, gpu=False)
-    then_redraw_and_show_sliders(example.select(clicking_example, [model_name, example], read, **quiet))
+    then_redraw_and_show_sliders(example.select(clicking_example, [model_name, example], read, **RUN_EACH))
     then_redraw_and_show_sliders(
         example_faces.select(
-            with_error_messages(click_example_face, gpu=False), [model_name, expression], read, **quiet
+            with_error_messages(click_example_face, gpu=False), [model_name, expression], read, **RUN_EACH
         )
     )
     choosing_point = with_error_messages(choose_point, gpu=False)
-    moved = expression_map.input(choosing_point, model_name, [expression, label], **LIVE)
-    moved.then(*redrawing, **SLIDERS, **quiet)
-    then_redraw_and_show_sliders(expression_map.select(choosing_point, model_name, [expression, label], **LIVE))
+    pointing = (choosing_point, model_name, [expression, label])
+    moved = expression_map.input(*pointing, **IN_ORDER, **RUN_EACH)
+    moved.then(*redrawing, **SLIDERS, **RUN_LAST)
+    then_redraw_and_show_sliders(expression_map.select(*pointing, **IN_ORDER, **RUN_EACH))
     moved, released, others = sliders.connect(model_name, expression, label)
-    moved.then(*redrawing, **SLIDERS, **quiet)
+    moved.then(*redrawing, **SLIDERS, **RUN_LAST)
     then_redraw(released)
     for event in others:
-        then_redraw(event.then(*remembering, **quiet).then(*showing_sliders, **quiet))
+        then_redraw(event.then(*remembering, **RUN_LAST).then(*showing_sliders, **RUN_LAST))
     for slider in (intensity, *strengths):
-        slider.input(*redrawing, **SLIDERS, **LIVE)
-        then_redraw(slider.release(lambda: None, None, None, **quiet))
-    then_redraw(strip.select(with_error_messages(choose_intensity, gpu=False), None, intensity, **quiet))
+        slider.input(*redrawing, **SLIDERS, **RUN_LAST)
+        then_redraw(slider.release(lambda: None, None, None, **RUN_LAST))
+    then_redraw(strip.select(with_error_messages(choose_intensity, gpu=False), None, intensity, **RUN_EACH))
     undone = undo_button.click(
         with_error_messages(undo, gpu=False),
         [steps, *controls],
         [steps, expression, label, intensity, *strengths],
-        **quiet,
+        **RUN_LAST,
     )
-    undone = undone.then(*redrawing, **SLIDERS, **quiet).then(*showing_sliders, **quiet)
-    undone.then(*drawing_strip, **quiet).then(*drawing_map, **quiet)
+    undone = undone.then(*redrawing, **SLIDERS, **RUN_LAST).then(*showing_sliders, **RUN_LAST)
+    undone.then(*drawing_strip, **RUN_LAST).then(*drawing_map, **RUN_LAST)
     changed = model_name.change(
-        with_error_messages(change_model, gpu=False), model_name, [expression, label, steps], **quiet
+        with_error_messages(change_model, gpu=False), model_name, [expression, label, steps], **RUN_LAST
     )
-    then_draw_photo(changed.then(opening, [model_name, image], opened, **quiet))
-    download.mark.change(*redrawing, **SLIDERS, **quiet)
+    then_draw_photo(changed.then(opening, [model_name, image], opened, **RUN_LAST))
+    download.mark.change(*redrawing, **SLIDERS, **RUN_LAST)
     download.connect(with_error_messages(make_file), [model_name, expression, photo, intensity, *strengths])
 
 

@@ -8,9 +8,10 @@ from ..provenance.saving import signed_clip
 from ..provenance.signing import environment_signer
 from . import limits
 from .components import (
-    LIVE,
     LONG,
     PRIVATE,
+    RUN_EACH,
+    RUN_LAST,
     SLIDERS,
     DownloadRow,
     clip_input,
@@ -174,7 +175,6 @@ def build(models: Models, model_name: gr.State):
             )
             run = gr.Button("Animate", variant="primary", elem_id="transfer-run-clip")
 
-    quiet = {"show_progress": "hidden", **PRIVATE}
     settings = [model_name, expression, photo, intensity, download.mark]
     drawing_with_photo = (with_error_messages(draw_with_photo, message_data), settings, result)
     redrawing = (with_error_messages(redraw, message_data), settings, result)
@@ -184,14 +184,14 @@ def build(models: Models, model_name: gr.State):
     opened_source, opened_target = [expression, source_faces], [photo, target_faces]
 
     def then_draw(event, with_examples: bool = False):
-        event = event.then(*drawing_with_photo, **SLIDERS, **quiet)
+        event = event.then(*drawing_with_photo, **SLIDERS, **RUN_LAST)
         if with_examples:
-            event.then(*drawing_examples, **quiet)
+            event.then(*drawing_examples, **RUN_LAST)
 
-    then_draw(source.change(opening_source, [model_name, source], opened_source, **quiet))
-    then_draw(target.change(opening_target, [model_name, target], opened_target, **quiet), with_examples=True)
-    reopened = model_name.change(opening_source, [model_name, source], opened_source, **quiet)
-    then_draw(reopened.then(opening_target, [model_name, target], opened_target, **quiet), with_examples=True)
+    then_draw(source.change(opening_source, [model_name, source], opened_source, **RUN_LAST))
+    then_draw(target.change(opening_target, [model_name, target], opened_target, **RUN_LAST), with_examples=True)
+    reopened = model_name.change(opening_source, [model_name, source], opened_source, **RUN_LAST)
+    then_draw(reopened.then(opening_target, [model_name, target], opened_target, **RUN_LAST), with_examples=True)
 
     def click_source(model, path, event: gr.SelectData):
         return opening_source(model, path, chosen_pixel(event))
@@ -212,29 +212,29 @@ def build(models: Models, model_name: gr.State):
         return expression_paths[chosen_index(event, len(expression_paths))]
 
     then_draw(
-        source.select(with_error_messages(click_source, gpu=False), [model_name, source], opened_source, **quiet)
+        source.select(with_error_messages(click_source, gpu=False), [model_name, source], opened_source, **RUN_EACH)
     )
     then_draw(
-        target.select(with_error_messages(click_target, gpu=False), [model_name, target], opened_target, **quiet),
+        target.select(with_error_messages(click_target, gpu=False), [model_name, target], opened_target, **RUN_EACH),
         with_examples=True,
     )
     then_draw(
         source_faces.select(
-            with_error_messages(click_source_face, gpu=False), [model_name, expression], opened_source, **quiet
+            with_error_messages(click_source_face, gpu=False), [model_name, expression], opened_source, **RUN_EACH
         )
     )
     then_draw(
         target_faces.select(
-            with_error_messages(click_target_face, gpu=False), [model_name, photo], opened_target, **quiet
+            with_error_messages(click_target_face, gpu=False), [model_name, photo], opened_target, **RUN_EACH
         ),
         with_examples=True,
     )
-    examples.select(with_error_messages(click_example, gpu=False), None, source, **quiet)
-    swap.click(lambda source, target: (target, source), [source, target], [source, target], **quiet)
-    intensity.input(*redrawing, **SLIDERS, **LIVE)
+    examples.select(with_error_messages(click_example, gpu=False), None, source, **RUN_EACH)
+    swap.click(lambda source, target: (target, source), [source, target], [source, target], **RUN_LAST)
+    intensity.input(*redrawing, **SLIDERS, **RUN_LAST)
     # Redraw once more on release: the page may drop a last move that comes just as an earlier redraw ends.
-    intensity.release(*redrawing, trigger_mode="multiple", **SLIDERS, **quiet)
-    download.mark.change(*redrawing, **SLIDERS, **quiet)
+    intensity.release(*redrawing, **SLIDERS, **RUN_EACH)
+    download.mark.change(*redrawing, **SLIDERS, **RUN_LAST)
     download.connect(with_error_messages(make_file), [model_name, expression, photo, intensity])
     use_example_clip.click(example_clip, None, driving, **PRIVATE)
     run.click(
