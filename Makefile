@@ -15,9 +15,10 @@ web: $(VENV)/.installed-web web/node_modules/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) --prefix web run --silent build -- --model $(CURDIR)/build/web-model
 	$(BIN)/python web/serve.py build/web --open
 
-# Two files at a time, each on one core: most tests wait for a process of their own to import torch.
+# Two files at a time (see tests/conftest.py), each on one core: most tests wait for a process of their own to import
+# torch. The trainer takes all cores; a thread of it that waits must not keep a core busy.
 test: $(VENV)/.installed-test web/node_modules/.installed browser lint
-	OMP_NUM_THREADS=1 TERGAN_PATIENCE=$${TERGAN_PATIENCE:-2} $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive TERGAN_PATIENCE=$${TERGAN_PATIENCE:-2} $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Tests of the package at the oldest and the newest torch and transformers, each in an environment of its own (5 GB each).
 VERSION_TESTS := $(addprefix tests/test_, configuration.py quantization.py pipeline.py weights.py editing_by_name.py)

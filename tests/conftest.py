@@ -29,6 +29,24 @@ TINY = {
     "decoder_channels": (8, 8, 4, 4, 3),  # ends with 3, as the bottleneck decoder must
 }
 NUM_IDENTITIES = 5
+SHARED = ("tests/app/", "tests/web/")  # each folder's tests share a server and a browser
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]):
+    """Those folders come first: they take longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SHARED))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One process runs all tests of a file, or of such a folder."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduler(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((folder for folder in SHARED if nodeid.startswith(folder)), super()._split_scope(nodeid))
+
+    return Scheduler(config, log)
 
 
 @pytest.fixture

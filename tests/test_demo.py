@@ -25,6 +25,7 @@ from tergan_hf.provenance.verification import verify_file
 
 from .awkward_inputs import FACE, LABEL, write_awkward_clips, write_awkward_inputs
 from .conftest import EXAMPLES, ROOT, WEIGHTS
+from .own_folder import OWN_FOLDER
 
 
 SMILING, NEUTRAL = str(EXAMPLES / "london_099_happiness.jpg"), str(EXAMPLES / "london_014_neutral.jpg")
@@ -77,10 +78,7 @@ def test_awkward_clips_get_a_message(handlers, tmp_path):
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
 def test_visitors_files_go_with_the_server(tmp_path, signal_number):
     # A background job inherits that Ctrl-C is ignored.
-    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    program += (
-        "from tergan_hf.demo.upload_folder import use_own_upload_folder as use; open(use() + '/photo', 'w'); input()"
-    )
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)" + OWN_FOLDER
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
     server = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment

@@ -25,7 +25,7 @@ def heads(tmp_path_factory):
 @pytest.fixture(scope="module")
 def posed(heads, tmp_path_factory):
     folder = tmp_path_factory.mktemp("posed")
-    settings = PosedSettings(people=6, groups=2, frames=2, sequence_frames=6, size=32)
+    settings = PosedSettings(people=6, groups=2, frames=2, sequence_frames=6, size=32, weakest=0.3)
     build_set(plan_posed(heads, settings, DESCRIPTION), folder)
     return load_photos(str(folder))
 
@@ -41,7 +41,7 @@ def test_everybody_poses_every_expression(posed):
 def test_expressions_grow_and_differ_in_strength(posed):
     intensity = np.array(posed["intensity"]).reshape(-1, 2)
     assert (intensity[:, 1] >= intensity[:, 0]).all() and (intensity > 0).all()
-    assert intensity[:, 1].min() < 0.45 and intensity[:, 1].max() > 0.85
+    assert 0.3 < intensity[:, 1].min() < 0.45 and intensity[:, 1].max() > 0.85
 
 
 def test_light_and_background_change_between_sequences_alone(posed):
@@ -66,6 +66,7 @@ def test_groups_share_no_person_and_no_head(posed):
         ({"frames": 6, "sequence_frames": 6}, "--sequence-frames more than --frames"),
         ({"people": 3, "groups": 4}, "--people 3 leaves some of 4 groups empty"),
         ({"size": 85}, "multiple of 4"),
+        ({"weakest": 0}, "--weakest 0: it must be above 0"),
     ],
 )
 def test_settings_that_make_no_set_are_named(settings, message):

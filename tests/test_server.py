@@ -29,6 +29,7 @@ from tergan_hf.demo.server import take_turns, visitor_has_left
 
 from .awkward_inputs import _png_head
 from .conftest import EXAMPLES, ROOT
+from .own_folder import OWN_FOLDER
 from .ports import free_port
 
 
@@ -338,15 +339,12 @@ def test_files_are_deleted_after_their_time(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
 def test_the_next_server_removes_what_a_killed_one_left(tmp_path):
-    program = (
-        "from tergan_hf.demo.upload_folder import use_own_upload_folder as use; open(use() + '/photo', 'w'); input()"
-    )
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
     servers = []
     try:
         for _ in range(2):
             servers.append(
-                subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, cwd=ROOT, env=environment)
+                subprocess.Popen([sys.executable, "-c", OWN_FOLDER], stdin=subprocess.PIPE, cwd=ROOT, env=environment)
             )
             while len(list(tmp_path.glob("ter-gan-*/photo"))) < len(servers):
                 assert servers[-1].poll() is None

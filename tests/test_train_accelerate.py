@@ -24,6 +24,7 @@ from tergan_hf.training.command_line import ABLATIONS, parse_arguments
 
 from .conftest import ROOT, TINY
 from .faces import loose_crops, photographed_people, repeatable_people
+from .forked_commands import ForkedCommands
 from .heads import make_head
 from .loopback_hub import TOKEN, LoopbackHub
 
@@ -80,19 +81,34 @@ def run_folder(tmp_path_factory):
     return folder
 
 
-def train(folder, output, *arguments, launcher=(), **environment):
-    """Run the trainer. A launcher imports PyTorch once more, which takes seconds."""
-    command = [sys.executable, *launcher, str(ROOT / "train_accelerate.py"), "--config", str(folder / "config.yaml")]
-    command += ["--data_root", str(folder), "--output_dir", str(output), *arguments]
+def command(folder, output, *arguments) -> list[str]:
+    """The words after `python` that train."""
+    words = [str(ROOT / "train_accelerate.py"), "--config", str(folder / "config.yaml"), "--data_root", str(folder)]
+    return [*words, "--output_dir", str(output), *arguments]
+
+
+def launch(folder, words: list[str], **environment) -> subprocess.CompletedProcess:
+    """Run `python WORDS` in a process of its own."""
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "HF_HOME": str(folder / "hf"), "PYTHONPATH": str(ROOT),
                    **environment}  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=400)
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, env=environment, cwd=folder, timeout=400
+    )
+
+
+@pytest.fixture(scope="module")
+def train(run_folder):
+    """A function that runs the trainer in a fork: output folder, further arguments → how it ended."""
+    environment = {"ACCELERATE_USE_CPU": "true", "HF_HOME": str(run_folder / "hf")}
+    forks = ForkedCommands("train_accelerate", environment=environment)
+    yield lambda output, *arguments: forks.run(command(run_folder, output, *arguments), run_folder)
+    forks.close()
 
 
 @pytest.fixture(scope="module")
 def finished(run_folder):
     launcher = ("-m", "accelerate.commands.launch", "--num_processes=1", "--cpu")
-    done = train(run_folder, run_folder / "out", launcher=launcher)
+    done = launch(run_folder, [*launcher, *command(run_folder, run_folder / "out")])
     assert done.returncode == 0, done.stderr[-3000:]
     return run_folder / "out"
 
@@ -133,11 +149,11 @@ def trained_apart(first, second) -> dict[str, float]:
     return {name: gap for name, gap in apart.items() if gap > 1e-4 and name.startswith(parts)}
 
 
-def test_resuming_reaches_what_an_unbroken_run_reaches(run_folder, finished):
+def test_resuming_reaches_what_an_unbroken_run_reaches(run_folder, finished, train):
     output = run_folder / "resumed"
-    first = train(run_folder, output, "--set", "generator_stage.steps=1")
+    first = train(output, "--set", "generator_stage.steps=1")
     assert first.returncode == 0, first.stderr[-3000:]
-    second = train(run_folder, output, "--resume_from_checkpoint", "latest")
+    second = train(output, "--resume_from_checkpoint", "latest")
     assert second.returncode == 0, second.stderr[-3000:]
     assert "at step 1 from" in second.stderr
     # Steps are as large as the learning rate: a state that was not restored would show at once.
@@ -150,9 +166,9 @@ def test_resuming_reaches_what_an_unbroken_run_reaches(run_folder, finished):
     assert emissions_of(compute).training_type == "pre-training"
 
 
-def test_photos_on_the_device_change_nothing(run_folder, finished):
+def test_photos_on_the_device_change_nothing(run_folder, finished, train):
     output = run_folder / "on device"
-    done = train(run_folder, output, "--set", "photos_on_device=true")
+    done = train(output, "--set", "photos_on_device=true")
     assert done.returncode == 0, done.stderr[-3000:]
     assert trained_apart(finished, output) == {}
 
@@ -161,10 +177,11 @@ def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folde
     hub = LoopbackHub()
     online = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
     stages = [f"{name}_stage.steps=0" for name in ("expression", "identity", "generator")]
-    done = train(
+    words = command(
         run_folder, run_folder / "second run", "--set", f"pretrained={finished / 'model'}", *stages,
-        "--push_to_hub", "--hub_model_id", "org/second", **online,
+        "--push_to_hub", "--hub_model_id", "org/second",
     )  # fmt: skip
+    done = launch(run_folder, words, **online)
     hub.close()
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (load_file(folder / "model.safetensors") for folder in (
@@ -180,7 +197,7 @@ def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folde
     assert not [name for name in files if "discriminator" in name or "checkpoint" in name]
 
 
-def test_other_labels_start_from_saved_weights_with_a_new_classifier(run_folder, finished):
+def test_other_labels_start_from_saved_weights_with_a_new_classifier(run_folder, finished, train):
     """The decoder stays, G_es learns on, classifier and prototypes are new."""
     mine = photographed_people(run_folder / "mine")
     lines = (mine / "metadata.jsonl").read_text().replace("happiness", "joy").replace("neutral", "calm")
@@ -191,7 +208,7 @@ def test_other_labels_start_from_saved_weights_with_a_new_classifier(run_folder,
         "identity_stage.steps=0", "generator_stage.steps=0",
     )  # fmt: skip
     output = run_folder / "other labels"
-    done = train(run_folder, output, *(part for setting in settings for part in ("--set", setting)))
+    done = train(output, *(part for setting in settings for part in ("--set", setting)))
     assert done.returncode == 0, done.stderr[-3000:]
     assert "classifier and prototypes are new" in done.stderr
     pipe = TerGanPipeline.from_pretrained(output / "model", device="cpu")
@@ -204,17 +221,16 @@ def test_other_labels_start_from_saved_weights_with_a_new_classifier(run_folder,
 
 
 def test_publishing_is_checked_before_training(run_folder):
-    done = train(
-        run_folder, run_folder / "unpublished", "--push_to_hub", "--hub_model_id", "me/it",
-        HF_TOKEN="", HF_HOME=str(run_folder / "no token"),
-    )  # fmt: skip
+    words = command(run_folder, run_folder / "unpublished", "--push_to_hub", "--hub_model_id", "me/it")
+    done = launch(run_folder, words, HF_TOKEN="", HF_HOME=str(run_folder / "no token"))
     assert done.returncode != 0 and "hf auth login" in done.stderr
     assert not (run_folder / "unpublished" / "stages").exists()
 
 
 def test_two_processes_train_together(run_folder):
     launcher = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29611")
-    done = train(run_folder, run_folder / "two", "--set", "fit_identity=true", launcher=launcher)
+    words = command(run_folder, run_folder / "two", "--set", "fit_identity=true")
+    done = launch(run_folder, [*launcher, *words])
     assert done.returncode == 0, done.stderr[-3000:]
     TerGanModel.from_pretrained(run_folder / "two" / "model")
 
@@ -279,15 +295,15 @@ def test_each_loss_of_the_paper_can_be_left_out(run_folder):
         assert not any(getattr(changed, name) for name in weights)
 
 
-def test_a_second_run_does_not_mix_with_the_first(run_folder, finished):
-    again = train(run_folder, finished)
+def test_a_second_run_does_not_mix_with_the_first(finished, train):
+    again = train(finished)
     assert again.returncode != 0 and "holds an earlier run" in again.stderr
-    other = train(run_folder, finished, "--resume_from_checkpoint", "latest", "--set", "split_seed=9")
+    other = train(finished, "--resume_from_checkpoint", "latest", "--set", "split_seed=9")
     assert other.returncode != 0 and "cannot resume: 'split_seed' is 9" in other.stderr
 
 
-def test_missing_data_is_a_message(run_folder):
-    done = train(run_folder, run_folder / "nothing", "--set", "sources.1.path=gone")
+def test_missing_data_is_a_message(run_folder, train):
+    done = train(run_folder / "nothing", "--set", "sources.1.path=gone")
     assert done.returncode != 0
     assert "train_accelerate.py: source 'people': no such folder" in done.stderr and "Traceback" not in done.stderr
 

@@ -43,11 +43,11 @@ def exact_expression(label: str, variant: str | None = None, intensity: float = 
     return Expression(label, intensity, _limit(expand_sides(weights), intensity))
 
 
-def draw_basic(random: np.random.Generator, label: str | None = None) -> Expression:
-    """Draw a basic expression at an intensity of 0.2 to 1.1. The variant, the strength of each blendshape, the
+def draw_basic(random: np.random.Generator, label: str | None = None, weakest: float = MIN_INTENSITY) -> Expression:
+    """Draw a basic expression at an intensity of `weakest` to 1.1. The variant, the strength of each blendshape, the
     asymmetry of the sides and the gaze are random."""
     label = label or str(random.choice(BASIC_EXPRESSIONS))
-    intensity = random.uniform(MIN_INTENSITY, MAX_INTENSITY)
+    intensity = random.uniform(weakest, MAX_INTENSITY)
     weights = _draw_variant(random, label)
     weights = _vary(random, weights)
     return Expression(label, float(intensity), _limit(weights, intensity), _draw_gaze(random))

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..model.blendshapes_tergan import MAX_WEIGHT
 from .blendshapes import BLENDSHAPES, Expression, expand_sides, to_vector
-from .sampling import OTHER, draw_basic
+from .sampling import MIN_INTENSITY, OTHER, draw_basic
 from .visemes import VISEMES
 
 
@@ -52,12 +52,14 @@ def draw_sequence(
     ]  # fmt: skip
 
 
-def draw_onset(random: np.random.Generator, label: str, frames: int) -> list[Expression]:
+def draw_onset(
+    random: np.random.Generator, label: str, frames: int, weakest: float = MIN_INTENSITY
+) -> list[Expression]:
     """
     Draw the onset of a basic expression: from neutral to the apex, as in recordings of posed expressions. The apex is
-    drawn as by `sampling.draw_basic`, from weak to strong.
+    drawn by `sampling.draw_basic`, from an intensity of `weakest` on.
     """
-    apex = draw_basic(random, label)
+    apex = draw_basic(random, label, weakest)
     shares = smoothstep(np.linspace(0, 1, frames) * random.uniform(1.0, 1.4))
     x, y = apex.gaze
     return [

@@ -30,6 +30,7 @@ class PosedSettings:
         groups: number of groups of heads. A person is a head, or a blend of heads, of one group.
         frames: number of last frames of each sequence to keep.
         sequence_frames: number of frames from neutral to the apex.
+        weakest: least intensity of an apex. Below half of the full expression the labels can hardly be told apart.
         size: side of the pictures in pixels, a multiple of 4. margin: side / side of the aligned face.
         seed: seed of all random choices.
     """
@@ -38,6 +39,7 @@ class PosedSettings:
     groups: int = 8
     frames: int = 3
     sequence_frames: int = 20
+    weakest: float = 0.5
     size: int = 128
     margin: float = PADDED_CROP_MARGIN
     seed: int = 0
@@ -52,6 +54,8 @@ class PosedSettings:
             raise BuildError(
                 f"--people {self.people} leaves some of {self.groups} groups empty: choose --groups lower"
             )
+        if not 0 < self.weakest <= 1:
+            raise BuildError(f"--weakest {self.weakest}: it must be above 0, and at most 1, the full expression")
         if self.size % 4 or self.size < 16 or not 1 <= self.margin <= 4:
             raise BuildError(
                 f"--size {self.size} --margin {self.margin}: the size must be a multiple of 4 from 16 on, the margin "
@@ -112,7 +116,7 @@ def render_group(job: tuple[tuple[Path, ...], range, PosedSettings]) -> list[dic
             # Light, background, pose and hair differ between the sequences of a person.
             person = whole if random.random() < 0.8 else whole.without_wig()
             camera = Camera(person, draw_session(random, settings.size), settings.size, margin=settings.margin)
-            onset = draw_onset(random, expression, settings.sequence_frames)
+            onset = draw_onset(random, expression, settings.sequence_frames, settings.weakest)
             for frame in range(settings.sequence_frames - settings.frames, settings.sequence_frames):
                 vector = renderable(to_vector(onset[frame]))
                 photo = camera.take(vector)

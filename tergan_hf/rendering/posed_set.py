@@ -32,6 +32,9 @@ def add_options(parser: ArgumentParser):
     parser.add_argument(
         "--sequence-frames", type=int, default=20, help="frames from neutral to the apex (%(default)s)"
     )
+    parser.add_argument(
+        "--weakest", type=float, default=0.5, help="least intensity of an apex; 1 is the full expression (%(default)s)"
+    )
     parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels (%(default)s)")
     parser.add_argument(
         "--margin", type=float, default=PADDED_CROP_MARGIN,

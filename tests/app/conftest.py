@@ -18,7 +18,8 @@ from ..ports import free_port
 from .page_actions import DESKTOP, NEUTRAL, PATIENCE, PHONE, SMILING
 
 
-UPLOAD_ENDED = r"status of 404.* at .*/gradio_api/upload_progress\?"
+# Gradio answers so to a page that asks for the progress of an upload, or stops an event, just as it ends.
+ENDED = r"status of 404.* at .*/gradio_api/(upload_progress\?|stream/\w+/close)"
 
 
 @pytest.fixture(scope="package")
@@ -82,13 +83,12 @@ def visit(chromium, url):
     A function that opens the app's page.
 
     Afterwards no request may have gone to another machine, no script may have failed, and the console may show no
-    error, except those that the pattern `excused` matches in its text or address. Gradio answers 404 to a page that
-    asks how far an upload has come when it has ended.
+    error, except those that the pattern `excused` matches in its text or address.
     """
     contexts, outside_requests, failures = [], [], []
 
     def record_failure(text: str, excused: str):
-        if not re.search(UPLOAD_ENDED, text) and not (excused and re.search(excused, text)):
+        if not re.search(ENDED, text) and not (excused and re.search(excused, text)):
             failures.append(text)
 
     def record_console(line, excused: str):
@@ -120,10 +120,22 @@ def visit(chromium, url):
     assert failures == []
 
 
-@pytest.fixture(params=[(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
-def page(visit, request):
-    """The app's page, on a desktop in light mode and on a phone in dark mode."""
-    return visit(*request.param)
+@pytest.fixture
+def desktop_page(visit):
+    """The app's page on a desktop, in light mode."""
+    return visit(DESKTOP, "light")
+
+
+@pytest.fixture
+def phone_page(visit):
+    """The app's page on a phone, in dark mode."""
+    return visit(PHONE, "dark")
+
+
+@pytest.fixture(params=["desktop_page", "phone_page"], ids=["desktop", "phone"])
+def page(request):
+    """The app's page on a desktop, and on a phone."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="package")
