@@ -1,6 +1,6 @@
 """Compare the images per second of the training loader with reading JPEG files one by one.
 
-`python benchmarks/loading.py data/rendered` needs a set with landmarks, as `python -m tergan_hf.data` writes it.
+`python benchmarks/loading.py data/heads` needs a set with landmarks, as `python -m tergan_hf.data` writes it.
 """
 
 import argparse

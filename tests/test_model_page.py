@@ -162,7 +162,7 @@ def test_the_header_names_paper_data_language_and_base_model(weights):
 def test_a_run_from_a_folder_names_no_base_model_on_the_hub(weights, tmp_path):
     folder = shutil.copytree(weights, tmp_path / "weights")
     (folder / "training.yaml").write_text("preset: photo\npretrained: ter-gan\n")
-    assert ModelCard(build_card(folder)).data.base_model is None and "started from ter-gan" in build_card(folder)
+    assert ModelCard(build_card(folder)).data.base_model is None and "started from other weights" in build_card(folder)
 
 
 @pytest.fixture(scope="module")

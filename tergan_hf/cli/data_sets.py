@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HUB_PREFIX = "hub://"
 FILES = (".json", ".csv")  # of answers for single files and folders
-INSTALL = 'whole data sets need more packages: pip install "tergan-hf[train]"'
+INSTALL = 'whole data sets need more packages: pip install -e ".[train]"'
 
 
 def add_arguments(parser: argparse.ArgumentParser):

@@ -65,8 +65,12 @@ def recorded_command(options: argparse.Namespace) -> str:
         words.append("--dataset " + " ".join(Path(name).name for name in options.dataset))
     if options.photos:
         words.append(f"--photos {options.photos}")
-    if options.protocol != "held-out":
-        words.append(f"--protocol {options.protocol}")
+    parser = build_parser()
+    for name in ("protocol", "folds", "pairs"):
+        if (value := getattr(options, name)) != parser.get_default(name):
+            words.append(f"--{name} {value}")
+    if options.no_perceptual:
+        words.append("--no-perceptual")
     if options.judges:
         words.append("--judges FOLDER")
     if options.baseline:

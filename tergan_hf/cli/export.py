@@ -2,7 +2,7 @@
 
 Writes `recognition.onnx` and `transfer.onnx`, which take face crops in [-1, 1] and any batch size. JSON files name the
 labels and the blendshapes. `--web` writes what the page in a browser needs instead. Needs
-`pip install "tergan-hf[export]"`.
+`pip install -e ".[export]"`.
 """
 
 import argparse

@@ -40,7 +40,7 @@ def load_c2pa() -> ModuleType:
         import c2pa
     except ImportError as error:
         raise MissingPackageError(
-            'C2PA manifests need c2pa-python: pip install "c2pa-python>=0.37.6" or "tergan-hf[c2pa]"'
+            'C2PA manifests need c2pa-python: pip install "c2pa-python>=0.37.6" or -e ".[c2pa]"'
         ) from error
     if not hasattr(c2pa, "Context"):
         raise MissingPackageError(

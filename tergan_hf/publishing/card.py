@@ -104,7 +104,7 @@ def build_card(
         title=title_of(record),
         model_id=MODEL_ID,
         paper=PAPER,
-        base_model=header.base_model or record.get("pretrained"),
+        base_model=header.base_model or ("other weights" if record.get("pretrained") else None),
         label="surprise" if "surprise" in config.expressions else config.expressions[0],
         gallery=examples.gallery,
         emissions=emissions,

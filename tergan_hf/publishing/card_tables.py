@@ -16,6 +16,11 @@ from ..evaluation.report import (
 
 SCARCE = 0.1  # share of the people trained on; groups with less are named
 FOOTNOTE_MARKS = "¹²³⁴⁵⁶⁷⁸⁹"
+HEAD_GROUPS = {"AIAN", "MENA", "NHPI"}  # in the names of the rendered heads
+HEAD_GROUP_NOTE = (
+    "A rendered person is blended from several heads and counts in every group of theirs. AIAN: American Indian or "
+    "Alaska Native; MENA: Middle Eastern or North African; NHPI: Native Hawaiian or Pacific Islander."
+)
 
 
 def training_table(record: dict) -> str:
@@ -46,15 +51,16 @@ def result_tables(report: dict, notes: dict[str, str]) -> dict[str, str]:
     marks = dict(zip(noted, FOOTNOTE_MARKS))
     names = {name: f"{name} {marks[name]}" if name in marks else name for name in sets}
     tables = {
-        "recognition": _recognition_table(sets, names), "folds": _folds_table(sets, names), "transfer": "",
+        "recognition": _recognition_table(sets, names), "folds": _folds_table(sets, names),
         "editing": "", "strangers": "", "ceiling": "", "ceiling_set": "",
         "baseline": baseline_note(next(iter(sets.values())), report["model"]),
         "notes": "\n".join(f"{marks[name]} {notes[name]}" for name in noted),
     }  # fmt: skip
-    probes, groups, votes, blendshapes = [], [], [], []
+    transfers, probes, groups, votes, blendshapes = [], [], [], [], []
     for name, measured in sets.items():
         if "transfer" in measured:
-            tables["transfer"] = system_table(measured["transfer"]["rows"], SYSTEM_COLUMNS)
+            table = system_table(measured["transfer"]["rows"], SYSTEM_COLUMNS)
+            transfers.append(f"**{name}**, {measured['transfer']['pairs']} pairs\n\n{table}")
         if "editing" in measured:
             tables["editing"] = editing_table(measured["editing"])
         if "strangers" in measured:
@@ -71,8 +77,11 @@ def result_tables(report: dict, notes: dict[str, str]) -> dict[str, str]:
             probes.append(f"**{name}**. " + probe_table(measured["disentanglement"]))
         if "groups" in measured:
             groups.append(f"**{name}**\n\n" + group_table(measured["groups"], measured.get("trained_on")))
+            if HEAD_GROUPS & set(measured["groups"].get("ethnicity", ())):
+                groups.append(HEAD_GROUP_NOTE)
         if by_group := measured.get("editing", {}).get("by_group"):
             groups.append(edit_group_table(by_group))
+    tables["transfer"] = "\n\n".join(transfers)
     tables["probes"] = "\n\n".join(probes) or "These sets do not name people."
     tables["groups"] = "\n\n".join(groups) or "These sets do not name groups of people."
     tables["votes"] = "\n\n".join(votes)

@@ -40,7 +40,7 @@ def require_packages():
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise MissingPackageError(f'the export needs {" and ".join(missing)}: pip install "tergan-hf[export]"')
+        raise MissingPackageError(f'the export needs {" and ".join(missing)}: pip install -e ".[export]"')
 
 
 def write_graph(graph: Graph, path: str | Path):

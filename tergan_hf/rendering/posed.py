@@ -30,7 +30,7 @@ class PosedSettings:
         groups: number of groups of heads. A person is a head, or a blend of heads, of one group.
         frames: number of last frames of each sequence to keep.
         sequence_frames: number of frames from neutral to the apex.
-        weakest: least intensity of an apex. Below half of the full expression the labels can hardly be told apart.
+        weakest: least intensity of an apex. Weaker ones can hardly be told apart.
         size: side of the pictures in pixels, a multiple of 4. margin: side / side of the aligned face.
         seed: seed of all random choices.
     """
@@ -39,7 +39,7 @@ class PosedSettings:
     groups: int = 8
     frames: int = 3
     sequence_frames: int = 20
-    weakest: float = 0.5
+    weakest: float = 0.75
     size: int = 128
     margin: float = PADDED_CROP_MARGIN
     seed: int = 0

@@ -33,7 +33,10 @@ def add_options(parser: ArgumentParser):
         "--sequence-frames", type=int, default=20, help="frames from neutral to the apex (%(default)s)"
     )
     parser.add_argument(
-        "--weakest", type=float, default=0.5, help="least intensity of an apex; 1 is the full expression (%(default)s)"
+        "--weakest",
+        type=float,
+        default=0.75,
+        help="least intensity of an apex; 1 is the full expression (%(default)s)",
     )
     parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels (%(default)s)")
     parser.add_argument(
