@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import gradio as gr
@@ -202,6 +203,21 @@ def test_offered_models_are_loaded(embedded_pipeline):
     models = Models("own", embedded_pipeline, [str(WEIGHTS)])
     assert models.names == ["own", WEIGHTS.name]
     assert models[WEIGHTS.name] is models[WEIGHTS.name] is not models["own"]
+
+
+def test_a_loaded_model_is_there_while_another_one_loads(embedded_pipeline, monkeypatch):
+    models = Models("own", embedded_pipeline, [str(WEIGHTS)])
+    loaded, started, go_on = models[WEIGHTS.name], threading.Event(), threading.Event()
+    monkeypatch.setattr(models, "_load", lambda name: (started.set(), go_on.wait(20), loaded)[-1])
+    loading = threading.Thread(target=lambda: models["org/slow"])
+    loading.start()
+    found: list = []
+    asking = threading.Thread(target=lambda: started.wait(20) and found.append(models[WEIGHTS.name]))
+    asking.start()
+    asking.join(10)
+    go_on.set()
+    loading.join(10)
+    assert found == [loaded] and models["org/slow"] is loaded
 
 
 def test_folders_of_the_same_name_get_different_names(embedded_pipeline, tmp_path):

@@ -95,16 +95,42 @@ def distinct_functions(demo) -> list:
     return list(distinct.values())
 
 
+def opened_page(demo) -> SessionState:
+    """The session of a visitor who has opened the page."""
+    session = SessionState(demo)
+    for function in demo.fns.values():
+        if "load" in {event for _, event in function.targets}:
+            asyncio.run(demo.process_api(function, [], session))
+    return session
+
+
+def test_a_forgotten_visit_shows_no_example_as_the_visitors_photo(demo):
+    handlers = [function for function in demo.fns.values() if function.fn and function.fn.__name__ == "redraw"]
+    assert len(handlers) > 2
+    for function in handlers:
+        inputs = [True if block.get_block_name() == "checkbox" else 1.0 for block in function.inputs]
+        inputs = [
+            None if block.get_block_name() == "state" else value for block, value in zip(function.inputs, inputs)
+        ]
+        shown, forgotten = (
+            asyncio.run(demo.process_api(function, inputs, session))["data"][0]
+            for session in (opened_page(demo), SessionState(demo))
+        )
+        assert "after" in json.dumps(shown) and "after" not in json.dumps(forgotten)
+        assert "Add your photo" in json.dumps(forgotten)
+
+
 def test_every_event_answers_strange_values_with_a_sentence(demo, capfd, tmp_path):
     wrong, answered = [], 0
     for function in distinct_functions(demo):
+        session = opened_page(demo)
         for value in STRANGE:
             data = gr.EventData(None, {"index": value, "x": value, "y": value, "value": value})
             inputs = [value] * len(function.inputs)
             if starts_by_selection(function):
                 data = gr.SelectData(None, data._data)
             try:
-                asyncio.run(demo.process_api(function, inputs, SessionState(demo), event_data=data))
+                asyncio.run(demo.process_api(function, inputs, session, event_data=data))
             except gr.Error as error:
                 answered += 1
                 text = str(error.message)

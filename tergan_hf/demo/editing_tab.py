@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import gradio as gr
 import numpy as np
 
-from . import limits
 from .blendshape_sliders import BlendshapeSliders
 from .components import (
     IN_ORDER,
@@ -17,6 +16,7 @@ from .components import (
     intensity_slider,
     photo_input,
     require_input,
+    state_of_a_visit,
     with_error_messages,
     write_result,
 )
@@ -28,7 +28,7 @@ from .examples import (
     expression_of,
     numbered_captions,
 )
-from .inputs import FreeRadio, FreeSlider, chosen_index, chosen_pixel, chosen_point
+from .inputs import FreeRadio, FreeSlider, check_index, chosen_index, chosen_pixel, chosen_point
 from .models import Models
 from .session_values import EncodedPhoto, TargetExpression
 from .transfer_tab import box_centre
@@ -103,9 +103,14 @@ def build(models: Models, model_name: gr.State):
 
     def read_example(model, path, point=None):
         if path is None:
-            return gr.skip(), {}
+            return gr.skip(), {}, gr.skip()
         expression = models[model].read_expression(models[model].find_faces(path, "expression photo", point))
-        return expression, face_row_data(expression.detected)
+        return expression, face_row_data(expression.detected), None  # no label is chosen
+
+    def read_example_face(model, path, number):
+        faces = [] if path is None else models[model].find_faces(path, "expression photo").faces
+        check_index(number, len(faces))
+        return read_example(model, path, box_centre(faces[number]))
 
     def make_file(model, expression, photo, intensity, brows, eyes, mouth, mark, file_type):
         require_input(photo, "the photo to change")
@@ -121,14 +126,14 @@ def build(models: Models, model_name: gr.State):
             return steps
         return [*steps, step][-MAX_UNDO_STEPS:]
 
-    def undo(steps, expression, intensity, *strengths):
+    def undo(model, steps, expression, intensity, *strengths):
         # The last change may not be remembered yet.
         steps = remember(steps, expression, intensity, *strengths)
         if len(steps) < 2:
             gr.Info("There is nothing to undo.", duration=4)
             return [gr.skip()] * 7
         step = steps[-2]
-        label = step.expression.name if step.expression.name in labels else None
+        label = step.expression.name if step.expression.name in models[model].pipe.labels else None
         # Gradio sets sliders in a closed accordion only when it opens, perhaps after a visitor has moved them.
         changed = [
             gr.skip() if now == before else before for now, before in zip(strengths, step.strengths, strict=True)
@@ -139,10 +144,8 @@ def build(models: Models, model_name: gr.State):
     first_path = people[1] if len(people) > 1 and not ON_ZERO_GPU else None
     first_photo, _ = open_photo(None, first_path)
     first_expression = models[None].label_expression(first_label)
-    expression, photo, steps = (
-        gr.State(value, time_to_live=limits.STATE_KEPT_SECONDS)
-        for value in (first_expression, first_photo, [Step(first_expression, 1.0, WHOLE_FACE)])
-    )
+    expression, photo = state_of_a_visit(first_expression), state_of_a_visit(first_photo)
+    steps = state_of_a_visit([Step(first_expression, 1.0, WHOLE_FACE)], forgotten=[])
     with gr.Row():
         with gr.Column(min_width=280):
             image = photo_input(value=first_path, label="Your photo", height=250, elem_id="edit-image")
@@ -182,9 +185,10 @@ def build(models: Models, model_name: gr.State):
     controls = [expression, intensity, *strengths]
     remembering = (with_error_messages(remember, gpu=False), [steps, *controls], steps)
     opening = with_error_messages(open_photo, lambda message: (None, {}))
-    reading = with_error_messages(read_example, lambda message: (gr.skip(), {}))
+    reading = with_error_messages(read_example, lambda message: (gr.skip(), {}, gr.skip()))
+    reading_face = with_error_messages(read_example_face, lambda message: (gr.skip(), {}, gr.skip()))
     choosing_face = with_error_messages(choose_face, lambda message: (None, {}))
-    opened, read = [photo, faces], [expression, example_faces]
+    opened, read = [photo, faces], [expression, example_faces, label]
     showing_sliders = sliders.showing(model_name, photo, expression)
 
     def then_redraw(event):
@@ -208,12 +212,8 @@ def build(models: Models, model_name: gr.State):
     def click_example(model, path, event: gr.SelectData):
         return reading(model, path, chosen_pixel(event))
 
-    def click_example_face(model, expression, event: gr.EventData):
-        if expression is None or expression.detected is None:
-            return gr.skip(), gr.skip()
-        faces = expression.detected.faces
-        face = faces[chosen_index(event, len(faces))]
-        return reading(model, expression.detected.path, box_centre(face))
+    def click_example_face(model, path, event: gr.EventData):
+        return reading_face(model, path, chosen_index(event))
 
     def choose_label(model, name):
         return models[model].label_expression(name)
@@ -224,10 +224,12 @@ def build(models: Models, model_name: gr.State):
     def choose_intensity(event: gr.EventData):
         return STRIP_INTENSITIES[chosen_index(event, len(STRIP_INTENSITIES))]
 
-    def change_model(model):
+    def change_model(model, intensity, *strengths):
         session = models[model]
         name = first_label if first_label in session.pipe.labels else session.pipe.labels[0]
-        return session.label_expression(name), gr.update(choices=session.pipe.labels, value=name), []
+        expression = session.label_expression(name)
+        first_step = Step(expression, intensity, strengths)
+        return expression, gr.update(choices=session.pipe.labels, value=name), [first_step]
 
     then_draw_photo(image.change(opening, [model_name, image], opened, **RUN_LAST))
     then_draw_photo(image.select(with_error_messages(click_photo, gpu=False), [model_name, image], opened, **RUN_EACH))
@@ -239,7 +241,7 @@ def build(models: Models, model_name: gr.State):
     then_redraw_and_show_sliders(example.select(clicking_example, [model_name, example], read, **RUN_EACH))
     then_redraw_and_show_sliders(
         example_faces.select(
-            with_error_messages(click_example_face, gpu=False), [model_name, expression], read, **RUN_EACH
+            with_error_messages(click_example_face, gpu=False), [model_name, example], read, **RUN_EACH
         )
     )
     choosing_point = with_error_messages(choose_point, gpu=False)
@@ -258,14 +260,17 @@ def build(models: Models, model_name: gr.State):
     then_redraw(strip.select(with_error_messages(choose_intensity, gpu=False), None, intensity, **RUN_EACH))
     undone = undo_button.click(
         with_error_messages(undo, gpu=False),
-        [steps, *controls],
+        [model_name, steps, *controls],
         [steps, expression, label, intensity, *strengths],
         **RUN_LAST,
     )
     undone = undone.then(*redrawing, **SLIDERS, **RUN_LAST).then(*showing_sliders, **RUN_LAST)
     undone.then(*drawing_strip, **RUN_LAST).then(*drawing_map, **RUN_LAST)
     changed = model_name.change(
-        with_error_messages(change_model, gpu=False), model_name, [expression, label, steps], **RUN_LAST
+        with_error_messages(change_model, gpu=False),
+        [model_name, intensity, *strengths],
+        [expression, label, steps],
+        **RUN_LAST,
     )
     then_draw_photo(changed.then(opening, [model_name, image], opened, **RUN_LAST))
     download.mark.change(*redrawing, **SLIDERS, **RUN_LAST)

@@ -38,16 +38,26 @@ def check_choice(value, choices, name: str):
     return value
 
 
-def chosen_index(event: gr.EventData, count: int) -> int:
+def chosen_index(event: gr.EventData, count: int | None = None) -> int:
     """
-    Which of `count` pictures was clicked.
+    Which of `count` pictures was clicked. `None` leaves the check of the count to `check_index`.
 
     Raises:
         InvalidInputError: there is no such picture.
     """
-    index = _detail(event, "index")
-    if not is_finite_number(index) or int(index) != index or not 0 <= index < count:
-        raise InvalidInputError(f"there is no picture number {shortened(index)}, only {count}, counted from 0")
+    return check_index(_detail(event, "index"), count)
+
+
+def check_index(index, count: int | None = None) -> int:
+    """
+    The index as a whole number from 0 to `count` − 1.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if not is_finite_number(index) or int(index) != index or index < 0 or (count is not None and index >= count):
+        only = "" if count is None else f", only {count}"
+        raise InvalidInputError(f"there is no picture number {shortened(index)}{only}, counted from 0")
     return int(index)
 
 

@@ -42,7 +42,8 @@ class Models:
         self.own = self.names[0]
         self._own = EditSession(self.own, pipe, ExpressionMap.from_pretrained(own, pipe.model.config))
         self._others: OrderedDict[str, EditSession] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of `_others`
+        self._loading = threading.Lock()  # one at a time; nobody who uses a loaded model waits for it
 
     @property
     def names(self) -> list[str]:
@@ -63,23 +64,34 @@ class Models:
         """
         if name in (None, "", self.own):
             return self._own
+        if (session := self._loaded(name)) is not None:
+            return session
+        with self._loading:
+            if (session := self._loaded(name)) is not None:
+                return session
+            session = self._load(name)
+            with self._lock:
+                self._others[name] = session
+                while len(self._others) > MAX_OTHER_MODELS:
+                    self._others.popitem(last=False)
+            return session
+
+    def _loaded(self, name: str) -> EditSession | None:
         with self._lock:
-            if name not in self._others:
-                self._check(name)
-                location = self.location(name)
-                try:
-                    pipe = TerGanPipeline.from_pretrained(location)
-                except (OSError, ValueError) as error:
-                    raise InvalidInputError(
-                        f"The model {name} cannot be loaded: its files are damaged or incomplete"
-                    ) from error
-                self._others[name] = EditSession(
-                    name, pipe, ExpressionMap.from_pretrained(location, pipe.model.config)
-                )
-            self._others.move_to_end(name)
-            while len(self._others) > MAX_OTHER_MODELS:
-                self._others.popitem(last=False)
-            return self._others[name]
+            if name in self._others:
+                self._others.move_to_end(name)
+            return self._others.get(name)
+
+    def _load(self, name: str) -> EditSession:
+        self._check(name)
+        location = self.location(name)
+        try:
+            pipe = TerGanPipeline.from_pretrained(location)
+        except (OSError, ValueError) as error:
+            raise InvalidInputError(
+                f"The model {name} cannot be loaded: its files are damaged or incomplete"
+            ) from error
+        return EditSession(name, pipe, ExpressionMap.from_pretrained(location, pipe.model.config))
 
     def _free_name(self, location: str) -> str:
         name = Path(location).resolve().name if Path(location).is_dir() else location

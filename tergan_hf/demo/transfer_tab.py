@@ -20,6 +20,7 @@ from .components import (
     new_file,
     photo_input,
     require_input,
+    state_of_a_visit,
     with_error_messages,
     write_result,
 )
@@ -134,7 +135,7 @@ def build(models: Models, model_name: gr.State):
     has_examples = len(smiling) > 1 and people and not ON_ZERO_GPU
     first_source, first_target = (smiling[1], people[0]) if has_examples else (None, None)
     first_expression, first_photo = open_source(None, first_source)[0], open_target(None, first_target)[0]
-    expression, photo = (_state(value) for value in (first_expression, first_photo))
+    expression, photo = state_of_a_visit(first_expression), state_of_a_visit(first_photo)
     with gr.Row():
         with gr.Column(min_width=280):
             target = photo_input(value=first_target, label="Your photo", height=250, elem_id="transfer-target")
@@ -259,7 +260,3 @@ def box_centre(face) -> tuple[float, float]:
 def _count(opened: EncodedPhoto | TargetExpression | None) -> int:
     """The number of faces to choose from."""
     return 0 if opened is None or opened.detected is None else len(opened.detected.faces)
-
-
-def _state(value=None) -> gr.State:
-    return gr.State(value, time_to_live=limits.STATE_KEPT_SECONDS)

@@ -1,6 +1,7 @@
 """Every view of the page, and how it can be used."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from ..controls import unused_controls
 from .conftest import DESKTOP, PHONE, WEB
 from .visitor import (
     AFTER,
+    SMILING,
     Watched,
     call_with,
     choose,
@@ -90,7 +92,32 @@ def test_transfer(page, couple, tmp_path):
         wait_for_frames(page, "transfer-live", 3)
         relative = picture_of(page, "#transfer-live canvas")
         assert difference(relative, photo, FACE_BOX) < difference(driven, photo, FACE_BOX)
+    page.locator("#transfer-live-start").click()
+    page.locator("#transfer-live .stage").wait_for()
+    page.locator("#transfer-target").get_by_role("button", name="Remove").click()
+    page.locator("#transfer-live .message", has_text="Please add your photo first.").wait_for()
+    page.locator("#transfer-target .examples button").nth(1).click()
+    result.wait_for_change()
     assert unused_controls(page) == []
+
+
+def test_an_example_that_comes_late_does_not_replace_a_photo(visit):
+    page = visit()
+    page.evaluate("""() => {
+      const load = window.fetch;
+      window.fetch = async (...request) => {
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        window.late = true;
+        return load(...request);
+      };
+    }""")
+    result = Watched(page, f"#transfer-result {AFTER}")
+    page.locator("#transfer-target .examples button").nth(1).click()
+    page.locator("#transfer-target input[type=file]").set_input_files(SMILING)
+    result.wait_for_change()
+    page.wait_for_function("window.late")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.tergan.views.transfer.target.current.name") == Path(SMILING).name
 
 
 def use_photo_input(page, element, result):

@@ -86,7 +86,7 @@ const show = () => {
   element.querySelector(".map").hidden = !known;
   if (!known) return;
   if (value.photos) drawPhotos(value.photos);
-  if (!dragging) chosen = value.chosen || null;
+  if (!dragging && !isKeyHeld) chosen = value.chosen || null;
   drawMarks(value);
 };
 
@@ -107,6 +107,7 @@ const choose = (point, settled) => {
 };
 let lastSent = 0;
 let dragging = false;
+let isKeyHeld = false;
 const pointOf = (event) => {
   const box = plot.getBoundingClientRect();
   return toMap([((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE]);
@@ -131,8 +132,16 @@ if (props.pickable) {
     event.preventDefault();
     const from = chosen || [(range[0] + range[2]) / 2, (range[1] + range[3]) / 2];
     const size = (event.shiftKey ? 0.1 : 0.03) * (range[2] - range[0]);
-    choose([from[0] + step[0] * size, from[1] + step[1] * size], true);
+    isKeyHeld = true; // and repeats
+    choose([from[0] + step[0] * size, from[1] + step[1] * size], false);
   });
+  for (const end of ["keyup", "blur"]) {
+    plot.addEventListener(end, () => {
+      if (!isKeyHeld) return;
+      isKeyHeld = false;
+      choose(chosen, true);
+    });
+  }
 }
 watch("value", show);
 show();

@@ -60,7 +60,14 @@ const build = (groups) => {
           send(settled);
         };
         input.addEventListener("input", () => take(false));
-        input.addEventListener("change", () => take(true));
+        // A key that is held repeats, with a change each time.
+        let held = false;
+        input.addEventListener("keydown", (event) => (held = event.repeat));
+        input.addEventListener("keyup", () => {
+          held = false;
+          if (moving === slider.name) take(true);
+        });
+        input.addEventListener("change", () => take(!held));
         return line;
       });
       const summary = make("summary", {}, part.name + " ", make("span", { class: "slider-count" }));

@@ -93,12 +93,13 @@ export class LivePanel {
 
   /** Let the engine work on the frame of this moment. */
   async process() {
+    const request = this.settings.request(); // throws first if something is missing
     const { videoWidth, videoHeight } = this.video;
     const scale = Math.min(1, FRAME_SIDE / Math.max(videoWidth, videoHeight));
     const [resizeWidth, resizeHeight] = [videoWidth, videoHeight].map((side) => Math.round(side * scale));
     const frame = await createImageBitmap(this.video, { resizeWidth, resizeHeight });
     const shown = this.settings.base ? await this.settings.base() : await createImageBitmap(frame);
-    const values = [frame, performance.now() / 1000, this.settings.request()];
+    const values = [frame, performance.now() / 1000, request];
     return { shown, result: await this.engine.send("liveFrame", values, [frame]) };
   }
 

@@ -95,15 +95,23 @@ export class PhotoInput {
   }
 
   async useAddress(address) {
+    const turn = ++this.turn;
     let content;
     try {
       const response = await fetch(address);
       if (!response.ok) throw new Error(response.statusText);
       content = await response.blob();
     } catch {
-      return this.message.show("The example could not be loaded.", true);
+      if (turn === this.turn) this.message.show("The example could not be loaded.", true);
+      return undefined;
     }
-    return this.useFile(new File([content], address.split("/").pop()));
+    // The visitor may have chosen another photo meanwhile.
+    return turn === this.turn ? this.useFile(new File([content], address.split("/").pop())) : undefined;
+  }
+
+  /** Whether the visitor has not used it yet. */
+  get isUntouched() {
+    return this.turn === 0 && this.webcamTurn === 0;
   }
 
   async useWebcam() {
@@ -192,8 +200,11 @@ export class PhotoInput {
 
   /** The photo's pixels as the engine has them, without its colour profile. */
   async pixels() {
-    this.bitmap ??= await createImageBitmap(this.opened.before, { colorSpaceConversion: "none" });
-    return this.bitmap;
+    if (this.bitmap) return this.bitmap;
+    const { opened } = this;
+    const bitmap = await createImageBitmap(opened.before, { colorSpaceConversion: "none" });
+    if (opened === this.opened) this.bitmap = bitmap;
+    return bitmap;
   }
 
   forget() {

@@ -95,8 +95,8 @@ export class TransferView {
 
   /** Show an example's result. */
   async start(people, smiling) {
-    await this.source.useAddress((smiling[1] ?? smiling[0]).address);
-    await this.target.useAddress(people[0].address);
+    if (this.source.isUntouched) await this.source.useAddress((smiling[1] ?? smiling[0]).address);
+    if (this.target.isUntouched) await this.target.useAddress(people[0].address);
   }
 
   stopWebcams() {
