@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tergan_hf.demo import upload_folder
 from tergan_hf.demo.about_tab import model_card
 from tergan_hf.demo.components import message_for_visitors, write_result
 from tergan_hf.demo.edit_session import EditSession
@@ -93,6 +94,28 @@ def test_visitors_files_go_with_the_server(tmp_path, signal_number):
     finally:
         server.kill()
     assert not list(tmp_path.glob("ter-gan-*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+def test_the_next_server_removes_what_a_killed_one_left(tmp_path):
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
+    servers = []
+    try:
+        for _ in range(2):
+            servers.append(
+                subprocess.Popen([sys.executable, "-c", OWN_FOLDER], stdin=subprocess.PIPE, cwd=ROOT, env=environment)
+            )
+            while len(list(tmp_path.glob("ter-gan-*/photo"))) < len(servers):
+                assert servers[-1].poll() is None
+                time.sleep(0.1)
+        servers[0].kill()
+        servers[0].wait()
+        assert len(list(tmp_path.glob("ter-gan-*/photo"))) == 2
+        upload_folder.remove_abandoned_folders(tmp_path)
+        assert len(list(tmp_path.glob("ter-gan-*/photo"))) == 1, "the other one still runs"
+    finally:
+        for server in servers:
+            server.kill()
 
 
 def test_an_encoded_photo_changes_as_with_the_pipelines_own_steps(session, embedded_pipeline):

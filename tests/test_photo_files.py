@@ -195,3 +195,9 @@ def test_results_say_that_they_are_synthetic_and_nothing_of_the_source(tiny_pipe
     result.save(tmp_path / "own.png", exif=exif)  # the caller's own metadata are kept
     assert Image.open(tmp_path / "own.png").getexif()[ExifTags.Base.Artist] == "Jane Doe"
     assert NOTICE
+
+
+def test_deep_grey_photos_are_read_as_before():
+    pixels = np.random.default_rng(0).integers(0, 65536, (700, 3000)).astype(np.uint16)
+    read = np.asarray(read_image(Image.fromarray(pixels), "photo"))[..., 0]
+    assert (read == np.uint8(pixels / 65535 * 255)).all()

@@ -5,8 +5,6 @@ import base64
 import io
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -14,13 +12,12 @@ import urllib.request
 from pathlib import Path
 
 import gradio as gr
-import numpy as np
 import psutil
 import pytest
 from gradio.state_holder import SessionState
 from PIL import Image
 
-from tergan_hf.demo import limits, sessions, upload_folder
+from tergan_hf.demo import limits, sessions
 from tergan_hf.demo.capacity import PixelBudget
 from tergan_hf.demo.inputs import open_frame
 from tergan_hf.demo.interface import build_demo, serve
@@ -29,7 +26,6 @@ from tergan_hf.demo.server import take_turns, visitor_has_left
 
 from .awkward_inputs import _png_head
 from .conftest import EXAMPLES, ROOT
-from .own_folder import OWN_FOLDER
 from .ports import free_port
 
 
@@ -363,28 +359,6 @@ def test_files_are_deleted_after_their_time(tmp_path, monkeypatch):
     assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["example", "kept.jpg"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
-def test_the_next_server_removes_what_a_killed_one_left(tmp_path):
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
-    servers = []
-    try:
-        for _ in range(2):
-            servers.append(
-                subprocess.Popen([sys.executable, "-c", OWN_FOLDER], stdin=subprocess.PIPE, cwd=ROOT, env=environment)
-            )
-            while len(list(tmp_path.glob("ter-gan-*/photo"))) < len(servers):
-                assert servers[-1].poll() is None
-                time.sleep(0.1)
-        servers[0].kill()
-        servers[0].wait()
-        assert len(list(tmp_path.glob("ter-gan-*/photo"))) == 2
-        upload_folder.remove_abandoned_folders(tmp_path)
-        assert len(list(tmp_path.glob("ter-gan-*/photo"))) == 1, "the other one still runs"
-    finally:
-        for server in servers:
-            server.kill()
-
-
 def test_results_hold_nothing_of_the_photo_but_the_picture(demo, tmp_path):
     exif = Image.Exif()
     exif[0x010E], exif[0x013B] = "my secret place", "my name"
@@ -398,11 +372,3 @@ def test_results_hold_nothing_of_the_photo_but_the_picture(demo, tmp_path):
 
 def demo_label(demo) -> str:
     return next(block.choices[0][1] for block in demo.blocks.values() if getattr(block, "elem_id", "") == "edit-label")
-
-
-def test_deep_grey_photos_are_read_as_before():
-    pixels = np.random.default_rng(0).integers(0, 65536, (700, 3000)).astype(np.uint16)
-    from tergan_hf.model.image_loading_tergan import read_image
-
-    read = np.asarray(read_image(Image.fromarray(pixels), "photo"))[..., 0]
-    assert (read == np.uint8(pixels / 65535 * 255)).all()
