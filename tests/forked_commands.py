@@ -10,13 +10,14 @@ from pathlib import Path
 from .conftest import ROOT
 
 
-# Forks once for each line of JSON: the script, or the module after "-m", with its arguments, folder and output files.
+# Forks once for each line of JSON: the script, or the module after "-m", with its arguments; the folder; variables;
+# the files for output and errors.
 SERVER = """
 import importlib, json, os, runpy, sys
 for name in sys.argv[1:]:
     importlib.import_module(name)
 for line in sys.stdin:
-    words, folder, *streams = json.loads(line)
+    words, folder, environment, *streams = json.loads(line)
     child = os.fork()
     if child:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -24,6 +25,7 @@ for line in sys.stdin:
     for number, path in enumerate([os.devnull, *streams]):
         os.dup2(os.open(path, os.O_RDWR), number)
     os.chdir(folder)
+    os.environ.update(environment)
     if words[0] == "-m":
         sys.argv = words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
@@ -40,7 +42,7 @@ class ForkedCommands:
 
     Args:
         modules: names of the modules.
-        environment: variables of all commands.
+        environment: variables of all commands, and of the imports.
     """
 
     def __init__(self, *modules: str, environment: dict[str, str]):
@@ -49,13 +51,13 @@ class ForkedCommands:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def run(self, words: list[str], folder: Path) -> subprocess.CompletedProcess:
-        """Run `python WORDS` in a folder, and wait for its end."""
+    def run(self, words: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess:
+        """Run `python WORDS` in a folder, with further variables, and wait for its end."""
         with tempfile.TemporaryDirectory() as temporary:
             streams = [Path(temporary) / name for name in ("out", "err")]
             for path in streams:
                 path.touch()
-            request = [list(map(str, words)), str(folder), *map(str, streams)]
+            request = [list(map(str, words)), str(folder), environment, *map(str, streams)]
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
             code = int(self.process.stdout.readline())

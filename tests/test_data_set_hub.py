@@ -1,12 +1,10 @@
 """`tergan recognize hub://… --output hub://…` against a Hub on this machine, on one and two processes."""
 
 import io
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
@@ -17,6 +15,7 @@ from pyarrow import parquet
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
 
 from .conftest import EXAMPLES, ROOT, TINY
+from .forked_commands import ForkedCommands
 from .loopback_hub import TOKEN, LoopbackHub, Repository
 
 
@@ -72,49 +71,16 @@ def environment(hub, tmp_path_factory):
     }  # fmt: skip
 
 
-# Commands in one process, one after the other: most of a command's time is its imports.
-COMMANDS = """
-import contextlib, io, json, os, sys
-from tergan_hf.cli.tergan import main
-for line in sys.stdin:
-    words, os.environ["HF_TOKEN"] = json.loads(line)
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        try:
-            code = main(words)
-        except SystemExit as end:
-            code = end.code
-            if isinstance(code, str):
-                print(code, file=err)
-                code = 1
-    print(json.dumps([code or 0, out.getvalue(), err.getvalue()]), flush=True)
-"""
-
-
-class Done(NamedTuple):
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture(scope="module")
 def recognize(environment, weights):
     """A function that runs `tergan recognize`."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMANDS], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
+    forks = ForkedCommands("tergan_hf.cli.tergan", "tergan_hf.annotation.run", environment=environment)
 
-    def run(*words, token=TOKEN) -> Done:
-        line = ["recognize", *map(str, words), "--model", str(weights), "-q"]
-        process.stdin.write(json.dumps([line, token]) + "\n")
-        process.stdin.flush()
-        return Done(*json.loads(process.stdout.readline()))
+    def run(*words, token=TOKEN) -> subprocess.CompletedProcess:
+        return forks.run(["-m", "tergan_hf", "recognize", *words, "--model", weights, "-q"], ROOT, HF_TOKEN=token)
 
     yield run
-    process.stdin.close()
-    assert process.wait(60) == 0
+    forks.close()
 
 
 def rows(files, name):

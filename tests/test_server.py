@@ -119,14 +119,13 @@ def test_a_forgotten_visit_shows_no_example_as_the_visitors_photo(demo):
 def test_every_event_answers_strange_values_with_a_sentence(demo, capfd, tmp_path):
     wrong, answered = [], 0
     for function in distinct_functions(demo):
-        session = opened_page(demo)
         for value in STRANGE:
             data = gr.EventData(None, {"index": value, "x": value, "y": value, "value": value})
             inputs = [value] * len(function.inputs)
             if starts_by_selection(function):
                 data = gr.SelectData(None, data._data)
             try:
-                asyncio.run(demo.process_api(function, inputs, session, event_data=data))
+                asyncio.run(demo.process_api(function, inputs, opened_page(demo), event_data=data))
             except gr.Error as error:
                 answered += 1
                 text = str(error.message)

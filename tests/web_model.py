@@ -1,7 +1,6 @@
 """A small model for the browser, with random weights: the photo preset with sizes of its own."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,8 @@ import torch
 from filelock import FileLock
 
 from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
-from tergan_hf.cli.export import main
 from tergan_hf.evaluation.expression_map import ExpressionMap
+from tergan_hf.publishing.web_export import FILES, export_web
 
 
 SIDE = 48
@@ -47,10 +46,7 @@ def small_expression_map(model: TerGanModel) -> ExpressionMap:
     """A map of random photos."""
     labels = model.config.expressions
     places = np.random.default_rng(0).normal(size=(40, model.config.expression_embedding_size))
-    fitted = ExpressionMap.fit(places, np.arange(40) % len(labels), labels)
-    with tempfile.TemporaryDirectory() as folder:  # a file holds halves
-        fitted.save(folder)
-        return ExpressionMap.from_pretrained(folder)
+    return ExpressionMap.fit(places, np.arange(40) % len(labels), labels)
 
 
 def small_web_export(tmp_path_factory) -> Path:
@@ -59,9 +55,8 @@ def small_web_export(tmp_path_factory) -> Path:
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "small_web_export"
     with FileLock(f"{folder}.lock"):
         if not (folder / "complete").exists():
-            model, saved = small_web_model(), folder / "small-faces"
-            model.save_pretrained(saved)
-            small_expression_map(model).save(saved)
-            main([str(saved), str(folder / "model"), "--web"])
+            model = small_web_model()
+            paths = export_web(model, folder / "model", "org/faces", small_expression_map(model))
+            assert list(paths) == list(FILES) and all(path.is_file() for path in paths.values())
             (folder / "complete").touch()
     return folder / "model"

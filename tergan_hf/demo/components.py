@@ -73,18 +73,17 @@ def intensity_slider(lowest: float = 0.0, **settings) -> gr.Slider:
     return FreeSlider(lowest, 1.5, value=1, step=0.05, label="Intensity", info=info, buttons=[], **settings)
 
 
-def state_of_a_visit(first, forgotten=None) -> gr.State:
+def states_of_a_visit(*first) -> list[gr.State]:
     """
-    What the server remembers of a visit. `sessions.forget_idle_sessions` ends an idle one.
+    What the server remembers of a visit. `sessions.forget_idle_sessions` ends an idle one: then each state is `None`,
+    and not its first value, which would pass for the visitor's own photo.
 
     Args:
-        first: its value when the page opens.
-        forgotten: its value when the server has forgotten the visit. It is never an example, which would pass for the
-            visitor's own photo.
+        first: the states' values when the page opens, at least two.
     """
-    state = gr.State(forgotten)
-    gr.on(None, lambda: first, None, state, queue=False, **RUN_LAST)
-    return state
+    states = [gr.State() for _ in first]
+    gr.on(None, lambda: first, None, states, queue=False, **RUN_LAST)
+    return states
 
 
 def example_row(title: str, paths: list[str], captions: list[str], photo: Photo, **settings):

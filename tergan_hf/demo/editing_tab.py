@@ -1,6 +1,6 @@
 """The Editing tab: give a photo another expression by label, by example, on the expression map, or with sliders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gradio as gr
 import numpy as np
@@ -16,7 +16,7 @@ from .components import (
     intensity_slider,
     photo_input,
     require_input,
-    state_of_a_visit,
+    states_of_a_visit,
     with_error_messages,
     write_result,
 )
@@ -30,8 +30,7 @@ from .examples import (
 )
 from .inputs import FreeRadio, FreeSlider, check_index, chosen_index, chosen_pixel, chosen_point
 from .models import Models
-from .session_values import EncodedPhoto, TargetExpression
-from .transfer_tab import box_centre
+from .session_values import DetectedFaces, EncodedPhoto, TargetExpression
 from .views import compare_data, compare_view, face_row_data, map_data, map_view, message_data, picture_row, row_data
 from .zero_gpu import ON_ZERO_GPU
 
@@ -60,13 +59,15 @@ def build(models: Models, model_name: gr.State):
     def open_photo(model, path, point=None):
         if path is None:
             return None, {}
-        photo = models[model].encode_photo(models[model].find_faces(path, "your photo", point))
-        return photo, face_row_data(photo.detected)
+        return encode(model, models[model].find_faces(path, "your photo", point))
+
+    def encode(model, detected: DetectedFaces):
+        return models[model].encode_photo(detected), face_row_data(detected)
 
     def choose_face(model, photo: EncodedPhoto | None, number):
         if photo is None:
             return gr.skip(), gr.skip()
-        return open_photo(model, photo.detected.path, box_centre(photo.detected.faces[number]))
+        return encode(model, replace(photo.detected, chosen=number))
 
     def draw(model, expression, photo, intensity, brows, eyes, mouth, mark, with_photo):
         if photo is None or expression is None:
@@ -101,16 +102,22 @@ def build(models: Models, model_name: gr.State):
             chosen = session.locate(session.embedding_of(photo, expression))
         return map_data(session.expression_map, marks, chosen)
 
+    def read_nothing(message=""):
+        return gr.skip(), {}, gr.skip()
+
     def read_example(model, path, point=None):
         if path is None:
-            return gr.skip(), {}, gr.skip()
-        expression = models[model].read_expression(models[model].find_faces(path, "expression photo", point))
-        return expression, face_row_data(expression.detected), None  # no label is chosen
+            return read_nothing()
+        return read(model, models[model].find_faces(path, "expression photo", point))
+
+    def read(model, detected: DetectedFaces):
+        return models[model].read_expression(detected), face_row_data(detected), None  # no label is chosen
 
     def read_example_face(model, path, number):
-        faces = [] if path is None else models[model].find_faces(path, "expression photo").faces
-        check_index(number, len(faces))
-        return read_example(model, path, box_centre(faces[number]))
+        if path is None:
+            return read_nothing()
+        detected = models[model].find_faces(path, "expression photo")
+        return read(model, replace(detected, chosen=check_index(number, len(detected.faces))))
 
     def make_file(model, expression, photo, intensity, brows, eyes, mouth, mark, file_type):
         require_input(photo, "the photo to change")
@@ -121,6 +128,7 @@ def build(models: Models, model_name: gr.State):
         return models[model].draw_full_size(photo, expression, intensity, (brows, eyes, mouth), write)
 
     def remember(steps, expression, intensity, brows, eyes, mouth):
+        steps = steps or []  # of a forgotten visit
         step = Step(expression, intensity, (brows, eyes, mouth))
         if expression is None or (steps and _is_same(steps[-1], step)):
             return steps
@@ -144,8 +152,8 @@ def build(models: Models, model_name: gr.State):
     first_path = people[1] if len(people) > 1 and not ON_ZERO_GPU else None
     first_photo, _ = open_photo(None, first_path)
     first_expression = models[None].label_expression(first_label)
-    expression, photo = state_of_a_visit(first_expression), state_of_a_visit(first_photo)
-    steps = state_of_a_visit([Step(first_expression, 1.0, WHOLE_FACE)], forgotten=[])
+    first_step = Step(first_expression, 1.0, WHOLE_FACE)
+    expression, photo, steps = states_of_a_visit(first_expression, first_photo, [first_step])
     with gr.Row():
         with gr.Column(min_width=280):
             image = photo_input(value=first_path, label="Your photo", height=250, elem_id="edit-image")
@@ -185,10 +193,10 @@ def build(models: Models, model_name: gr.State):
     controls = [expression, intensity, *strengths]
     remembering = (with_error_messages(remember, gpu=False), [steps, *controls], steps)
     opening = with_error_messages(open_photo, lambda message: (None, {}))
-    reading = with_error_messages(read_example, lambda message: (gr.skip(), {}, gr.skip()))
-    reading_face = with_error_messages(read_example_face, lambda message: (gr.skip(), {}, gr.skip()))
+    reading = with_error_messages(read_example, read_nothing)
+    reading_face = with_error_messages(read_example_face, read_nothing)
     choosing_face = with_error_messages(choose_face, lambda message: (None, {}))
-    opened, read = [photo, faces], [expression, example_faces, label]
+    opened, example_read = [photo, faces], [expression, example_faces, label]
     showing_sliders = sliders.showing(model_name, photo, expression)
 
     def then_redraw(event):
@@ -228,20 +236,20 @@ def build(models: Models, model_name: gr.State):
         session = models[model]
         name = first_label if first_label in session.pipe.labels else session.pipe.labels[0]
         expression = session.label_expression(name)
-        first_step = Step(expression, intensity, strengths)
-        return expression, gr.update(choices=session.pipe.labels, value=name), [first_step]
+        steps = [Step(expression, intensity, strengths)]
+        return expression, gr.update(choices=session.pipe.labels, value=name), steps
 
     then_draw_photo(image.change(opening, [model_name, image], opened, **RUN_LAST))
     then_draw_photo(image.select(with_error_messages(click_photo, gpu=False), [model_name, image], opened, **RUN_EACH))
     then_draw_photo(faces.select(with_error_messages(click_face, gpu=False), [model_name, photo], opened, **RUN_EACH))
     choosing_label = with_error_messages(choose_label, gpu=False)
     then_redraw_and_show_sliders(label.input(choosing_label, [model_name, label], expression, **IN_ORDER, **RUN_LAST))
-    then_redraw_and_show_sliders(example.change(reading, [model_name, example], read, **RUN_LAST))
+    then_redraw_and_show_sliders(example.change(reading, [model_name, example], example_read, **RUN_LAST))
     clicking_example = with_error_messages(click_example, gpu=False)
-    then_redraw_and_show_sliders(example.select(clicking_example, [model_name, example], read, **RUN_EACH))
+    then_redraw_and_show_sliders(example.select(clicking_example, [model_name, example], example_read, **RUN_EACH))
     then_redraw_and_show_sliders(
         example_faces.select(
-            with_error_messages(click_example_face, gpu=False), [model_name, example], read, **RUN_EACH
+            with_error_messages(click_example_face, gpu=False), [model_name, example], example_read, **RUN_EACH
         )
     )
     choosing_point = with_error_messages(choose_point, gpu=False)

@@ -1,5 +1,7 @@
 """The Transfer tab: give a photo the expression of another photo, or animate it with a driving clip."""
 
+from dataclasses import replace
+
 import gradio as gr
 
 from ..model.pipeline_base_tergan import check_intensity
@@ -20,7 +22,7 @@ from .components import (
     new_file,
     photo_input,
     require_input,
-    state_of_a_visit,
+    states_of_a_visit,
     with_error_messages,
     write_result,
 )
@@ -55,25 +57,28 @@ def build(models: Models, model_name: gr.State):
     def open_source(model, path, point=None):
         if path is None:
             return None, {}
-        expression = models[model].read_expression(models[model].find_faces(path, "expression photo", point))
-        return expression, face_row_data(expression.detected)
+        return read(model, models[model].find_faces(path, "expression photo", point))
 
     def open_target(model, path, point=None):
         if path is None:
             return None, {}
-        photo = models[model].encode_photo(models[model].find_faces(path, "your photo", point))
-        return photo, face_row_data(photo.detected)
+        return encode(model, models[model].find_faces(path, "your photo", point))
 
-    def reopen(open_photo, model, detected: DetectedFaces | None, number):
-        if detected is None:
-            return gr.skip(), gr.skip()
-        return open_photo(model, detected.path, box_centre(detected.faces[number]))
+    def read(model, detected: DetectedFaces):
+        return models[model].read_expression(detected), face_row_data(detected)
+
+    def encode(model, detected: DetectedFaces):
+        return models[model].encode_photo(detected), face_row_data(detected)
 
     def choose_source_face(model, expression: TargetExpression | None, number):
-        return reopen(open_source, model, None if expression is None else expression.detected, number)
+        if expression is None or expression.detected is None:
+            return gr.skip(), gr.skip()
+        return read(model, replace(expression.detected, chosen=number))
 
     def choose_target_face(model, photo: EncodedPhoto | None, number):
-        return reopen(open_target, model, None if photo is None else photo.detected, number)
+        if photo is None:
+            return gr.skip(), gr.skip()
+        return encode(model, replace(photo.detected, chosen=number))
 
     def draw(model, expression, photo, intensity, mark, with_photo):
         if expression is None or photo is None:
@@ -135,7 +140,7 @@ def build(models: Models, model_name: gr.State):
     has_examples = len(smiling) > 1 and people and not ON_ZERO_GPU
     first_source, first_target = (smiling[1], people[0]) if has_examples else (None, None)
     first_expression, first_photo = open_source(None, first_source)[0], open_target(None, first_target)[0]
-    expression, photo = state_of_a_visit(first_expression), state_of_a_visit(first_photo)
+    expression, photo = states_of_a_visit(first_expression, first_photo)
     with gr.Row():
         with gr.Column(min_width=280):
             target = photo_input(value=first_target, label="Your photo", height=250, elem_id="transfer-target")

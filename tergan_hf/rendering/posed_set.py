@@ -33,11 +33,9 @@ def add_options(parser: ArgumentParser):
         "--sequence-frames", type=int, default=20, help="frames from neutral to the apex (%(default)s)"
     )
     parser.add_argument(
-        "--weakest",
-        type=float,
-        default=0.75,
+        "--weakest", type=float, default=0.75,
         help="least intensity of an apex; 1 is the full expression (%(default)s)",
-    )
+    )  # fmt: skip
     parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels (%(default)s)")
     parser.add_argument(
         "--margin", type=float, default=PADDED_CROP_MARGIN,

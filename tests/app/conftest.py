@@ -120,22 +120,10 @@ def visit(chromium, url):
     assert failures == []
 
 
-@pytest.fixture
-def desktop_page(visit):
-    """The app's page on a desktop, in light mode."""
-    return visit(DESKTOP, "light")
-
-
-@pytest.fixture
-def phone_page(visit):
-    """The app's page on a phone, in dark mode."""
-    return visit(PHONE, "dark")
-
-
-@pytest.fixture(params=["desktop_page", "phone_page"], ids=["desktop", "phone"])
-def page(request):
-    """The app's page on a desktop, and on a phone."""
-    return request.getfixturevalue(request.param)
+@pytest.fixture(params=[(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
+def page(visit, request):
+    """The app's page, on a desktop in light mode and on a phone in dark mode."""
+    return visit(*request.param)
 
 
 @pytest.fixture(scope="package")

@@ -1,4 +1,4 @@
-"""Every control of every tab. The longest two tests take a desktop and a phone, the others take both."""
+"""Every control of every tab, on a desktop and on a phone."""
 
 import csv
 import re
@@ -24,8 +24,7 @@ from .page_actions import (
 )
 
 
-def test_transfer_tab(desktop_page, couple, tmp_path):
-    page = desktop_page
+def test_transfer_tab(page, couple, tmp_path):
     page.get_by_text(re.compile("Everything this page makes is")).first.wait_for()
     save_screenshot(page, "transfer_first")
     result = WatchedPicture(page, "#transfer-result .compare-after")
@@ -81,8 +80,7 @@ def test_transfer_tab(desktop_page, couple, tmp_path):
     assert unused_controls(page) == []
 
 
-def test_editing_tab(phone_page, couple, tmp_path):
-    page = phone_page
+def test_editing_tab(page, couple, tmp_path):
     open_tab(page, "Editing")
     result = WatchedPicture(page, "#edit-result .compare-after")
     strip, number = page.locator("#edit-strip button"), page.locator("#edit-intensity input[type=number]")

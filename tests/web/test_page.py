@@ -326,4 +326,4 @@ def test_tabs_work_by_keyboard(page):
     page.keyboard.press("ArrowRight")
     assert page.locator("#editing").is_visible() and page.evaluate("document.activeElement.id") == "tab-editing"
     page.keyboard.press("End")
-    assert page.locator("#about").is_visible() and "small-faces" in page.locator("#facts").inner_text()
+    assert page.locator("#about").is_visible() and "org/faces" in page.locator("#facts").inner_text()
