@@ -79,7 +79,8 @@ const cache = cacheName(
   large,
 );
 const pictures = (folder) => files(join(out, "assets", folder)).filter((name) => name.endsWith(".jpg"));
-const build = { large, runtime, people: pictures("examples"), expressions: pictures("expressions") };
+const manifest = { path: "model/model.json", bytes: statSync(join(out, "model", "model.json")).size };
+const build = { large, runtime, manifest, people: pictures("examples"), expressions: pictures("expressions") };
 writeFileSync(join(out, "build.json"), JSON.stringify(build, null, 1));
 const shell = ["./", ...files(out).filter((name) => !LARGE.test(name) && name !== "README.md")];
 writeFileSync(join(out, "service-worker.js"), `self.BUILD = ${JSON.stringify({ cache, large, shell })};\n${worker}`);

@@ -120,6 +120,30 @@ def test_an_example_that_comes_late_does_not_replace_a_photo(visit):
     assert page.evaluate("window.tergan.views.transfer.target.current.name") == Path(SMILING).name
 
 
+def test_a_photo_that_opens_is_neither_swapped_nor_given_a_face_of_the_one_before(visit, couple):
+    page = visit()
+    result = Watched(page, f"#transfer-result {AFTER}")
+    choose(page, "transfer-target", couple)
+    result.wait_for_change()
+    page.evaluate("""() => {
+      const { engine } = window.tergan;
+      const call = engine.call.bind(engine);
+      engine.call = async (method, ...values) => {
+        const answer = await call(method, ...values);
+        if (method === "openPhoto") await new Promise((resolve) => setTimeout(resolve, 1000));
+        return answer;
+      };
+    }""")
+    choose(page, "transfer-target", SMILING)
+    page.locator("#transfer-target .message", has_text="Looking for faces").wait_for()
+    page.locator("#transfer-target .faces button").nth(1).click()
+    page.locator("#transfer-swap").click()
+    result.wait_for_change()
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.tergan.views.transfer.target.current.name") == Path(SMILING).name
+    assert page.locator("#transfer-target .faces button").count() == 0
+
+
 def use_photo_input(page, element, result):
     """Use the webcam, the clipboard, an example, and the removal of a photo input."""
     frame = page.locator(f"#{element}")

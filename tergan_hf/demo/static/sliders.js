@@ -68,6 +68,8 @@ const build = (groups) => {
           if (moving === slider.name) take(true);
         });
         input.addEventListener("change", () => take(!held));
+        // Firefox reports no change if a slider was moved to and fro.
+        input.addEventListener("blur", () => moving === slider.name && take(true));
         return line;
       });
       const summary = make("summary", {}, part.name + " ", make("span", { class: "slider-count" }));

@@ -44,12 +44,14 @@ export async function decodePhoto(file, name) {
   }
 }
 
+let frames = null; // the canvas of the last frame; the next one mostly has its size
+
 /** A frame of a video as a picture. */
 export function pictureOf(bitmap) {
-  const context = canvasOf(bitmap.width, bitmap.height);
-  context.drawImage(bitmap, 0, 0);
-  const { width, height, data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
-  return { width, height, data };
+  const { width, height } = bitmap;
+  if (frames?.canvas.width !== width || frames.canvas.height !== height) frames = canvasOf(width, height);
+  frames.drawImage(bitmap, 0, 0);
+  return { width, height, data: frames.getImageData(0, 0, width, height).data };
 }
 
 function canvasOf(width, height) {

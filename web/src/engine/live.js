@@ -72,7 +72,7 @@ export class Live {
   paste(picture, transform, change, weight) {
     const prepared = prepareChange(picture, transform, this.model.size, change, weight, this.model.manifest.blending);
     // Linear interpolation: frames per second count more than the last bit of sharpness.
-    const { left, top, width, height, data } = this.session.paster.paste({ ...prepared, sharp: false });
+    const { left, top, width, height, data } = this.session.paster.paste({ ...prepared, fine: false, sharp: false });
     return { left, top, width, height, data };
   }
 }

@@ -112,42 +112,66 @@ export function pasteOnCpu({ photo, left, top, width, height, toCrop, maps, fine
   const result = new Uint8ClampedArray(4 * width * height);
   const added = new Float64Array(CHANNELS);
   const seen = new Float64Array(3);
-  const lookUp = sampler(maps.data, maps.size, maps.size, CHANNELS, CHANNELS, fine);
-  const fetch = sampler(photo.data, photo.width, photo.height, 4, 3, sharp);
+  const lookUp = fine ? cubicSampler(maps.data, maps.size, maps.size, CHANNELS, CHANNELS) : linearMapSampler(maps);
+  const fetch = sharp ? cubicSampler(photo.data, photo.width, photo.height, 4, 3) : linearPhotoSampler(photo);
   for (let row = 0; row < height; row++) {
+    const own = 4 * ((top + row) * photo.width + left);
+    result.set(photo.data.subarray(own, own + 4 * width), 4 * row * width);
     for (let column = 0; column < width; column++) {
       const u = a * (column + 0.5) + b * (row + 0.5) + c;
       const v = d * (column + 0.5) + e * (row + 0.5) + f;
       const fromMiddle = Math.max(Math.abs(2 * u - 1), Math.abs(2 * v - 1));
       const moving = fadeWeight(movement.inside, movement.outside, fromMiddle);
       const painted = fadeWeight(paint.inside, paint.outside, fromMiddle);
+      if (moving <= 0 && painted <= 0) continue;
       const to = 4 * (row * width + column);
-      const own = 4 * ((top + row) * photo.width + left + column);
-      if (moving > 0) lookUp(u * maps.size - 0.5, v * maps.size - 0.5, added);
-      else added.fill(0);
+      lookUp(u * maps.size - 0.5, v * maps.size - 0.5, added);
       const across = moving * added[3];
       const down = moving * added[4];
       if (Math.abs(across) < still && Math.abs(down) < still) {
-        for (let k = 0; k < 3; k++) seen[k] = photo.data[own + k];
+        for (let k = 0; k < 3; k++) seen[k] = result[to + k];
       } else {
         fetch(left + column + across, top + row + down, seen);
       }
       // Uint8ClampedArray rounds half to even, as PyTorch does.
-      for (let k = 0; k < 3; k++) result[to + k] = seen[k] + painted * added[k];
-      result[to + 3] = 255;
+      result[to] = seen[0] + painted * added[0];
+      result[to + 1] = seen[1] + painted * added[1];
+      result[to + 2] = seen[2] + painted * added[2];
     }
   }
   return { left, top, width, height, data: result };
 }
 
-/** A function (x, y, target) that interpolates `count` channels at a place; at (0, 0) is the first value. The border repeats. */
-function sampler(data, width, height, stride, count, cubic) {
-  return cubic
-    ? cubicSampler(data, width, height, stride, count)
-    : bilinearSampler(data, width, height, stride, count);
+// A sampler is a function (x, y, target) that interpolates the channels at a place; at (0, 0) is the first value. The
+// border repeats. The two linear ones differ in their types of array and are written out, which is twice as fast.
+
+function linearMapSampler({ size, data }) {
+  const most = size - 1;
+  return (x, y, target) => {
+    x = Math.min(Math.max(x, 0), most);
+    y = Math.min(Math.max(y, 0), most);
+    const left = Math.floor(x);
+    const top = Math.floor(y);
+    const across = x - left;
+    const down = y - top;
+    const a = CHANNELS * (top * size + left);
+    const b = left < most ? a + CHANNELS : a;
+    const below = top < most ? CHANNELS * size : 0;
+    const c = a + below;
+    const d = b + below;
+    const weightA = (1 - across) * (1 - down);
+    const weightB = across * (1 - down);
+    const weightC = (1 - across) * down;
+    const weightD = across * down;
+    target[0] = weightA * data[a] + weightB * data[b] + weightC * data[c] + weightD * data[d];
+    target[1] = weightA * data[a + 1] + weightB * data[b + 1] + weightC * data[c + 1] + weightD * data[d + 1];
+    target[2] = weightA * data[a + 2] + weightB * data[b + 2] + weightC * data[c + 2] + weightD * data[d + 2];
+    target[3] = weightA * data[a + 3] + weightB * data[b + 3] + weightC * data[c + 3] + weightD * data[d + 3];
+    target[4] = weightA * data[a + 4] + weightB * data[b + 4] + weightC * data[c + 4] + weightD * data[d + 4];
+  };
 }
 
-function bilinearSampler(data, width, height, stride, count) {
+function linearPhotoSampler({ width, height, data }) {
   return (x, y, target) => {
     x = Math.min(Math.max(x, 0), width - 1);
     y = Math.min(Math.max(y, 0), height - 1);
@@ -155,17 +179,18 @@ function bilinearSampler(data, width, height, stride, count) {
     const top = Math.floor(y);
     const across = x - left;
     const down = y - top;
-    const a = stride * (top * width + left);
-    const b = left + 1 < width ? a + stride : a;
-    const below = top + 1 < height ? stride * width : 0;
+    const a = 4 * (top * width + left);
+    const b = left + 1 < width ? a + 4 : a;
+    const below = top + 1 < height ? 4 * width : 0;
+    const c = a + below;
+    const d = b + below;
     const weightA = (1 - across) * (1 - down);
     const weightB = across * (1 - down);
     const weightC = (1 - across) * down;
     const weightD = across * down;
-    for (let k = 0; k < count; k++) {
-      target[k] =
-        weightA * data[a + k] + weightB * data[b + k] + weightC * data[a + below + k] + weightD * data[b + below + k];
-    }
+    target[0] = weightA * data[a] + weightB * data[b] + weightC * data[c] + weightD * data[d];
+    target[1] = weightA * data[a + 1] + weightB * data[b + 1] + weightC * data[c + 1] + weightD * data[d + 1];
+    target[2] = weightA * data[a + 2] + weightB * data[b + 2] + weightC * data[c + 2] + weightD * data[d + 2];
   };
 }
 

@@ -46,7 +46,8 @@ export async function loadRuntime(settings) {
 
 async function loadBackend({ build, base, report }, backend) {
   const at = (path) => new URL(path, base).href;
-  const manifest = JSON.parse(new TextDecoder().decode(await download(at("model/model.json"), build.large)));
+  const { path, bytes: size } = build.manifest;
+  const manifest = JSON.parse(new TextDecoder().decode(await download(at(path), build.large, { size })));
   if (manifest.format !== FORMAT)
     throw new VisitorError(`The model has format ${manifest.format}, and this page reads ${FORMAT}: export it again.`);
   const { module, binary, bytes } = build.runtime[backend];

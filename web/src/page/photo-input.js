@@ -18,7 +18,7 @@ export class PhotoInput {
    */
   constructor(engine, settings, onOpen, onClose) {
     // Each photo, and each request for the webcam, ends those before.
-    Object.assign(this, { engine, settings, onOpen, onClose, turn: 0, webcamTurn: 0 });
+    Object.assign(this, { engine, settings, onOpen, onClose, turn: 0, webcamTurn: 0, isOpening: false });
     this.addresses = new Addresses();
     this.message = new Message();
     this.picture = make("img", { alt: settings.label, hidden: true, onclick: (event) => this.choosePoint(event) });
@@ -153,6 +153,7 @@ export class PhotoInput {
   }
 
   async chooseFace(choice) {
+    if (this.isOpening) return; // these are faces of the photo before
     await this.show(this.current, () => this.engine.call("chooseFace", this.settings.slot, choice));
   }
 
@@ -169,15 +170,18 @@ export class PhotoInput {
   /** Open a photo and show it, unless the visitor has taken another one or removed it meanwhile. */
   async show(file, open) {
     const turn = ++this.turn;
+    this.isOpening = file !== this.current;
     this.message.show("Looking for faces …");
     try {
       const opened = await open();
       if (turn !== this.turn) return;
+      this.isOpening = false;
       this.keep(file, opened);
       this.message.show("");
       await this.onOpen(file, opened);
     } catch (error) {
       if (turn !== this.turn) return;
+      this.isOpening = false;
       this.message.show(error.message, true);
       this.forget();
     }
@@ -219,6 +223,7 @@ export class PhotoInput {
 
   clear() {
     this.turn += 1;
+    this.isOpening = false;
     if (this.settings.slot) this.engine.call("closePhoto", this.settings.slot);
     this.webcam.focus(); // the button "Remove" cannot be pressed again
     this.stopWebcam();

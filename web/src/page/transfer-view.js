@@ -123,7 +123,7 @@ export class TransferView {
   }
 
   async swap() {
-    if (!this.target.opened || !this.source.opened) return;
+    if ([this.target, this.source].some(({ opened, isOpening }) => !opened || isOpening)) return;
     await this.engine.call("swapPhotos", TARGET, SOURCE);
     const [target, source] = [this.target, this.source].map(({ current, opened }) => ({ current, opened }));
     if (!target.opened || !source.opened) return;
