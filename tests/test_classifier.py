@@ -185,6 +185,28 @@ def test_temperature_makes_scores_as_sure_as_they_are_right():
         assert found == pytest.approx(factor, rel=0.12)
 
 
+def test_photographs_set_the_temperature_where_there_are_any(monkeypatch):
+    torch.manual_seed(0)
+    logits = torch.randn(4000, 3)
+    labels = torch.distributions.Categorical(logits=logits).sample()
+    monkeypatch.setattr(classifier, "_read_labelled", lambda model, photos: (photos.factor * logits, labels))
+
+    def weight_after(*sets):
+        model = TerGanModel(TerGanConfig(**TINY))
+        torch.nn.init.ones_(model.classifier.weight)
+        classifier.calibrate(model, list(sets))
+        return float(model.classifier.weight[0, 0].detach())
+
+    photographs, rendered = (
+        SimpleNamespace(factor=factor, are_photographs=real, labelled_rows=[0], weight=1.0)
+        for factor, real in ((2.0, True), (0.5, False))
+    )
+    unlabelled = SimpleNamespace(factor=4.0, are_photographs=True, labelled_rows=[], weight=1.0)
+    assert weight_after(photographs, rendered, unlabelled) == pytest.approx(1 / 2, rel=0.12)
+    assert weight_after(rendered, unlabelled) == pytest.approx(1 / 0.5, rel=0.12)
+    assert weight_after() == 1
+
+
 def test_the_saved_file_holds_halves_and_is_loaded_as_full_precision(tmp_path):
     torch.manual_seed(0)
     model = TerGanModel(TerGanConfig(**TINY)).eval()

@@ -99,8 +99,10 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, weights: torch.T
 
 @torch.no_grad()
 def calibrate(model: TerGanModel, sets: list[PhotoSet]):
-    """Divide the classifier by the temperature that fits the validation photos, each set by its weight."""
+    """Divide the classifier by the temperature that fits the validation photos, each set by its weight. Sets of
+    photographs are preferred to sets of renderings: users' photos are photographs, and scores differ between both."""
     sets = [photos for photos in sets if len(photos.labelled_rows)]
+    sets = [photos for photos in sets if photos.are_photographs] or sets
     if not sets:
         return
     logits, labels = zip(*(_read_labelled(model, photos) for photos in sets))
