@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from tergan_hf import TerGanConfig, TerGanForImageClassification, TerGanModel
+from tergan_hf.model.decoder_tergan import convolve_enlarged
 from tergan_hf.model.encoder_tergan import ConvolutionBlock, TerGanEncoder
 from tergan_hf.model.outputs_tergan import warp
 from tergan_hf.training.arguments import DiscriminatorArguments
@@ -370,3 +372,15 @@ def test_compact_is_the_same_design_with_fewer_channels():
     assert set(compact.state_dict()) == set(paper.state_dict())
     assert compact.num_parameters() < paper.num_parameters() / 3
     assert compact.num_parameters() * 4 < 40e6
+
+
+@pytest.mark.parametrize("size", [(8, 10), (9, 11)])
+def test_convolving_an_enlarged_map_is_exact_at_every_size(size):
+    torch.manual_seed(0)
+    maps = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    weight = torch.randn(7, 3, 3, 3, dtype=torch.float64, requires_grad=True)
+    expected = F.conv2d(F.interpolate(maps, size=size, mode="nearest"), weight, padding=1)
+    found = convolve_enlarged(maps, weight, size)
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(result.square().sum(), weight)[0] for result in (found, expected)]
+    torch.testing.assert_close(*gradients)

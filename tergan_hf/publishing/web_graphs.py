@@ -98,8 +98,7 @@ class Decoder(nn.Module):
         self.decoder = model.decoder
 
     def forward(self, wanted, own, pixel_values, identity, last_map, *skip_maps) -> tuple[torch.Tensor, ...]:
-        maps = [last_map] * len(skip_maps)  # only the last one is read beside skip maps
-        generated, flow, residual = self.decoder(wanted, own, identity, maps, pixel_values, skip_maps)
+        generated, flow, residual = self.decoder(wanted, own, identity, [last_map], pixel_values, skip_maps)
         return generated.clamp(-1, 1), flow, residual
 
 

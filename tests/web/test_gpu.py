@@ -82,7 +82,10 @@ def test_a_graph_with_a_node_that_a_gpu_cannot_compute_is_refused(page, site):
     manifest = json.loads((site / "model" / "model.json").read_text())
     manifest["files"]["decoder.onnx"] = len(decoder)
     page.route("**/model/decoder.onnx", lambda route: route.fulfill(body=decoder))
-    page.route("**/model/model.json", lambda route: route.fulfill(json=manifest))
+    text, build = json.dumps(manifest), json.loads((site / "build.json").read_text())
+    build["manifest"]["bytes"] = len(text)
+    page.route("**/model/model.json", lambda route: route.fulfill(body=text))
+    page.route("**/build.json", lambda route: route.fulfill(json=build))
     attempt = f"backend => ({LOAD})(backend).then(() => '', (error) => String(error))"
     assert "fallback" in page.evaluate(attempt, "webgpu")
     assert page.evaluate(attempt, "wasm") == ""
