@@ -29,7 +29,7 @@ def training_table(record: dict) -> str:
     for source in record.get("sources", []):
         known = known_set(source["path"])
         kept_out = record.get("kept_out", {}).get(source["name"]) or []
-        used = f"{len(kept_out)} groups kept out" if kept_out else "all"
+        used = f"{len(kept_out)} group{'s' * (len(kept_out) != 1)} kept out" if kept_out else "all"
         if source.get("validation_path"):
             used = "its training split"
         rows.append([
