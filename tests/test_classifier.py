@@ -214,6 +214,8 @@ def test_the_saved_file_holds_halves_and_is_loaded_as_full_precision(tmp_path):
     model.state_dict()[too_large].fill_(1e6)
     save_model(model, TrainingArguments(sources=[DataSource("set", "folder")]), {}, tmp_path)
     saved = load_file(tmp_path / "model.safetensors")
+    modes = [(tmp_path / name).stat().st_mode for name in ("model.safetensors", "config.json")]
+    assert modes[0] == modes[1]
     kept = {name for name, value in saved.items() if value.dtype == torch.float32}
     assert kept == {too_large}
     loaded = TerGanModel.from_pretrained(tmp_path).state_dict()

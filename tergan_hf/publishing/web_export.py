@@ -4,7 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ..evaluation.expression_map import ExpressionMap
 from ..model.errors_tergan import InvalidInputError
@@ -55,7 +55,8 @@ def export_web(
             write_graph(graph, path)
             if graph_name not in FULL_PRECISION:
                 compress_weights(path)
-        save_file(build_tables(model, expression_map), made / TABLES)
+        # `save_file` would make a file that a web server of another user cannot read.
+        (made / TABLES).write_bytes(save(build_tables(model, expression_map)))
         manifest = build_manifest(model, name, {path.name: path.stat().st_size for path in sorted(made.iterdir())})
         (made / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
         for path in made.iterdir():

@@ -40,6 +40,8 @@ def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[
         if is_whole:
             stored[f"{name}.weight"] = layer.weight.to(torch.int8)
     model.save_pretrained(folder, state_dict=stored)
+    # safetensors makes files that nobody else can read, whatever the umask.
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)
     size = model.config.image_size
     TerGanImageProcessor(size={"height": size, "width": size}).save_pretrained(folder)
     record = {**arguments.to_dict(), "kept_out": kept_out}
