@@ -51,6 +51,9 @@ def tergan(monkeypatch, tmp_path):
     class Pipe:
         labels = ["anger", "happiness"]
 
+        def match_label(self, wanted, *_):
+            return wanted if wanted in self.labels else None
+
         def edit(self, image, *_, **__):
             return Image.open(image).convert("RGB")
 
@@ -117,6 +120,19 @@ def test_cuda_on_a_build_without_it_is_one_line(tmp_path):
         command.main(["edit", str(EXAMPLES / "london_014_neutral.jpg"), "anger", "-o", str(tmp_path / "a.png"),
                       "--device", "cuda"])  # fmt: skip
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("version", "used"), [("2.9.1", "cpu"), ("2.13.0+cpu", "mps"), ("3.0.0a0", "mps")])
+def test_apples_gpu_is_used_where_it_can_compute_the_model(monkeypatch, version, used):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch, "__version__", version)
+    assert choose_device().type == used
+    if used == "cpu":
+        real = torch.zeros
+        monkeypatch.setattr(torch, "zeros", lambda *size, device=None: real(*size))
+        with pytest.raises(InvalidInputError, match="device 'mps' cannot be used: this machine has cpu"):
+            choose_device("mps")
 
 
 @pytest.mark.parametrize("device", [None, "cpu", "CPU ", torch.device("cpu")])

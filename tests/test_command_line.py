@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -108,14 +109,16 @@ def test_faces_of_a_photo_are_paired_with_drivers(tergan, clip, calls, tmp_path,
     assert "the expression of face 1 is carried as its change since the calm frame at 0.3 s." in told
     assert "the expression of face (320.0, 200.0) is carried as it is" in told
     assert tergan(*words, "--relative") == 0 and calls[2][0][4] is True
+    assert "need a driving clip" in tergan("transfer", SMILING, NEUTRAL, "-o", tmp_path / "out.png", "--relative")
     assert "is carried" not in capsys.readouterr().err
 
 
 def test_several_faces_of_a_clip_are_edited(tergan, clip, calls, tmp_path):
+    photo = str(shutil.copy(SMILING, tmp_path / "fear=less.jpg"))
     words = ("edit", clip, "happiness", "-o", tmp_path / "out.mp4", "-q")
-    assert tergan(*words, "--face", "1", "--also", "0=neutral", "--also", "9,8=fear=less.jpg") == 0
+    assert tergan(*words, "--face", "1", "--also", "0=neutral", "--also", f"9,8={photo}") == 0
     given, named = calls[0]
-    assert given[1] == {1: "happiness", 0: "neutral", (9.0, 8.0): "fear=less.jpg"} and named["face"] is None
+    assert given[1] == {1: "happiness", 0: "neutral", (9.0, 8.0): photo} and named["face"] is None
     assert tergan(*words, "--face", "1") == 0 and calls[1][0][1] == "happiness" and calls[1][1]["face"] == 1
 
 
@@ -130,7 +133,7 @@ def test_several_faces_of_a_clip_are_edited(tergan, clip, calls, tmp_path):
         (("edit", NEUTRAL, "anger", "-o", "c.mp4"), "does not fit"),
         (("edit", NEUTRAL, "anger", "-o", "no/such/c.png"), "no such folder"),
         (("edit", NEUTRAL, "anger", "-o", "c.gif"), r"\.png, \.jpg or \.webp"),
-        (("edit", NEUTRAL, "anger", "-o", "c.png", "--intensity", "nan"), "finite"),
+        (("edit", NEUTRAL, "anger", "-o", "c.png", "--intensity", "nan"), "intensity must be a number from -3 to 3"),
         (("recognize", NEUTRAL, "-o", "c.txt"), r"\.json or \.csv"),
         (("recognize", NEUTRAL, "-o", "no/such/c.json"), "no such folder"),
         (("recognize", str(ROOT / "configs")), "holds no file"),

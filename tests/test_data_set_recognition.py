@@ -222,12 +222,14 @@ def test_what_cannot_be_a_source_is_named(tmp_path):
         (["set.parquet"], "add --output with a folder or hub://owner/name"),
         (["set.parquet", "a.jpg", "-o", "out"], "name it alone"),
         (["set.parquet", "-o", "out.csv"], "a folder of parquet files or hub://owner/name, got out.csv"),
+        (["photos", "-o", "out.txt"], "the output must be a .json or .csv file, got 'out.txt'"),
         (["a.jpg", "--split", "train"], "--split is for whole data sets"),
         (["hub://me/faces", "-o", "hub://me/faces"], "hub://me/faces is the source"),
     ],
 )
 def test_a_wrong_command_line_is_a_sentence(words, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
     for name in ("set.parquet", "a.jpg"):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(SystemExit) as stopped:

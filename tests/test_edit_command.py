@@ -75,6 +75,10 @@ def test_a_preset_serves_a_folder_of_photos_and_clips(tergan, tmp_path, neutral)
         (("nobody", "--set", "jawOpen=1"), "--set: 'nobody' is no known name"),
         (("anger", "--set", "anger=0.5"), "--set names anger, which is given as the expression already"),
         ((PHOTO, "--set", "jawOpen=1"), "is a photo: leave one of them out"),
+        (("Anger", "--set", "anger=0.5"), "--set names Anger, which is given as the expression already"),
+        (("hapiness",), "'hapiness' is neither a known expression nor an existing file"),
+        (("anger", "--intensity", "5"), "intensity must be a number from -3 to 3"),
+        (("anger", "--source-face", "1"), "--source-face is for a photo that shows the expression"),
     ],
 )
 def test_what_cannot_be_set_is_one_line(tergan, tmp_path, words, message):
@@ -93,6 +97,15 @@ def test_later_values_replace_those_of_a_preset(tmp_path):
     (tmp_path / "a=b.json").write_text('{"jawOpen": 1, "gazeUp": 5}')
     words = [f"@{tmp_path / 'a=b.json'}", "jawOpen=0.2"]
     assert read_values(words, "neutral") == {"neutral": 1, "jawOpen": 0.2, "gazeUp": 5}
+    for later, expected in {
+        "JAWOPEN=0.2": {"gazeUp": 5, "JAWOPEN": 0.2},
+        "gazeDown=3": {"jawOpen": 1, "gazeDown": 3},
+        "gazeY=-3": {"jawOpen": 1, "gazeY": -3},
+    }.items():
+        assert read_values([*words[:1], later]) == expected
+    assert read_values(["mouthSmile=0.5", "mouthSmileLeft=0.1"]) == {"mouthSmileRight": 0.5, "mouthSmileLeft": 0.1}
+    assert read_values(["mouthSmileLeft=0.1", "mouthSmile=0.5"]) == {"mouthSmile": 0.5}
+    assert read_values(["Anger=0.5", "anger=0.1"]) == {"anger": 0.1}
     (tmp_path / "long.json").write_text('{"jawOpen": 1' + " " * 200_000 + "}")
     with pytest.raises(InvalidInputError, match="must be a JSON object"):
         read_values([f"@{tmp_path / 'long.json'}"])

@@ -258,6 +258,14 @@ def test_the_transformers_pipeline_takes_requests(settable_pipeline, neutral):
     )
     asked = {"neutral": 1, "jawOpen": 0.4}
     assert differs(transfer(neutral, expression=asked), settable_pipeline.edit(neutral, asked)) <= 1
+    wanted = [asked, "anger"]
+    settings = {"test_time_augmentation": False}
+    made = transfer([neutral, neutral], expression=wanted, **settings)
+    assert len(made) == 2
+    for one, expected in zip(made, settable_pipeline.edit(neutral, wanted, **settings), strict=True):
+        assert differs(one, expected) <= 1
+    with pytest.raises(InvalidInputError, match="lists must have the same length, got image: 2, expression: 1"):
+        transfer([neutral, neutral], expression=["anger"])
 
 
 def test_a_name_that_was_never_learnt_is_not_listed_and_refused(settable_pipeline, crop):

@@ -8,7 +8,7 @@ from PIL import ExifTags, Image, ImageCms, ImageFilter
 
 from tergan_hf import FaceDetector, ImageInputError, InvalidInputError, NoFaceFoundError, save_synthetic
 from tergan_hf.model.image_loading_tergan import read_image, to_srgb
-from tergan_hf.model.provenance_tergan import NOTICE, is_marked_synthetic
+from tergan_hf.model.provenance_tergan import NOTICE, encode_synthetic, is_marked_synthetic
 
 from .conftest import EXAMPLES
 
@@ -76,7 +76,13 @@ def test_wide_gamut_photos_keep_pixels_and_profile(neutral, tiny_pipeline):
     assert photo.info["icc_profile"] == profile
     assert np.array_equal(np.asarray(photo), np.asarray(neutral.convert("RGB")))
     result = tiny_pipeline.edit(encoded(neutral, "PNG", icc_profile=profile), "happiness")
-    assert Image.open(encoded(result, "PNG")).info["icc_profile"] == profile
+    for kind in ("PNG", "JPEG", "WEBP"):
+        files = (
+            encoded(result, kind),
+            encoded(result, kind, exif=Image.Exif()),
+            io.BytesIO(encode_synthetic(result, kind)),
+        )
+        assert [Image.open(file).info["icc_profile"] for file in files] == [profile] * 3
 
 
 def test_wide_gamut_becomes_srgb_for_clips():

@@ -6,7 +6,14 @@ import torch
 from PIL import Image, ImageOps
 from transformers.image_processing_backends import PilBackend
 
-from tergan_hf import NoFaceFoundError, TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
+from tergan_hf import (
+    InvalidInputError,
+    NoFaceFoundError,
+    TerGanConfig,
+    TerGanImageProcessor,
+    TerGanModel,
+    TerGanPipeline,
+)
 from tergan_hf.model.face_alignment_tergan import zoom_out
 from tergan_hf.model.pipeline_tergan import WIDER_MARGIN
 
@@ -129,6 +136,12 @@ def test_lists_give_lists_and_one_photo_serves_all(tiny_pipeline, smiling, neutr
     assert np.abs(differs(edited[1], alone)).max() <= 1
     assert len(tiny_pipeline.recognize([smiling])) == 1
     assert len(tiny_pipeline.embed([smiling, neutral])) == 2
+    both = [tiny_pipeline.faces(photo)[0].box.tolist() for photo in (smiling, neutral)]
+    assert [found[0].box.tolist() for found in tiny_pipeline.faces([smiling, neutral])] == both
+    read = tiny_pipeline.recognize_faces([smiling, neutral])
+    assert [found[0]["box"] for found in read] == both and len(tiny_pipeline.recognize_faces([smiling])) == 1
+    with pytest.raises(InvalidInputError, match=r"image\[1\]: "):
+        tiny_pipeline.recognize_faces([smiling, Image.new("RGB", (64, 64))])
 
 
 def test_exif_rotation_is_honoured(tiny_pipeline, neutral, tmp_path):

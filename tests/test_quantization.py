@@ -158,8 +158,6 @@ def test_the_widest_range_among_the_kinds_counts(classifier, crops):
     ranges = classifier.expression_encoder.activation_ranges
     strong = measure_ranges(classifier.expression_encoder, [crops])
     assert (ranges[:, 0] <= strong[:, 0].half()).all() and (ranges[:, 1] >= strong[:, 1].half()).all()
-    with pytest.raises(ValueError, match="needs crops"):
-        classifier.quantize()
 
 
 def test_quantizing_and_dequantizing_on_request(crops):
@@ -169,8 +167,15 @@ def test_quantizing_and_dequantizing_on_request(crops):
     model.quantize([crops])
     assert model.config.expression_int8 and model.expression_encoder.is_quantized
     assert 0 < miss(read(model, crops), exact) < 0.3
+    ranges = model.expression_encoder.activation_ranges.clone()
     assert model.dequantize() is model and not model.expression_encoder.is_quantized
     assert miss(read(model, crops), exact) < 0.1
+    for wrong in ((), ([],), (crops[0],), (crops[:0],), ([crops], [])):
+        with pytest.raises(ValueError, match="needs batches of crops"):
+            model.quantize(*wrong)
+    assert not model.expression_encoder.is_quantized
+    model.quantize(crops)
+    assert torch.equal(model.expression_encoder.activation_ranges, ranges)
 
 
 def test_training_mode_and_back_changes_nothing_of_the_published_weights(embedded_pipeline):

@@ -1,5 +1,6 @@
 """The ways people run it: precisions, forked processes, long lists, the pipelines of transformers."""
 
+import copy
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from tergan_hf.model.image_loading_tergan import read_image
 from .conftest import EXAMPLES, ROOT, WEIGHTS
 
 
+EDITS = ("happiness", {"happiness": 0.5, "jawOpen": 0.4})
 PHOTO, SOURCE = EXAMPLES / "london_014_neutral.jpg", EXAMPLES / "london_099_happiness.jpg"
 
 
@@ -40,8 +42,14 @@ def test_any_precision_gives_nearly_the_same(expected, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_under_autocast(embedded_pipeline, expected, dtype):
+    in_floats = copy.deepcopy(embedded_pipeline)
+    in_floats.model.dequantize()
+    plain = [embedded_pipeline.edit(PHOTO, wanted) for wanted in EDITS]
     with torch.autocast("cpu", dtype=dtype):
         assert_same(embedded_pipeline, expected, 0.5)
+        for pipe in (embedded_pipeline, in_floats):
+            for wanted, photo in zip(EDITS, plain):
+                assert np.abs(np.asarray(pipe.edit(PHOTO, wanted), int) - np.asarray(photo, int)).mean() < 0.5
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float32])

@@ -86,4 +86,4 @@ def _is_folder_name(output: str) -> bool:
     suffix = Path(output).suffix.lower()
     if output.startswith(HUB_PREFIX) or suffix in FILES:
         return False
-    return suffix != ".parquet" or os.path.isdir(output)
+    return not suffix or output.endswith(("/", os.sep)) or os.path.isdir(output)

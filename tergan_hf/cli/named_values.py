@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 
-from ..model.expression_requests_tergan import read_preset
+from ..expressions.blendshapes import ARKIT_BLENDSHAPES, GAZE_NAMES
+from ..model.expression_requests_tergan import blendshapes_set_by, editable_ranges, read_preset
 from .outputs import CommandError
+
+
+BLENDSHAPES = (*ARKIT_BLENDSHAPES, *GAZE_NAMES)
+SPELLING = {name.lower(): name for name in editable_ranges((), BLENDSHAPES)}
 
 
 def read_values(words: Sequence[str], label: str | None = None) -> dict[str, float]:
     """
-    Read the words of `--set`. Of a name that occurs twice, the later value counts.
+    Read the words of `--set`. Of a blendshape or label that is set twice, under whatever name, the later value counts.
 
     Args:
         words: `NAME=VALUE` or `@FILE`, a JSON object with values by name.
@@ -27,10 +32,25 @@ def read_values(words: Sequence[str], label: str | None = None) -> dict[str, flo
             found = {name: _number(name, value)}
         else:
             raise CommandError(f"--set takes NAME=VALUE or @preset.json, got {word!r}")
-        if label is not None and label in found:
+        if label is not None and label.lower() in map(str.lower, found):
             raise CommandError(f"--set names {label}, which is given as the expression already: give it once")
-        values |= found
+        values = _without({part for name in found for part in _parts(name)}, values) | found
     return values
+
+
+def _without(parts: set[str], values: dict[str, float]) -> dict[str, float]:
+    """The values of everything but `parts`."""
+    left: dict[str, float] = {}
+    for name, value in values.items():
+        own = _parts(name)
+        left |= dict.fromkeys(sorted(own - parts), value) if own & parts else {name: value}
+    return left
+
+
+def _parts(name: str) -> set[str]:
+    """What a name sets: blendshapes, or the label of that name."""
+    known = SPELLING.get(name.strip().lower())
+    return {name.strip().lower()} if known is None else set(blendshapes_set_by(known, 0.0, BLENDSHAPES))
 
 
 def _number(name: str, value: str) -> float:

@@ -1,7 +1,6 @@
 """The command `tergan`: transfer, edit and recognise expressions of photos, folders of photos and clips."""
 
 import argparse
-import math
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -16,6 +15,7 @@ from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import TerGanError
 from ..model.face_detection_tergan import Face
 from ..model.image_loading_tergan import is_file
+from ..model.pipeline_base_tergan import check_intensity
 from ..model.pipeline_tergan import TerGanPipeline
 from ..model.provenance_tergan import draw_mark
 from ..model.video_tergan import VideoReport
@@ -207,6 +207,8 @@ def transfer_command(options) -> int:
     faces = _by_face(options.pair, "--pair") if options.pair else None
     if faces and not moving:
         raise CommandError("--pair needs a driving clip; for a photo use --face and --source-face")
+    if options.relative is not None and not moving:
+        raise CommandError("--relative and --no-relative need a driving clip")
     jobs = plan_jobs(
         options.target, options.output, [PHOTO], options.overwrite, ".mp4" if moving else ".png", [source]
     )
@@ -248,8 +250,13 @@ def edit_command(options) -> int:
     signer = _signer(options)
     watermark = _watermark(options, [job.source for job in jobs if job.kind == CLIP])
     pipe = _load(options)
+    # One error, not one for every file.
     if isinstance(expression, dict):
-        pipe.parse_expression(expression, "--set")  # one error, not one for every file
+        pipe.parse_expression(expression, "--set")
+    labels = [pipe.match_label(other) for other in ([] if isinstance(expression, dict) else [expression])]
+    labels += [pipe.match_label(other, "--also") for _, other in also]
+    if options.source_face is not None and all(labels):
+        raise CommandError("--source-face is for a photo that shows the expression")
     settings = {"intensity": options.intensity, "source_face": options.source_face}
     named = [expression, *(other for _, other in also)]
     inputs = [Path(name) for name in named if isinstance(name, str) and is_file(name)]
@@ -338,7 +345,7 @@ def _print_notes(job: Job, report: VideoReport):
 def _print_choices(job: Job, report: VideoReport):
     """Say whether changes or the expression itself were carried."""
     for face in report.faces:
-        choice = "is carried as it is: the clip begins with it"
+        choice = "is carried as it is: the clip does not begin with a neutral face"
         if face.relative:
             choice = f"is carried as its change since the calm frame at {face.reference_seconds:.1f} s"
         whose = "the expression" if len(report.faces) == 1 else f"the expression of face {face.face}"
@@ -348,8 +355,8 @@ def _print_choices(job: Job, report: VideoReport):
 def _load(options, device=None) -> TerGanPipeline:
     if options.model is None:
         raise CommandError("no model is given: --model takes a folder or an id on the Hub")
-    if hasattr(options, "intensity") and not math.isfinite(options.intensity):
-        raise CommandError(f"--intensity must be a finite number, got {options.intensity}")
+    if hasattr(options, "intensity"):
+        check_intensity(options.intensity)
     with redirect_stdout(sys.stderr):  # the standard output is for results only
         return load_pipeline(options.model, device or options.device)
 

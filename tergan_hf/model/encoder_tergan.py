@@ -169,7 +169,7 @@ class TerGanEncoder(nn.Module):
         has_ranges = self.activation_ranges is not None and bool(self.activation_ranges.any())
         return has_ranges or any(bool((layer.scale != 1).any()) for layer in self._scaled_layers())
 
-    def quantize(self, *kinds: Iterable[torch.Tensor]):
+    def quantize(self, *kinds: torch.Tensor | Iterable[torch.Tensor]):
         """
         Round the weights to 8-bit integers and measure the ranges of the activations, in place.
 
@@ -177,19 +177,21 @@ class TerGanEncoder(nn.Module):
         in floats from the rounded weights elsewhere.
 
         Args:
-            kinds: for each kind of photos, batches of crops (B, C, S, S) in [-1, 1]. The widest range among the kinds
-                counts.
+            kinds: for each kind of photos, a batch of crops (B, C, S, S) in [-1, 1], or several batches. The widest
+                range among the kinds counts.
 
         Raises:
-            ValueError: no crops.
+            ValueError: no crops, or crops of another shape.
         """
-        if not kinds:
-            raise ValueError("quantize needs crops to measure the ranges of the activations")
+        found = [[crops] if isinstance(crops, torch.Tensor) else list(crops) for crops in kinds]
+        batches = [batch for own in found for batch in own]
+        if not found or not all(found) or any(batch.ndim != 4 or not len(batch) for batch in batches):
+            raise ValueError("quantize needs batches of crops (B, C, S, S) to measure the ranges of the activations")
         was_training = self.training
         self.eval()
         for layer in self._scaled_layers():
             layer.round_weight()
-        lowest, highest = torch.stack([measure_ranges(self, batches) for batches in kinds]).unbind(2)
+        lowest, highest = torch.stack([measure_ranges(self, own) for own in found]).unbind(2)
         ranges = torch.stack([lowest.amin(0), highest.amax(0)], dim=1)
         self.activation_ranges = ranges.half().float()  # as a file stores them
         self.train(was_training)

@@ -244,7 +244,8 @@ class WantedExpressions:
             (B, V, D).
         """
         views = own.shape[1]
-        moved = torch.lerp(own, self.embeddings[:, :views], self.shares[:, None, None])
+        own = own.to(self.embeddings.dtype)  # under autocast G_es gives halves
+        moved = torch.lerp(own, self.embeddings[:, :views], self.shares[:, None, None].to(own.dtype))
         if self.blendshapes is None:
             return moved
         values = self.blendshapes[:, :views].flatten(0, 1)

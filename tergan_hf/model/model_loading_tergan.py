@@ -36,6 +36,8 @@ def choose_device(device: str | int | torch.device | None = None) -> torch.devic
         if chosen.type == "meta":
             raise ValueError("it stores no values")
         torch.zeros(1, device=chosen)
+        if chosen.type == "mps" and not mps_works():
+            raise ValueError("grid_sample without border padding")
     # Every backend raises its own kind of error, also AssertionError and ImportError.
     except Exception as error:
         possible = ", ".join(available_devices())
@@ -43,10 +45,16 @@ def choose_device(device: str | int | torch.device | None = None) -> torch.devic
     return chosen
 
 
+def mps_works() -> bool:
+    """Whether this PyTorch has all that the model needs on Apple's GPUs: older ones lack border padding in
+    `grid_sample` (pytorch/pytorch#125098)."""
+    return tuple(int(number) for number in torch.__version__.split(".")[:2]) >= (2, 13)
+
+
 def available_devices() -> list[str]:
     """The devices of this machine, the fastest last."""
     devices = ["cpu"]
-    if torch.backends.mps.is_available():
+    if torch.backends.mps.is_available() and mps_works():
         devices.append("mps")
     if torch.cuda.is_available():
         devices += [f"cuda:{number}" for number in reversed(range(torch.cuda.device_count()))]

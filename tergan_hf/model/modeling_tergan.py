@@ -130,17 +130,17 @@ class TerGanPreTrainedModel(PreTrainedModel):
             return read[0]
         return (read[0] + mirror_blendshapes(read[1], self.config.blendshape_names)) / 2
 
-    def quantize(self, *kinds: Iterable[torch.Tensor]):
+    def quantize(self, *kinds: torch.Tensor | Iterable[torch.Tensor]):
         """
         Quantise G_es to 8-bit integers, in place. On an x86 CPU it then takes a third of the time, and f(e) changes by
         a few per cent (Jacob et al. 2018, arXiv:1712.05877). Everywhere else it computes in floats.
 
         Args:
-            kinds: for each kind of photos that will be read, some batches of crops in [-1, 1] as at use. They set the
-                ranges of the activations.
+            kinds: for each kind of photos that will be read, a batch of crops (B, C, S, S) in [-1, 1] as at use, or
+                several batches. They set the ranges of the activations.
 
         Raises:
-            ValueError: no crops.
+            ValueError: no crops, or crops of another shape.
         """
         self.expression_encoder.quantize(*kinds)
         self.config.expression_int8 = True

@@ -134,9 +134,12 @@ class FacePipeline:
                 raise InvalidInputError(f"{name}: these weights have not learnt to change {', '.join(still)}")
         return request
 
-    def faces(self, image: ImageLike) -> list[DetectedFace]:
-        """The faces of a photo, the largest first: box, landmarks and confidence, in photo pixels."""
-        return self._detect(full_name("image", image), read_image(image, "image"))
+    def faces(self, image: ImageLike | list[ImageLike]) -> list[DetectedFace] | list[list[DetectedFace]]:
+        """The faces of a photo, the largest first: box, landmarks and confidence, in photo pixels. For a list, a list
+        of those."""
+        (images,), single = pair_up(("image", image))
+        found = [self._detect(full_name(name, item), read_image(item, name)) for name, item in images]
+        return found[0] if single else found
 
     def cut_out(self, photo: Image.Image, crop_transform: np.ndarray, name: str = "photo") -> CroppedFace:
         """Crop a face of an RGB photo."""
@@ -223,7 +226,7 @@ class FacePipeline:
                         request, model.expression_prototypes, self.labels, self.blendshape_names
                     )
                 )
-            elif (label := self._as_label(expression, name)) is not None:
+            elif (label := self.match_label(expression, name)) is not None:
                 prototype = model.expression_prototypes[self.labels.index(label)]
                 found.append(WantedExpressions.of_embeddings(prototype.expand(1, 2, -1)))
             else:
@@ -239,7 +242,16 @@ class FacePipeline:
         views = [in_batches(self.model.encode_expression, view) for view in (pixel_values, pixel_values.flip(3))]
         return torch.stack(views, dim=1)
 
-    def _as_label(self, wanted, name: str) -> str | None:
+    def match_label(self, wanted, name: str = "expression") -> str | None:
+        """
+        The label that a text names, `None` for the path of a file and for anything but text.
+
+        Args:
+            name: of the expression in messages.
+
+        Raises:
+            InvalidInputError: the text is neither a label nor a file; the message lists the labels.
+        """
         if not isinstance(wanted, str):
             return None
         for label in self.labels:
@@ -251,6 +263,24 @@ class FacePipeline:
             f"{name}: {wanted!r} is neither a known expression nor an existing file. "
             f"Known expressions: {', '.join(self.labels)}"
         )
+
+
+def pair_up(*inputs: tuple[str, Any]) -> tuple[list[list[tuple[str, Any]]], bool]:
+    """Named inputs, each a list or a single one → named lists of one length, and whether all were single."""
+    lengths = {len(value) for _, value in inputs if isinstance(value, (list, tuple))}
+    if len(lengths) > 1:
+        sizes = ", ".join(f"{name}: {len(value)}" for name, value in inputs if isinstance(value, (list, tuple)))
+        raise InvalidInputError(f"lists must have the same length, got {sizes}")
+    if lengths == {0}:
+        raise InvalidInputError("the list of images is empty")
+    length = lengths.pop() if lengths else 1
+    paired = [
+        [(f"{name}[{index}]", item) for index, item in enumerate(value)]
+        if isinstance(value, (list, tuple))
+        else [(name, value)] * length
+        for name, value in inputs
+    ]
+    return paired, not any(isinstance(value, (list, tuple)) for _, value in inputs)
 
 
 def check_agreement(config: TerGanConfig, image_processor: TerGanImageProcessor):
@@ -315,4 +345,5 @@ __all__ = [
     "check_intensity",
     "check_threshold",
     "in_batches",
+    "pair_up",
 ]

@@ -2,12 +2,10 @@
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from PIL import Image
 
-from .errors_tergan import InvalidInputError
 from .expression_requests_tergan import WantedExpressions
 from .face_alignment_tergan import zoom_out
 from .face_detection_tergan import Face
@@ -19,6 +17,7 @@ from .pipeline_base_tergan import (
     CroppedFace,
     check_intensity,
     check_threshold,
+    pair_up,
 )
 from .pipeline_videos_tergan import VideoPipeline
 from .provenance_tergan import as_synthetic
@@ -84,7 +83,7 @@ class TerGanPipeline(VideoPipeline):
                 face.
         """
         intensity = check_intensity(intensity)
-        (sources, targets), single = _pair_up(("source", source), ("target", target))
+        (sources, targets), single = pair_up(("source", source), ("target", target))
         cropped_sources = self._crop_all(sources, detect, source_face)
         cropped_targets = self._crop_all(targets, detect, face)
         expressions = WantedExpressions.of_embeddings(self._encode_both_ways(self.pixel_values(cropped_sources)))
@@ -121,7 +120,7 @@ class TerGanPipeline(VideoPipeline):
                 unknown or cannot be set with these weights, or a value is out of its range; the message names it.
         """
         intensity = check_intensity(intensity)
-        (images, expressions), single = _pair_up(("image", image), ("expression", expression))
+        (images, expressions), single = pair_up(("image", image), ("expression", expression))
         wanted = self._read_expressions(expressions, detect, source_face)
         targets = self._crop_all(images, detect, face)
         results = self._synthesize(wanted, targets, intensity, paste_back, test_time_augmentation)
@@ -146,7 +145,7 @@ class TerGanPipeline(VideoPipeline):
             summing to 1; for a list, a list of those.
         """
         threshold = check_threshold(threshold)
-        (images,), single = _pair_up(("image", image))
+        (images,), single = pair_up(("image", image))
         answers = []
         for pixel_values in self._crop_values(images, detect, face):
             answers += self._rank(self.model.read_expression(pixel_values), threshold)
@@ -173,14 +172,16 @@ class TerGanPipeline(VideoPipeline):
             InvalidInputError: the model reads no blendshapes.
         """
         self.model.require_blendshapes()
-        (images,), single = _pair_up(("image", image))
+        (images,), single = pair_up(("image", image))
         answers = []
         for pixel_values in self._crop_values(images, detect, face):
             answers += self._by_name(self.model.read_blendshapes(pixel_values))
         return answers[0] if single else answers
 
     @torch.inference_mode()
-    def recognize_faces(self, image: ImageLike, threshold: float = 0.0, blendshapes: bool = False) -> list[dict]:
+    def recognize_faces(
+        self, image: ImageLike | list[ImageLike], threshold: float = 0.0, blendshapes: bool = False
+    ) -> list[dict] | list[list[dict]]:
         """
         Recognise the expression of every face of a photo.
 
@@ -189,9 +190,10 @@ class TerGanPipeline(VideoPipeline):
             blendshapes: also read the blendshapes of every face.
 
         Returns:
-            one entry per face, the largest first: `box` (left, top, right, bottom in photo pixels), `confidence` of
-            the detection, `scores` as `recognize` gives them, `embedding`, the f(e) that was classified, and, if asked
-            for, `blendshapes` as the method `blendshapes` gives them.
+            for one image, one entry per face, the largest first: `box` (left, top, right, bottom in photo pixels),
+            `confidence` of the detection, `scores` as `recognize` gives them, `embedding`, the f(e) that was
+            classified, and, if asked for, `blendshapes` as the method `blendshapes` gives them. For a list, a list of
+            those.
 
         Raises:
             InvalidInputError: `blendshapes` is asked for, and the model reads none.
@@ -199,8 +201,14 @@ class TerGanPipeline(VideoPipeline):
         threshold = check_threshold(threshold)
         if blendshapes:
             self.model.require_blendshapes()
-        photo = read_image(image, "image")
-        found = self._detect(full_name("image", image), photo)
+        (images,), single = pair_up(("image", image))
+        answers = [self._recognize_all(name, item, threshold, blendshapes) for name, item in images]
+        return answers[0] if single else answers
+
+    def _recognize_all(self, name: str, image: ImageLike, threshold: float, blendshapes: bool) -> list[dict]:
+        """The answer of `recognize_faces` for one image."""
+        photo = read_image(image, name)
+        found = self._detect(full_name(name, image), photo)
         cropped = [self.cut_out(photo, face.crop_transform) for face in found]
         read = [self.model.read_both(batch) for batch in self.pixel_values(cropped).split(BATCH_SIZE)]
         embeddings = torch.cat([expression for expression, _ in read])
@@ -224,7 +232,7 @@ class TerGanPipeline(VideoPipeline):
             `{"expression": f(e), "identity": f(i)}`, float32 arrays of the configuration's sizes; for a list, a list
             of those.
         """
-        (images,), single = _pair_up(("image", image))
+        (images,), single = pair_up(("image", image))
         embedded = []
         for pixel_values in self._crop_values(images, detect, face):
             expression = self.model.encode_expression(pixel_values).float().cpu().numpy()
@@ -323,24 +331,6 @@ def _same_pixels(one: Image.Image, other: Image.Image) -> bool:
     rows = max(1, 2**20 // one.width)
     boxes = [(0, top, one.width, min(top + rows, one.height)) for top in range(0, one.height, rows)]
     return all(one.crop(box).tobytes() == other.crop(box).tobytes() for box in boxes)
-
-
-def _pair_up(*inputs: tuple[str, Any]) -> tuple[list[list[tuple[str, Any]]], bool]:
-    """Named inputs, each a list or a single one → named lists of one length, and whether all were single."""
-    lengths = {len(value) for _, value in inputs if isinstance(value, (list, tuple))}
-    if len(lengths) > 1:
-        sizes = ", ".join(f"{name}: {len(value)}" for name, value in inputs if isinstance(value, (list, tuple)))
-        raise InvalidInputError(f"lists must have the same length, got {sizes}")
-    if lengths == {0}:
-        raise InvalidInputError("the list of images is empty")
-    length = lengths.pop() if lengths else 1
-    paired = [
-        [(f"{name}[{index}]", item) for index, item in enumerate(value)]
-        if isinstance(value, (list, tuple))
-        else [(name, value)] * length
-        for name, value in inputs
-    ]
-    return paired, not any(isinstance(value, (list, tuple)) for _, value in inputs)
 
 
 __all__ = ["UNSURE", "TerGanPipeline"]

@@ -99,7 +99,8 @@ class VideoPipeline(FacePipeline):
             intensity: as for `transfer`.
             relative: carry only what changes since a reference frame, the calmest of the first 1.5 seconds. It suits a
                 person who looks stern or smiling by nature. `False` carries the expression itself. Default: only
-                changes if the reference frame is calm; `faces` of the report says what was chosen.
+                changes if the reference frame is calm; `faces` of the report says what was chosen. A model without the
+                label `neutral` knows no calm frame: the first one counts, and by default the expression is carried.
             face: which face of the photo. driving_face: which face of the clip's first frame.
             max_side: larger photos are reduced to this many pixels.
             progress: show a bar.

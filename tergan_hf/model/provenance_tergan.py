@@ -29,13 +29,16 @@ MARK_HEIGHT = 0.026  # of the picture's shorter side
 
 class SyntheticImage(Image.Image):
     """An image whose `save` writes the notice into the metadata of PNG, JPEG and WEBP files, unless the caller gives
-    metadata of its own. What Pillow makes of it by resizing, cropping and so on is a plain image again."""
+    metadata of its own, and the colour profile of its pixels. What Pillow makes of it by resizing, cropping and so on
+    is a plain image again."""
 
     def save(self, fp, format=None, **params):
         """Save the image, as `PIL.Image.Image.save` does."""
         kind = (format or KINDS.get(Path(str(getattr(fp, "name", fp))).suffix.lower()) or "").upper()
         if kind in KINDS.values() and not {"exif", "xmp", "pnginfo"} & set(params):
             params = {**notice_metadata(kind), **params}
+        if kind in KINDS.values():
+            params = {**_profile(self), **params}
         super().save(fp, format, **params)
 
 
@@ -59,6 +62,12 @@ def notice_metadata(kind: str) -> dict:
     return {"exif": exif, "pnginfo": texts}
 
 
+def _profile(image: Image.Image) -> dict:
+    """Arguments of `Image.save` that keep the colour profile. By itself Pillow keeps it in PNG alone."""
+    profile = image.info.get("icc_profile")
+    return {"icc_profile": profile} if profile else {}
+
+
 def xmp_box() -> bytes:
     """The notice as XMP in a `uuid` box, for the top level of an MP4 file (XMP specification, part 3)."""
     content = XMP_UUID.bytes + XMP.encode()
@@ -66,11 +75,12 @@ def xmp_box() -> bytes:
 
 
 def encode_synthetic(image: Image.Image, kind: str = "PNG", quality: int = 95) -> bytes:
-    """Encode a picture with the notice. `kind` is PNG, JPEG or WEBP; `quality` counts for the last two."""
+    """Encode a picture with the notice and its colour profile. `kind` is PNG, JPEG or WEBP; `quality` counts for the
+    last two."""
     # PNG's default level takes seconds for large photos.
     settings = {"compress_level": 3} if kind == "PNG" else {"quality": quality}
     buffer = io.BytesIO()
-    Image.Image.save(image, buffer, kind, **notice_metadata(kind), **settings)
+    Image.Image.save(image, buffer, kind, **notice_metadata(kind), **_profile(image), **settings)
     return buffer.getvalue()
 
 

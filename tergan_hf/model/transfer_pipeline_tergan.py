@@ -8,11 +8,12 @@ from transformers import Pipeline
 
 from .errors_tergan import InvalidInputError
 from .image_loading_tergan import ImageLike
+from .pipeline_base_tergan import pair_up
 from .pipeline_tergan import TerGanPipeline
 
 
 TASK = "facial-expression-transfer"
-PARAMETERS = ("expression", "intensity", "detect", "paste_back", "face", "source_face")
+PARAMETERS = ("expression", "intensity", "detect", "paste_back", "face", "source_face", "test_time_augmentation")
 
 
 class FacialExpressionTransferPipeline(Pipeline):
@@ -29,7 +30,8 @@ class FacialExpressionTransferPipeline(Pipeline):
     <PIL.Image.Image image mode=RGB size=640x640>
     ```
 
-    A list of photos gives a list. The other parameters are those of `TerGanPipeline.edit`.
+    A list of photos gives a list; a list of expressions beside it has one for each photo. The other parameters are
+    those of `TerGanPipeline.edit`.
     """
 
     _load_processor = False
@@ -46,21 +48,26 @@ class FacialExpressionTransferPipeline(Pipeline):
     def __call__(
         self,
         image: ImageLike | list[ImageLike],
-        expression: str | Mapping[str, float] | ImageLike | None = None,
+        expression: str | Mapping[str, float] | ImageLike | list | None = None,
         **kwargs,
     ):
         """
         Args:
             image: the photo to change.
             expression: a photo that shows the expression, one of the model's labels, or values by name.
-            intensity, detect, paste_back, face, source_face: as for `TerGanPipeline.edit`.
+            intensity, detect, paste_back, face, source_face, test_time_augmentation: as for `TerGanPipeline.edit`.
 
         Raises:
-            InvalidInputError: no expression, no face, or another error of `TerGanPipeline.edit`.
+            InvalidInputError: no expression, no face, lists of different length, or another error of
+                `TerGanPipeline.edit`.
         """
+        kwargs.pop("batch_size", None)
+        if isinstance(image, (list, tuple)) and isinstance(expression, (list, tuple)):
+            (images, expressions), _ = pair_up(("image", image), ("expression", expression))
+            photos = [{"image": photo, "expression": own} for (_, photo), (_, own) in zip(images, expressions)]
+            return super().__call__(photos, **kwargs)
         if expression is not None:
             kwargs["expression"] = expression
-        kwargs.pop("batch_size", None)
         return super().__call__(image, **kwargs)
 
     def save_pretrained(self, save_directory: str | Path, **kwargs):
@@ -76,11 +83,12 @@ class FacialExpressionTransferPipeline(Pipeline):
             raise InvalidInputError(f"unknown parameter '{unknown[0]}'; known: {', '.join(PARAMETERS)}")
         return {}, given, {}
 
-    def preprocess(self, image: ImageLike) -> dict:
-        """Pass the whole photo on: face detection needs it."""
-        return {"image": image}
+    def preprocess(self, image: ImageLike | dict) -> dict:
+        """Pass the whole photo on, with its own expression if it has one: face detection needs all of it."""
+        return image if isinstance(image, dict) else {"image": image}
 
     def _forward(self, inputs: dict, expression=None, **how):
+        expression = inputs.get("expression", expression)
         if expression is None:
             labels = ", ".join(self.photos.labels)
             raise InvalidInputError(f"expression is missing: give a photo that shows it, or one of {labels}")
