@@ -234,6 +234,11 @@ def main(argv: list[str] | None = None, start: Callable[[list[str]], int] = star
         arguments = trainer.arguments()
         source = find_source(arguments, options.source)
         idle = [loss for loss in options.losses if not any(getattr(arguments.losses, w) for w in ABLATIONS[loss])]
+        if arguments.freeze_expression_encoder:
+            raise InvalidInputError(
+                f"{options.config} freezes G_es in stage 2 (freeze_expression_encoder), so no loss can change what it "
+                "reads: choose a configuration such as configs/paper.yaml"
+            )
         if idle or not arguments.generator_stage.steps:
             raise InvalidInputError(
                 f"{options.config} trains without {', '.join(idle) or 'stage 2'}, so leaving it out changes nothing"

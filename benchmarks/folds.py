@@ -7,8 +7,9 @@ section 4.4's shallow classifier is fitted on the same people:
 
 - the CNN baseline: G_es after stage 1;
 - TER-GAN: G_es after stage 2;
-- the control, which the paper lacks: stage 1 goes on for as many photos as stage 2 takes sources x_s. A gain that the
-  control has as well comes from longer training and not from the paper's losses.
+- the control, which the paper lacks: stage 1 goes on for as many photos as stage 2 takes sources x_s, and its weights
+  are averaged as those of stage 2 are. A gain that the control has as well comes from longer training and averaging,
+  and not from the paper's losses.
 
 `results.md`, `results.json`, `confusion.png` and the t-SNE of figure 5 (`tsne_kept_out.png`, `tsne_trained_on.png`, of
 the first fold) go to `--output`. A fold or network that is done is not done again, and a run that was stopped goes on
@@ -143,9 +144,10 @@ class Folds:
             shutil.rmtree(aside, ignore_errors=True)
             shutil.copytree(last[0], aside / last[0].name)
             aside.rename(checkpoints)
-        steps = [f"expression_stage.steps={control_steps(arguments)}", "identity_stage.steps=0",
-                 "generator_stage.steps=0"]  # fmt: skip
-        self.trainer.run(control, [*overrides, *steps])
+        longer = [f"expression_stage.steps={control_steps(arguments)}", "identity_stage.steps=0",
+                  f"expression_stage.ema_decay={arguments.generator_stage.ema_decay}",
+                  "generator_stage.steps=0"]  # fmt: skip
+        self.trainer.run(control, [*overrides, *longer])
 
     def _plot_tsne(self, folder: Path, training: Side, kept_out: Side):
         for name, side in (("kept_out", kept_out), ("trained_on", training)):

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from datasets import Dataset
-from PIL import Image
+from datasets import ClassLabel, Dataset, Features, Image, Value
+from PIL import Image as PILImage
 from torch.utils.data import DataLoader
 
 from tergan_hf.data import decoded, padded_crops, registration, sampling
@@ -24,11 +25,13 @@ from tergan_hf.data.padded_crops import PADDED_CROP_MARGIN, make_padded_crops, p
 from tergan_hf.data.pairs import PairSampler
 from tergan_hf.data.photo_set import PhotoSet, label_photo_sets
 from tergan_hf.data.photometry import Photometry
-from tergan_hf.data.preparation import load_split
+from tergan_hf.data.preparation import load_split, prepare_sets
 from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs
+from tergan_hf.data.splits import row_groups
 from tergan_hf.model.errors_tergan import InvalidInputError
 from tergan_hf.model.face_alignment_tergan import compose_transforms, crop_face, zoom_out
 from tergan_hf.model.face_detection_tergan import FaceDetector
+from tergan_hf.training.monitoring import ValidationPairs
 
 from . import shares
 from .conftest import ROOT
@@ -63,7 +66,7 @@ def test_padded_crops_show_the_aligned_face_with_a_margin(photographed):
 
 def test_photos_without_a_face_are_left_out(tmp_path, photographed, caplog):
     photos = load_photos(str(photographed)).select(range(2))
-    blank = Image.new("RGB", (100, 100))
+    blank = PILImage.new("RGB", (100, 100))
     blank.save(tmp_path / "blank.png")
     rows = [*photos, {**photos[0], "image": {"path": str(tmp_path / "blank.png"), "bytes": None}}]
     photos = Dataset.from_list(rows, features=photos.features)
@@ -209,7 +212,7 @@ def test_workers_share_decoded_padded_crops(repeatable, monkeypatch):
 def test_padded_crops_of_another_side_are_resized(repeatable):
     photos = repeatable[0][0]
     before = photos.pixels(1, SIDE)
-    small = Image.fromarray(before.permute(1, 2, 0).numpy()).resize((17, 17), Image.Resampling.BILINEAR)
+    small = PILImage.fromarray(before.permute(1, 2, 0).numpy()).resize((17, 17), PILImage.Resampling.BILINEAR)
     assert np.array_equal(photos.pixels(1, 17).permute(1, 2, 0), small)
     assert torch.equal(photos.pixels(1, SIDE), before)
 
@@ -234,6 +237,69 @@ def test_a_stream_gives_the_same_padded_crops_and_split(tmp_path, photographed):
         for column in ("identity", "expression", "expression_id"):
             assert whole[column][:] == stream[column][:]
         assert [row["image"]["bytes"] for row in whole] == [row["image"]["bytes"] for row in stream]
+
+
+def test_a_stream_splits_as_the_set_does_where_nobody_is_named_and_a_photo_has_no_face(tmp_path, photographed):
+    lines = [json.loads(line) for line in (photographed / "metadata.jsonl").read_text().splitlines()]
+    rows = [{"image": str(photographed / line["file_name"]), "expression": line["expression"]} for line in lines]
+    PILImage.new("RGB", (64, 64)).save(tmp_path / "nobody.png")
+    rows.insert(0, {"image": str(tmp_path / "nobody.png"), "expression": "anger"})
+    photos = Dataset.from_list(rows, features=Features(image=Image(), expression=Value("string")))
+    photos.to_parquet(tmp_path / "people.parquet")
+    source = DataSource("people", str(tmp_path / "people.parquet"), validation_fraction=0.4)
+    at_once, streamed = (
+        load_split(replace(source, streaming=streaming), str, 32, seed=0) for streaming in (False, True)
+    )
+    assert at_once[2] == streamed[2]
+    for whole, stream in zip(at_once[:2], streamed[:2]):
+        assert [row["image"]["bytes"] for row in whole] == [row["image"]["bytes"] for row in stream]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_labels_may_be_classes_and_may_be_missing(tmp_path, streaming):
+    photo = {"bytes": b"no photo", "path": None}
+    for name, feature, values, expected in (
+        ("classes", ClassLabel(names=["happiness", "neutral"]), [1, 0, -1, None], ["neutral", "happiness", "", ""]),
+        ("gaps", Value("string"), ["anger", None, "", "other"], ["anger", "", "", "other"]),
+    ):
+        path = tmp_path / f"{name}.parquet"
+        rows = [{"image": photo, "expression": value} for value in values]
+        Dataset.from_list(rows, features=Features(image=Image(), expression=feature)).to_parquet(path)
+        photos = load_photos(str(path), streaming=streaming)
+        assert [row["expression"] for row in photos] == expected
+
+
+def test_each_photo_is_a_group_where_no_column_names_its_file(photographed):
+    photos = load_photos(str(photographed))
+    assert len(set().union(*row_groups(photos, "file_name"))) == len(photos)
+
+
+def test_people_on_both_sides_and_photos_without_a_name_are_reported(tmp_path, photographed, caplog):
+    source = DataSource("people", str(photographed), validation_path=str(tmp_path / "others"))
+    shutil.copytree(photographed, tmp_path / "others")
+    table = tmp_path / "others" / "metadata.jsonl"
+    lines = [json.loads(line) for line in table.read_text().splitlines()]
+    table.write_text("\n".join(json.dumps(line | {"identity": ""} if number == 0 else line)
+                               for number, line in enumerate(lines)))  # fmt: skip
+    prepare_sets(Accelerator(cpu=True), [source], str, EXPRESSIONS, 32, 0)
+    assert "people are in training and in validation" in caplog.text and "have no identity" not in caplog.text
+    turned = replace(source, path=str(tmp_path / "others"), validation_path=None, validation_fraction=0.3)
+    prepare_sets(Accelerator(cpu=True), [turned], str, EXPRESSIONS, 32, 0)
+    assert "have no identity, so G_et and stage 2 do not use this set" in caplog.text
+    alone = DataSource("one", "one.parquet", validation_path="one.parquet")
+    with pytest.raises(InvalidInputError, match=r"one\.parquet is a single file, which has no split `validation`"):
+        prepare_sets(Accelerator(cpu=True), [alone], str, EXPRESSIONS, 32, 0)
+
+
+def test_validation_pairs_of_photographs_differ_in_their_labels(photographed):
+    photos = make_padded_crops(load_photos(str(photographed)), 32)
+    sets, _ = label_photo_sets({"people": photos}, EXPRESSIONS)
+    assert not ValidationPairs(sets, 32, per_set=20).batches  # each person has one label
+    sets[0].expressions[::2] = (sets[0].expressions[::2] + 1) % len(EXPRESSIONS)
+    (batch,) = ValidationPairs(sets, 32, per_set=20).batches.values()
+    assert len(batch["source"]) > 5 and (batch["source_expression"] != batch["target_expression"]).all()
+    sets[0].pair_weight = 0
+    assert not ValidationPairs(sets, 32, per_set=20).batches
 
 
 def test_pairs_of_the_paper_have_no_truth(repeatable):
@@ -272,7 +338,7 @@ def test_the_truth_is_cut_with_the_targets_crop_transform():
     """With two alignments of one scene, the registered truth must coincide with the target's crop."""
     side = 200
     y, x = np.mgrid[0:side, 0:side]
-    scene = Image.fromarray(np.uint8(np.stack([x, y, 127 + 100 * np.sin(x / 9)], -1)))
+    scene = PILImage.fromarray(np.uint8(np.stack([x, y, 127 + 100 * np.sin(x / 9)], -1)))
     size = padded_crop_size(64)
     crop_transforms = [
         np.array([[0.01, 0.0, -0.5], [0.0, 0.01, -0.5]]),

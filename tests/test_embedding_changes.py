@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from tergan_hf import TerGanConfig, TerGanModel
+from tergan_hf.data.loading import DataSource
 from tergan_hf.model.encoder_tergan import TerGanEncoder
 from tergan_hf.training import embedding
 from tergan_hf.training.arguments import TrainingArguments
@@ -193,6 +194,6 @@ def test_a_model_tells_its_people_apart_and_edits_as_before(model, monkeypatch):
 
 
 def test_only_the_photo_decoder_can_read_another_identity():
-    arguments = TrainingArguments(sources=[SimpleNamespace(name="faces")], preset="compact", fit_identity=True)
+    arguments = TrainingArguments(sources=[DataSource("faces", "faces")], preset="compact", fit_identity=True)
     with pytest.raises(ValueError, match="fit_identity needs the photo decoder"):
         arguments.model_config()

@@ -220,6 +220,20 @@ def test_other_labels_start_from_saved_weights_with_a_new_classifier(run_folder,
     assert {"modulation"} <= changed <= {"modulation", "hidden", "output"}
 
 
+def test_recognition_alone_needs_no_identities(run_folder, train):
+    settings = (
+        "sources=[{name: fer, path: fer.parquet, align: false, group_column: file_name, validation_fraction: 0.3}]",
+        "identity_stage.steps=0", "generator_stage.steps=0",
+    )  # fmt: skip
+    output = run_folder / "recognition alone"
+    done = train(output, *(part for setting in settings for part in ("--set", setting)))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert TerGanPipeline.from_pretrained(output / "model", device="cpu").model.expression_prototypes.any()
+    done = train(run_folder / "no people", *(part for setting in settings[:1] for part in ("--set", setting)))
+    assert done.returncode != 0 and "no source has the column `identity` for every photo" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_publishing_is_checked_before_training(run_folder):
     words = command(run_folder, run_folder / "unpublished", "--push_to_hub", "--hub_model_id", "me/it")
     done = launch(run_folder, words, HF_TOKEN="", HF_HOME=str(run_folder / "no token"))
@@ -244,6 +258,7 @@ def test_two_processes_train_together(run_folder):
         ("sources.9.weight=2", "there is no '9' to change"),
         ("model.image_size=16", "image_size 16 is too small"),
         ("sources=[]", "sources is empty"),
+        ("sources=[{name: one, path: one, pair_weight: 0}]", "the pair_weight of every source is 0"),
         ("pair_augmentation.mode=wild", "not 'wild'"),
         ("split_seed=much", "split_seed must be a whole number"),
         ("generator_stage.learning_rate=fast", "fast"),

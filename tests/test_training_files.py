@@ -115,6 +115,44 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
         run_loop(arguments)
 
 
+def test_going_back_to_an_earlier_checkpoint_sets_the_later_ones_aside(tmp_path, caplog):
+    arguments = arguments_for(tmp_path, checkpoints_kept=3)
+    run_loop(arguments)
+    assert steps_on_disk(arguments) == [3, 4, 5]
+    first = list_checkpoints(arguments, STAGE)[0]
+    arguments.resume_from_checkpoint = str(first)
+
+    def stop(step):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    for _ in range(2):
+        with pytest.raises(TrainingInterrupted, match="after step 4"):
+            run_loop(arguments, stop)
+        assert steps_on_disk(arguments) == [3, 4] and "-0000005.aside" in caplog.text
+    arguments.resume_from_checkpoint, began = "latest", []
+    run_loop(arguments, began.append)
+    assert began == [4] and steps_on_disk(arguments) == [3, 4, 5]
+    assert sorted(path.name[-13:] for path in (tmp_path / "checkpoints").glob("*.aside")) == [
+        "0000004.aside", "0000005.aside",
+    ]  # fmt: skip
+
+
+def test_a_part_of_stage_1_that_is_done_keeps_its_settings(tmp_path):
+    former = OptimizerArguments(steps=5)
+    claim_output_dir(arguments_for(tmp_path, expression_stage=former)).release()
+    longer = arguments_for(tmp_path, expression_stage=OptimizerArguments(steps=9), resume_from_checkpoint="latest")
+    claim_output_dir(longer).release()  # not done yet
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / "expression.safetensors").write_bytes(b"")
+    claim_output_dir(longer).release()
+    again = arguments_for(tmp_path, expression_stage=former, resume_from_checkpoint="latest")
+    with pytest.raises(InvalidInputError, match=r"expression_stage.steps is 5, but .* was trained with 9"):
+        claim_output_dir(again)
+    again.resume_from_checkpoint = str(tmp_path / "checkpoints" / "expression_stage-0000003")
+    claim_output_dir(again).release()
+
+
 def test_a_full_disk_is_a_sentence_and_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     arguments = arguments_for(tmp_path)
     original = Accelerator.save_state

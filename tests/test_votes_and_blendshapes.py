@@ -10,7 +10,7 @@ import yaml
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
+from tergan_hf import InvalidInputError, TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
 from tergan_hf.cli import evaluate
 from tergan_hf.data.loading import DataSource, load_photos
 from tergan_hf.data.sets.ferplus import ANSWERS, distribution
@@ -125,13 +125,18 @@ def test_photos_of_the_training_split_are_not_counted(report):
     assert sets["portraits"]["duplicates"] is None
 
 
-def test_only_photos_of_unknown_people_are_compared_with_the_training_split(tmp_path):
-    for split in ("train", "validation"):
-        posed_people(tmp_path / f"{split}.parquet", people=2)
+def test_named_people_of_the_training_split_are_not_measured(tmp_path, caplog):
+    for split, people in (("train", 2), ("validation", 4)):
+        posed_people(tmp_path / f"{split}.parquet", people=people)
     source = {"name": "people", "path": "train.parquet", "validation_path": "validation.parquet"}
     (tmp_path / "training.yaml").write_text(yaml.safe_dump({"sources": [source]}))
     (people,) = held_out_sets(tmp_path, tmp_path)
     assert len(people.photos) == len(people.training_photos) == 24 and people.duplicates is None
+    assert not set(people.photos["identity"]) & set(people.training_photos["identity"])
+    assert "24 photos of people whom the training split has are left out" in caplog.text
+    posed_people(tmp_path / "validation.parquet", people=2)
+    with pytest.raises(InvalidInputError, match="the training split has every person of this set"):
+        held_out_sets(tmp_path, tmp_path)
 
 
 def test_a_set_of_nothing_but_training_photos_is_refused(tmp_path):

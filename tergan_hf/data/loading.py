@@ -2,11 +2,13 @@
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
-from datasets import Dataset, Image, IterableDataset, Value, load_dataset
+from datasets import ClassLabel, Dataset, Image, IterableDataset, Value, load_dataset
 from datasets.exceptions import DatasetsError
 from datasets.fingerprint import Hasher
 
@@ -19,6 +21,7 @@ from .photo_folder import load_parquet_files, load_photo_folder
 HUB_PREFIX = "hub://"
 NO_IDENTITY = ""  # of a photo of an unknown person
 NO_EXPRESSION_ID = -1  # of a photo that does not show an exactly repeatable blendshape pose
+STREAM_ROW = "stream_row"  # number of a photo in its stream, where photos without a face are left out later
 # Older data sets have these columns under other names.
 OLD_COLUMNS = {"sitting": "session", "recipe": "expression_id", "activations": "blendshapes", "motion": "flow"}
 
@@ -35,7 +38,7 @@ class DataSource:
         split: the split to read.
         align: find and align the face. `False` takes each image as an aligned face crop.
         group_column: rows with the same value here stay on one side of the split. It is `identity`, or a column with
-            several groups joined by `group_separator`.
+            several groups joined by `group_separator`. `file_name` keeps single photos out, of any set.
         group_separator: separator of the groups in `group_column`.
         validation_fraction: share of the groups to keep out of training.
         validation_groups: names of the groups to keep out of training, instead of a fraction, or the path of a text
@@ -135,6 +138,7 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
     photos = photos.cast_column("image", Image(decode=False))
     if "flow" in photos.column_names:
         photos = photos.cast_column("flow", Image(decode=False))
+    photos = _with_labels_as_text(photos)
     photos = _without_gaps(photos, "identity", NO_IDENTITY, "string")
     return _without_gaps(photos, "expression_id", NO_EXPRESSION_ID, "int32")
 
@@ -174,20 +178,25 @@ def parquet_files(folder: str | PathLike, split: str) -> list[str]:
 def _complete_stream(photos: IterableDataset, origin: list) -> IterableDataset:
     """Give a stream the columns that `load_photos` promises, and a fingerprint of its origin."""
     features = photos.features.copy()
-    features |= {"identity": Value("string"), "expression_id": Value("int32")}
+    label_of = _label_texts(features["expression"])
+    features |= {"identity": Value("string"), "expression_id": Value("int32"), STREAM_ROW: Value("int64")}
+    if isinstance(features["expression"], ClassLabel):
+        features["expression"] = Value("string")
     for column in {"image", "flow"} & set(features):
         features[column] = Image(decode=False)
 
-    def complete(row: dict) -> dict:
+    def complete(row: dict, number: int) -> dict:
         identity, expression_id = row.get("identity"), row.get("expression_id")
         return {
+            "expression": label_of(row["expression"]),
             "identity": NO_IDENTITY if identity is None else str(identity),
+            STREAM_ROW: number,
             "expression_id": NO_EXPRESSION_ID if expression_id is None else int(expression_id),
         }
 
     for column in {"image", "flow"} & set(features):
         photos = photos.cast_column(column, Image(decode=False))
-    photos = photos.map(complete, features=features)
+    photos = photos.map(complete, with_indices=True, features=features)
     photos._fingerprint = Hasher.hash(origin)
     return photos
 
@@ -197,6 +206,22 @@ def _files_of(location: Path) -> list[tuple[str, int, int]]:
     revision."""
     files = sorted(location.rglob("*")) if location.is_dir() else [location] if location.is_file() else []
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+
+def _label_texts(feature) -> Callable[[Any], Any]:
+    """A function from a cell of the column `expression` to its label: the name of a class, and "" for none."""
+    if isinstance(feature, ClassLabel):
+        return lambda number: "" if number is None or number < 0 else feature.int2str(number)
+    return lambda label: "" if label is None else label
+
+
+def _with_labels_as_text(photos: Dataset) -> Dataset:
+    """Replace numbers of classes by their names, and missing labels by ""."""
+    feature, values = photos.features["expression"], list(photos["expression"])
+    if not isinstance(feature, ClassLabel) and None not in values:
+        return photos
+    labels = [*map(_label_texts(feature), values)]
+    return photos.remove_columns("expression").add_column("expression", labels)
 
 
 def _without_gaps(photos: Dataset, column: str, filler, kind: str) -> Dataset:

@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from datasets import Dataset
 
 from ..model.errors_tergan import InvalidInputError, MissingFileError
-from .loading import DataSource, load_photos
+from .loading import NO_IDENTITY, DataSource, load_photos
 from .padded_crops import make_padded_crops
 from .photo_set import PhotoSet, label_photo_sets
 from .splits import read_names, split_by_fold, split_by_group, split_by_names
@@ -65,12 +65,28 @@ def prepare_sets(
             except InvalidInputError as error:
                 raise InvalidInputError(f"source '{source.name}': {error}") from error
             logger.info("%s: kept out of training: %s", source.name, ", ".join(kept_out[source.name]) or "none")
+            if held_out is not None and (shared := shared_people(kept, held_out)):
+                logger.warning(
+                    "%s: %d people are in training and in validation (%s …): what is measured on them says little "
+                    "about strangers", source.name, len(shared), shared[0],
+                )  # fmt: skip
+            unnamed = list(kept["identity"]).count(NO_IDENTITY)
+            if 0 < unnamed < len(kept):
+                logger.warning(
+                    "%s: %d of %d photos have no identity, so G_et and stage 2 do not use this set", source.name,
+                    unnamed, len(kept),
+                )  # fmt: skip
     weights = {source.name: (source.weight, source.pair_weight) for source in sources}
     training_sets, identities = label_photo_sets(training, expressions, weights)
     validation_sets, _ = label_photo_sets(validation, expressions, weights) if validation else ([], [])
     for photos in training_sets + validation_sets:
         logger.info("%s: %d photos", photos.name, len(photos))
     return PreparedSets(training_sets, validation_sets, identities, kept_out)
+
+
+def shared_people(one: Dataset, other: Dataset) -> list[str]:
+    """The names of the people in both sets."""
+    return sorted((set(one["identity"]) & set(other["identity"])) - {NO_IDENTITY})
 
 
 def load_split(source: DataSource, resolve, image_size: int, seed: int) -> tuple[Dataset, Dataset | None, list[str]]:
@@ -101,6 +117,11 @@ def split_source(source: DataSource, load, seed: int) -> tuple[Dataset, Dataset 
     Returns:
         as `load_split`.
     """
+    if source.path.endswith(".parquet") and source.validation_path == source.path:
+        raise InvalidInputError(
+            f"{source.path} is a single file, which has no split `validation`: name another file as validation_path, "
+            "or a validation_fraction"
+        )
     photos = load(source.path, source.split)
     if source.validation_path is not None:
         return photos, load(source.validation_path, source.validation_split), []

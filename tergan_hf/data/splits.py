@@ -6,7 +6,8 @@ from pathlib import Path
 from datasets import Dataset
 
 from ..model.errors_tergan import InvalidInputError, MissingFileError
-from .loading import NO_IDENTITY
+from .loading import NO_IDENTITY, STREAM_ROW
+from .photo_folder import FILE_NAME
 
 
 def split_by_group(
@@ -132,16 +133,20 @@ def _keep_out(
 
 
 def row_groups(photos: Dataset, column: str, separator: str | None = None) -> list[set[str]]:
-    """The groups of each row. A photo of an unknown person is a group of its own, `#row`.
+    """The groups of each row. A photo of an unknown person is a group of its own, `#row`, and so is every photo if
+    `column` is `file_name` and there is no such column.
 
     Raises:
         InvalidInputError: the column is missing.
     """
+    rows = photos[STREAM_ROW] if STREAM_ROW in photos.column_names else range(len(photos))
+    if column == FILE_NAME and column not in photos.column_names:
+        return [{f"#{row}"} for row in rows]
     if column not in photos.column_names:
         raise InvalidInputError(f"there is no column '{column}' (columns: {', '.join(photos.column_names)})")
     return [
         {f"#{row}"} if value == NO_IDENTITY else set(str(value).split(separator)) if separator else {str(value)}
-        for row, value in enumerate(photos[column])
+        for row, value in zip(rows, photos[column])
     ]
 
 

@@ -178,10 +178,26 @@ def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:
     except MissingFileError as error:
         logger.warning("%s: photos that the training split has too are not left out: %s", source.name, error)
         return sets
+    sets = [_without_people(held_out, training) for held_out in sets]
     if not any(NO_IDENTITY in held_out.photos["identity"] for held_out in sets):
         return [replace(held_out, training_photos=training) for held_out in sets]
     known = set(pixel_digests(training, f"{source.name}, training split"))
     return [_without_duplicates(held_out, training, known) for held_out in sets]
+
+
+def _without_people(held_out: HeldOutSet, training: Dataset) -> HeldOutSet:
+    """Leave out the people of the training split."""
+    known = set(training["identity"]) - {NO_IDENTITY}
+    rows = [row for row, name in enumerate(held_out.photos["identity"]) if name not in known]
+    if len(rows) == len(held_out.photos):
+        return held_out
+    if not rows:
+        raise InvalidInputError(f"{held_out.name}: the training split has every person of this set")
+    logger.warning(
+        "%s: %d photos of people whom the training split has are left out", held_out.name,
+        len(held_out.photos) - len(rows),
+    )  # fmt: skip
+    return replace(held_out, photos=held_out.photos.select(rows))
 
 
 def _without_duplicates(held_out: HeldOutSet, training: Dataset, known: set[bytes]) -> HeldOutSet:

@@ -247,6 +247,9 @@ class TrainingArguments:
             raise InvalidInputError("preset: pretrained needs pretrained, the name of a saved model")
         if not self.sources:
             raise InvalidInputError("sources is empty: name at least one set of photos")
+        for key, trains in (("weight", self.expression_stage), ("pair_weight", self.generator_stage)):
+            if trains.steps and not any(getattr(source, key) for source in self.sources):
+                raise InvalidInputError(f"the {key} of every source is 0: nothing could be drawn")
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise InvalidInputError(f"two sources have the same name: {names}")

@@ -47,10 +47,30 @@ def claim_output_dir(arguments: TrainingArguments) -> FileLock:
                 raise InvalidInputError(
                     f"cannot resume: '{name}' is {now[name]}, but the run in {folder} has {before.get(name)}"
                 )
+        if arguments.resume_from_checkpoint == "latest":
+            _require_same_stage_1(folder, before, now)
     unfinished = record.with_suffix(".unfinished")
     unfinished.write_text(yaml.safe_dump(now, sort_keys=False))
     unfinished.replace(record)
     return lock
+
+
+def _require_same_stage_1(folder: Path, before: dict, now: dict):
+    """
+    Raises:
+        InvalidInputError: a part of stage 1 that is done has other settings now.
+    """
+    for label in ("expression", "identity"):
+        finished, stage = folder / "stages" / f"{label}.safetensors", f"{label}_stage"
+        former = before.get(stage)
+        if not finished.is_file() or not isinstance(former, dict):
+            continue
+        for key, value in now[stage].items():
+            if key in former and former[key] != value:
+                raise InvalidInputError(
+                    f"cannot resume: {stage}.{key} is {value}, but {finished} was trained with {former[key]}. Restore "
+                    "the setting, or choose another --output_dir"
+                )
 
 
 def lock_folder(folder: Path) -> FileLock:
@@ -96,6 +116,11 @@ def list_checkpoints(arguments: TrainingArguments, stage: str) -> list[Path]:
     """Complete checkpoints of a stage, oldest first. A checkpoint whose writing was cut off is not complete."""
     found = checkpoint_root(arguments).glob(f"{stage}-*/complete.json")
     return sorted(path.parent for path in found if re.fullmatch(rf"{stage}-\d+", path.parent.name))
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def find_checkpoints(arguments: TrainingArguments, stage: str) -> list[Path]:

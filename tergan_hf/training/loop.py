@@ -19,7 +19,7 @@ from transformers import get_scheduler
 
 from ..model.errors_tergan import InvalidInputError
 from .arguments import OptimizerArguments, TrainingArguments
-from .checkpoints import checkpoint_root, find_checkpoints, list_checkpoints, removed_on_error
+from .checkpoints import checkpoint_root, find_checkpoints, list_checkpoints, removed_on_error, step_of
 from .compute import note_seconds
 from .interruption import StopRequest, TrainingInterrupted
 from .losses import NonFiniteLossError
@@ -112,6 +112,7 @@ class TrainingLoop:
         """
         accelerator, arguments = self.accelerator, self.arguments
         self._resume()
+        self._set_newer_checkpoints_aside()
         progress = tqdm(
             total=self.settings.steps, initial=self.step, desc=self.name.replace("_", " "),
             disable=not accelerator.is_main_process, dynamic_ncols=True, mininterval=5,
@@ -183,6 +184,18 @@ class TrainingLoop:
                 continue
             logger.info("Resumed %s at step %d from %s", self.name, self.step, checkpoint)
             return
+
+    def _set_newer_checkpoints_aside(self):
+        """Rename the checkpoints of later steps, which belong to another branch of the run: `latest` would take them,
+        and they would push out new ones."""
+        if self.accelerator.is_main_process:
+            for folder in list_checkpoints(self.arguments, self.name):
+                if step_of(folder) > self.step:
+                    aside = folder.with_name(f"{folder.name}.aside")
+                    shutil.rmtree(aside, ignore_errors=True)
+                    folder.rename(aside)
+                    logger.warning("%s is of a later step than the run goes on from: it is now %s", folder, aside.name)
+        self.accelerator.wait_for_everyone()
 
     def _batches(self, dataset: Dataset):
         workers = self.arguments.workers

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..data.crops import cut_crops, to_range
 from ..data.ground_truth import confine_truth, expression_gain
+from ..data.labels import UNLABELLED
 from ..data.padded_crops import padded_crop_size
 from ..data.photo_set import PhotoSet, aligned_crops
 from ..data.sampling import ExpressionPairs
@@ -80,8 +81,8 @@ def _readings(classifier: nn.Module, photos: PhotoSet, rows: np.ndarray, image_s
 class ValidationPairs:
     """
     A fixed draw of pairs with a ground truth, from held-out people. In sets with expression ids, x_s is anybody's
-    photo with the wanted id. In other sets it is another photo of x_t's person, made comparable as in training. Sets
-    without identities are skipped.
+    photo with the wanted id. In other sets it is another photo of x_t's person with another label, made comparable as
+    in training. Sets without identities, and those that stage 2 never draws from, are skipped.
 
     Args:
         per_set: pairs drawn from each set.
@@ -91,7 +92,7 @@ class ValidationPairs:
     def __init__(self, sets: list[PhotoSet], image_size: int, per_set: int = 192, shown: int = 8, seed: int = 0):
         self.image_size, self.shown, self.batches = image_size, shown, {}
         for photos in sets:
-            if not photos.has_identities:
+            if not photos.has_identities or not photos.pair_weight:
                 continue
             drawn = ExpressionPairs(
                 [photos], per_set * 2, padded_crop_size(image_size), seed=seed + 1, ground_truth_share=1.0
@@ -102,7 +103,9 @@ class ValidationPairs:
 
     @staticmethod
     def _changes(item: dict) -> bool:
-        return item["has_truth"] and not torch.equal(item["target"], item["truth"])
+        # Of two photos with the same label nearly nothing differs, and a gain would be a ratio to nearly nothing.
+        same = item["source_expression"] == item["target_expression"] != UNLABELLED and not item["is_rendered"]
+        return item["has_truth"] and not same and not torch.equal(item["target"], item["truth"])
 
     def _crops(self, name: str, device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         batch = {key: value.to(device) for key, value in self.batches[name].items()}

@@ -18,6 +18,7 @@ from ..expressions.blendshapes import COLUMN_NAMES
 from ..model.blendshapes_tergan import mirror_blendshapes
 from ..model.configuration_tergan import TerGanConfig
 from ..model.encoder_tergan import TerGanEncoder
+from ..model.errors_tergan import InvalidInputError
 from ..model.initialization_tergan import initialize_layer
 from ..model.modeling_tergan import TerGanModel
 from .arguments import TrainingArguments
@@ -149,12 +150,34 @@ def pretrain_encoder(
         classifier.load_state_dict(load_file(finished))
         return classifier
 
+    if settings.steps:
+        _train(accelerator, arguments, classifier, label, sets, num_classes, targets, validation_sets)
+    if accelerator.is_main_process:
+        finished.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = finished.with_suffix(".unfinished")
+        save_file({name: value.contiguous() for name, value in classifier.state_dict().items()}, unfinished)
+        unfinished.replace(finished)
+    return classifier
+
+
+def _train(
+    accelerator: Accelerator, arguments: TrainingArguments, classifier: EncoderClassifier, label: str,
+    sets: list[PhotoSet], num_classes: int, targets: BlendshapeTargets, validation_sets: Sequence[PhotoSet],
+):  # fmt: skip
+    """Train a classifier in place, from the last checkpoint if the run is resumed."""
+    stage = f"{label}_stage"
+    settings, names_expressions = getattr(arguments, stage), label == "expression"
+    if not any(photos.weight for photos in sets):
+        raise InvalidInputError(
+            f"{stage} has no set to draw from: "
+            + ("the weight of every set is 0" if sets else "no source has the column `identity` for every photo")
+        )
     # What the encoder would reduce larger crops to.
     size = classifier.encoder.image_size
     classifier.train().to(memory_format=torch.channels_last)
     loop = TrainingLoop(accelerator, arguments, stage, [classifier], averaged=classifier)
     metric = None
-    if len(targets) and arguments.losses.displacement and settings.steps:
+    if len(targets) and arguments.losses.displacement:
         metric = fit_displacement_metric(sets)
     steps = ClassificationSteps(
         accelerator, arguments, loop.modules[0], loop.optimizers[0], label, size, targets, metric
@@ -162,7 +185,7 @@ def pretrain_encoder(
     side = padded_crop_size(size)
     balance, evenly = ("expressions", arguments.class_balance) if names_expressions else ("identities", 1.0)
     stored = None
-    if arguments.photos_on_device and settings.steps:
+    if arguments.photos_on_device:
         stored = DevicePhotos(sets, side, accelerator.device)
     photos = BalancedPhotos(
         sets, dataset_length(accelerator, settings), side, arguments.seed, balance, class_balance=evenly,
@@ -184,15 +207,9 @@ def pretrain_encoder(
         return measured
 
     loop.run(photos, train_step, evaluate if names_expressions else None)
-    if settings.ema_decay and settings.steps:
+    if settings.ema_decay:
         classifier.load_state_dict(loop.averaged_module.state_dict())
     loop.close()
-    if accelerator.is_main_process:
-        finished.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = finished.with_suffix(".unfinished")
-        save_file({name: value.contiguous() for name, value in classifier.state_dict().items()}, unfinished)
-        unfinished.replace(finished)
-    return classifier
 
 
 def _build(

@@ -135,17 +135,20 @@ def train_generator(
         expression, identity: stage 1's results. num_identities: N_i.
 
     Returns:
-        the model, with averaged weights if averaging is on.
+        the model, with averaged weights if averaging is on. With 0 steps, the encoders of stage 1 in `model`.
     """
     config = model.config
+    if not arguments.generator_stage.steps:
+        model.expression_encoder.load_state_dict(expression.encoder.state_dict())
+        model.identity_encoder.load_state_dict(identity.encoder.state_dict())
+        return model.to(accelerator.device)
     objective = GeneratorObjective(model, expression, identity, arguments).to(memory_format=torch.channels_last)
     discriminator = Discriminator(config, arguments.discriminators, num_identities).to(
         memory_format=torch.channels_last
     )
     if arguments.pretrained_run:
         load_discriminators(objective, discriminator, arguments)
-    edits_by_name = arguments.pairs.edited_by_name and arguments.generator_stage.steps
-    if edits_by_name and not find_checkpoints(arguments, "generator_stage"):
+    if arguments.pairs.edited_by_name and not find_checkpoints(arguments, "generator_stage"):
         objective.to(accelerator.device)
         fit_blendshape_layers(model, sets, regressor=False)
     modules: list[nn.Module] = [objective, discriminator]
@@ -168,7 +171,7 @@ def train_generator(
     side, share = padded_crop_size(config.image_size), arguments.pairs.ground_truth_share
     reads_photos = arguments.losses.recognition and arguments.pairs.recognition_share and objective.trains_expression
     stored = first_rows = None
-    if arguments.photos_on_device and loop.settings.steps:
+    if arguments.photos_on_device:
         drawn = [photos for photos in sets if reads_photos or photos.has_identities]
         stored = DevicePhotos(drawn, side, accelerator.device, with_flow_maps=True)
         first_rows = stored.first_rows
@@ -208,9 +211,9 @@ def train_generator(
     if reads_photos:
         parts["photos"] = BalancedPhotos(sets, length, side, arguments.seed + 1, first_rows=first_rows)
     loop.run(StackDataset(**parts), train_step, evaluate)
-    if loop.settings.ema_decay and loop.settings.steps:
+    if loop.settings.ema_decay:
         model.load_state_dict(loop.averaged_module.state_dict())
     loop.close()
-    if accelerator.is_main_process and loop.settings.steps:
+    if accelerator.is_main_process:
         save_discriminators(objective, discriminator, arguments.output_dir)
     return model
