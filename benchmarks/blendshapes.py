@@ -20,8 +20,8 @@ from tqdm.auto import tqdm
 
 from tergan_hf import TerGanPipeline
 from tergan_hf.data.media_files import PHOTO, find_media
-from tergan_hf.evaluation.blendshapes import FROM_PROBABILITIES, compare_blendshapes
-from tergan_hf.evaluation.systems import MODEL
+from tergan_hf.evaluation.blendshapes import compare_blendshapes
+from tergan_hf.evaluation.systems import FROM_PROBABILITIES, MODEL
 from tergan_hf.expressions.blendshapes import BLENDSHAPE_INDEX, COLUMN_NAMES, GAZE_DEGREES, Expression, to_vector
 from tergan_hf.model.blendshapes_tergan import GAZE_NAMES
 from tergan_hf.model.errors_tergan import ImageInputError

@@ -126,7 +126,7 @@ class LoopbackHub:
             return {"url": address, "name": repo_id, "id": repo_id}
 
         @app.api_route("/api/{kind}/{owner}/{name}", methods=["GET"])
-        @app.api_route("/api/{kind}/{owner}/{name}/{verb}", methods=["GET", "POST"])
+        @app.api_route("/api/{kind}/{owner}/{name}/{verb}", methods=["GET", "POST", "DELETE"])
         @app.api_route("/api/{kind}/{owner}/{name}/{verb}/{revision}", methods=["GET", "POST"])
         @app.api_route("/api/{kind}/{owner}/{name}/{verb}/{revision:path}", methods=["DELETE"])
         @app.api_route("/api/{kind}/{owner}/{name}/{verb}/{revision}/{path:path}", methods=["GET", "POST"])
@@ -157,8 +157,12 @@ class LoopbackHub:
                 repository.tags[options["tag"]] = repository.at(revision)[0]
                 return {}
             if verb == "variables":
-                self.variables.setdefault(repo_id, {})[options["key"]] = options["value"]
-                return {}
+                known = self.variables.setdefault(repo_id, {})
+                if request.method == "POST":
+                    known[options["key"]] = options["value"]
+                if request.method == "DELETE":
+                    del known[options["key"]]
+                return {name: {"value": value} for name, value in known.items()}
             if verb == "hardware":
                 if options["flavor"] in self.paid_hardware:
                     return problem(402, "PaymentRequired", "Subscribe to PRO to use this hardware")

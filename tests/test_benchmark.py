@@ -126,7 +126,9 @@ def test_saved_results_of_any_system_are_scored(benchmark, tmp_path, capsys, mon
     assert "| transfer_heads | expression gain | 1.0000 | 3 |" in capsys.readouterr().out
     # Rows that are not named count as wrong.
     (results / "recognition_heads.csv").write_text("row,label\n0,anger\n")
-    main([*options, "--output", str(tmp_path / "scores.json")])
+    with pytest.raises(SystemExit, match=r"scores\.json exists already: add --overwrite"):
+        main([*options, "--output", str(tmp_path / "scores.json")])
+    main([*options, "--output", str(tmp_path / "scores.json"), "--overwrite"])
     assert json.loads((tmp_path / "scores.json").read_text())["tasks"]["recognition_heads"]["value"] == 0
     for spoil, message in (
         (lambda: (results / "recognition_heads.csv").write_text("row,label\n99,anger\n"), "line 2: needs a row from"),

@@ -122,19 +122,6 @@ def test_cuda_on_a_build_without_it_is_one_line(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("version", "used"), [("2.9.1", "cpu"), ("2.13.0+cpu", "mps"), ("3.0.0a0", "mps")])
-def test_apples_gpu_is_used_where_it_can_compute_the_model(monkeypatch, version, used):
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch, "__version__", version)
-    assert choose_device().type == used
-    if used == "cpu":
-        real = torch.zeros
-        monkeypatch.setattr(torch, "zeros", lambda *size, device=None: real(*size))
-        with pytest.raises(InvalidInputError, match="device 'mps' cannot be used: this machine has cpu"):
-            choose_device("mps")
-
-
 @pytest.mark.parametrize("device", [None, "cpu", "CPU ", torch.device("cpu")])
 def test_a_device_may_be_written_in_several_ways(device):
     assert choose_device(device).type in ("cpu", "cuda", "mps")

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -191,6 +192,39 @@ def test_people_who_may_not_be_shown_are_left_out_of_a_public_set(tmp_path):
     assert "| all | 280 | 70 |" in text and "2 people." in text
     with pytest.raises(PublishError, match="leaves nobody"):
         write_dataset_repository(folder, tmp_path / "nobody", "org/portraits", ("london_", "congress_"))
+
+
+def test_members_of_congress_are_known_by_their_ids(tmp_path):
+    folder = built_set(tmp_path / "portraits", people=("london_014", "original_A000014"))
+    with pytest.raises(PublishError, match=r"members of Congress .*\(--without original_\)"):
+        write_dataset_repository(folder, tmp_path / "refused", "org/portraits", public=True)
+
+
+def test_a_public_repository_takes_no_private_set_and_a_private_one_no_public_set(hub, tmp_path):
+    folder = built_set(tmp_path / "portraits", photos=4)
+    for name, first, second in (("org/public", ["--public"], []), ("org/private", [], ["--public"])):
+        words = (folder, name, "--without", "congress_")
+        push(*words, *first)
+        files = hub.files(name, kind="dataset")
+        with pytest.raises(SystemExit, match=f"{name} exists already and is {name[4:]}"):
+            push(*words, *second)
+        assert hub.files(name, kind="dataset") == files
+        push(*words, *first)
+
+
+def test_clips_go_with_the_set_that_names_them(tmp_path):
+    folder = built_set(tmp_path / "clips", people=("london_1",))
+    (folder / "clips").mkdir()
+    for path in folder.glob("*.parquet"):
+        rows = pq.read_table(path)
+        names = [f"clips/{path.name[:5]}_{row % 2}.mp4" for row in range(len(rows))]
+        for name in set(names):
+            (folder / name).write_bytes(b"a clip")
+        pq.write_table(rows.append_column("clip", pa.array(names)), path)
+    repository = write_dataset_repository(folder, tmp_path / "repository", "org/clips")
+    assert sorted(path.name for path in (repository / "clips").iterdir()) == [
+        "train_0.mp4", "train_1.mp4", "valid_0.mp4", "valid_1.mp4",
+    ]  # fmt: skip
 
 
 def test_what_may_not_be_passed_on_is_refused(tmp_path):

@@ -179,6 +179,7 @@ def test_a_pushed_space_is_complete(hub, tmp_path):
     files = hub.files("org/ter-gan-demo", kind="space")
     assert "tergan_hf/old.py" not in files and "weights/ter-gan/model.safetensors" in files
     assert repository.hardware == "cpu-basic"
+    assert hub.variables["org/ter-gan-demo"] == {}  # the weights in the Space are opened now
 
 
 @pytest.mark.parametrize("exists", [False, True])

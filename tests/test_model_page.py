@@ -222,6 +222,18 @@ def test_emissions_are_estimated_by_green_algorithms():
     gpu = {"hours": 2, "hardware": "4 × NVIDIA H200", "gpus": 4, "gpu": "NVIDIA H200", "cores": 96}
     assert emissions_of(gpu).kilowatt_hours == pytest.approx(2 * 4 * 0.7 * 1.67)
     assert emissions_of({**gpu, "gpu": "NVIDIA Unheard Of"}) is None
+    watts = {
+        "NVIDIA L40": 300,
+        "NVIDIA L4": 72,
+        "NVIDIA H100 NVL": 400,
+        "NVIDIA A100-SXM4-80GB": 400,
+        "NVIDIA L400": None,
+    }
+    for card, each in watts.items():
+        estimated = emissions_of({**gpu, "gpu": card})
+        assert (estimated and estimated.kilowatt_hours) == (each and pytest.approx(2 * 4 * each / 1000 * 1.67)), card
+    assert found.is_world_mean and not emissions_of({**COMPUTE, "grams_per_kwh": 20}).is_world_mean
+    assert not emissions_of({**COMPUTE, "grams": 12}).is_world_mean
     assert emissions_of(None) is None and emissions_of({"hardware": "a computer"}) is None
 
 

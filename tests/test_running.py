@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from tergan_hf import TerGanPipeline
+from tergan_hf import InvalidInputError, TerGanPipeline
 from tergan_hf.model.image_loading_tergan import read_image
+from tergan_hf.model.model_loading_tergan import choose_device
 
 from .conftest import EXAMPLES, ROOT, WEIGHTS
 
@@ -62,6 +63,19 @@ def test_with_another_default_dtype(expected, dtype):
         torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.parametrize(("version", "used"), [("2.9.1", "cpu"), ("2.13.0+cpu", "mps"), ("3.0.0a0", "mps")])
+def test_apples_gpu_is_used_where_it_can_compute_the_model(monkeypatch, version, used):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch, "__version__", version)
+    assert choose_device().type == used
+    if used == "cpu":
+        real = torch.zeros
+        monkeypatch.setattr(torch, "zeros", lambda *size, device=None: real(*size))
+        with pytest.raises(InvalidInputError, match="device 'mps' cannot be used: this machine has cpu"):
+            choose_device("mps")
+
+
 def run(program: str, *arguments: str, timeout: int = 120) -> str:
     result = subprocess.run(
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=timeout, check=False,
@@ -71,12 +85,29 @@ def run(program: str, *arguments: str, timeout: int = 120) -> str:
     return result.stdout
 
 
+def test_training_and_publishing_start_without_the_packages_of_other_extras():
+    program = """
+import importlib
+from importlib.machinery import PathFinder
+ABSENT = {"sklearn", "matplotlib", "onnx", "onnxruntime", "onnxscript", "c2pa", "trustmark", "mediapipe", "cv2"}
+find = PathFinder.find_spec
+PathFinder.find_spec = staticmethod(
+    lambda name, *more, **named: None if name.partition(".")[0] in ABSENT else find(name, *more, **named)
+)
+for module in ("train_accelerate", "tergan_hf.cli.tergan", "tergan_hf.cli.hub", "tergan_hf.cli.model_card",
+               "tergan_hf.annotation.run", "tergan_hf.training.stage2"):
+    importlib.import_module(module)
+print("all start")
+"""
+    assert "all start" in run(program)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 def test_forked_processes_go_on_after_use_in_the_parent():
     program = """
 import multiprocessing, sys, torch
 torch.set_num_threads(2)
-from tergan_hf import TerGanPipeline
+from tergan_hf import InvalidInputError, TerGanPipeline
 pipe = TerGanPipeline.from_pretrained(sys.argv[1], device="cpu")
 def work(path):
     return pipe.recognize(path)[0]["label"], pipe.edit(path, "happiness").size[0]

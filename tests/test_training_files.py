@@ -210,3 +210,15 @@ def test_a_model_is_written_aside_and_replaces_the_one_before(tmp_path, monkeypa
     assert (tmp_path / "model" / "model.safetensors").read_bytes() != before
     assert yaml.safe_load((tmp_path / "model" / "training.yaml").read_text())["preset"] == "paper"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_record_of_a_run_names_no_folder_of_its_machine(tmp_path):
+    arguments = arguments_for(tmp_path)
+    arguments.sources = [
+        DataSource("clients", "/home/me/london", validation_path="/home/me/other", validation_groups="/tmp/names.txt"),
+        DataSource("faces", "hub://org/faces", validation_path="sets/faces"),
+    ]  # fmt: skip
+    save_model(TerGanModel(TerGanConfig(**TINY)), arguments, {}, tmp_path / "model")
+    first, second = yaml.safe_load((tmp_path / "model" / "training.yaml").read_text())["sources"]
+    assert (first["path"], first["validation_path"], first["validation_groups"]) == ("london", "other", "names.txt")
+    assert (second["path"], second["validation_path"]) == ("hub://org/faces", "sets/faces")

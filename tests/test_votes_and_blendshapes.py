@@ -15,8 +15,6 @@ from tergan_hf.cli import evaluate
 from tergan_hf.data.loading import DataSource, load_photos
 from tergan_hf.data.sets.ferplus import ANSWERS, distribution
 from tergan_hf.evaluation.blendshapes import (
-    FROM_PROBABILITIES,
-    MEAN,
     compare_blendshapes,
     correlate,
     true_blendshapes,
@@ -25,7 +23,7 @@ from tergan_hf.evaluation.embeddings import Embeddings
 from tergan_hf.evaluation.held_out import HeldOutSet, held_out_sets
 from tergan_hf.evaluation.reading_tables import blendshape_table
 from tergan_hf.evaluation.suite import Evaluation, Settings
-from tergan_hf.evaluation.systems import MODEL, RANDOM
+from tergan_hf.evaluation.systems import FROM_PROBABILITIES, MEAN, MODEL, RANDOM
 from tergan_hf.evaluation.votes import clear_majorities, measure_votes
 from tergan_hf.expressions.blendshapes import COLUMN_NAMES, GAZE_DEGREES
 from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL

@@ -8,7 +8,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
 from ..data.loading import HUB_PREFIX
-from ..publishing.hub import check_login
+from ..publishing.hub import check_login, require_visibility
 from ..publishing.hub_errors import one_sentence
 from .photo_source import split_hub_name
 from .run_folder import CARD, FACES, RECORD, WITHOUT, OutputError, difference
@@ -56,6 +56,8 @@ def prepare(repo_id: str, record: dict, private: bool | None, overwrite: bool) -
         except RepositoryNotFoundError:
             files = set()
             api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+        if private:
+            require_visibility(api, repo_id, False, "leave out --private, if its photos may be seen")
         found = _published_record(repo_id) if RECORD in files else None
     if found == record:
         return True

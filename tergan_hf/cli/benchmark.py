@@ -18,6 +18,7 @@ from ..evaluation.loading import load_pipeline, model_folder
 from ..evaluation.markdown import markdown_table
 from ..model.atomic_file_tergan import write_whole
 from .errors import one_line_errors
+from .outputs import check_output
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -39,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     system.add_argument("--results", help="folder with transfer_heads/0000.png … and recognition_heads.csv")
     score.add_argument("--judges", help="folder with SFace, see tergan_hf/evaluation/judges.py; default: from the Hub")
     score.add_argument("--output", help="JSON file to write; tergan_hf.model_card takes it with --benchmark")
+    score.add_argument("--overwrite", action="store_true", help="replace an existing --output")
     score.add_argument("--device", help="cuda, mps or cpu; default: the fastest available")
     return parser
 
@@ -52,6 +54,8 @@ def main(argv: list[str] | None = None):
             rows = build_benchmark(options.heads, options.portraits, options.output, settings)
             print(f"Wrote {options.output}: " + ", ".join(f"{name} {count}" for name, count in rows.items()))
             return
+        if options.output:
+            check_output(Path(options.output), [], options.overwrite)
         judges = Judges.find(options.judges)
         if options.results:
             scores = score_results(options.dataset, options.results, judges)

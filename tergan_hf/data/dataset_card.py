@@ -1,7 +1,7 @@
 """Dataset cards: the `README.md` that the Hub and `datasets` read."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets import Features
@@ -80,6 +80,20 @@ class SetDescription:
     layout: str
     unit: str = "photo"
     task_categories: tuple[str, ...] = ("image-classification", "image-to-image")
+
+
+def of_another_source(description: SetDescription, what: str) -> SetDescription:
+    """
+    The description of a set that is made from other photos or heads than the described ones.
+
+    Args:
+        what: they are, in the plural.
+    """
+    licence = (
+        f"Not recorded: not all {what} are of the sources that the command is made for. Write the licence that you "
+        "give the set into the header of this card."
+    )
+    return replace(description, licence=licence, licence_id="unknown")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,11 @@
 """The data sets behind the published weights: content, origin and licence."""
 
+import re
 from dataclasses import dataclass
+
+
+# People who may be trained on and not shown: members of Congress, by the folder of their photos or by their ids.
+NOT_TO_BE_SHOWN = re.compile(r"congress_.*|(.*_)?[A-Z]\d{6}")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from datasets import Dataset, Features, Image, List, Value
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from ..data.dataset_card import CARD, size_category
+from ..data.known_sets import NOT_TO_BE_SHOWN
 from ..data.loading import load_photos, parquet_files
 from ..expressions.blendshapes import COLUMN_NAMES
 from ..model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
@@ -28,7 +29,6 @@ DESCRIPTION = (
 # Task → its metric. A task is scored on the configuration of the same name; identity on that of transfer.
 METRICS = {"transfer": "expression gain", "identity": "SFace cosine to the target", "recognition": "accuracy"}
 KINDS = ("heads", "portraits")
-LEFT_OUT = "congress_"  # beginning of the names of people who must not be shown
 _BLENDSHAPES = List(Value("float32"), length=len(COLUMN_NAMES))
 FEATURES = {
     "transfer": Features(
@@ -83,8 +83,15 @@ def build_benchmark(
         raise InvalidInputError(f"{output} holds something: choose an --output that is empty or does not exist yet")
     rows: dict[str, int] = {}
     people: list[str] = []
-    for kind, folder in zip(KINDS, (heads, portraits)):
-        photos = _kept_out(folder)
+    folders = (Path(heads), Path(portraits))
+    if not parquet_files(folders[1], "validation"):
+        raise InvalidInputError(
+            f"{folders[1]} has no split `validation`, of people whom nobody was trained on: build the set with "
+            "--validation"
+        )
+    for folder in folders:
+        _licence(folder)  # before anything is written
+    for kind, photos in zip(KINDS, [_kept_out(folder) for folder in folders]):
         people.append(_people(photos))
         for task, found in (
             ("transfer", _transfers(photos, settings)),
@@ -96,7 +103,7 @@ def build_benchmark(
                 Dataset.from_list(found, features=FEATURES[task]).to_parquet(file, batch_size=100)
             rows[name] = len(found)
     (output / EVAL).write_text(yaml.safe_dump(_eval_file(), sort_keys=False, allow_unicode=True, width=110))
-    (output / CARD).write_text(_card(rows, people, Path(heads), Path(portraits)), encoding="utf-8")
+    (output / CARD).write_text(_card(rows, people, *folders), encoding="utf-8")
     return rows
 
 
@@ -105,7 +112,7 @@ def _kept_out(folder: str | Path) -> Dataset:
     split = "validation" if parquet_files(folder, "validation") else "train"
     photos = load_photos(str(folder), split)
     shown = np.isin(photos["expression"], EXPRESSIONS_WITH_NEUTRAL)
-    shown &= np.array([not name.startswith(LEFT_OUT) for name in photos["identity"]])
+    shown &= np.array([NOT_TO_BE_SHOWN.fullmatch(name) is None for name in photos["identity"]])
     if not shown.any():
         raise InvalidInputError(f"{folder} has no photo with one of the labels {', '.join(EXPRESSIONS_WITH_NEUTRAL)}")
     return photos.select(np.flatnonzero(shown))

@@ -8,12 +8,10 @@ from ..model.errors_tergan import InvalidInputError
 from ..model.pipeline_tergan import TerGanPipeline
 from .readings import read_faces
 from .recognition import folds
-from .systems import MODEL
+from .systems import FROM_PROBABILITIES, MEAN, MODEL
 
 
 COLUMN = "blendshapes"
-FROM_PROBABILITIES = "linear fit from the class probabilities"
-MEAN = "the mean"
 LEAST_DEVIATION = 0.05  # standard deviation of a blendshape that moves; of gaze in units of `GAZE_DEGREES`
 FEWEST_PHOTOS = 8
 

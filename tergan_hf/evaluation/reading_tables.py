@@ -1,9 +1,8 @@
 """Tables of votes and blendshapes, for the report and the model card."""
 
 from ..model.blendshapes_tergan import GAZE_NAMES, SIDES
-from .blendshapes import FROM_PROBABILITIES, MEAN
 from .markdown import markdown_table
-from .systems import MODEL
+from .systems import FROM_PROBABILITIES, MEAN, MODEL
 
 
 BLENDSHAPE_SYSTEMS = (MODEL, FROM_PROBABILITIES, MEAN)

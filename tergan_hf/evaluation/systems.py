@@ -15,6 +15,8 @@ from .loading import load_pipeline
 
 
 MODEL, COPY_TARGET, COPY_SOURCE, RANDOM = "TER-GAN", "copy of the target", "copy of the source", "random weights"
+# Baselines of blendshapes.
+FROM_PROBABILITIES, MEAN = "linear fit from the class probabilities", "the mean"
 
 
 class CopiesTarget(TerGanPipeline):

@@ -17,6 +17,7 @@ from ..data.building import BuildError, Plan, Shard, list_source
 from ..data.dataset_card import SetDescription
 from ..data.loading import parquet_files
 from ..expressions.blendshapes import COLUMN_NAMES
+from ..model.image_loading_tergan import read_image
 from .landmarks import Landmarker
 from .score_calibration import SMALL_SIDE, ScoreCalibration, fit_calibration, reduce_like, score_photo
 
@@ -152,4 +153,4 @@ def _first_image(path: Path) -> bytes:
 
 
 def _decode(encoded: dict) -> Image.Image:
-    return Image.open(io.BytesIO(encoded["bytes"])).convert("RGB")
+    return read_image(io.BytesIO(encoded["bytes"]), "a photo of the set")

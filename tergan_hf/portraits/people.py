@@ -74,8 +74,16 @@ def named_people(people: list[PortraitPerson], names: tuple[str, ...], option: s
     return [one for one in people if one in found]
 
 
+def is_of_a_known_set(person: PortraitPerson) -> bool:
+    """Whether the photo has a name as in the London Set (`014`), in Young Adult White Faces (`003f`), or in the
+    portraits of the US Congress (`A000014`)."""
+    return re.fullmatch(r"\d{3}[fm]?|[A-Z]\d{6}", _person(person.photo)) is not None
+
+
 def _photos(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
 
 
 def _person(path: Path) -> str:

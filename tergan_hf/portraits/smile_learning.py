@@ -5,10 +5,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 from scipy.spatial import cKDTree
 from tqdm.auto import tqdm
 
+from ..data.sets.photographs import read_source
 from .correspondence import find_correspondence
 from .face_model import FaceModel
 from .fitting import FaceFit, Fitter, LandmarkCorrespondence
@@ -94,9 +94,12 @@ def find_frame(
 
 
 def read_photo(path: Path) -> np.ndarray:
-    """Read a photo as (H, W, 3) uint8 RGB."""
-    with Image.open(path) as image:
-        return np.array(image.convert("RGB"))
+    """Read a photo upright, as (H, W, 3) uint8 RGB.
+
+    Raises:
+        BuildError: the file is not a readable image. The message names it.
+    """
+    return np.array(read_source(path))
 
 
 def _place(model: FaceModel, fit: FaceFit) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from pyarrow import parquet
 
 from ..data.building import is_unfinished
 from ..data.dataset_card import CARD, count_rows, expression_section, identity_section, size_category
+from ..data.known_sets import NOT_TO_BE_SHOWN
 from ..data.loading import parquet_files
 from ..expressions.blendshapes import COLUMN_NAMES
 from .hub_errors import PublishError
@@ -29,8 +30,6 @@ OPEN_LICENCES = {
     "apache-2.0", "mit", "cc0-1.0", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",
     "odc-by", "pddl", "cdla-permissive-2.0",
 }  # fmt: skip
-# Beginnings of the names of people who may be trained on and not shown, and who they are.
-NOT_TO_BE_SHOWN = {"congress_": "members of Congress in expressions that nobody saw on them"}
 TAGS = ["synthetic", "blendshapes"]
 LOADING = 'and read by `datasets.load_dataset("FOLDER")`.'
 
@@ -75,6 +74,7 @@ def write_dataset_repository(
     else:
         splits = [entry["split"] for entry in card.data.configs[0]["data_files"]]
         infos = {split: _write_split(folder, split, repository / "data", without, public) for split in splits}
+        _copy_clips(folder, repository)
         text = _card_text(card, repository, repo_id, infos, without)
     (repository / CARD).write_text(text, encoding="utf-8")
     return repository
@@ -102,12 +102,13 @@ def _write_split(folder: Path, split: str, output: Path, without: tuple[str, ...
         names = parquet.read_table(file, columns=["identity"])["identity"].to_pylist()
         shown = [name for name in names if not _starts(name, without)]
         kept, everybody = kept + len(shown), everybody + len(names)
-        for beginning, whom in NOT_TO_BE_SHOWN.items():
-            if public and any(_starts(name, (beginning,)) for name in shown):
-                raise PublishError(
-                    f"{folder} shows {whom}: they serve for training and may not be shown. Leave them out "
-                    f"(--without {beginning}), or leave out --public"
-                )
+        hidden = [name for name in shown if name and NOT_TO_BE_SHOWN.fullmatch(name)]
+        if public and hidden:
+            raise PublishError(
+                f"{folder} shows members of Congress in expressions that nobody saw on them ({hidden[0]}): they serve "
+                f"for training and may not be shown. Leave them out (--without {hidden[0].rpartition('_')[0]}_), or "
+                "leave out --public"
+            )
     if not kept:
         raise PublishError(f"--without leaves nobody in the split {split} of {folder}")
     size = sum(Path(file).stat().st_size for file in files) * kept / everybody
@@ -125,6 +126,15 @@ def _write_split(folder: Path, split: str, output: Path, without: tuple[str, ...
                 writer.write_table(table)
                 total += table.nbytes
     return SplitInfo(split, num_bytes=total, num_examples=kept)
+
+
+def _copy_clips(folder: Path, repository: Path):
+    """Copy the files that the column `clip` of the written shards names."""
+    for shard in (repository / "data").glob("*.parquet"):
+        if "clip" in parquet.read_schema(shard).names:
+            for name in set(parquet.read_table(shard, columns=["clip"])["clip"].to_pylist()):
+                (repository / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(folder / name, repository / name)
 
 
 def _starts(name: str | None, beginnings: tuple[str, ...]) -> bool:

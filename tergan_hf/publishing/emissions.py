@@ -6,6 +6,7 @@ energy = hours · (watts of the processors + 0.3725 W per GB of memory) · PUE, 
 Place and data centre are not recorded, so the world's means stand for both.
 """
 
+import re
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -21,10 +22,11 @@ WATTS_PER_CORE = 12.0  # Green Algorithms' value for any processor
 WATTS_PER_GB = 0.3725
 PUE = 1.67  # power usage effectiveness, mean of data centres
 GRAMS_PER_KWH = 475.0  # mean of the world, IEA 2019
-# Thermal design power by the makers' data sheets. The first name that is part of the card's name counts.
+# Thermal design power by the makers' data sheets. The first one whose words are in the card's name counts.
 GPU_WATTS = {
-    "A100-SXM": 400.0, "A100-PCIE-40GB": 250.0, "A100 80GB PCIe": 300.0, "H100 PCIe": 350.0, "H100": 700.0,
-    "H200": 700.0, "L40S": 350.0, "V100": 300.0, "Tesla T4": 70.0, "L4": 72.0,
+    "A100-SXM4": 400.0, "A100-PCIE-40GB": 250.0, "A100 80GB PCIe": 300.0, "H100 PCIe": 350.0, "H100 NVL": 400.0,
+    "H100": 700.0, "H200 NVL": 600.0, "H200": 700.0, "L40S": 350.0, "L40": 300.0, "V100": 300.0, "Tesla T4": 70.0,
+    "L4": 72.0,
 }  # fmt: skip
 METHOD = "estimated with Green Algorithms (Lannelongue et al. 2021)"
 
@@ -41,6 +43,7 @@ class Emissions:
         training_type: `pre-training` or `fine-tuning`.
         place: where; "" if it is not recorded.
         kilowatt_hours: energy; `None` if it was measured elsewhere.
+        is_world_mean: whether the carbon intensity is that of the world.
     """
 
     grams: float
@@ -50,6 +53,7 @@ class Emissions:
     training_type: str
     place: str
     kilowatt_hours: float | None
+    is_world_mean: bool = False
 
     @property
     def in_words(self) -> str:
@@ -126,12 +130,17 @@ def emissions_of(compute: dict | None) -> Emissions | None:
     energy = compute["hours"] * (watts + WATTS_PER_GB * compute.get("memory_gb", 0)) * PUE / 1000
     intensity = compute.get("grams_per_kwh", GRAMS_PER_KWH)
     source = f"{METHOD}: {watts:g} W, {compute.get('memory_gb', 0):g} GB, PUE {PUE}, {intensity:g} g/kWh"
-    return Emissions(energy * intensity, source, kilowatt_hours=energy, **common)
+    is_mean = "grams_per_kwh" not in compute
+    return Emissions(energy * intensity, source, kilowatt_hours=energy, is_world_mean=is_mean, **common)
+
+
+def _has_words(name: str, card: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", card) is not None
 
 
 def _watts(compute: dict) -> float | None:
     """Watts of the processors at full use. `None` if they are not known."""
     if compute.get("gpu"):
-        each = next((watts for name, watts in GPU_WATTS.items() if name in compute["gpu"]), None)
+        each = next((watts for name, watts in GPU_WATTS.items() if _has_words(name, compute["gpu"])), None)
         return each and each * compute.get("gpus", 1)
     return WATTS_PER_CORE * compute["cores"] if "cores" in compute else None

@@ -14,12 +14,13 @@ from .hub_errors import PublishError, one_sentence
 
 TEMPLATE = ROOT / "space"
 PARTS = ("app.py", "LICENSE", "assets", "tergan_hf")
-WEIGHTS = "weights"
+WEIGHTS = "weights/ter-gan"
 IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi", "*.egg-info")
 ZERO = "zero"
 HARDWARE = (ZERO, *(flavor.value for flavor in SpaceHardware if flavor is not SpaceHardware.ZERO_A10G))
 # ZeroGPU has two versions of Python, this one and 3.10.13.
 ZERO_PYTHON, PYTHON = "3.12.12", "3.12"
+MODEL_VARIABLE = "TERGAN_MODEL"  # what app.py opens instead of the weights in the Space
 THUMBNAIL = "assets/held_out_people.jpg"
 REFUSED = (402, 403)  # HTTP: payment required, forbidden
 
@@ -46,11 +47,12 @@ def write_space(folder: str | Path, repo_id: str, hardware: str = ZERO, model_id
     if absent := [part for part in (*parts, TEMPLATE.name) if not (ROOT / part).exists()]:
         raise PublishError(f"push-space needs a checkout of the repository; {ROOT} has no {', '.join(absent)}")
     folder.mkdir(parents=True, exist_ok=True)
-    for path in [*(ROOT / part for part in parts), *TEMPLATE.iterdir()]:
+    pairs = [(ROOT / part, folder / part) for part in parts]
+    for path, copy in [*pairs, *((path, folder / path.name) for path in TEMPLATE.iterdir())]:
         if path.is_dir():
-            shutil.copytree(path, folder / path.name, ignore=IGNORED, dirs_exist_ok=True)
+            shutil.copytree(path, copy, ignore=IGNORED, dirs_exist_ok=True)
         else:
-            shutil.copy(path, folder / path.name)
+            shutil.copy(path, copy)
     settings = metadata_load(folder / "README.md")
     assert settings is not None
     settings["python_version"] = ZERO_PYTHON if hardware == ZERO else PYTHON
@@ -92,7 +94,9 @@ def push_space(
         api = check_login(token)
         _create(api, repo_id, flavor, private)
         if model_id:
-            api.add_space_variable(repo_id, "TERGAN_MODEL", model_id)
+            api.add_space_variable(repo_id, MODEL_VARIABLE, model_id)
+        elif MODEL_VARIABLE in api.get_space_variables(repo_id):
+            api.delete_space_variable(repo_id, MODEL_VARIABLE)
         commit = api.upload_folder(
             repo_id=repo_id, repo_type="space", folder_path=folder, commit_message="App", delete_patterns="**",
         )  # fmt: skip

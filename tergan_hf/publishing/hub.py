@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from huggingface_hub import HfApi
+from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
 from ..model.modeling_tergan import TerGanModel
@@ -94,12 +95,11 @@ def write_model_repository(
     if not card and TEMPLATE.is_file():
         card = build_card(weights)
     if card:
-        (folder / CARD).write_text(card.replace(MODEL_ID, repo_id), encoding="utf-8")
+        (folder / CARD).write_text(_named(card, repo_id), encoding="utf-8")
     if (weights / GALLERY).is_dir():
         shutil.copytree(weights / GALLERY, folder / GALLERY, dirs_exist_ok=True)
     if NOTEBOOK.is_file():  # the Hub opens it in Colab
-        notebook = NOTEBOOK.read_text(encoding="utf-8").replace(MODEL_ID, repo_id)
-        (folder / "notebook.ipynb").write_text(notebook, encoding="utf-8")
+        (folder / "notebook.ipynb").write_text(_named(NOTEBOOK.read_text(encoding="utf-8"), repo_id), encoding="utf-8")
     if benchmark:
         write_eval_results(weights, folder, benchmark)
     if (ROOT / "LICENSE").is_file():
@@ -165,7 +165,8 @@ def push_dataset(
     Args:
         folder: the set, as for `write_dataset_repository`.
         repo_id: `owner/name`; the repository is created if needed.
-        public: let everybody see a new repository. Default: it is private, since it shows faces.
+        public: let everybody see the repository. Default: it is private, since it shows faces. One that exists must be
+            what is asked for.
         without: leave out people whose names begin with one of these.
         revision, tag, token: as for `push_model`.
 
@@ -173,13 +174,38 @@ def push_dataset(
         the address of the commit.
 
     Raises:
-        PublishError: as for `push_model` and `write_dataset_repository`.
+        PublishError: as for `push_model` and `write_dataset_repository`; or the repository exists, and is private or
+            public other than asked for.
     """
     with one_sentence(repo_id), tempfile.TemporaryDirectory() as repository:
         validate_repo_id(repo_id)
         write_dataset_repository(folder, repository, repo_id, without, public)
         api = check_login(token)
+        require_visibility(api, repo_id, public, "add --public" if not public else "leave out --public")
         return _upload(api, repository, repo_id, "dataset", not public, revision, tag, "Data and card")
+
+
+def require_visibility(api: HfApi, repo_id: str, public: bool, otherwise: str):
+    """
+    Check that a repository of a data set, if it exists, is public or private as asked for. Creating it again would
+    not change it.
+
+    Args:
+        otherwise: what to do if it is to stay as it is, for the message.
+
+    Raises:
+        PublishError: it is not.
+    """
+    try:
+        is_public = not api.repo_info(repo_id, repo_type="dataset").private
+    except RepositoryNotFoundError:
+        return
+    if is_public != public:
+        found, wanted = ("public", "private") if is_public else ("private", "public")
+        raise PublishError(
+            f"{repo_id} exists already and is {found}: make it {wanted} in its settings on the Hub, choose another "
+            f"name, or {otherwise}"
+        )
 
 
 def _upload(api: HfApi, folder: str, repo_id: str, kind: str, private, revision, tag, message: str) -> str:
@@ -188,7 +214,8 @@ def _upload(api: HfApi, folder: str, repo_id: str, kind: str, private, revision,
         api.create_branch(repo_id, branch=revision, repo_type=kind, exist_ok=True)
     commit = api.upload_folder(
         repo_id=repo_id, repo_type=kind, folder_path=folder, revision=revision, commit_message=message,
-        delete_patterns=["model*.safetensors*", "*.parquet"],
+        # A file that this push does not have would be that of other weights or of another set.
+        delete_patterns=["model*.safetensors*", *WEIGHT_FILES, f"{GALLERY}/*"] if kind == "model" else ["*.parquet"],
     )  # fmt: skip
     if tag:
         # The Hub cannot move a tag.
@@ -218,6 +245,11 @@ def check_login(token: str | None = None) -> HfApi:
     except (ValueError, ImportError) as error:
         raise PublishError(f"the settings of the proxy or the token cannot be used ({error})") from error
     return api
+
+
+def _named(text: str, repo_id: str) -> str:
+    """A text with the id of a repository instead of the example's, which may also be the end of another id."""
+    return re.sub(rf"(?<![\w.-]){re.escape(MODEL_ID)}(?![\w-])", repo_id, text)
 
 
 def _change_json(path: Path, changes: dict):

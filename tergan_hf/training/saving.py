@@ -47,6 +47,10 @@ def save_model(model: TerGanModel, arguments: TrainingArguments, kept_out: dict[
     record = {**arguments.to_dict(), "kept_out": kept_out}
     for name in ("pretrained", "pretrained_run"):
         record[name] = _without_folders(record[name])
+    for source in record["sources"]:
+        for name in ("path", "validation_path", "validation_groups"):
+            if isinstance(source[name], str) and Path(source[name]).is_absolute():
+                source[name] = Path(source[name]).name
     publishing = ("push_to_hub", "hub_model_id", "hub_private_repo")
     for of_one_machine in ("data_root", "output_dir", "resume_from_checkpoint", *publishing):
         del record[of_one_machine]

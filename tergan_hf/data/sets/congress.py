@@ -1,12 +1,12 @@
 """Portraits of members of the US Congress, without labels. A table of your own can label them."""
 
-import csv
 from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
 
 from ..building import BuildError, Plan
 from ..dataset_card import SetDescription
+from ..tables import read_csv
 from .photographs import (
     PhotoEntry,
     add_cropping_options,
@@ -91,12 +91,8 @@ def _label(entries: list[PhotoEntry], table: Path, excluded: list[str]) -> tuple
     """
     if not table.is_file():
         raise BuildError(f"there is no {table}: expected a .csv with the columns identity and expression")
-    with open(table, newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        lacking = [name for name in ("identity", "expression") if name not in (rows.fieldnames or [])]
-        if lacking:
-            raise BuildError(f"{table} has no column {' and '.join(lacking)}")
-        labels = {row["identity"]: normalize_expression(row["expression"] or "") for row in rows}
+    rows = [row for _, row in read_csv(table, ("identity", "expression"))]
+    labels = {row["identity"]: normalize_expression(row["expression"]) for row in rows}
     people = {entry.identity for entry in entries}
     unknown = sorted(set(labels) - people - set(excluded))
     if unknown:

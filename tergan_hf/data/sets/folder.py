@@ -97,6 +97,11 @@ def _from_table(table: Path) -> list[PhotoEntry]:
         expression = normalize_expression(row["expression"])
         if not row["file_name"] or not expression:
             raise BuildError(f"{table}, line {line}: the file name or the expression is empty")
+        if Path(row["file_name"]).is_absolute():
+            raise BuildError(
+                f"{table}, line {line}: {row['file_name']} is an absolute path, which would become part of the set: "
+                "name files relative to the table"
+            )
         path = files.find(line, row["file_name"])
         entries.append(PhotoEntry(path, row["file_name"], row.get("identity", ""), expression))
     if not entries:

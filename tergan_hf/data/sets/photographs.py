@@ -74,7 +74,9 @@ def add_cropping_options(parser: ArgumentParser):
         "--paper", action="store_true",
         help=f"the paper's crops: {PAPER_SIZE} pixels, {PAPER_CROP} in training; overrides --size and --margin",
     )  # fmt: skip
-    parser.add_argument("--whole", action="store_true", help="keep the photos whole; training finds the faces")
+    parser.add_argument(
+        "--whole", action="store_true", help="keep the photos whole, with their metadata; training finds the faces"
+    )
 
 
 def add_exclude_option(parser: ArgumentParser):
