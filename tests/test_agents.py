@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -120,11 +121,16 @@ def test_a_result_is_a_photo_for_the_next_call(demo):
 
 def test_errors_reach_an_agent_as_a_sentence(demo, tmp_path):
     Image.new("RGB", (200, 200)).save(tmp_path / "wall.jpg")
+    (tmp_path / "huge.jpg").write_bytes(Path(NEUTRAL).read_bytes() + bytes(21 * 2**20))
+    (tmp_path / "large.jpg").write_bytes(Path(NEUTRAL).read_bytes() + bytes(12 * 2**20))
+    answer = call(demo, "recognize", image=data_url(tmp_path / "large.jpg"))
+    assert not answer.isError, answer.content
     for tool, arguments, message in (
         ("edit", {"image": data_url(NEUTRAL)}, "Name an expression"),
         ("edit", {"image": data_url(NEUTRAL), "blendshapes": {"jawOpne": 1}}, "jawOpen"),
         ("edit", {"image": "me.jpg", "expression": "anger"}, "address of a photo"),
         ("edit", {"image": "data:image/png;base64,x", "expression": "anger"}, "address of a photo"),
+        ("edit", {"image": data_url(tmp_path / "huge.jpg"), "expression": "anger"}, "up to 20mb"),
         ("recognize", {"image": data_url(tmp_path / "wall.jpg")}, "no face was found"),
         ("recognize", {"image": "http://127.0.0.1:9/secret"}, "cannot be fetched"),
     ):

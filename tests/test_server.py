@@ -274,6 +274,7 @@ def test_memory_stays_flat_over_many_sessions(demo, monkeypatch):
     opening = next(function for function in demo.fns.values() if function.name == "redraw")
     body = {"data": [None, None, None, 1.0, True], "fn_index": opening._id}
     holder = demo._queue.server_app.state_holder if demo._queue.server_app else demo.app.state_holder
+    monkeypatch.setattr(limits, "STATELESS_SESSION_KEPT_SECONDS", 1000)
 
     def visit(number: int):
         session = f"visitor {number}"
@@ -289,7 +290,7 @@ def test_memory_stays_flat_over_many_sessions(demo, monkeypatch):
     per_session = (psutil.Process().memory_info().rss - before) / 50
     assert per_session < 2e6, "the default states are shared"
     assert len(holder.session_data) > 50
-    monkeypatch.setattr(limits, "STATE_KEPT_SECONDS", -1)
+    monkeypatch.setattr(limits, "STATELESS_SESSION_KEPT_SECONDS", -1)
     demo._queue.forget_sessions()
     assert not holder.session_data and not holder.time_last_used
 

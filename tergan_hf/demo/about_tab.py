@@ -50,7 +50,7 @@ def build(models: Models, model_name: gr.State):
             raise gr.Error(f"{error}.", duration=12, print_exception=False) from None
 
     def show_model(name):
-        return f"This page now uses **{name}**.", model_card(models.location(name))
+        return f"This page now uses **{name}**.", model_card(models.location(name), models.token(name))
 
     with gr.Row():
         offered = f"{', '.join(models.names)}, or " if len(models.names) > 1 else ""
@@ -77,12 +77,12 @@ def own_address() -> str:
     return os.environ.get("SPACE_ID") or f"http://127.0.0.1:{os.environ.get('GRADIO_SERVER_PORT', 7860)}"
 
 
-def model_card(location: str) -> str:
+def model_card(location: str, token: bool | None = None) -> str:
     """The card of the model in a folder or on the Hub, without its front matter and its gallery, whose pictures this
-    server does not have. Empty if there is no card."""
+    server does not have. Empty if there is no card. `token` as in huggingface_hub."""
     try:
         is_folder = Path(location).is_dir()
-        path = Path(location) / "README.md" if is_folder else Path(hf_hub_download(location, "README.md"))
+        path = Path(location) / "README.md" if is_folder else Path(hf_hub_download(location, "README.md", token=token))
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):  # the Hub's errors are subclasses of these
         return ""

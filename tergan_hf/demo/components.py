@@ -14,8 +14,8 @@ from ..model.errors_tergan import TerGanError
 from ..provenance.saving import save_synthetic
 from ..provenance.signing import environment_signer
 from .edit_session import THUMBNAIL_SIDE
-from .inputs import FreeRadio, FreeSlider, check_choice, chosen_index
-from .limits import file_stem
+from .inputs import FreeRadio, FreeSlider, check_choice, chosen_index, decode_data_url
+from .limits import MAX_FILE_SIZE_BYTES, file_stem
 from .server import LONG_GROUP, OUR_FAULT, log_place, sentence
 from .views import picture_row, row_data
 from .zero_gpu import PHOTO_SECONDS, on_gpu
@@ -39,8 +39,8 @@ CLICK_HIDDEN_BUTTON = "() => {{ setTimeout(() => document.querySelector('#{0}')?
 
 class Photo(gr.Image):
     """
-    An image input that passes the uploaded file on unchanged. The pipeline then reads it, applies its EXIF rotation,
-    and words the error if it is unreadable.
+    An image input that passes the file on unchanged, also one that is sent as base64. The pipeline then reads it,
+    applies its EXIF rotation, and words the error if it is unreadable.
 
     Create it with `photo_input`. Gradio reads a component's settings from the signature of its `__init__`, which must
     stay that of `gr.Image`.
@@ -49,9 +49,11 @@ class Photo(gr.Image):
     is_template = True
 
     def preprocess(self, payload):
-        if payload is not None and payload.path is not None:
-            return payload.path
-        return super().preprocess(payload)
+        if payload is not None and payload.url and payload.url.startswith("data:"):
+            path = new_file("photo")
+            path.write_bytes(decode_data_url(payload.url, MAX_FILE_SIZE_BYTES, "photo"))
+            return str(path)
+        return None if payload is None else payload.path
 
 
 def photo_input(**settings) -> Photo:

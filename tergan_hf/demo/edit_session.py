@@ -213,7 +213,7 @@ class EditSession:
         Returns:
             the answer of `write`, by default the result.
         """
-        intensity, strengths = check_intensity(intensity), _check_strengths(strengths)
+        intensity, strengths = check_intensity(intensity), check_strengths(strengths)
         embedding = self.embedding_of(photo, expression)
         with self.open_photo(photo.detected.path, "your photo") as image:
             cropped = self._crop(image, photo.detected)
@@ -278,7 +278,7 @@ class EditSession:
     def _synthesize(
         self, photo: EncodedPhoto, frames: list[CroppedFace], embeddings, intensities, strengths
     ) -> list[Image.Image]:
-        intensities, strengths = [check_intensity(value) for value in intensities], _check_strengths(strengths)
+        intensities, strengths = [check_intensity(value) for value in intensities], check_strengths(strengths)
         model, count = self.pipe.model, len(frames)
         target = _to_device(photo.target, model.device, count)
         expressions = torch.from_numpy(np.asarray(embeddings, np.float32)).to(model.device, model.dtype)
@@ -323,7 +323,13 @@ class EditSession:
             raise InvalidInputError(f"{name}: the photo is too large for this server") from error
 
 
-def _check_strengths(strengths) -> tuple[float, ...]:
+def check_strengths(strengths) -> tuple[float, ...]:
+    """
+    The strengths of brows, eyes and mouth as floats.
+
+    Raises:
+        InvalidInputError: one of them is not a number from 0 to `LARGEST_STRENGTH`.
+    """
     names = ("brows", "eyes", "mouth")
     return tuple(check_number(value, 0, LARGEST_STRENGTH, name) for value, name in zip(strengths, names))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import gradio as gr
 import numpy as np
 
+from ..model.pipeline_base_tergan import check_intensity
 from .blendshape_sliders import BlendshapeSliders
 from .components import (
     IN_ORDER,
@@ -20,7 +21,7 @@ from .components import (
     with_error_messages,
     write_result,
 )
-from .edit_session import LARGEST_STRENGTH, WHOLE_FACE
+from .edit_session import LARGEST_STRENGTH, WHOLE_FACE, check_strengths
 from .examples import (
     example_expressions,
     example_photos,
@@ -60,6 +61,14 @@ def build(models: Models, model_name: gr.State):
         if path is None:
             return None, {}
         return encode(model, models[model].find_faces(path, "your photo", point))
+
+    def open_new_photo(model, path, expression, name):
+        # The server may have forgotten the expression of an idle visit; the page still shows the label.
+        if expression is None:
+            expression = models[model].label_expression(name if name in models[model].pipe.labels else first_label)
+        else:
+            expression = gr.skip()
+        return *open_photo(model, path), expression
 
     def encode(model, detected: DetectedFaces):
         return models[model].encode_photo(detected), face_row_data(detected)
@@ -129,7 +138,7 @@ def build(models: Models, model_name: gr.State):
 
     def remember(steps, expression, intensity, brows, eyes, mouth):
         steps = steps or []  # of a forgotten visit
-        step = Step(expression, intensity, (brows, eyes, mouth))
+        step = Step(expression, check_intensity(intensity), check_strengths((brows, eyes, mouth)))
         if expression is None or (steps and _is_same(steps[-1], step)):
             return steps
         return [*steps, step][-MAX_UNDO_STEPS:]
@@ -239,7 +248,9 @@ def build(models: Models, model_name: gr.State):
         steps = [Step(expression, intensity, strengths)]
         return expression, gr.update(choices=session.pipe.labels, value=name), steps
 
-    then_draw_photo(image.change(opening, [model_name, image], opened, **RUN_LAST))
+    opening_new = with_error_messages(open_new_photo, lambda message: (None, {}, gr.skip()))
+    inputs = [model_name, image, expression, label]
+    then_draw_photo(image.change(opening_new, inputs, [*opened, expression], **RUN_LAST))
     then_draw_photo(image.select(with_error_messages(click_photo, gpu=False), [model_name, image], opened, **RUN_EACH))
     then_draw_photo(faces.select(with_error_messages(click_face, gpu=False), [model_name, photo], opened, **RUN_EACH))
     choosing_label = with_error_messages(choose_label, gpu=False)

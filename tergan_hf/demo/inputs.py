@@ -138,6 +138,26 @@ def open_frame(payload: bytes | str) -> Image.Image:
         raise ImageInputError("webcam: its picture cannot be read") from error
 
 
+def decode_data_url(url: str, most: int, name: str) -> bytes:
+    """
+    The bytes of a picture that is sent as a `data:` URL.
+
+    Args:
+        most: bytes. name: of the picture in messages.
+
+    Raises:
+        LimitError: it has more.
+        ImageInputError: it is no base64.
+    """
+    content = url.partition(",")[2]
+    if len(content) > most * 4 / 3 + 4:
+        raise LimitError(f"{name}: its picture has more than {most // 10**6} MB")
+    try:
+        return b64decode(content)
+    except (binascii.Error, ValueError) as error:
+        raise ImageInputError(f"{name}: its picture cannot be read") from error
+
+
 class WebcamFrame(gr.Image):
     """
     The stream of a webcam. It passes the file's bytes, or its path, on unread: a small file may declare a picture that
@@ -150,13 +170,7 @@ class WebcamFrame(gr.Image):
         if payload is None:
             return None
         if payload.url and payload.url.startswith("data:"):
-            content = payload.url.partition(",")[2]
-            if len(content) > MAX_FRAME_BYTES * 4 / 3 + 4:
-                raise LimitError(f"webcam: its picture has more than {MAX_FRAME_BYTES // 10**6} MB")
-            try:
-                return b64decode(content)
-            except (binascii.Error, ValueError) as error:
-                raise ImageInputError("webcam: its picture cannot be read") from error
+            return decode_data_url(payload.url, MAX_FRAME_BYTES, "webcam")
         return payload.path
 
 

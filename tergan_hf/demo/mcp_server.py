@@ -4,6 +4,7 @@ A call goes through the server's own queue, with the address of its caller, so i
 """
 
 import base64
+import inspect
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +15,13 @@ from gradio.processing_utils import add_root_url, save_base64_to_cache
 from gradio.utils import get_upload_folder
 from gradio_client import handle_file
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.types import ImageContent, TextContent
 from PIL import Image
 
 from ..model.image_loading_tergan import open_unlimited
 from ..model.provenance_tergan import encode_synthetic
-from .limits import MAX_FILE_SIZE
+from .limits import MAX_FILE_SIZE, MAX_FILE_SIZE_BYTES, MAX_MCP_REQUEST_BYTES
 from .server import OUR_FAULT
 
 
@@ -28,8 +30,18 @@ MAX_PREVIEW_PIXELS = 20_000_000  # of a result with a preview, which is made whi
 NO_PHOTO = f"{{name}} must be the http(s) address of a photo, or a data: URL with its base64, up to {MAX_FILE_SIZE}."
 
 
+def session_manager(**settings) -> StreamableHTTPSessionManager:
+    """The manager of the connections, which takes photos in base64 up to the limit of an upload. By itself it takes
+    4 MiB, in versions that have such a limit."""
+    if "max_request_body_size" in inspect.signature(StreamableHTTPSessionManager).parameters:
+        settings["max_request_body_size"] = MAX_MCP_REQUEST_BYTES
+    return StreamableHTTPSessionManager(**settings)
+
+
 class PublicMcpServer(gradio.mcp.GradioMCPServer):
     """Gradio's MCP server, with results that keep the notice that they are synthetic, and files that are deleted."""
+
+    StreamableHTTPSessionManager = staticmethod(session_manager)
 
     def convert_strings_to_filedata(self, value: dict, filedata_positions: list[list]) -> dict:
         """Replace the photos among a tool's arguments by Gradio's file data. Photos in base64 are saved in the
@@ -85,7 +97,7 @@ def preview_of(path: str) -> bytes | None:
 
 def _file_data(name: str, given):
     try:
-        if isinstance(given, str) and given.startswith("data:"):
+        if isinstance(given, str) and given.startswith("data:") and len(given) < MAX_FILE_SIZE_BYTES * 4 / 3 + 200:
             return handle_file(save_base64_to_cache(given, get_upload_folder()))
         if isinstance(given, str) and is_http_url_like(given):
             return handle_file(given)

@@ -18,6 +18,7 @@ from .edit_session import EditSession
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 LARGEST_BYTES = 500_000_000
+LARGEST_TEXT_BYTES = 5_000_000  # of a configuration or a card
 MAX_OTHER_MODELS = 2  # in memory beside the server's own
 
 
@@ -54,6 +55,10 @@ class Models:
         """The folder or Hub id of a model."""
         return self._locations.get(name, name)
 
+    def token(self, name: str) -> bool | None:
+        """The `token` for the Hub: that of this machine for the offered models. What visitors name must be public."""
+        return None if name in self._locations else False
+
     def __getitem__(self, name: str | None) -> EditSession:
         """
         The session of a model, which is loaded if needed. `None` is the server's own model.
@@ -84,14 +89,14 @@ class Models:
 
     def _load(self, name: str) -> EditSession:
         self._check(name)
-        location = self.location(name)
+        location, token = self.location(name), self.token(name)
         try:
-            pipe = TerGanPipeline.from_pretrained(location)
+            pipe = TerGanPipeline.from_pretrained(location, token=token)
         except (OSError, ValueError) as error:
             raise InvalidInputError(
                 f"The model {name} cannot be loaded: its files are damaged or incomplete"
             ) from error
-        return EditSession(name, pipe, ExpressionMap.from_pretrained(location, pipe.model.config))
+        return EditSession(name, pipe, ExpressionMap.from_pretrained(location, pipe.model.config, token))
 
     def _free_name(self, location: str) -> str:
         name = Path(location).resolve().name if Path(location).is_dir() else location
@@ -104,12 +109,18 @@ class Models:
         if len(name) > 200 or not HUB_ID.fullmatch(name) or Path(name).exists():
             raise InvalidInputError(f"{name[:80]!r} is not a model id. Write it as owner/name, as on huggingface.co")
         try:
-            files = HfApi().model_info(name, files_metadata=True).siblings or []
-            config = json.loads(Path(hf_hub_download(name, "config.json")).read_text(encoding="utf-8"))
+            token = self.token(name)
+            files = HfApi(token=token).model_info(name, files_metadata=True).siblings or []
+            texts = [file.size or 0 for file in files if file.rfilename.endswith((".json", ".md"))]
+            if max(texts, default=0) > LARGEST_TEXT_BYTES:
+                raise InvalidInputError(f"The model {name} has a configuration or a card that is too large")
+            config = json.loads(Path(hf_hub_download(name, "config.json", token=token)).read_text(encoding="utf-8"))
         except GatedRepoError as error:
             raise InvalidInputError(f"The model {name} is not open to everybody") from error
         except RepositoryNotFoundError as error:
             raise InvalidInputError(f"There is no public model {name} on the Hub") from error
+        except InvalidInputError:
+            raise
         except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
             raise InvalidInputError(f"The model {name} cannot be reached, or is not a TER-GAN") from error
         if not isinstance(config, dict) or config.get("model_type") != "tergan":

@@ -192,9 +192,20 @@ class ClosedRoutes:
         if path.split("/")[0] == "mcp":
             scope = {**scope, "headers": with_forwarded_address(scope)}
         size = dict(scope["headers"]).get(b"content-length", b"0")
-        if not path.startswith("upload") and size.isdigit() and int(size) > limits.MAX_REQUEST_BYTES:
+        most = limits.MAX_MCP_REQUEST_BYTES if path.split("/")[0] == "mcp" else limits.MAX_REQUEST_BYTES
+        is_upload = path.startswith("upload")
+        if not is_upload and size.isdigit() and int(size) > most:
             return await JSONResponse({"detail": NOT_READABLE}, 413)(scope, receive, send)
-        started = False
+        started, received = False, 0
+
+        async def count():
+            # A body that comes in chunks does not say how long it is.
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > most:
+                raise ValueError("the body of a request is too large")
+            return message
 
         async def watch(message):
             nonlocal started
@@ -202,7 +213,7 @@ class ClosedRoutes:
             await send(message)
 
         try:
-            await self.app(scope, receive, watch)
+            await self.app(scope, receive if is_upload else count, watch)
         except Exception as error:
             log_place("a request", error)
             if not started:

@@ -26,6 +26,8 @@ def forget_idle_sessions(state_holder, busy: Collection[str] = ()) -> int:
         session = state_holder.session_data.get(session_hash)
         closed = session is not None and session.is_closed
         kept = limits.CLOSED_SESSION_KEPT_SECONDS if closed else limits.STATE_KEPT_SECONDS
+        if session is not None and not session.state_data:  # of a program, which would push out visitors of the page
+            kept = limits.STATELESS_SESSION_KEPT_SECONDS
         if session_hash not in busy and (now - used).total_seconds() > kept:
             with state_holder.lock:
                 state_holder.session_data.pop(session_hash, None)

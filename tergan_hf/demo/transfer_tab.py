@@ -70,6 +70,15 @@ def build(models: Models, model_name: gr.State):
     def encode(model, detected: DetectedFaces):
         return models[model].encode_photo(detected), face_row_data(detected)
 
+    # The server may have forgotten the other photo of an idle visit; the page still shows it.
+    def open_new_source(model, path, photo, target_path):
+        other = open_target(model, target_path) if photo is None and path is not None else (gr.skip(), gr.skip())
+        return *open_source(model, path), *other
+
+    def open_new_target(model, path, expression, source_path):
+        other = open_source(model, source_path) if expression is None and path is not None else (gr.skip(), gr.skip())
+        return *open_target(model, path), *other
+
     def choose_source_face(model, expression: TargetExpression | None, number):
         if expression is None or expression.detected is None:
             return gr.skip(), gr.skip()
@@ -194,8 +203,14 @@ def build(models: Models, model_name: gr.State):
         if with_examples:
             event.then(*drawing_examples, **RUN_LAST)
 
-    then_draw(source.change(opening_source, [model_name, source], opened_source, **RUN_LAST))
-    then_draw(target.change(opening_target, [model_name, target], opened_target, **RUN_LAST), with_examples=True)
+    opening_new = [
+        with_error_messages(function, lambda message: (None, {}, gr.skip(), gr.skip()))
+        for function in (open_new_source, open_new_target)
+    ]
+    inputs = [model_name, source, photo, target]
+    then_draw(source.change(opening_new[0], inputs, [*opened_source, *opened_target], **RUN_LAST))
+    inputs = [model_name, target, expression, source]
+    then_draw(target.change(opening_new[1], inputs, [*opened_target, *opened_source], **RUN_LAST), with_examples=True)
     reopened = model_name.change(opening_source, [model_name, source], opened_source, **RUN_LAST)
     then_draw(reopened.then(opening_target, [model_name, target], opened_target, **RUN_LAST), with_examples=True)
 

@@ -21,7 +21,8 @@ export class Progress {
 export async function download(url, cacheName, { progress, size } = {}) {
   const cache = await openCache(cacheName);
   const known = await cache?.match(url);
-  const response = known ?? (await fetch(url));
+  // A name stays the same from build to build: what the browser keeps by itself may be that of the build before.
+  const response = known ?? (await fetch(url, { cache: "no-cache" }));
   if (!response.ok) throw new VisitorError(`The server answered ${response.status} for ${url}.`);
   const chunks = [];
   const reader = response.body.getReader();

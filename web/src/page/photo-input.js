@@ -18,7 +18,7 @@ export class PhotoInput {
    */
   constructor(engine, settings, onOpen, onClose) {
     // Each photo, and each request for the webcam, ends those before.
-    Object.assign(this, { engine, settings, onOpen, onClose, turn: 0, webcamTurn: 0, isOpening: false });
+    Object.assign(this, { engine, settings, onOpen, onClose, turn: 0, addressTurn: 0, webcamTurn: 0, isOpening: false });
     this.addresses = new Addresses();
     this.message = new Message();
     this.picture = make("img", { alt: settings.label, hidden: true, onclick: (event) => this.choosePoint(event) });
@@ -95,48 +95,63 @@ export class PhotoInput {
   }
 
   async useAddress(address) {
-    const turn = ++this.turn;
+    const [turn, wanted] = [this.turn, ++this.addressTurn];
+    // The visitor may have chosen another photo meanwhile.
+    const isWanted = () => turn === this.turn && wanted === this.addressTurn;
     let content;
     try {
       const response = await fetch(address);
       if (!response.ok) throw new Error(response.statusText);
       content = await response.blob();
     } catch {
-      if (turn === this.turn) this.message.show("The example could not be loaded.", true);
+      if (isWanted()) this.message.show("The example could not be loaded.", true);
       return undefined;
     }
-    // The visitor may have chosen another photo meanwhile.
-    return turn === this.turn ? this.useFile(new File([content], address.split("/").pop())) : undefined;
+    return isWanted() ? this.useFile(new File([content], address.split("/").pop())) : undefined;
   }
 
   /** Whether the visitor has not used it yet. */
   get isUntouched() {
-    return this.turn === 0 && this.webcamTurn === 0;
+    return this.turn === 0 && this.addressTurn === 0 && this.webcamTurn === 0;
   }
 
   async useWebcam() {
+    if (this.isStarting) return undefined;
     if (this.video.srcObject) {
       const photo = await takePhoto(this.video);
       this.stopWebcam();
       return this.useFile(photo);
     }
+    this.isStarting = true;
     const turn = ++this.webcamTurn;
     try {
       if (!(await startWebcam(this.video, () => turn === this.webcamTurn))) return undefined;
       this.video.hidden = false;
       this.picture.hidden = this.hint.hidden = true;
       this.webcam.textContent = "Take the photo";
+      this.remove.textContent = "Cancel";
+      this.remove.disabled = false;
+      this.video.srcObject.getVideoTracks()[0].addEventListener("ended", () => {
+        if (turn !== this.webcamTurn) return;
+        this.stopWebcam();
+        this.message.show("The webcam has stopped.", true);
+      });
     } catch (error) {
       this.message.show(error.message, true);
+    } finally {
+      if (turn === this.webcamTurn) this.isStarting = false;
     }
     return undefined;
   }
 
   stopWebcam() {
     this.webcamTurn += 1;
+    this.isStarting = false;
     stopWebcam(this.video);
     this.video.hidden = true;
     this.webcam.textContent = "Webcam";
+    this.remove.textContent = "Remove";
+    this.remove.disabled = !this.current;
     this.picture.hidden = !this.picture.getAttribute("src");
     this.hint.hidden = !this.picture.hidden;
   }
@@ -222,6 +237,11 @@ export class PhotoInput {
   }
 
   clear() {
+    if (!this.video.hidden) {
+      this.stopWebcam();
+      this.webcam.focus();
+      return;
+    }
     this.turn += 1;
     this.isOpening = false;
     if (this.settings.slot) this.engine.call("closePhoto", this.settings.slot);

@@ -124,6 +124,7 @@ export class TransferView {
 
   async swap() {
     if ([this.target, this.source].some(({ opened, isOpening }) => !opened || isOpening)) return;
+    this.target.remove.disabled = this.source.remove.disabled = true; // until both show what the engine has
     await this.engine.call("swapPhotos", TARGET, SOURCE);
     const [target, source] = [this.target, this.source].map(({ current, opened }) => ({ current, opened }));
     if (!target.opened || !source.opened) return;

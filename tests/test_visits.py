@@ -1,0 +1,122 @@
+"""Visits that the server has forgotten, and programs beside the visitors of the page."""
+
+import base64
+import http.client
+import io
+import threading
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import pytest
+from gradio.data_classes import ImageData
+from PIL import Image
+
+from tergan_hf import InvalidInputError
+from tergan_hf.demo import limits
+from tergan_hf.demo import models as demo_models
+from tergan_hf.demo.components import Photo
+from tergan_hf.demo.models import Models
+from tergan_hf.demo.session_values import EncodedPhoto, TargetExpression
+from tergan_hf.demo.sessions import forget_idle_sessions
+
+from .conftest import EXAMPLES
+from .test_server import demo  # noqa: F401 (a fixture)
+
+
+NEUTRAL, SMILING = str(EXAMPLES / "london_014_neutral.jpg"), str(EXAMPLES / "london_099_happiness.jpg")
+
+
+def handler(app, name: str):
+    return next(function.fn for function in app.fns.values() if function.fn and function.fn.__name__ == name)
+
+
+def test_a_photo_that_is_added_after_a_forgotten_visit_is_drawn(demo):  # noqa: F811
+    known = TargetExpression(None, "set by name")
+    photo, _, expression = handler(demo, "open_new_photo")(None, NEUTRAL, None, "surprise")
+    assert isinstance(photo, EncodedPhoto) and expression.name == "surprise"
+    *_, expression = handler(demo, "open_new_photo")(None, NEUTRAL, known, "surprise")
+    assert not isinstance(expression, TargetExpression)  # it stays as it is
+    opened, _, other, _ = handler(demo, "open_new_target")(None, NEUTRAL, None, SMILING)
+    assert isinstance(opened, EncodedPhoto) and isinstance(other, TargetExpression)
+    opened, _, other, _ = handler(demo, "open_new_source")(None, SMILING, None, NEUTRAL)
+    assert isinstance(opened, TargetExpression) and isinstance(other, EncodedPhoto)
+    for name, path, state in (("open_new_target", NEUTRAL, known), ("open_new_source", None, None)):
+        *_, other, _ = handler(demo, name)(None, path, state, NEUTRAL)
+        assert not isinstance(other, (TargetExpression, EncodedPhoto))
+
+
+def test_a_program_leaves_its_session_soon_and_a_visitor_keeps_his():
+    ago = datetime.now() - timedelta(seconds=limits.STATELESS_SESSION_KEPT_SECONDS + 5)
+    holder = SimpleNamespace(
+        lock=threading.Lock(), time_last_used={"program": ago, "visitor": ago, "busy program": ago},
+        session_data={
+            name: SimpleNamespace(is_closed=False, state_data=states)
+            for name, states in (("program", {}), ("visitor", {7: None}), ("busy program", {}))
+        },
+    )  # fmt: skip
+    assert forget_idle_sessions(holder, {"busy program"}) == 1
+    assert set(holder.session_data) == {"visitor", "busy program"}
+
+
+def data_url(content: bytes) -> ImageData:
+    return ImageData(path=None, url="data:image/png;base64," + base64.b64encode(content).decode())
+
+
+def test_a_photo_in_base64_is_kept_byte_by_byte_and_not_decoded(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    buffer = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(buffer, "PNG")  # 400 megapixels
+    with open(Photo().preprocess(data_url(buffer.getvalue())), "rb") as file:
+        assert file.read() == buffer.getvalue()
+    monkeypatch.setattr("tergan_hf.demo.components.MAX_FILE_SIZE_BYTES", 1000)
+    with pytest.raises(InvalidInputError, match="photo: its picture has more than"):
+        Photo().preprocess(data_url(buffer.getvalue()))
+    with pytest.raises(InvalidInputError, match="photo: its picture cannot be read"):
+        Photo().preprocess(ImageData(path=None, url="data:image/png;base64,x"))
+    assert Photo().preprocess(None) is None
+
+
+@pytest.mark.parametrize("megabytes", [1, 15])
+def test_a_body_in_chunks_has_the_same_limit(demo, megabytes):  # noqa: F811
+    address = urlsplit(demo.local_url)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+    chunks = (b" " * 1_000_000 for _ in range(megabytes))
+    try:
+        connection.request(
+            "POST", "/gradio_api/queue/join", chunks, {"Content-Type": "application/json"}, encode_chunked=True
+        )
+        answer = connection.getresponse()
+        status, text = answer.status, answer.read().decode()
+    except ConnectionError:  # the server hung up
+        status, text = 413, ""
+    assert 400 <= status < 500 and "Traceback" not in text
+    if megabytes > 10:
+        assert "JSON" not in text  # it was not read to its end
+
+
+def test_what_visitors_name_must_be_public(embedded_pipeline, monkeypatch):
+    tokens, files = [], [SimpleNamespace(rfilename="README.md", size=9_000_000)]
+
+    class Api:
+        def __init__(self, token=None):
+            tokens.append(token)
+
+        def model_info(self, name, **_):
+            return SimpleNamespace(siblings=files)
+
+    monkeypatch.setattr(demo_models, "HfApi", Api)
+    models = Models("own", embedded_pipeline, ["org/offered"])
+    for name in ("org/private", "org/offered"):
+        with pytest.raises(InvalidInputError, match="a configuration or a card that is too large"):
+            models[name]
+    assert tokens == [False, None]
+    loaded = []
+    monkeypatch.setattr(models, "_check", lambda name: None)
+    monkeypatch.setattr(
+        demo_models.TerGanPipeline, "from_pretrained", lambda *where, **how: loaded.append(how) or embedded_pipeline
+    )
+    monkeypatch.setattr(demo_models.ExpressionMap, "from_pretrained", lambda *where: loaded.append(where[2]))
+    for name in ("org/private", "org/offered"):
+        assert models[name].name == name
+    assert loaded == [{"token": False}, False, {"token": None}, None]
