@@ -2,14 +2,29 @@
 // A new build takes over when all pages of the old one are closed, so that no page mixes the two.
 
 const { cache: CACHE, large: LARGE, shell: SHELL } = self.BUILD;
+const LARGE_PREFIX = "ter-gan-large-";
 
 self.addEventListener("install", (event) => {
   const store = async () => {
     const cache = await caches.open(CACHE);
     await cache.addAll(SHELL.map((path) => new Request(path, { cache: "reload" })));
+    await renewLarge();
   };
   event.waitUntil(store());
 });
+
+/** Load the new model and runtime for visitors who had those of the build before, so that the page still works offline. */
+async function renewLarge() {
+  const before = (await caches.keys()).filter((name) => name.startsWith(LARGE_PREFIX) && name !== LARGE);
+  for (const name of before) {
+    const renewed = await caches.open(LARGE);
+    for (const { url } of await (await caches.open(name)).keys()) {
+      if (await renewed.match(url)) continue;
+      const response = await fetch(url, { cache: "no-cache" });
+      if (response.ok) await renewed.put(url, response);
+    }
+  }
+}
 
 self.addEventListener("activate", (event) => {
   const tidy = async () => {

@@ -1,6 +1,8 @@
 """Nothing leaves the page, it works offline, and a new build replaces an old one."""
 
+import re
 import shutil
+import time
 
 from .conftest import READY, ROOT, WEB, address_of
 from .visitor import AFTER, PATIENCE, SMILING, Watched
@@ -90,4 +92,25 @@ def test_a_new_build_replaces_the_old_one_and_keeps_the_model(chromium, build, s
     page.reload()
     page.wait_for_function(READY)
     assert page.title().startswith("Renewed") and page.locator("#failure").inner_text() == ""
+    # Another model: what is loaded on demand has another cache.
+    context.set_offline(False)
+    for name in ("build.json", "service-worker.js"):
+        text = (tmp_path / "site" / name).read_text()
+        (tmp_path / "site" / name).write_text(re.sub(r"(ter-gan-(large|page)-)\w{4}", r"\1ffff", text))
+    page.wait_for_function(
+        "async () => { const one = await navigator.serviceWorker.ready; await one.update(); return one.waiting; }",
+        polling=500,
+    )
+    page.close()
+    context.new_page().wait_for_timeout(1000)
+    context.set_offline(True)
+    page = visit()
+    assert page.locator("#failure").inner_text() == ""
+    only_new = "async () => (await caches.keys()).every((name) => name.includes('-ffff'))"
+    end = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(only_new):
+        assert time.monotonic() < end, page.evaluate("caches.keys()")
+        page.wait_for_timeout(200)
+    page.close()
+    assert visit().locator("#failure").inner_text() == ""
     context.close()
