@@ -49,6 +49,21 @@ def test_page_and_worker_cannot_send_to_another_host(chromium, url, serve, tmp_p
     context.close()
 
 
+WAITING = """async () => {
+  const worker = await navigator.serviceWorker.ready;
+  await worker.update();
+  return Boolean(worker.waiting);
+}"""
+
+
+def wait_for(page, condition: str):
+    """Wait until an asynchronous function is true. To `wait_for_function` its promise is true at once."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, f"{condition} did not become true"
+        page.wait_for_timeout(300)
+
+
 def test_a_new_build_replaces_the_old_one_and_keeps_the_model(chromium, build, serve, tmp_path, monkeypatch):
     changed = tmp_path / "copy" / "web"
     shutil.copytree(WEB, changed, ignore=shutil.ignore_patterns("node_modules"))
@@ -78,10 +93,7 @@ def test_a_new_build_replaces_the_old_one_and_keeps_the_model(chromium, build, s
     build(tmp_path / "site", changed)
     asked.clear()
     page = visit()
-    page.wait_for_function(
-        "async () => { const one = await navigator.serviceWorker.ready; await one.update(); return one.waiting; }",
-        polling=500,
-    )
+    wait_for(page, WAITING)
     assert "Renewed" not in page.title()  # a page never mixes two builds
     page.close()
     context.new_page().wait_for_timeout(1000)  # the browser needs a moment to see that no page is left
@@ -97,20 +109,13 @@ def test_a_new_build_replaces_the_old_one_and_keeps_the_model(chromium, build, s
     for name in ("build.json", "service-worker.js"):
         text = (tmp_path / "site" / name).read_text()
         (tmp_path / "site" / name).write_text(re.sub(r"(ter-gan-(large|page)-)\w{4}", r"\1ffff", text))
-    page.wait_for_function(
-        "async () => { const one = await navigator.serviceWorker.ready; await one.update(); return one.waiting; }",
-        polling=500,
-    )
+    wait_for(page, WAITING)
     page.close()
     context.new_page().wait_for_timeout(1000)
     context.set_offline(True)
     page = visit()
     assert page.locator("#failure").inner_text() == ""
-    only_new = "async () => (await caches.keys()).every((name) => name.includes('-ffff'))"
-    end = time.monotonic() + PATIENCE / 1000
-    while not page.evaluate(only_new):
-        assert time.monotonic() < end, page.evaluate("caches.keys()")
-        page.wait_for_timeout(200)
+    wait_for(page, "async () => (await caches.keys()).every((name) => name.includes('-ffff'))")
     page.close()
     assert visit().locator("#failure").inner_text() == ""
     context.close()
