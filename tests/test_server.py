@@ -290,7 +290,8 @@ def test_memory_stays_flat_over_many_sessions(demo, monkeypatch):
     per_session = (psutil.Process().memory_info().rss - before) / 50
     assert per_session < 2e6, "the default states are shared"
     assert len(holder.session_data) > 50
-    monkeypatch.setattr(limits, "STATELESS_SESSION_KEPT_SECONDS", -1)
+    for name in ("STATELESS_SESSION_KEPT_SECONDS", "STATE_KEPT_SECONDS"):
+        monkeypatch.setattr(limits, name, -1)
     demo._queue.forget_sessions()
     assert not holder.session_data and not holder.time_last_used
 
