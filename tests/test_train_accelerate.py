@@ -87,6 +87,11 @@ def command(folder, output, *arguments) -> list[str]:
     return [*words, "--output_dir", str(output), *arguments]
 
 
+def set_words(*settings: str) -> list[str]:
+    """The words that change some values of the configuration."""
+    return [word for setting in settings for word in ("--set", setting)]
+
+
 def launch(folder, words: list[str], **environment) -> subprocess.CompletedProcess:
     """Run `python WORDS` in a process of its own."""
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "HF_HOME": str(folder / "hf"), "PYTHONPATH": str(ROOT),
@@ -208,7 +213,7 @@ def test_other_labels_start_from_saved_weights_with_a_new_classifier(run_folder,
         "identity_stage.steps=0", "generator_stage.steps=0",
     )  # fmt: skip
     output = run_folder / "other labels"
-    done = train(output, *(part for setting in settings for part in ("--set", setting)))
+    done = train(output, *set_words(*settings))
     assert done.returncode == 0, done.stderr[-3000:]
     assert "classifier and prototypes are new" in done.stderr
     pipe = TerGanPipeline.from_pretrained(output / "model", device="cpu")
@@ -226,10 +231,10 @@ def test_recognition_alone_needs_no_identities(run_folder, train):
         "identity_stage.steps=0", "generator_stage.steps=0",
     )  # fmt: skip
     output = run_folder / "recognition alone"
-    done = train(output, *(part for setting in settings for part in ("--set", setting)))
+    done = train(output, *set_words(*settings))
     assert done.returncode == 0, done.stderr[-3000:]
     assert TerGanPipeline.from_pretrained(output / "model", device="cpu").model.expression_prototypes.any()
-    done = train(run_folder / "no people", *(part for setting in settings[:1] for part in ("--set", setting)))
+    done = train(run_folder / "no people", *set_words(settings[0]))
     assert done.returncode != 0 and "no source has the column `identity` for every photo" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -16,7 +16,7 @@ from tergan_hf import InvalidInputError, TerGanConfig, TerGanModel
 from tergan_hf.data.loading import DataSource
 from tergan_hf.training import saving
 from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
-from tergan_hf.training.checkpoints import DiskFullError, claim_output_dir, list_checkpoints
+from tergan_hf.training.checkpoints import DiskFullError, claim_output_dir, list_checkpoints, step_of
 from tergan_hf.training.interruption import TrainingInterrupted
 from tergan_hf.training.loop import TrainingLoop
 from tergan_hf.training.losses import NonFiniteLossError, require_finite
@@ -62,7 +62,7 @@ def run_loop(arguments, each_step=lambda step: None) -> TrainingLoop:
 
 
 def steps_on_disk(arguments) -> list[int]:
-    return [int(path.name.split("-")[-1]) for path in list_checkpoints(arguments, STAGE)]
+    return [step_of(path) for path in list_checkpoints(arguments, STAGE)]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_term(tmp_path):

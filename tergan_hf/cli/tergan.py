@@ -251,9 +251,11 @@ def edit_command(options) -> int:
     watermark = _watermark(options, [job.source for job in jobs if job.kind == CLIP])
     pipe = _load(options)
     # One error, not one for every file.
+    labels: list[str | None] = []
     if isinstance(expression, dict):
         pipe.parse_expression(expression, "--set")
-    labels = [pipe.match_label(other) for other in ([] if isinstance(expression, dict) else [expression])]
+    else:
+        labels.append(pipe.match_label(expression))
     labels += [pipe.match_label(other, "--also") for _, other in also]
     if options.source_face is not None and all(labels):
         raise CommandError("--source-face is for a photo that shows the expression")

@@ -68,7 +68,7 @@ def prepare_sets(
             if held_out is not None and (shared := shared_people(kept, held_out)):
                 logger.warning(
                     "%s: %d people are in training and in validation (%s …): what is measured on them says little "
-                    "about strangers", source.name, len(shared), shared[0],
+                    "about strangers", source.name, len(shared), min(shared),
                 )  # fmt: skip
             unnamed = list(kept["identity"]).count(NO_IDENTITY)
             if 0 < unnamed < len(kept):
@@ -84,9 +84,9 @@ def prepare_sets(
     return PreparedSets(training_sets, validation_sets, identities, kept_out)
 
 
-def shared_people(one: Dataset, other: Dataset) -> list[str]:
+def shared_people(one: Dataset, other: Dataset) -> set[str]:
     """The names of the people in both sets."""
-    return sorted((set(one["identity"]) & set(other["identity"])) - {NO_IDENTITY})
+    return (set(one["identity"]) & set(other["identity"])) - {NO_IDENTITY}
 
 
 def load_split(source: DataSource, resolve, image_size: int, seed: int) -> tuple[Dataset, Dataset | None, list[str]]:

@@ -50,9 +50,7 @@ class Photo(gr.Image):
 
     def preprocess(self, payload):
         if payload is not None and payload.url and payload.url.startswith("data:"):
-            path = new_file("photo")
-            path.write_bytes(decode_data_url(payload.url, MAX_FILE_SIZE_BYTES, "photo"))
-            return str(path)
+            return save_data_url(payload.url)
         return None if payload is None else payload.path
 
 
@@ -153,6 +151,21 @@ def new_file(name: str) -> Path:
     folder = Path(get_upload_folder())
     folder.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(dir=folder)) / name
+
+
+def save_data_url(url: str) -> str:
+    """
+    Write a photo that is sent as a `data:` URL, byte by byte, to a file that Gradio deletes later.
+
+    Returns:
+        path of the file.
+
+    Raises:
+        LimitError, ImageInputError: as for `decode_data_url`.
+    """
+    path = new_file("photo")
+    path.write_bytes(decode_data_url(url, MAX_FILE_SIZE_BYTES, "photo"))
+    return str(path)
 
 
 def with_error_messages(

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 
 import gradio.mcp
 import httpx
-from gradio.processing_utils import add_root_url, save_base64_to_cache
-from gradio.utils import get_upload_folder
+from gradio.processing_utils import add_root_url
 from gradio_client import handle_file
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -21,7 +20,8 @@ from PIL import Image
 
 from ..model.image_loading_tergan import open_unlimited
 from ..model.provenance_tergan import encode_synthetic
-from .limits import MAX_FILE_SIZE, MAX_FILE_SIZE_BYTES, MAX_MCP_REQUEST_BYTES
+from .components import save_data_url
+from .limits import MAX_FILE_SIZE, MAX_MCP_REQUEST_BYTES
 from .server import OUR_FAULT
 
 
@@ -97,11 +97,11 @@ def preview_of(path: str) -> bytes | None:
 
 def _file_data(name: str, given):
     try:
-        if isinstance(given, str) and given.startswith("data:") and len(given) < MAX_FILE_SIZE_BYTES * 4 / 3 + 200:
-            return handle_file(save_base64_to_cache(given, get_upload_folder()))
+        if isinstance(given, str) and given.startswith("data:"):
+            return handle_file(save_data_url(given))
         if isinstance(given, str) and is_http_url_like(given):
             return handle_file(given)
-    except (ValueError, OSError):  # no base64
+    except (ValueError, OSError):  # no base64, or too much of it
         pass
     raise ValueError(NO_PHOTO.format(name=name))
 

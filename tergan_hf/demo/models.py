@@ -5,6 +5,8 @@ import os
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download
@@ -108,22 +110,28 @@ class Models:
             return
         if len(name) > 200 or not HUB_ID.fullmatch(name) or Path(name).exists():
             raise InvalidInputError(f"{name[:80]!r} is not a model id. Write it as owner/name, as on huggingface.co")
-        try:
-            token = self.token(name)
+        token = self.token(name)
+        with _foreseen_hub_errors(name):
             files = HfApi(token=token).model_info(name, files_metadata=True).siblings or []
-            texts = [file.size or 0 for file in files if file.rfilename.endswith((".json", ".md"))]
-            if max(texts, default=0) > LARGEST_TEXT_BYTES:
-                raise InvalidInputError(f"The model {name} has a configuration or a card that is too large")
+        texts = [file.size or 0 for file in files if file.rfilename.endswith((".json", ".md"))]
+        if max(texts, default=0) > LARGEST_TEXT_BYTES:
+            raise InvalidInputError(f"The model {name} has a configuration or a card that is too large")
+        with _foreseen_hub_errors(name):
             config = json.loads(Path(hf_hub_download(name, "config.json", token=token)).read_text(encoding="utf-8"))
-        except GatedRepoError as error:
-            raise InvalidInputError(f"The model {name} is not open to everybody") from error
-        except RepositoryNotFoundError as error:
-            raise InvalidInputError(f"There is no public model {name} on the Hub") from error
-        except InvalidInputError:
-            raise
-        except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
-            raise InvalidInputError(f"The model {name} cannot be reached, or is not a TER-GAN") from error
         if not isinstance(config, dict) or config.get("model_type") != "tergan":
             raise InvalidInputError(f"The model {name} is not a TER-GAN")
         if sum(file.size or 0 for file in files if file.rfilename.endswith(".safetensors")) > LARGEST_BYTES:
             raise InvalidInputError(f"The model {name} is too large for this server")
+
+
+@contextmanager
+def _foreseen_hub_errors(name: str) -> Iterator[None]:
+    """Turn the Hub's errors about a model into sentences for visitors."""
+    try:
+        yield
+    except GatedRepoError as error:
+        raise InvalidInputError(f"The model {name} is not open to everybody") from error
+    except RepositoryNotFoundError as error:
+        raise InvalidInputError(f"There is no public model {name} on the Hub") from error
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
+        raise InvalidInputError(f"The model {name} cannot be reached, or is not a TER-GAN") from error

@@ -189,11 +189,11 @@ class ClosedRoutes:
             session = scope["app"].state_holder.session_data.get(path.removeprefix("heartbeat/"))
             if session is not None:  # a page that lost its connection is back
                 session.is_closed = False
-        if path.split("/")[0] == "mcp":
+        is_mcp, is_upload = path.split("/")[0] == "mcp", path.startswith("upload")
+        if is_mcp:
             scope = {**scope, "headers": with_forwarded_address(scope)}
         size = dict(scope["headers"]).get(b"content-length", b"0")
-        most = limits.MAX_MCP_REQUEST_BYTES if path.split("/")[0] == "mcp" else limits.MAX_REQUEST_BYTES
-        is_upload = path.startswith("upload")
+        most = limits.MAX_MCP_REQUEST_BYTES if is_mcp else limits.MAX_REQUEST_BYTES
         if not is_upload and size.isdigit() and int(size) > most:
             return await JSONResponse({"detail": NOT_READABLE}, 413)(scope, receive, send)
         started, received = False, 0

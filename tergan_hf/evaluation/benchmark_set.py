@@ -89,8 +89,7 @@ def build_benchmark(
             f"{folders[1]} has no split `validation`, of people whom nobody was trained on: build the set with "
             "--validation"
         )
-    for folder in folders:
-        _licence(folder)  # before anything is written
+    licences = [(folder.name, _licence(folder)) for folder in folders]  # before anything is written
     for kind, photos in zip(KINDS, [_kept_out(folder) for folder in folders]):
         people.append(_people(photos))
         for task, found in (
@@ -103,7 +102,7 @@ def build_benchmark(
                 Dataset.from_list(found, features=FEATURES[task]).to_parquet(file, batch_size=100)
             rows[name] = len(found)
     (output / EVAL).write_text(yaml.safe_dump(_eval_file(), sort_keys=False, allow_unicode=True, width=110))
-    (output / CARD).write_text(_card(rows, people, *folders), encoding="utf-8")
+    (output / CARD).write_text(_card(rows, people, licences), encoding="utf-8")
     return rows
 
 
@@ -157,7 +156,7 @@ def _eval_file() -> dict:
     return {"name": NAME, "description": DESCRIPTION, "evaluation_framework": FRAMEWORK, "tasks": tasks}
 
 
-def _card(rows: dict[str, int], people: list[str], heads: Path, portraits: Path) -> str:
+def _card(rows: dict[str, int], people: list[str], licences: list[tuple[str, str]]) -> str:
     data = DatasetCardData(
         pretty_name=NAME,
         license=["mit", "cc-by-4.0"],
@@ -170,7 +169,7 @@ def _card(rows: dict[str, int], people: list[str], heads: Path, portraits: Path)
         ],
     )
     counts = "\n".join(f"| `{name}` | {count} |" for name, count in rows.items())
-    licences = "\n\n".join(f"### {folder.name}\n\n{_licence(folder)}" for folder in (heads, portraits))
+    of_sets = "\n\n".join(f"### {name}\n\n{licence}" for name, licence in licences)
     return f"""---
 {data.to_yaml()}
 ---
@@ -212,7 +211,7 @@ A network that is scored may have seen nobody of the benchmark: {"; ".join(peopl
 
 ## Licence
 
-{licences}
+{of_sets}
 
 All pictures of `portraits` but the photos themselves are synthetic: nobody made these faces.
 """

@@ -18,6 +18,7 @@ from ..data.loading import (
     parquet_files,
     source_path,
 )
+from ..data.preparation import shared_people
 from ..data.splits import row_groups
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .duplicates import pixel_digests
@@ -187,7 +188,7 @@ def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:
 
 def _without_people(held_out: HeldOutSet, training: Dataset) -> HeldOutSet:
     """Leave out the people of the training split."""
-    known = set(training["identity"]) - {NO_IDENTITY}
+    known = shared_people(held_out.photos, training)
     rows = [row for row, name in enumerate(held_out.photos["identity"]) if name not in known]
     if len(rows) == len(held_out.photos):
         return held_out

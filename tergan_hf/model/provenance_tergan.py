@@ -35,10 +35,9 @@ class SyntheticImage(Image.Image):
     def save(self, fp, format=None, **params):
         """Save the image, as `PIL.Image.Image.save` does."""
         kind = (format or KINDS.get(Path(str(getattr(fp, "name", fp))).suffix.lower()) or "").upper()
-        if kind in KINDS.values() and not {"exif", "xmp", "pnginfo"} & set(params):
-            params = {**notice_metadata(kind), **params}
         if kind in KINDS.values():
-            params = {**_profile(self), **params}
+            notice = {} if {"exif", "xmp", "pnginfo"} & set(params) else notice_metadata(kind)
+            params = {**_profile(self), **notice, **params}
         super().save(fp, format, **params)
 
 

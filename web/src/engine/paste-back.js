@@ -112,8 +112,8 @@ export function pasteOnCpu({ photo, left, top, width, height, toCrop, maps, fine
   const result = new Uint8ClampedArray(4 * width * height);
   const added = new Float64Array(CHANNELS);
   const seen = new Float64Array(3);
-  const lookUp = fine ? cubicSampler(maps.data, maps.size, maps.size, CHANNELS, CHANNELS) : linearMapSampler(maps);
-  const fetch = sharp ? cubicSampler(photo.data, photo.width, photo.height, 4, 3) : linearPhotoSampler(photo);
+  const lookUp = sampler(maps.data, maps.size, maps.size, CHANNELS, CHANNELS, fine);
+  const fetch = sampler(photo.data, photo.width, photo.height, 4, 3, sharp);
   for (let row = 0; row < height; row++) {
     const own = 4 * ((top + row) * photo.width + left);
     result.set(photo.data.subarray(own, own + 4 * width), 4 * row * width);
@@ -142,36 +142,14 @@ export function pasteOnCpu({ photo, left, top, width, height, toCrop, maps, fine
   return { left, top, width, height, data: result };
 }
 
-// A sampler is a function (x, y, target) that interpolates the channels at a place; at (0, 0) is the first value. The
-// border repeats. The two linear ones differ in their types of array and are written out, which is twice as fast.
-
-function linearMapSampler({ size, data }) {
-  const most = size - 1;
-  return (x, y, target) => {
-    x = Math.min(Math.max(x, 0), most);
-    y = Math.min(Math.max(y, 0), most);
-    const left = Math.floor(x);
-    const top = Math.floor(y);
-    const across = x - left;
-    const down = y - top;
-    const a = CHANNELS * (top * size + left);
-    const b = left < most ? a + CHANNELS : a;
-    const below = top < most ? CHANNELS * size : 0;
-    const c = a + below;
-    const d = b + below;
-    const weightA = (1 - across) * (1 - down);
-    const weightB = across * (1 - down);
-    const weightC = (1 - across) * down;
-    const weightD = across * down;
-    target[0] = weightA * data[a] + weightB * data[b] + weightC * data[c] + weightD * data[d];
-    target[1] = weightA * data[a + 1] + weightB * data[b + 1] + weightC * data[c + 1] + weightD * data[d + 1];
-    target[2] = weightA * data[a + 2] + weightB * data[b + 2] + weightC * data[c + 2] + weightD * data[d + 2];
-    target[3] = weightA * data[a + 3] + weightB * data[b + 3] + weightC * data[c + 3] + weightD * data[d + 3];
-    target[4] = weightA * data[a + 4] + weightB * data[b + 4] + weightC * data[c + 4] + weightD * data[d + 4];
-  };
+/** A function (x, y, target) that interpolates `count` channels at a place; at (0, 0) is the first value. The border repeats. */
+function sampler(data, width, height, stride, count, cubic) {
+  return cubic
+    ? cubicSampler(data, width, height, stride, count)
+    : bilinearSampler(data, width, height, stride, count);
 }
 
-function linearPhotoSampler({ width, height, data }) {
+function bilinearSampler(data, width, height, stride, count) {
   return (x, y, target) => {
     x = Math.min(Math.max(x, 0), width - 1);
     y = Math.min(Math.max(y, 0), height - 1);
@@ -179,18 +157,17 @@ function linearPhotoSampler({ width, height, data }) {
     const top = Math.floor(y);
     const across = x - left;
     const down = y - top;
-    const a = 4 * (top * width + left);
-    const b = left + 1 < width ? a + 4 : a;
-    const below = top + 1 < height ? 4 * width : 0;
-    const c = a + below;
-    const d = b + below;
+    const a = stride * (top * width + left);
+    const b = left + 1 < width ? a + stride : a;
+    const below = top + 1 < height ? stride * width : 0;
     const weightA = (1 - across) * (1 - down);
     const weightB = across * (1 - down);
     const weightC = (1 - across) * down;
     const weightD = across * down;
-    target[0] = weightA * data[a] + weightB * data[b] + weightC * data[c] + weightD * data[d];
-    target[1] = weightA * data[a + 1] + weightB * data[b + 1] + weightC * data[c + 1] + weightD * data[d + 1];
-    target[2] = weightA * data[a + 2] + weightB * data[b + 2] + weightC * data[c + 2] + weightD * data[d + 2];
+    for (let k = 0; k < count; k++) {
+      target[k] =
+        weightA * data[a + k] + weightB * data[b + k] + weightC * data[a + below + k] + weightD * data[b + below + k];
+    }
   };
 }
 
