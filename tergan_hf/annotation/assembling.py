@@ -10,6 +10,7 @@ import pyarrow as pa
 from datasets import Features
 from pyarrow import compute, parquet
 
+from ..data.parquet_files import open_parquet
 from ..model.atomic_file_tergan import AtomicFile
 from .annotating import ROW
 from .face_reader import NO_FACE
@@ -88,7 +89,7 @@ def _parts(folder: Path, shards: list[int], notes: list[list[PartNote]]) -> Iter
     offset = 0
     for shard in shards:
         for number in range(len(notes[shard])):
-            with open(part_path(folder, shard, number), "rb") as file:
+            with open_parquet(part_path(folder, shard, number)) as file:
                 part = parquet.read_table(file)
             yield part.set_column(
                 part.schema.get_field_index(ROW), ROW, compute.add(part[ROW], pa.scalar(offset, pa.int64()))

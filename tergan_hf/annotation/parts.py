@@ -13,6 +13,7 @@ import pyarrow as pa
 from datasets import Dataset, Features
 from pyarrow import parquet
 
+from ..data.parquet_files import open_parquet
 from ..model.atomic_file_tergan import AtomicFile
 from ..model.errors_tergan import InvalidInputError
 
@@ -72,7 +73,7 @@ def read_note(path: Path) -> PartNote | None:
     if not path.exists():
         return None
     try:
-        with open(path, "rb") as file:
+        with open_parquet(path) as file:
             return PartNote(**json.loads(parquet.read_schema(file).metadata[NOTE]))
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise InvalidInputError(f"{path} is damaged: remove it, and repeat the command") from error

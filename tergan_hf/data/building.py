@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from ..model.errors_tergan import InvalidInputError
 from .dataset_card import CARD, SetDescription, count_rows, write_card
 from .media_files import text_name
+from .parquet_files import open_parquet
 
 
 RECORD = "build.json"
@@ -174,7 +175,7 @@ def _is_written(path: Path, file_column: str | None) -> bool:
         return False
     if file_column is None:
         return True
-    with open(path, "rb") as file:
+    with open_parquet(path) as file:
         names = set(parquet.ParquetFile(file).read(columns=[file_column])[file_column].to_pylist())
     return all((path.parent / name).is_file() for name in names)
 

@@ -8,6 +8,8 @@ from datasets import Features
 from huggingface_hub import DatasetCardData
 from pyarrow import parquet
 
+from .parquet_files import open_parquet
+
 
 CARD = "README.md"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -114,7 +116,7 @@ def count_rows(folder: Path, splits: list[str]) -> dict[str, Counts]:
         identities: Counter[str] = Counter()
         names, rows = [], 0
         for path in sorted(folder.glob(f"{split}-*.parquet")):
-            with open(path, "rb") as file:
+            with open_parquet(path) as file:
                 shard = parquet.ParquetFile(file)
                 columns = [c for c in ("expression", "identity", "file_name") if c in shard.schema_arrow.names]
                 table = shard.read(columns=columns).to_pydict()

@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .media_files import is_utf8
+from .parquet_files import open_parquet
 from .tables import NamedFiles, read_csv, read_jsonl
 
 
@@ -74,7 +75,7 @@ def load_parquet_files(files: list[Path], streaming: bool, **extra) -> Dataset |
         InvalidInputError: a file is damaged.
     """
     try:
-        with open(files[0], "rb") as file:
+        with open_parquet(files[0]) as file:
             features = Features.from_arrow_schema(parquet.read_schema(file))
     except (pa.ArrowException, OSError) as error:
         raise InvalidInputError(f"{files[0]} cannot be read ({error})") from error
@@ -95,7 +96,7 @@ class _ParquetRows:
 
     def __call__(self) -> Iterator[dict]:
         for path in self.files:
-            with open(path, "rb") as file:
+            with open_parquet(path) as file:
                 for batch in parquet.ParquetFile(file).iter_batches(batch_size=64):
                     yield from batch.to_pylist()
 
