@@ -36,7 +36,7 @@ Recognizer = Callable[[list[Image.Image]], list[str]]
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="labelled face crops, a parquet file or folder")
-    parser.add_argument("--split", default="train", help="of a folder (%(default)s)")
+    parser.add_argument("--split", default="validation", help="of a folder (%(default)s)")
     parser.add_argument("--weights", default=str(ROOT / "weights" / "ter-gan"))
     parser.add_argument("--peers", help="folder with the peers' weights")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -17,6 +17,7 @@ from .model.errors_tergan import (  # noqa: E402
     OutputFileError,
     TerGanError,
     VideoInputError,
+    VideoLimitError,
 )
 from .model.face_detection_tergan import DetectedFace, FaceDetector  # noqa: E402
 from .model.image_processing_tergan import TerGanImageProcessor  # noqa: E402
@@ -56,6 +57,7 @@ __all__ = [
     "TerGanPipeline",
     "TerGanTarget",
     "VideoInputError",
+    "VideoLimitError",
     "VideoLimits",
     "VideoReport",
     "__version__",

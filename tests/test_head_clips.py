@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 
+from tergan_hf.clips import clip_set
+from tergan_hf.clips.clip_planning import describe
+from tergan_hf.clips.clip_settings import ClipSettings
+from tergan_hf.clips.head_group import prepare_heads
 from tergan_hf.clips.head_performer import HeadLoader
 from tergan_hf.data import __main__ as command
 from tergan_hf.expressions import performances
@@ -118,7 +122,15 @@ def test_the_set_is_reproducible_and_heads_perform_alike_in_every_set(build):
         assert (alone / "clips" / name).read_bytes() == (first / "clips" / name).read_bytes()
     assert (alone / "LICENSE").read_text() == "MIT"
     card = (alone / "README.md").read_text()
-    assert "--only B --clips 2" in card and "VALID" in card and "ICT" not in card and "license: mit" in card
+    assert "--only B --clips 2" in card and "VALID" in card and "ICT" not in card and "license: unknown" in card
+
+
+def test_only_sets_of_public_heads_carry_their_licence(heads):
+    settings = ClipSettings(size=SIZE)
+    own = prepare_heads({"A": heads / "A_Casual.glb"}, [heads], settings)
+    public = prepare_heads({"Black_F_2": heads / "B_Casual.glb"}, [heads], settings)
+    licences = [describe(clip_set.DESCRIPTION, groups).licence_id for groups in ([public], [own], [public, own])]
+    assert licences == ["mit", "unknown", "unknown"]
 
 
 def test_heads_are_chosen_by_name_and_number(build):
@@ -132,7 +144,7 @@ def test_portraits_and_heads_share_a_set(build, portraits):
     folder = build("set", "--clips", "1", "--only", "B", "source_a", *options, more=[source])
     assert identities(folder) == {"B", "source_a"}
     card = (folder / "README.md").read_text()
-    assert "VALID" in card and "ICT-FaceKit" in card and "license: cc-by-4.0" in card
+    assert "VALID" in card and "ICT-FaceKit" in card and "license: unknown" in card
     assert identities(build("heads", "--clips", "1", "--only", "B", more=[source])) == {"B"}
     with pytest.raises(SystemExit, match="--ict is missing"):
         build("none", "--only", "a", more=[source])

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..data.building import BuildError, Plan, Shard
-from ..data.dataset_card import SetDescription
+from ..data.dataset_card import UNKNOWN_LICENCE, SetDescription
 from ..expressions.blendshapes import COLUMN_NAMES
 from ..model.errors_tergan import MissingPackageError
 from .choosing import Choice, choose_performers
@@ -93,12 +93,13 @@ def prepare_performers(
 def describe(description: SetDescription, groups: list[PerformerGroup]) -> SetDescription:
     """The description of a set with the licences and credits of its performers."""
     kinds = [group.description for group in groups]
+    unknown = next((kind for kind in kinds if kind.licence_id == UNKNOWN_LICENCE), None)
     order = f"The order of the column `blendshapes`: {', '.join(COLUMN_NAMES)}; gaze in units of 30°."
     return replace(
         description,
         home=kinds[0].home,
         licence=" ".join(kind.licence for kind in kinds),
-        licence_id=kinds[0].licence_id,
+        licence_id=(unknown or kinds[0]).licence_id,
         attribution=" ".join([*(kind.attribution for kind in kinds), order]),
         citation="\n".join(kind.citation for kind in kinds),
     )

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from ..data.dataset_card import of_another_source
 from ..portraits.assets import donor_credit, list_files, prepare_assets
-from ..portraits.people import PortraitPerson
+from ..portraits.people import PortraitPerson, is_of_a_known_set
 from ..portraits.portrait_set import DESCRIPTION
 from .clip_settings import ClipSettings
 from .performer import PerformerGroup
@@ -25,10 +26,12 @@ def prepare_portraits(
         BuildError: the face model or the landmarker is missing.
     """
     assets = prepare_assets(teaching, ict, landmarker)
+    known = all(is_of_a_known_set(one) for one in [*people, *teaching])
+    description = DESCRIPTION if known else of_another_source(DESCRIPTION, "portraits")
     return PerformerGroup(
         [PortraitLoader(one, assets, settings.size, settings.margin, settings.seed) for one in people],
         list_files([*teaching, *people], ict, landmarker),
-        replace(DESCRIPTION, attribution=DESCRIPTION.attribution + donor_credit(assets)),
+        replace(description, attribution=description.attribution + donor_credit(assets)),
         [
             "The smile statistics and teeth come from people who are not in the clips.",
             "Brows do not move behind spectacles, and their values are 0.",

@@ -14,6 +14,7 @@ from .parquet_files import open_parquet
 CARD = "README.md"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 NO_LABEL = "(no label)"
+UNKNOWN_LICENCE = "unknown"  # as the Hub writes it
 COLUMNS = {
     "image": "the photo",
     "file_name": "path of the photo in the source",
@@ -95,7 +96,7 @@ def of_another_source(description: SetDescription, what: str) -> SetDescription:
         f"Not recorded: not all {what} are of the sources that the command is made for. Write the licence that you "
         "give the set into the header of this card."
     )
-    return replace(description, licence=licence, licence_id="unknown")
+    return replace(description, licence=licence, licence_id=UNKNOWN_LICENCE)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ KNOWN_SETS = {
         "portraits-in-any-expression",
     ),
     "london": KnownSet(
-        "Face Research Lab London Set", "photos of 82 adults, neutral and smiling (DeBruine & Jones 2017)",
+        "Face Research Lab London Set", "photos of 82 of its 102 adults, neutral and smiling (DeBruine & Jones 2017)",
         "CC BY 4.0", "https://doi.org/10.6084/m9.figshare.5047666.v5", "face-research-lab-london-set",
     ),
     "fer2013": KnownSet(

@@ -2,8 +2,8 @@
 
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from accelerate import Accelerator
 from datasets import Dataset
 
 from ..model.errors_tergan import InvalidInputError, MissingFileError
@@ -12,6 +12,9 @@ from .padded_crops import make_padded_crops
 from .photo_set import PhotoSet, label_photo_sets
 from .splits import read_names, split_by_fold, split_by_group, split_by_names
 
+
+if TYPE_CHECKING:  # evaluation needs no accelerate
+    from accelerate import Accelerator
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ class PreparedSets:
 
 
 def prepare_sets(
-    accelerator: Accelerator, sources: list[DataSource], resolve, expressions: list[str], image_size: int, seed: int
+    accelerator: "Accelerator", sources: list[DataSource], resolve, expressions: list[str], image_size: int, seed: int
 ) -> PreparedSets:
     """
     Load, split, crop and label every source. The main process goes first, and the others read its cache.

@@ -76,6 +76,9 @@ def parse_request(
     """
     Check a request, and spell it out in the names of the model. Upper and lower case do not matter.
 
+    Blendshapes that were read from a photo are a request, too: beside `gazeX` and `gazeY`, the eyeLook blendshapes say
+    nothing new and are passed over.
+
     Args:
         values: name → value, for example `{"neutral": 1, "jawOpen": 0.4, "gazeLeft": 20}`; see `editable_ranges`.
         labels, blendshape_names: of the model.
@@ -91,7 +94,10 @@ def parse_request(
     spelling = {known.lower(): known for known in reversed(ranges)}
     request = ExpressionRequest({}, {})
     set_by: dict[str, str] = {}
+    passed_over = EYE_LOOK_NAMES if values.keys() >= {*GAZE_NAMES} else ()
     for key, value in values.items():
+        if key in passed_over:
+            continue
         known = spelling.get(key.strip().lower()) if isinstance(key, str) else None
         if known is None:
             raise InvalidInputError(f"{name}: {_unknown(key, ranges, blendshape_names)}")

@@ -72,7 +72,7 @@ def plan(source: Path, options: dict) -> Plan:
         settings["labels"] = table.name
     else:
         notes = [
-            "The photos have no labels, so `expression` is empty and training refuses the set. Give it labels with "
+            "The photos have no labels, so `expression` is empty: they train no class. Give them labels with "
             "`--labels TABLE`. `python -m tergan_hf.data portraits` needs none."
         ]
     notes.append("Most people smile with parted lips. Most are older, white and male.")

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from ..building import RECORD, BuildError, Plan
-from ..dataset_card import SetDescription
+from ..dataset_card import UNKNOWN_LICENCE, SetDescription
 from ..media_files import FoundMedia, text_name
 from ..tables import NamedFiles, read_csv
 from .photographs import (
@@ -23,7 +23,7 @@ DESCRIPTION = SetDescription(
     title="Own photos",
     home="https://huggingface.co/docs/datasets",
     licence="Yours: write into the card who may use these photos for what purpose, and that the people shown agreed.",
-    licence_id="unknown",
+    licence_id=UNKNOWN_LICENCE,
     attribution="",
     citation="",
     layout="identity/expression/*.jpg, or a .csv with the columns file_name, expression and, if known, identity",
