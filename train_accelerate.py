@@ -17,6 +17,7 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 
 from tergan_hf import TerGanError, TerGanModel
 from tergan_hf.data.preparation import prepare_sets
+from tergan_hf.model.errors_tergan import is_disk_full
 from tergan_hf.publishing.hub import check_login, push_model, run_tag
 from tergan_hf.training.arguments import TrainingArguments
 from tergan_hf.training.checkpoints import claim_output_dir, find_checkpoints
@@ -27,6 +28,7 @@ from tergan_hf.training.discriminator_files import check_pretrained_run
 from tergan_hf.training.encoder_change import adapt_to_encoder
 from tergan_hf.training.encoder_classifier import EncoderClassifier
 from tergan_hf.training.identity_fitting import fit_identity
+from tergan_hf.training.preflight import check_hardware, check_photos
 from tergan_hf.training.saving import save_model
 from tergan_hf.training.stage1 import pretrain_encoder
 from tergan_hf.training.stage2 import train_generator
@@ -59,6 +61,7 @@ def main(argv: list[str] | None = None):
         torch.backends.cudnn.benchmark = True  # batches keep their size
         torch.set_float32_matmul_precision("high")
     logging.getLogger("accelerate").setLevel(logging.WARNING)
+    check_hardware(accelerator)
     if accelerator.is_main_process:
         lock = claim_output_dir(arguments)  # noqa: F841  held until the process ends
         if arguments.push_to_hub:
@@ -78,6 +81,7 @@ def main(argv: list[str] | None = None):
     # Seeded anew for each part, so that a part does not depend on whether the one before was computed or loaded.
     set_seed(arguments.seed)
     pretrained = load_saved(arguments.pretrained) if arguments.pretrained else None
+    check_photos(arguments, config, sets.training, pretrained)
     saved_ranges = copy.deepcopy(pretrained.expression_encoder.activation_ranges) if pretrained else None
     start = warm_start(TerGanModel(config), pretrained) if pretrained else None
     expression = pretrain_encoder(
@@ -110,7 +114,7 @@ def main(argv: list[str] | None = None):
         # Layers on f(e) still fit if stage 1 of this run or the one before trained them and stage 2 left G_es alone.
         steps = arguments.expression_stage.steps
         trained = steps or (pretrained is not None and shares_expression_encoder(model, pretrained))
-        fits = bool(trained and arguments.freeze_expression_encoder)
+        fits = bool(trained and (arguments.freeze_expression_encoder or not arguments.generator_stage.steps))
         same_labels = pretrained is not None and pretrained.config.expressions == config.expressions
         classifier = expression.head if fits and (steps or same_labels) else None
         read = fits and take_over_blendshapes(model, expression, arguments)
@@ -148,9 +152,10 @@ def take_over_blendshapes(model: TerGanModel, expression: EncoderClassifier, arg
 
 
 def choose_precision(wanted: str) -> str:
-    """`auto`: bf16 on a GPU that computes in it, fp32 elsewhere."""
-    if wanted != "auto":
-        return wanted
+    """`auto`: what `accelerate launch` asks for, or bf16 on a GPU that computes in it, and fp32 elsewhere."""
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if wanted != "auto" or launched in ("fp16", "bf16"):
+        return launched if wanted == "auto" else wanted
     on_gpu = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "false").lower() not in ("true", "1")
     return "bf16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "no"
 
@@ -161,3 +166,7 @@ if __name__ == "__main__":
     except TerGanError as error:
         # Foreseen: bad data, contradictory settings. The message says which.
         sys.exit(f"train_accelerate.py: {error}")
+    except Exception as error:  # each library has its own
+        if not is_disk_full(error):
+            raise
+        sys.exit(f"train_accelerate.py: {error}: free some space, then add --resume_from_checkpoint latest to go on")

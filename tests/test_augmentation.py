@@ -52,6 +52,12 @@ def test_patch_mixes_combine_different_people_with_the_same_expressions():
     assert partners_of_first == {0, 1, 2}
 
 
+def test_photos_without_a_label_are_not_mixed():
+    expressions, identities = torch.tensor([[0, -1], [0, -1]]), torch.tensor([4, 5])
+    partners, _ = draw_patch_mixes(expressions, identities, torch.ones(2).bool(), 1.0, torch.Generator())
+    assert partners.tolist() == [0, 1]
+
+
 def test_elastic_deformations_are_smooth():
     deformations = draw_elastic_deformations(
         torch.tensor([0.02, 0.02, 0.02, 0.0]), 64, torch.Generator().manual_seed(0), "cpu"

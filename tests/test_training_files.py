@@ -1,9 +1,15 @@
 """The files of a run: what happens to a loss that is not finite, damaged files, a second run, signals, a full disk."""
 
 import errno
+import json
+import multiprocessing
 import os
 import signal
+import subprocess
 import threading
+import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +23,7 @@ from tergan_hf.data.loading import DataSource
 from tergan_hf.training import saving
 from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
 from tergan_hf.training.checkpoints import DiskFullError, claim_output_dir, list_checkpoints, step_of
+from tergan_hf.training.compute import note_seconds
 from tergan_hf.training.interruption import TrainingInterrupted
 from tergan_hf.training.loop import TrainingLoop
 from tergan_hf.training.losses import NonFiniteLossError, require_finite
@@ -100,6 +107,73 @@ def test_a_signal_saves_before_it_ends_the_run(tmp_path, number):
     assert run_loop(arguments).step == 5
 
 
+def test_a_signal_to_all_processes_of_a_run_saves_first(tmp_path):
+    arguments = arguments_for(tmp_path, checkpointing_steps=100, workers=1)
+
+    def stop_all(step):
+        if step == 1:
+            processes = [os.getpid(), *(one.pid for one in multiprocessing.active_children())]
+            subprocess.run(["kill", *map(str, processes)], check=True)  # not from the parent of the loader's process
+            time.sleep(0.5)
+
+    with pytest.raises(TrainingInterrupted, match="after step 2"):
+        run_loop(arguments, stop_all)
+    assert steps_on_disk(arguments) == [2] and not multiprocessing.active_children()
+
+
+def test_settings_that_changed_hold_after_resuming(tmp_path, monkeypatch):
+    first = OptimizerArguments(steps=5, batch_size=2, learning_rate=0.1, schedule="linear")
+    with pytest.raises(TrainingInterrupted):
+        run_loop(
+            arguments_for(tmp_path, **{STAGE: first}), lambda step: os.kill(os.getpid(), signal.SIGTERM) if step else 0
+        )
+    second = replace(first, learning_rate=0.01, weight_decay=0.3)
+    rates = []
+    monkeypatch.setattr(
+        TrainingLoop, "_step_schedulers", lambda loop: rates.append(loop.optimizers[0].param_groups[0]["lr"])
+    )
+    loop = run_loop(arguments_for(tmp_path, **{STAGE: second}, resume_from_checkpoint="latest"))
+    assert rates == pytest.approx([0.006] * 3)  # after two of five steps
+    assert loop.optimizers[0].param_groups[0]["weight_decay"] == 0.3
+
+
+def test_resuming_in_another_precision_is_not_called_damage(tmp_path, monkeypatch):
+    arguments = arguments_for(tmp_path)
+    run_loop(arguments)
+    original = Accelerator.__init__
+
+    def with_scaler(self, **options):
+        original(self, **options)
+        self.scaler = torch.amp.GradScaler("cpu")
+
+    monkeypatch.setattr(Accelerator, "__init__", with_scaler)
+    arguments.resume_from_checkpoint = "latest"
+    with pytest.raises(InvalidInputError, match="was not written in fp16: resume with the mixed_precision"):
+        run_loop(arguments)
+
+
+def test_seconds_in_a_damaged_file_are_not_known(tmp_path):
+    arguments = arguments_for(tmp_path)
+    (tmp_path / "hours.json").write_text('{"expression_st')
+    note_seconds(arguments, STAGE, 5.0)
+    assert json.loads((tmp_path / "hours.json").read_text()) == {STAGE: 5.0}
+
+
+def test_weights_and_biases_gets_steps_that_rise_over_the_stages(tmp_path):
+    arguments = arguments_for(tmp_path, expression_stage=OptimizerArguments(steps=7))
+    arguments.identity_stage.steps = 3
+    logged = []
+    accelerator = Accelerator(cpu=True)
+    accelerator.trackers = [
+        SimpleNamespace(name=name, log=lambda values, step, name=name: logged.append((name, values, step)))
+        for name in ("tensorboard", "wandb")
+    ]
+    loop = TrainingLoop(accelerator, arguments, STAGE, [nn.Linear(1, 1)])
+    loop.step = 2
+    loop.log({"total": 1.0})
+    assert logged == [("tensorboard", {f"{STAGE}/total": 1.0}, 2), ("wandb", {f"{STAGE}/total": 1.0}, 12)]
+
+
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
     arguments = arguments_for(tmp_path)
     run_loop(arguments)
@@ -149,6 +223,10 @@ def test_a_part_of_stage_1_that_is_done_keeps_its_settings(tmp_path):
     again = arguments_for(tmp_path, expression_stage=former, resume_from_checkpoint="latest")
     with pytest.raises(InvalidInputError, match=r"expression_stage.steps is 5, but .* was trained with 9"):
         claim_output_dir(again)
+    other = arguments_for(tmp_path, expression_stage=longer.expression_stage, resume_from_checkpoint="latest")
+    other.losses.original_label = 0.3
+    with pytest.raises(InvalidInputError, match=r"losses.original_label is 0.3, but .* was trained with 0.0"):
+        claim_output_dir(other)
     again.resume_from_checkpoint = str(tmp_path / "checkpoints" / "expression_stage-0000003")
     claim_output_dir(again).release()
 

@@ -102,6 +102,20 @@ def test_generator_step_leaves_the_discriminator_alone(training):
     assert not any(name.startswith(("frozen_", "model.classifier")) for name in moved)
 
 
+def test_a_step_between_the_costly_ones_may_have_no_term():
+    arguments = shipped_arguments("paper")
+    for name in ("identity_reconstruction", "expression_reconstruction"):
+        setattr(arguments.losses, name, 0.0)
+    objective = make_objective(TerGanConfig(**TINY), arguments)
+    before = snapshot(objective)
+    steps = AdversarialSteps(
+        Accelerator(cpu=True), objective, None, None, [build_optimizer(objective, OptimizerArguments()), None],
+        arguments.losses, costly_interval=4,
+    )  # fmt: skip
+    _, terms = steps.generator_step(batch(objective.model.config), costly=False)
+    assert terms == {} and not changed(objective, before)
+
+
 def test_discriminator_step_leaves_the_generator_alone(training):
     _, objective, discriminator, steps = training
     pairs = batch(objective.model.config)

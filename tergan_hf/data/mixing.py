@@ -37,6 +37,7 @@ def draw_patch_mixes(
     for row in torch.nonzero(mixable)[:, 0].tolist():
         mixed, share = torch.rand(2, generator=generator).tolist()
         alike = (expressions == expressions[row]).all(1) & (identities != identities[row])
+        alike &= (expressions[row] >= 0).all()  # two photos without a label need not show the same
         others = torch.nonzero(mixable & alike)[:, 0]
         if mixed < probability and len(others):
             partners[row] = others[torch.randint(len(others), (), generator=generator)]

@@ -32,7 +32,7 @@ def class_shares(labels: list[np.ndarray], weights: list[float], balance: float 
 
     Args:
         labels: for each set the classes 0, 1, … of its photos.
-        weights: weights of the sets.
+        weights: weights of the sets. If all are 0, all count alike.
         balance: 1 draws every class equally often, 0 as often as the sets have it.
 
     Returns:
@@ -40,7 +40,7 @@ def class_shares(labels: list[np.ndarray], weights: list[float], balance: float 
     """
     classes = max(int(own.max()) for own in labels) + 1
     shares = np.stack([np.bincount(own, minlength=classes) / len(own) for own in labels])
-    of_set = np.array(weights, float)[:, None]
+    of_set = np.array(weights if any(weights) else [1.0] * len(weights))[:, None]
     tempered = np.where(shares > 0, of_set * np.maximum(shares, 1e-12) ** (1 - balance), 0.0)
     of_class = np.where(shares.any(0), (of_set * shares).sum(0).clip(1e-12) ** (1 - balance), 0.0)
     joint = of_class * tempered / tempered.sum(0).clip(1e-12)
@@ -111,7 +111,7 @@ class BalancedPhotos(_DrawnDataset):
         super().__init__(sets, length, side, seed, first_rows)
         if not sets:
             raise InvalidInputError("no set of photos to draw from")
-        self.labels = num_labels or 1 + max(int(photos.expressions.max()) for photos in sets)
+        self.labels = num_labels or max(_least_labels(photos) for photos in sets)
         keys = [getattr(photos, balance) for photos in sets]
         if balance == "expressions":  # photos without a label are a class of their own
             keys = [np.where(own == UNLABELLED, self.labels, own) for own in keys]
@@ -146,6 +146,12 @@ class BalancedPhotos(_DrawnDataset):
         if photos.label_distributions is not None:
             return torch.from_numpy(photos.label_distributions[row])
         return F.one_hot(torch.tensor(int(photos.expressions[row])), self.labels).float()
+
+
+def _least_labels(photos: PhotoSet) -> int:
+    """How many labels the photos of a set show that there are."""
+    shown = 1 + int(photos.expressions.max())
+    return shown if photos.label_distributions is None else max(shown, photos.label_distributions.shape[1])
 
 
 class ExpressionPairs(_DrawnDataset):

@@ -50,7 +50,7 @@ def read_names(groups: list[str] | str) -> list[str]:
         MissingFileError: there is no such file.
     """
     if not isinstance(groups, str):
-        return groups
+        return [str(name) for name in groups]  # YAML reads 7 as a number
     path = Path(groups)
     if not path.is_file():
         raise MissingFileError(f"validation_groups: there is no file {groups}")

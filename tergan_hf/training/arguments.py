@@ -16,6 +16,10 @@ from .warm_start import saved_settings
 
 
 OF_PRETRAINED = "pretrained"
+SCHEDULES = (
+    "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt",
+)  # fmt: skip
+PRECISIONS = ("auto", "no", "bf16", "fp16")
 PRESETS = ("paper", "compact", "photo", OF_PRETRAINED)
 
 
@@ -31,7 +35,8 @@ class OptimizerArguments:
             convolutions and Adam for the rest.
         matrix_learning_rate: of Muon; `learning_rate` is Adam's.
         betas: decided: (0.5, 0.999), the usual choice for a GAN.
-        schedule: a name that `transformers.get_scheduler` knows.
+        schedule: of the learning rate, `"constant"`, `"constant_with_warmup"`, `"linear"`, `"cosine"`,
+            `"cosine_with_restarts"`, `"polynomial"` or `"inverse_sqrt"` (`transformers.get_scheduler`).
         max_grad_norm: gradients are clipped to this norm.
         ema_decay: of the averaged weights that are evaluated and saved; 0 saves the raw ones.
         label_smoothing: of the cross-entropy in stage 1.
@@ -55,6 +60,8 @@ class OptimizerArguments:
     def __post_init__(self):
         if self.optimizer not in ("adam", "muon"):
             raise InvalidInputError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
+        if self.schedule not in SCHEDULES:
+            raise InvalidInputError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
 
 
 @dataclass
@@ -197,7 +204,8 @@ class TrainingArguments:
         workers: processes that load data; -1 is none on a CPU and up to 8 beside a GPU.
         photos_on_device: keep all photos in the memory of the training device: about 300 kB a photo at 192 pixels.
         mixed_precision: `auto` is bf16 on a GPU that has it, fp32 elsewhere. On a CPU with AVX-512 BF16 (`lscpu`) a
-            step in `bf16` takes about 0.6 of the time; on a CPU without, many times as long.
+            step in `bf16` takes about 0.6 of the time; on a CPU without, many times as long. `no` and `fp32` are the
+            same, and `auto` follows `accelerate launch --mixed_precision` if that asks for `fp16` or `bf16`.
         report_to: names of trackers that Accelerate knows, such as `tensorboard` (`logs/` in `output_dir`) and
             `trackio`; an empty list is none.
         resume_from_checkpoint: a checkpoint folder, or `latest`.
@@ -239,6 +247,15 @@ class TrainingArguments:
     pair_augmentation: AugmentationConfig = field(default_factory=AugmentationConfig.paper)
 
     def __post_init__(self):
+        if self.mixed_precision in (False, "fp32"):  # YAML reads an unquoted no as false
+            self.mixed_precision = "no"
+        if self.mixed_precision not in PRECISIONS:
+            raise InvalidInputError(
+                f"mixed_precision must be one of {', '.join(PRECISIONS)}, not {self.mixed_precision!r}"
+            )
+        for name in ("checkpointing_steps", "checkpoints_kept", "evaluation_steps", "logging_steps"):
+            if getattr(self, name) < 1:
+                raise InvalidInputError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.pretrained_run and not self.pretrained:
             self.pretrained = str(Path(self.pretrained_run) / "model")
         if self.preset not in PRESETS:

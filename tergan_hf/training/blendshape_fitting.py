@@ -41,6 +41,20 @@ def fit_blendshape_layers(model: TerGanModel, sets: Sequence[PhotoSet], regresso
     _fit_directions(model, embeddings, columns)
 
 
+def can_fit_directions(blendshape_names: Sequence[str], sets: Sequence[PhotoSet]) -> bool:
+    """Whether enough photos of some sets have all blendshapes that directions are fitted for."""
+    known = _settable(blendshape_names)
+    places = [COLUMN_NAMES.index(name) for name in known]
+    complete = sum(
+        np.isfinite(photos.blendshapes[:, places]).all(1).sum() for photos in sets if photos.blendshapes is not None
+    )
+    return 2 * complete > len(known)  # with their mirror images
+
+
+def _settable(blendshape_names: Sequence[str]) -> list[str]:
+    return [name for name in blendshape_names if name in COLUMN_NAMES and name not in EYE_LOOK_NAMES]
+
+
 def _embed(model: TerGanModel, sets: Sequence[PhotoSet]) -> tuple[np.ndarray, np.ndarray]:
     """f(e) (N, D) and blendshapes (N, 53) in the order and units of `COLUMN_NAMES`, NaN where unknown, of the photos
     of some sets and of their mirror images."""
@@ -51,7 +65,7 @@ def _embed(model: TerGanModel, sets: Sequence[PhotoSet]) -> tuple[np.ndarray, np
         embeddings.append(embed_expressions(model.expression_encoder, photos, rows, mirrored=True))
         own = torch.from_numpy(photos.blendshapes[rows])
         columns.append(torch.stack([own, mirror_blendshapes(own, COLUMN_NAMES)], dim=1).flatten(0, 1))
-    return torch.cat(embeddings).double().cpu().numpy(), torch.cat(columns).double().numpy()
+    return torch.cat(embeddings).cpu().double().numpy(), torch.cat(columns).double().numpy()
 
 
 def _fit_regressor(model: TerGanModel, embeddings: np.ndarray, columns: np.ndarray):
@@ -70,7 +84,7 @@ def _fit_regressor(model: TerGanModel, embeddings: np.ndarray, columns: np.ndarr
 
 def _fit_directions(model: TerGanModel, embeddings: np.ndarray, columns: np.ndarray):
     names, directions = model.config.blendshape_names, model.blendshape_directions
-    known = [name for name in names if name in COLUMN_NAMES and name not in EYE_LOOK_NAMES]
+    known = _settable(names)
     values = columns[:, [COLUMN_NAMES.index(name) for name in known]]
     rows = np.isfinite(values).all(1)
     if rows.sum() <= len(known):

@@ -14,6 +14,11 @@ from .arguments import TrainingArguments
 
 # What two parts of one run must have in common.
 FIXED = ("preset", "model", "sources", "split_seed", "pretrained")
+# What stage 1 of G_es takes beside the settings of its optimiser.
+OF_EXPRESSIONS = [
+    ("losses", "original_label"), ("losses", "blendshapes"), ("losses", "displacement"), ("class_balance",),
+    ("blendshape_balance",), ("classifier_augmentation",),
+]  # fmt: skip
 
 
 class DiskFullError(TerGanError):
@@ -62,15 +67,24 @@ def _require_same_stage_1(folder: Path, before: dict, now: dict):
     """
     for label in ("expression", "identity"):
         finished, stage = folder / "stages" / f"{label}.safetensors", f"{label}_stage"
-        former = before.get(stage)
-        if not finished.is_file() or not isinstance(former, dict):
+        if not finished.is_file():
             continue
-        for key, value in now[stage].items():
-            if key in former and former[key] != value:
+        own = [(stage, key) for key in now[stage]]
+        for place in own + (OF_EXPRESSIONS if label == "expression" else []):
+            value, trained_with = _find(now, place), _find(before, place)
+            if trained_with is not None and trained_with != value:
                 raise InvalidInputError(
-                    f"cannot resume: {stage}.{key} is {value}, but {finished} was trained with {former[key]}. Restore "
-                    "the setting, or choose another --output_dir"
+                    f"cannot resume: {'.'.join(place)} is {value}, but {finished} was trained with {trained_with}. "
+                    "Restore the setting, or choose another --output_dir"
                 )
+
+
+def _find(values: dict, place: tuple[str, ...]):
+    """A value of nested dicts, `None` if it is not there."""
+    found: object = values
+    for key in place:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
 
 
 def lock_folder(folder: Path) -> FileLock:

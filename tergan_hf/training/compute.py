@@ -21,8 +21,17 @@ STAGES = ("expression_stage", "identity_stage", "generator_stage")
 def note_seconds(arguments: TrainingArguments, stage: str, seconds: float | None):
     """Note how long the steps of a finished stage took, also before the run was resumed. `None`: not known."""
     path = Path(arguments.output_dir) / HOURS
-    noted = json.loads(path.read_text()) if path.is_file() else {}
-    path.write_text(json.dumps({**noted, stage: seconds}))
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps({**_noted_seconds(path), stage: seconds}))
+    unfinished.replace(path)
+
+
+def _noted_seconds(path: Path) -> dict:
+    """Seconds by stage. Those of a damaged file are not known."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def describe_compute(arguments: TrainingArguments, accelerator: Accelerator) -> dict | None:
@@ -33,8 +42,7 @@ def describe_compute(arguments: TrainingArguments, accelerator: Accelerator) -> 
         `hours` of all steps, `hardware` in words, `cores` and `memory_gb` of the machine, with GPUs also `gpus` and
         `gpu`, and `training_type`, the Hub's pre-training or fine-tuning. `None` if the hours of a stage are unknown.
     """
-    path = Path(arguments.output_dir) / HOURS
-    noted = json.loads(path.read_text()) if path.is_file() else {}
+    noted = _noted_seconds(Path(arguments.output_dir) / HOURS)
     stages = [stage for stage in STAGES if getattr(arguments, stage).steps]
     if not stages or not all(noted.get(stage) for stage in stages):
         return None

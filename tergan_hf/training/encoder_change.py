@@ -36,7 +36,7 @@ def adapt_to_encoder(model: TerGanModel, former: TerGanEncoder, encoder: TerGanE
         return
     learnt, new = (
         np.concatenate([
-            embed_expressions(own, photos, spread_rows(np.arange(len(photos)), MOST_PHOTOS)).double().cpu().numpy()
+            embed_expressions(own, photos, spread_rows(np.arange(len(photos)), MOST_PHOTOS)).cpu().double().numpy()
             for photos in sets
         ])
         for own in (former, encoder)

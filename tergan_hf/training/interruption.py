@@ -13,6 +13,14 @@ class TrainingInterrupted(TerGanError):
     """A signal stopped the run after a checkpoint was written."""
 
 
+def survive_one_sigterm(worker: int):
+    """
+    Let a process that loads data go on after a first SIGTERM, for `worker_init_fn` of a `DataLoader`. Launchers and
+    schedulers send it to every process of a run, and the trainer would fail for want of data before its checkpoint.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+
+
 class StopRequest:
     """
     A context in which Ctrl-C and SIGTERM ask for a stop instead of ending the process. A second Ctrl-C ends it at

@@ -7,7 +7,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 
 import torch
 from accelerate import Accelerator
@@ -20,8 +20,8 @@ from transformers import get_scheduler
 from ..model.errors_tergan import InvalidInputError
 from .arguments import OptimizerArguments, TrainingArguments
 from .checkpoints import checkpoint_root, find_checkpoints, list_checkpoints, removed_on_error, step_of
-from .compute import note_seconds
-from .interruption import StopRequest, TrainingInterrupted
+from .compute import STAGES, note_seconds
+from .interruption import StopRequest, TrainingInterrupted, survive_one_sigterm
 from .losses import NonFiniteLossError
 from .optimizers import build_optimizer
 
@@ -54,6 +54,8 @@ class TrainingLoop:
     ):
         self.accelerator, self.arguments, self.name = accelerator, arguments, name
         self.settings: OptimizerArguments = getattr(arguments, name)
+        before = STAGES[: STAGES.index(name)]
+        self.steps_before = sum(getattr(arguments, stage).steps for stage in before)
         self.step = 0
         self.seconds: float | None = 0.0  # `None` after a checkpoint that does not know it
         own = module_settings or {}
@@ -65,6 +67,10 @@ class TrainingLoop:
             )
             for optimizer in optimizers
         ]  # fmt: skip
+        self._settings_of_groups = [
+            [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+            for optimizer in optimizers
+        ]
         prepared = accelerator.prepare(*modules, *optimizers)
         self.modules, self.optimizers = list(prepared[: len(modules)]), list(prepared[len(modules) :])
         self.average: AveragedModel | None = None
@@ -120,8 +126,9 @@ class TrainingLoop:
         generator = torch.Generator()
         running: dict[str, list[torch.Tensor]] = {}
         clock = time.monotonic()
-        with StopRequest(accelerator) as stop, progress:
-            for batch in self._batches(dataset):
+        # Closed, so that no process of the loader outlives the loop.
+        with StopRequest(accelerator) as stop, progress, closing(iter(self._batches(dataset))) as batches:
+            for batch in batches:
                 if self.step >= self.settings.steps:
                     break
                 generator.manual_seed(
@@ -173,6 +180,10 @@ class TrainingLoop:
         """Load the newest checkpoint that can be read."""
         checkpoints = find_checkpoints(self.arguments, self.name)
         for checkpoint in checkpoints:
+            if self.accelerator.scaler is not None and not (checkpoint / "scaler.pt").is_file():
+                raise InvalidInputError(
+                    f"{checkpoint} was not written in fp16: resume with the mixed_precision that the run began with"
+                )
             try:
                 self.accelerator.load_state(str(checkpoint))
             except Exception as error:  # torch, pickle and safetensors each have their own
@@ -182,8 +193,16 @@ class TrainingLoop:
                     ) from error
                 logger.warning("%s is damaged (%s); trying the checkpoint before", checkpoint, error)
                 continue
+            self._apply_settings()
             logger.info("Resumed %s at step %d from %s", self.name, self.step, checkpoint)
             return
+
+    def _apply_settings(self):
+        """Give the optimisers, which a checkpoint has set, the settings of this run. They may have changed."""
+        for optimizer, scheduler, groups in zip(self.optimizers, self.schedulers, self._settings_of_groups):
+            scheduler.base_lrs = [settings["initial_lr"] for settings in groups]
+            for group, settings, factor in zip(optimizer.param_groups, groups, scheduler.lr_lambdas):
+                group.update(settings, lr=settings["initial_lr"] * factor(scheduler.last_epoch))
 
     def _set_newer_checkpoints_aside(self):
         """Rename the checkpoints of later steps, which belong to another branch of the run: `latest` would take them,
@@ -201,9 +220,10 @@ class TrainingLoop:
         workers = self.arguments.workers
         if workers < 0:
             workers = 0 if self.accelerator.device.type == "cpu" else min(8, os.cpu_count() or 1)
-        loader = self.accelerator.prepare(
-            DataLoader(dataset, self.settings.batch_size, num_workers=workers, drop_last=True)
+        loader = DataLoader(
+            dataset, self.settings.batch_size, num_workers=workers, drop_last=True, worker_init_fn=survive_one_sigterm
         )
+        loader = self.accelerator.prepare(loader)
         return self.accelerator.skip_first_batches(loader, self.step) if self.step else loader
 
     def _evaluate(self, evaluate: Callable[[int], dict[str, float]]):
@@ -215,7 +235,10 @@ class TrainingLoop:
 
     def log(self, values: dict[str, float]):
         """Send scalars to every tracker, under this stage's name."""
-        self.accelerator.log({f"{self.name}/{key}": value for key, value in values.items()}, step=self.step)
+        named = {f"{self.name}/{key}": value for key, value in values.items()}
+        for tracker in self.accelerator.trackers:  # of the main process
+            # Weights & Biases drops what comes with an earlier step than the last one.
+            tracker.log(named, step=self.step + (self.steps_before if tracker.name == "wandb" else 0))
 
     def save(self):
         """

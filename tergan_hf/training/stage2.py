@@ -70,13 +70,14 @@ class AdversarialSteps:
                 terms |= mouths.generator_terms(
                     self.plain_mouth_discriminator, mouths.MouthPatches.of(generated, batch)
                 )
-            loss = losses.total_loss(terms, self.weights, self.costly_interval)
-        losses.require_finite({**terms, "total": loss})
-        self.accelerator.backward(loss)
-        self._update(self.objective, self.generator_optimizer)
+            total = {"total": losses.total_loss(terms, self.weights, self.costly_interval)} if terms else {}
+        if total:  # or else all terms are costly ones, and this is a step between
+            losses.require_finite({**terms, **total})
+            self.accelerator.backward(total["total"])
+            self._update(self.objective, self.generator_optimizer)
         for judge in self.judges:
             judge.requires_grad_(True)
-        return generated.detach(), {"total": loss, **terms}
+        return generated.detach(), total | terms
 
     def discriminator_step(self, batch: PairBatch, generated: torch.Tensor) -> torch.Tensor:
         """Minimise eq. 1 over D."""
