@@ -61,6 +61,29 @@ def test_a_bad_file_does_not_stop_a_folder(tergan, tmp_path, capsys):
     assert "bad.jpg" in printed and "1 of 4" in printed
 
 
+def test_an_unforeseen_error_does_not_lose_the_other_files(tergan, embedded_pipeline, tmp_path, monkeypatch, capsys):
+    for name in ("a.png", "b.png"):
+        Image.open(NEUTRAL).resize((200, 200)).save(tmp_path / name)
+    original = {name: getattr(TerGanPipeline, name) for name in ("recognize_faces", "edit")}
+
+    def failing(name):
+        def work(pipe, image, *words, **options):
+            if Path(image).name == "a.png":
+                raise RuntimeError("out of luck")
+            return original[name](pipe, image, *words, **options)
+
+        return work
+
+    for name in original:
+        monkeypatch.setattr(TerGanPipeline, name, failing(name))
+    assert tergan("recognize", tmp_path / "a.png", tmp_path / "b.png", "-o", tmp_path / "c.csv", "-q") == 1
+    assert "a.png: RuntimeError: out of luck" in capsys.readouterr().err
+    assert [Path(row["file"]).name for row in csv.DictReader((tmp_path / "c.csv").open())] == ["b.png"]
+    assert tergan("edit", tmp_path / "a.png", tmp_path / "b.png", "anger", "-o", tmp_path / "out", "-q") == 1
+    assert "a.png: RuntimeError: out of luck" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
+
+
 def test_recognize_photos_and_clips(tergan, clip, tmp_path, capsys):
     assert tergan("recognize", SMILING, clip, "-o", tmp_path / "a.csv", "-q") == 0
     rows = list(csv.DictReader((tmp_path / "a.csv").open()))

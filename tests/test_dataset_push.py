@@ -212,7 +212,7 @@ def test_a_public_repository_takes_no_private_set_and_a_private_one_no_public_se
         push(*words, *first)
 
 
-def test_clips_go_with_the_set_that_names_them(tmp_path):
+def test_clips_go_with_the_set_that_names_them(hub, tmp_path):
     folder = built_set(tmp_path / "clips", people=("london_1",))
     (folder / "clips").mkdir()
     for path in folder.glob("*.parquet"):
@@ -225,6 +225,13 @@ def test_clips_go_with_the_set_that_names_them(tmp_path):
     assert sorted(path.name for path in (repository / "clips").iterdir()) == [
         "train_0.mp4", "train_1.mp4", "valid_0.mp4", "valid_1.mp4",
     ]  # fmt: skip
+    push(folder, "org/clips")
+    hub.repositories["dataset", "org/clips"].add(
+        "main", {**hub.files("org/clips", kind="dataset"), "clips/of_somebody_else.mp4": b"-"}
+    )
+    push(folder, "org/clips")
+    clips = [name for name in hub.files("org/clips", kind="dataset") if name.startswith("clips/")]
+    assert len(clips) == 4 and "clips/of_somebody_else.mp4" not in clips
 
 
 def test_what_may_not_be_passed_on_is_refused(tmp_path):

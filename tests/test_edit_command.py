@@ -125,6 +125,13 @@ def test_the_expression_may_follow_the_options(tergan, settable_pipeline, monkey
     assert tergan("edit", PHOTO, "-o", "d.png", "--nonsense") == 2
 
 
+def test_quiet_is_quiet_while_weights_are_loaded(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["names", "-q"])
+    printed = capsys.readouterr()
+    assert printed.err == "" and "jawOpen" in printed.out
+
+
 def test_names_lists_every_name_with_its_range(tergan, settable_pipeline, capsys):
     assert tergan("names") == 0
     lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]

@@ -136,6 +136,13 @@ def test_a_repeated_push_completes_an_interrupted_one(hub, weights, tmp_path):
     assert len(hub.uploads) == sent  # files that have arrived are not sent again
 
 
+def test_a_push_removes_the_scores_of_other_weights(hub, weights, tmp_path):
+    push(hub, tmp_path, "push", weights, "org/scored")
+    hub.repositories["model", "org/scored"].add("main", {**hub.files("org/scored"), ".eval_results/b.yaml": b"-"})
+    push(hub, tmp_path, "push", weights, "org/scored")
+    assert ".eval_results/b.yaml" not in hub.files("org/scored")
+
+
 def test_private_repositories_and_branches(hub, weights, tmp_path):
     push(hub, tmp_path, "push", weights, "org/secret", "--private", "--revision", "trial")
     repository = hub.repositories["model", "org/secret"]
@@ -245,6 +252,7 @@ def test_what_is_wrong_here_is_noticed_before_logging_in(tmp_path, weights, monk
         (weights / "config.json", "org/a", "there is no folder"),
         (weights, "org/a/b", "'org/a/b' is no name of a repository"),
         (weights, "org/a b", "'org/a b' is no name of a repository"),
+        (weights, "ter-gan", "write it with its owner, me/ter-gan"),
     ):
         with pytest.raises(PublishError, match=message):
             publishing.push_model(folder, repo_id)

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tergan_hf.model.face_blending_tergan import paste_change, paste_crop
@@ -12,6 +13,7 @@ from tergan_hf.model.face_blending_tergan import paste_change, paste_crop
 from .conftest import ROOT
 
 
+WHOLE = np.array([[1 / 80, 0, 0], [0, 1 / 80, 0]])  # of a photo of 80 pixels
 CROP_TRANSFORM = np.array([[1 / 500, 1 / 4000, -0.2], [-1 / 4000, 1 / 500, -0.1]])
 
 
@@ -67,3 +69,11 @@ print((peak() - before) / (3 * 4000**2))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert float(done.stdout) < 6, "photos' worth of memory"
+
+
+def test_pixels_stay_on_the_cpu_whatever_the_default_device():
+    photo, random = example_photo(80, 80), np.random.default_rng(2)
+    residual, flow = (random.normal(0, 0.02, (32, 32, count)).astype(np.float32) for count in (3, 2))
+    expected = paste_change(photo, WHOLE, residual, flow)
+    with torch.device("meta"):
+        assert paste_change(photo, WHOLE, residual, flow).tobytes() == expected.tobytes()

@@ -83,6 +83,8 @@ def test_wide_gamut_photos_keep_pixels_and_profile(neutral, tiny_pipeline):
             io.BytesIO(encode_synthetic(result, kind)),
         )
         assert [Image.open(file).info["icc_profile"] for file in files] == [profile] * 3
+    crop = tiny_pipeline.edit(encoded(neutral, "PNG", icc_profile=profile), "happiness", paste_back=False)
+    assert crop.info["icc_profile"] == profile
 
 
 def test_wide_gamut_becomes_srgb_for_clips():

@@ -62,6 +62,8 @@ def test_a_saved_picture_has_the_mark(trustmark, tmp_path, capsys):
     assert verify_file(tmp_path / "cut.png", watermark=watermark).watermark is None
     differs = np.abs(np.asarray(Image.open(marked), int) - np.asarray(photo, int))
     assert 0 < differs.max() <= 1
+    photo.info["icc_profile"] = b"a profile"
+    assert watermark.add(photo).info["icc_profile"] == b"a profile"
     assert capsys.readouterr().out == ""
 
 

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import RepositoryNotFoundError
-from huggingface_hub.utils import validate_repo_id
 
 from ..data.loading import HUB_PREFIX
 from ..publishing.hub import check_login, require_visibility
-from ..publishing.hub_errors import one_sentence
+from ..publishing.hub_errors import check_repo_id, one_sentence
 from .photo_source import split_hub_name
 from .run_folder import CARD, FACES, RECORD, WITHOUT, OutputError, difference
 
@@ -49,7 +48,7 @@ def prepare(repo_id: str, record: dict, private: bool | None, overwrite: bool) -
         OutputError: the repository holds something else.
     """
     with one_sentence(repo_id):
-        validate_repo_id(repo_id)
+        check_repo_id(repo_id)
         api = check_login()
         try:
             files = set(api.list_repo_files(repo_id, repo_type="dataset")) - {".gitattributes"}

@@ -40,9 +40,10 @@ def is_whole_set(options) -> bool:
         CommandError: an option does not fit.
     """
     inputs, output = options.inputs, options.output
-    asked = any(name.startswith(HUB_PREFIX) or name.endswith(".parquet") for name in [*inputs, output or ""]) or (
-        output is not None and options.format is None and _is_folder_name(output) and Path(inputs[0]).is_dir()
-    )
+    asked = any(name.startswith(HUB_PREFIX) or name.endswith(".parquet") for name in inputs)
+    if output is not None and not asked:
+        names_set = output.endswith(".parquet") or (options.format is None and _is_folder_name(output))
+        asked = output.startswith(HUB_PREFIX) or (names_set and Path(inputs[0]).is_dir())
     if not asked:
         for name, value in (("--split", options.split), ("--image-column", options.image_column),
                             ("--private", options.private)):  # fmt: skip

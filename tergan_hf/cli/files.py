@@ -137,14 +137,19 @@ def run_jobs(jobs: list[Job], process: Callable[[Job], None], description: str, 
             try:
                 make_folder(job.output.parent)
                 process(job)
-            except TerGanError as error:
+            except Exception as error:
                 if is_disk_full(error):
                     raise
                 failed += 1
-                bar.write(f"tergan: {error}", file=sys.stderr)
+                bar.write(f"tergan: {said_of(error, job.source)}", file=sys.stderr)
     if failed:
         print(f"tergan: {failed} of {len(jobs)} files failed", file=sys.stderr)
     return failed
+
+
+def said_of(error: Exception, file: Path) -> str:
+    """What to say of an error at one of several files. An unforeseen one does not name the file."""
+    return str(error) if isinstance(error, TerGanError) else f"{file}: {type(error).__name__}: {error}"
 
 
 def _output_suffix(kind: str) -> str:

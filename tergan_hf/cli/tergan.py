@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ from ..provenance.watermark import Watermark
 from . import data_sets, verify
 from .answers import WRITERS, encode_answers, recognize_file
 from .errors import one_line_errors
-from .files import Job, existing_path, kind_of, list_files, plan_jobs, run_jobs
+from .files import Job, existing_path, kind_of, list_files, plan_jobs, run_jobs, said_of
 from .named_values import read_values
 from .outputs import CommandError, check_output
+from .progress import without_progress_bars
 
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[2] / "weights" / "ter-gan"
@@ -322,8 +323,11 @@ def recognize_command(options) -> int:
     for file, media in tqdm(files.items(), desc="recognize", unit="file", disable=options.quiet or len(files) < 2):
         try:
             answers.append(recognize_file(pipe, file, media, not options.quiet, options.blendshapes))
-        except TerGanError as error:
-            answers.append({"file": str(file), "error": str(error)})
+        except Exception as error:
+            if len(files) == 1 and not isinstance(error, TerGanError):
+                raise
+            # The answers for the other files are not lost.
+            answers.append({"file": str(file), "error": said_of(error, file)})
             failed += 1
     if output:
         write_whole(output, encode_answers(kind, answers, pipe.labels, names))
@@ -359,7 +363,8 @@ def _load(options, device=None) -> TerGanPipeline:
         raise CommandError("no model is given: --model takes a folder or an id on the Hub")
     if hasattr(options, "intensity"):
         check_intensity(options.intensity)
-    with redirect_stdout(sys.stderr):  # the standard output is for results only
+    # The standard output is for results only.
+    with redirect_stdout(sys.stderr), without_progress_bars() if options.quiet else nullcontext():
         return load_pipeline(options.model, device or options.device)
 
 

@@ -73,10 +73,15 @@ def find_media(folder: Path, kinds: Iterable[str] = (PHOTO, CLIP), without: Path
         without: a file or folder to leave out, such as that of earlier results.
     """
     found = FoundMedia()
-    left_out = without.resolve() if without is not None else None
+    left_out = os.path.realpath(without) if without is not None else None
     for parent, folders, names in os.walk(folder, onerror=lambda error: found.skipped.append(str(error.filename))):
         folders[:], names = (
-            [name for name in some if not name.startswith(".") and Path(parent, name).resolve() != left_out]
+            [
+                name
+                for name in some
+                if not name.startswith(".")
+                and (left_out is None or os.path.realpath(os.path.join(parent, name)) != left_out)
+            ]
             for some in (folders, names)
         )
         for name in names:

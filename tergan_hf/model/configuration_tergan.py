@@ -92,6 +92,8 @@ class TerGanConfig(PreTrainedConfig):
     """
 
     model_type = "tergan"
+    # What `Trainer` leaves out of predictions.
+    keys_to_ignore_at_inference = ["hidden_states", "blendshapes"]
 
     image_size: int = 75
     num_channels: int = 3
@@ -149,8 +151,12 @@ class TerGanConfig(PreTrainedConfig):
             raise InvalidInputError(f"config.json describes a {model_type!r}, not a {cls.model_type!r}")
         if not isinstance(config_dict.get("id2label") or {}, dict):
             raise InvalidInputError("config.json: id2label must map numbers to labels")
+        if isinstance(kwargs.get("id2label"), dict):  # as in config.json, whose keys are text
+            kwargs["id2label"] = {int(index): label for index, label in kwargs["id2label"].items()}
         try:
-            return super().from_dict(config_dict, **kwargs)
+            loaded = super().from_dict(config_dict, **kwargs)
+            (loaded[0] if isinstance(loaded, tuple) else loaded)._check()
+            return loaded
         except InvalidInputError as error:
             raise InvalidInputError(f"config.json: {error}") from error
         except (StrictDataclassError, TypeError, ValueError, AttributeError) as error:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from .errors_tergan import InvalidInputError
+from .image_loading_tergan import without_pixel_limit
 
 
 # Eye centres, nose tip and mouth corners in the crop, in MTCNN's order. The crop is wider than FER2013's and tighter
@@ -105,9 +106,14 @@ def crop_face(image: Image.Image, crop_transform: np.ndarray, size: int) -> Imag
     return patch.transform((size, size), Image.Transform.AFFINE, to_patch.ravel(), Image.Resampling.BILINEAR)
 
 
+def _crop(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    with without_pixel_limit():  # a face may fill a large photo
+        return image.crop(box)
+
+
 def _patch_with_repeated_edges(image: Image.Image, left: int, top: int, right: int, bottom: int) -> Image.Image:
     if left >= 0 and top >= 0 and right <= image.width and bottom <= image.height:
-        return image.crop((left, top, right, bottom))
+        return _crop(image, (left, top, right, bottom))
     inside = (
         min(max(left, 0), image.width - 1),
         min(max(top, 0), image.height - 1),
@@ -115,7 +121,7 @@ def _patch_with_repeated_edges(image: Image.Image, left: int, top: int, right: i
         max(min(bottom, image.height), 1),
     )
     inside = (*inside[:2], max(inside[2], inside[0] + 1), max(inside[3], inside[1] + 1))
-    pixels = np.asarray(image.crop(inside))
+    pixels = np.asarray(_crop(image, inside))
     columns = np.clip(np.arange(left, right) - inside[0], 0, pixels.shape[1] - 1)
     rows = np.clip(np.arange(top, bottom) - inside[1], 0, pixels.shape[0] - 1)
     return Image.fromarray(pixels[rows[:, None], columns[None, :]])

@@ -158,10 +158,11 @@ class Strip:
         self._from_middle = self.grid.abs().amax(2)
 
     def _positions(self, first: int, last: int) -> torch.Tensor:
-        x = 2 * (torch.arange(self.region.width, dtype=torch.float32) + 0.5)
-        y = 2 * (torch.arange(first, last, dtype=torch.float32) + 0.5)
+        # On the CPU, as the photo, whatever the default device is.
+        x = 2 * (torch.arange(self.region.width, dtype=torch.float32, device="cpu") + 0.5)
+        y = 2 * (torch.arange(first, last, dtype=torch.float32, device="cpu") + 0.5)
         (a, b, c), (d, e, f) = self.region.to_crop.tolist()
-        grid = torch.empty(last - first, self.region.width, 2, dtype=torch.float32)
+        grid = torch.empty(last - first, self.region.width, 2, dtype=torch.float32, device="cpu")
         grid[..., 0] = a * x + (b * y + 2 * c - 1)[:, None]
         grid[..., 1] = d * x + (e * y + 2 * f - 1)[:, None]
         return grid
@@ -185,8 +186,8 @@ class Strip:
         left, top = max(0, region.left - across), max(0, self.top - down)
         right, bottom = min(photo.width, region.right + across), min(photo.height, self.bottom + down)
         around = _pixels(photo, (left, top, right, bottom))[None]
-        x = torch.arange(region.width, dtype=torch.float32) + 0.5 + region.left - left
-        y = torch.arange(self.bottom - self.top, dtype=torch.float32)[:, None] + 0.5 + self.top - top
+        x = torch.arange(region.width, dtype=torch.float32, device="cpu") + 0.5 + region.left - left
+        y = torch.arange(self.bottom - self.top, dtype=torch.float32, device="cpu")[:, None] + 0.5 + self.top - top
         grid = torch.stack([(x + offsets[0]) * 2 / (right - left) - 1, (y + offsets[1]) * 2 / (bottom - top) - 1], -1)
         still = (offsets.abs() < STILL).all(0)
         mode = "bicubic" if region.magnification > SHARP_ABOVE else "bilinear"

@@ -3,20 +3,30 @@
 import io
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from .errors_tergan import ImageInputError, MissingFileError
 
 
-ImageLike = Image.Image | str | Path | np.ndarray | io.BytesIO
+ImageLike = Image.Image | str | Path | np.ndarray | BinaryIO
 
 # Formats that run a program (Ghostscript) or are drawings.
 REFUSED_FORMATS = frozenset({"EPS", "WMF"})
 
-_OPENING = threading.Lock()
+# Orientation of EXIF → what makes the photo upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+
+_LIMIT = threading.Lock()
 
 
 def read_image(image: ImageLike, name: str) -> Image.Image:
@@ -24,7 +34,7 @@ def read_image(image: ImageLike, name: str) -> Image.Image:
     Load an image of any size: how large a photo may be is for the application to decide.
 
     Args:
-        image: a PIL image of any mode, a path, an open binary buffer, or an (H, W, 3) uint8 array.
+        image: a PIL image of any mode, a path, an open binary file, or an (H, W, 3) uint8 array.
         name: of the input, for messages.
 
     Returns:
@@ -46,30 +56,36 @@ def read_image(image: ImageLike, name: str) -> Image.Image:
     if isinstance(image, (str, Path)) and not is_file(image):
         raise MissingFileError(f"{name}: no such file")
     try:
-        if isinstance(image, (str, Path, io.BytesIO)):
-            with open_unlimited(image) as opened:
-                return _upright_rgb(opened)
         if isinstance(image, Image.Image):
             return _upright_rgb(image)
+        if isinstance(image, (str, Path)) or hasattr(image, "read"):
+            with open_unlimited(image) as opened:
+                return _upright_rgb(opened)
     except UnidentifiedImageError as error:
         raise ImageInputError(f"{name}: not an image file this software can read; use JPEG or PNG") from error
     except MemoryError as error:
         raise ImageInputError(f"{name}: the photo is too large for this machine's memory") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # each decoder has its own
         raise ImageInputError(f"{name}: the file cannot be read as an image ({error})") from error
     raise ImageInputError(f"{name}: expected a PIL image, a path or an H×W×3 uint8 array, got {type(image).__name__}")
 
 
-def open_unlimited(image: str | Path | io.BytesIO) -> Image.Image:
+def open_unlimited(image: str | Path | BinaryIO) -> Image.Image:
     """Open an image file without Pillow's limit on pixels, which a phone's 200-megapixel photo exceeds. Only the head
     of the file is read."""
-    with _OPENING, warnings.catch_warnings():
+    Image.init()
+    with without_pixel_limit():
+        return Image.open(image, formats=[kind for kind in Image.ID if kind not in REFUSED_FORMATS])
+
+
+@contextmanager
+def without_pixel_limit() -> Iterator[None]:
+    """Lift Pillow's limit on pixels. It is one for all threads, so they take turns."""
+    with _LIMIT, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        # Pillow looks at its limit while it opens a file; other threads wait for the lock.
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            Image.init()
-            return Image.open(image, formats=[kind for kind in Image.ID if kind not in REFUSED_FORMATS])
+            yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
@@ -98,11 +114,11 @@ def is_file(path: str | Path) -> bool:
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
-    image.load()
+    with without_pixel_limit() if image.format == "TIFF" else nullcontext():  # Pillow looks again at these
+        image.load()
     profile = image.info.get("icc_profile")
-    # Without a rotation `exif_transpose` would copy the photo.
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    upright = ImageOps.exif_transpose(image) if turned else image
+    turn = _TURNS.get(_orientation(image))
+    upright = image if turn is None else image.transpose(turn)
     rgb = _to_rgb(upright, profile)
     # A profile describes the pixels it came with.
     keeps_profile = (
@@ -110,6 +126,14 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     )
     rgb.info = {"icc_profile": profile} if keeps_profile else {}
     return rgb
+
+
+def _orientation(image: Image.Image) -> int:
+    """The orientation in EXIF, 1 if there is none or EXIF is damaged."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # each damage has its own
+        return 1
 
 
 def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -132,11 +156,13 @@ def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _from_deep_grey(pixels: np.ndarray) -> Image.Image:
-    """8-bit grey levels of (H, W) integers or floats. It works in strips, since it needs eight bytes per pixel."""
+    """8-bit grey levels of (H, W) integers, or of floats up to 1, 255 or 65535. It works in strips, since it needs
+    eight bytes per pixel."""
     rows = max(1, 2**20 // pixels.shape[1])
     strips = [slice(top, top + rows) for top in range(0, len(pixels), rows)]
     # 16-bit files open as I;16 or I, and a direct conversion would clip at 255.
-    brightest = 65535 if any(_finite(pixels[strip]).max() > 255 for strip in strips) else 255
+    most = max(_finite(pixels[strip]).max() for strip in strips)
+    brightest = 1 if most <= 1 and pixels.dtype.kind == "f" else 255 if most <= 255 else 65535
     levels = np.empty(pixels.shape, np.uint8)
     for strip in strips:
         levels[strip] = np.clip(_finite(pixels[strip]) / brightest, 0, 1) * 255
@@ -165,4 +191,4 @@ def _colour_space(profile: bytes) -> str | None:
         return None
 
 
-__all__ = ["ImageLike", "full_name", "is_file", "open_unlimited", "read_image", "to_srgb"]
+__all__ = ["ImageLike", "full_name", "is_file", "open_unlimited", "read_image", "to_srgb", "without_pixel_limit"]

@@ -51,6 +51,20 @@ def mps_works() -> bool:
     return tuple(int(number) for number in torch.__version__.split(".")[:2]) >= (2, 13)
 
 
+def one_device(device_map) -> "str | int | torch.device | None":
+    """
+    The device that a `device_map` of transformers names, `None` for one that leaves the choice (`"auto"`).
+
+    Raises:
+        InvalidInputError: it divides the model, which is too small for that.
+    """
+    if isinstance(device_map, dict):
+        if len(set(map(str, device_map.values()))) != 1:
+            raise InvalidInputError(f"device_map must name one device for the whole model, got {device_map}")
+        device_map = next(iter(device_map.values()))
+    return None if device_map in ("auto", "balanced", "balanced_low_0", "sequential") else device_map
+
+
 def available_devices() -> list[str]:
     """The devices of this machine, the fastest last."""
     devices = ["cpu"]
@@ -121,4 +135,6 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-__all__ = ["PROCESSOR", "available_devices", "check_model_name", "choose_device", "foreseen_loading_errors"]
+__all__ = [
+    "PROCESSOR", "available_devices", "check_model_name", "choose_device", "foreseen_loading_errors", "one_device",
+]  # fmt: skip

@@ -1,10 +1,10 @@
 """TER-GAN model: two encoders, one decoder, a shallow expression classifier (Ali & Hughes 2020, arXiv:2002.07050)."""
 
 from collections.abc import Iterable
+from os import PathLike
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 
@@ -17,6 +17,7 @@ from .fork_safety_tergan import use_one_thread_after_fork
 from .initialization_tergan import initialize_layer
 from .outputs_tergan import TerGanChange, TerGanImageClassifierOutput, TerGanOutput, TerGanTarget
 from .quantization_tergan import ScaledConv2d
+from .remote_code_tergan import code_beside
 from .weights_check_tergan import check_finite, check_shapes
 
 
@@ -57,6 +58,11 @@ class TerGanPreTrainedModel(PreTrainedModel):
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, config=config, **kwargs)
         check_finite(loaded[0] if isinstance(loaded, tuple) else loaded, pretrained_model_name_or_path)
         return loaded
+
+    def save_pretrained(self, save_directory: str | PathLike, *args, **kwargs):
+        """Save as `PreTrainedModel.save_pretrained` does. A model that came with its code is saved with it."""
+        with code_beside(self, save_directory, kwargs, getattr(self.config, "auto_map", None) is not None):
+            super().save_pretrained(save_directory, *args, **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -342,7 +348,8 @@ class TerGanModel(TerGanPreTrainedModel):
         expression = self.encode_expression(pixel_values)
         change = self.change(expression, target_pixel_values, intensity)
         output = TerGanOutput(change.pixel_values, expression, change.identity_embedding)
-        return output if return_dict is not False else output.to_tuple()
+        wanted = self.config.return_dict if return_dict is None else return_dict
+        return output if wanted else output.to_tuple()
 
 
 class TerGanForImageClassification(TerGanPreTrainedModel):
@@ -372,7 +379,7 @@ class TerGanForImageClassification(TerGanPreTrainedModel):
         """
         Args:
             pixel_values: `(batch, channels, image_size, image_size)` in [-1, 1].
-            labels: `(batch,)` expression indices; given, the cross-entropy is returned as `loss`.
+            labels: `(batch,)` expression indices; given, `loss` is that of `config.problem_type`, or cross-entropy.
 
         Returns:
             `logits` `(batch, num_labels)`, and `blendshapes` if the model reads them. `hidden_states` holds one
@@ -380,11 +387,10 @@ class TerGanForImageClassification(TerGanPreTrainedModel):
         """
         embedding, blendshapes = self.read_both(pixel_values)
         logits = self.classifier(embedding)
-        loss = F.cross_entropy(logits, labels) if labels is not None else None
-        output = TerGanImageClassifierOutput(
-            loss=loss, logits=logits, hidden_states=(embedding,), blendshapes=blendshapes
-        )
-        return output if return_dict is not False else output.to_tuple()
+        loss = None if labels is None else self.loss_function(labels, logits, self.config)
+        output = TerGanImageClassifierOutput(loss, logits, (embedding,), blendshapes=blendshapes)
+        wanted = self.config.return_dict if return_dict is None else return_dict
+        return output if wanted else output.to_tuple()
 
 
 __all__ = [

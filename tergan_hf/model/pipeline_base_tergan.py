@@ -19,7 +19,7 @@ from .face_blending_tergan import paste_change, paste_crop
 from .face_detection_tergan import DetectedFace, Face, FaceDetector, select_face
 from .image_loading_tergan import ImageLike, full_name, is_file, read_image
 from .image_processing_tergan import TerGanImageProcessor
-from .model_loading_tergan import PROCESSOR, check_model_name, choose_device, foreseen_loading_errors
+from .model_loading_tergan import PROCESSOR, check_model_name, choose_device, foreseen_loading_errors, one_device
 from .modeling_tergan import TerGanModel
 from .outputs_tergan import TerGanChange
 
@@ -73,7 +73,7 @@ class FacePipeline:
 
         Args:
             pretrained_model_name_or_path: a folder or a model id on the Hub.
-            device: default: cuda, else mps, else cpu.
+            device: default: cuda, else mps, else cpu. `device_map` may name it, too; the model is too small to divide.
             kwargs: passed on to both `from_pretrained` (`revision`, `token`, `cache_dir`, …).
 
         Raises:
@@ -81,7 +81,7 @@ class FacePipeline:
             InvalidInputError: the weights are damaged, incomplete, or do not fit the configuration; or this machine
                 has no such device.
         """
-        device = choose_device(device)
+        device = choose_device(one_device(kwargs.pop("device_map", None)) if device is None else device)
         name = pretrained_model_name_or_path
         subfolder = kwargs.get("subfolder")
         check_model_name(Path(name, subfolder) if subfolder and Path(name).is_dir() else name, PROCESSOR)

@@ -270,7 +270,9 @@ class TerGanPipeline(VideoPipeline):
             if paste_back:
                 results += [self.paste(face, change, row) for row, face in enumerate(targets[rows])]
             else:
-                results += self.image_processor.to_images(change.pixel_values)
+                for face, image in zip(targets[rows], self.image_processor.to_images(change.pixel_values)):
+                    image.info.update(face.photo.info)  # the colour profile
+                    results.append(image)
         if paste_back and intensity:
             for face, result in zip(targets, results):
                 _warn_if_unchanged(face, result)

@@ -1,6 +1,6 @@
 """The transformers pipeline `facial-expression-transfer`: a photo and an expression in, a photo out."""
 
-import shutil
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,8 +8,10 @@ from transformers import Pipeline
 
 from .errors_tergan import InvalidInputError
 from .image_loading_tergan import ImageLike
+from .model_loading_tergan import choose_device
 from .pipeline_base_tergan import pair_up
 from .pipeline_tergan import TerGanPipeline
+from .remote_code_tergan import code_beside
 
 
 TASK = "facial-expression-transfer"
@@ -42,6 +44,9 @@ class FacialExpressionTransferPipeline(Pipeline):
     def __init__(self, *args, **kwargs):
         # Photos differ in size, so they are worked on one by one, whatever batch size is asked for.
         kwargs.pop("batch_size", None)
+        model = args[0] if args else kwargs.get("model")
+        if kwargs.get("device") is None and getattr(model, "hf_device_map", None) is None:
+            kwargs["device"] = choose_device()
         super().__init__(*args, **kwargs)
         self.photos = TerGanPipeline(self.model, self.image_processor)
 
@@ -72,10 +77,8 @@ class FacialExpressionTransferPipeline(Pipeline):
 
     def save_pretrained(self, save_directory: str | Path, **kwargs):
         """Save model and processor, with the code that `config.json` names."""
-        super().save_pretrained(save_directory, **kwargs)
-        for module in Path(__file__).parent.glob("*.py"):
-            if module.stem.endswith("_tergan") or module.stem == "torchvision_compat":
-                shutil.copy(module, Path(save_directory) / module.name)
+        with code_beside(self, save_directory, kwargs):
+            super().save_pretrained(save_directory, **kwargs)
 
     def _sanitize_parameters(self, **given):
         unknown = sorted(set(given) - set(PARAMETERS))
@@ -85,7 +88,14 @@ class FacialExpressionTransferPipeline(Pipeline):
 
     def preprocess(self, image: ImageLike | dict) -> dict:
         """Pass the whole photo on, with its own expression if it has one: face detection needs all of it."""
-        return image if isinstance(image, dict) else {"image": image}
+        if not isinstance(image, dict):
+            return {"image": image}
+        if "image" in image:
+            return image
+        content, path = image.get("bytes"), image.get("path")  # a cell of `datasets` that is not decoded
+        if content is None and path is None:
+            raise InvalidInputError(f"a dict needs the key 'image', and may have 'expression'; got {', '.join(image)}")
+        return {"image": path if content is None else io.BytesIO(content)}
 
     def _forward(self, inputs: dict, expression=None, **how):
         expression = inputs.get("expression", expression)

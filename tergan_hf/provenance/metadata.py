@@ -3,6 +3,7 @@
 import html
 import re
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,9 +66,10 @@ def read_metadata(path: Path) -> MetadataClaims:
     try:
         with open_unlimited(path) as image:
             claims = _parse_xmp(_xmp_of_image(image))
-            description = image.getexif().get(ExifTags.Base.ImageDescription)
-            if isinstance(description, str) and description:
-                claims.description = description
+            with suppress(Exception):  # EXIF may be damaged where XMP is whole
+                description = image.getexif().get(ExifTags.Base.ImageDescription)
+                if isinstance(description, str) and description:
+                    claims.description = description
             return claims
     except (OSError, SyntaxError, ValueError, EOFError, struct.error):
         return _read_clip_metadata(path) if container else MetadataClaims()

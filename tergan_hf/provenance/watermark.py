@@ -40,8 +40,11 @@ class Watermark:
             ) from error
 
     def add(self, image: Image.Image) -> Image.Image:
-        """Mark a picture: RGB → RGB of the same size."""
-        return self._trustmark.encode(image.convert("RGB"), TEXT)
+        """Mark a picture: RGB → RGB of the same size, with its colour profile."""
+        marked = self._trustmark.encode(image.convert("RGB"), TEXT)
+        if profile := image.info.get("icc_profile"):
+            marked.info["icc_profile"] = profile
+        return marked
 
     def is_in(self, image: Image.Image) -> bool:
         """Whether a picture has the mark."""

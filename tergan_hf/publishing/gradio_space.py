@@ -6,10 +6,9 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, SpaceHardware
 from huggingface_hub.repocard import metadata_load, metadata_save
-from huggingface_hub.utils import validate_repo_id
 
 from .hub import ROOT, check_login
-from .hub_errors import PublishError, one_sentence
+from .hub_errors import PublishError, check_repo_id, one_sentence
 
 
 TEMPLATE = ROOT / "space"
@@ -89,7 +88,7 @@ def push_space(
     """
     flavor = hardware_flavor(hardware)
     with one_sentence(repo_id), tempfile.TemporaryDirectory() as folder:
-        validate_repo_id(repo_id)
+        check_repo_id(repo_id)
         write_space(folder, repo_id, hardware, model_id)
         api = check_login(token)
         _create(api, repo_id, flavor, private)

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
-from huggingface_hub.utils import validate_repo_id
 
 from ..model.modeling_tergan import TerGanModel
 from ..model.transfer_pipeline_tergan import TASK, FacialExpressionTransferPipeline
 from .card import CARD, MODEL_ID, TEMPLATE, build_card
 from .card_examples import GALLERY
 from .dataset_repository import write_dataset_repository
+from .eval_results import FOLDER as EVAL_RESULTS
 from .eval_results import write_eval_results
-from .hub_errors import LOG_IN, PublishError, one_sentence
+from .hub_errors import LOG_IN, PublishError, check_repo_id, one_sentence
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +33,11 @@ AUTO_MAP = {
     "AutoConfig": "configuration_tergan.TerGanConfig",
     "AutoModel": "modeling_tergan.TerGanModel",
     "AutoModelForImageClassification": "modeling_tergan.TerGanForImageClassification",
+}
+# What a push removes if it does not have it: it would be that of other weights or of another set.
+LEFT_BEHIND = {
+    "model": ["model*.safetensors*", *WEIGHT_FILES, f"{GALLERY}/*", f"{EVAL_RESULTS}/*"],
+    "dataset": ["*.parquet", "clips/*"],
 }
 NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
 IMAGE_PROCESSOR = "image_processing_tergan.TerGanImageProcessor"
@@ -144,7 +149,7 @@ def push_model(
         ReportMismatchError: `report.json` was made with other weights.
     """
     with one_sentence(repo_id), tempfile.TemporaryDirectory() as folder:
-        validate_repo_id(repo_id)
+        check_repo_id(repo_id)
         write_model_repository(weights, folder, half, repo_id, benchmark)
         api = check_login(token)
         return _upload(api, folder, repo_id, "model", private, revision, tag, "Weights, code and card")
@@ -178,7 +183,7 @@ def push_dataset(
             public other than asked for.
     """
     with one_sentence(repo_id), tempfile.TemporaryDirectory() as repository:
-        validate_repo_id(repo_id)
+        check_repo_id(repo_id)
         write_dataset_repository(folder, repository, repo_id, without, public)
         api = check_login(token)
         require_visibility(api, repo_id, public, "add --public" if not public else "leave out --public")
@@ -214,8 +219,7 @@ def _upload(api: HfApi, folder: str, repo_id: str, kind: str, private, revision,
         api.create_branch(repo_id, branch=revision, repo_type=kind, exist_ok=True)
     commit = api.upload_folder(
         repo_id=repo_id, repo_type=kind, folder_path=folder, revision=revision, commit_message=message,
-        # A file that this push does not have would be that of other weights or of another set.
-        delete_patterns=["model*.safetensors*", *WEIGHT_FILES, f"{GALLERY}/*"] if kind == "model" else ["*.parquet"],
+        delete_patterns=LEFT_BEHIND[kind],
     )  # fmt: skip
     if tag:
         # The Hub cannot move a tag.

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from huggingface_hub.utils import validate_repo_id
-
 from .hub import ROOT, check_login
-from .hub_errors import PublishError, one_sentence
+from .hub_errors import PublishError, check_repo_id, one_sentence
 
 
 PAGE = ROOT / "build" / "web"
@@ -35,7 +33,7 @@ def push_static_space(
     if absent:
         raise PublishError(f"{page} is no built page, it has no {', '.join(absent)}: run `make web` first")
     with one_sentence(repo_id):
-        validate_repo_id(repo_id)
+        check_repo_id(repo_id)
         api = check_login(token)
         api.create_repo(repo_id, repo_type="space", space_sdk="static", private=private, exist_ok=True)
         commit = api.upload_folder(

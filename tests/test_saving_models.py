@@ -1,0 +1,124 @@
+"""Models and pipelines as users of the Hub save, load and change them."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import Trainer, TrainingArguments
+
+from tergan_hf import (
+    InvalidInputError,
+    TerGanConfig,
+    TerGanForImageClassification,
+    TerGanImageProcessor,
+    TerGanModel,
+    TerGanPipeline,
+)
+from tergan_hf.model import transfer_pipeline_tergan
+from tergan_hf.model.model_loading_tergan import one_device
+from tergan_hf.model.transfer_pipeline_tergan import FacialExpressionTransferPipeline
+from tergan_hf.publishing.hub import write_model_repository
+
+from .conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A repository as `hub push` lays it out."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    TerGanModel(TerGanConfig.photo(**TINY)).save_pretrained(folder)
+    TerGanImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return write_model_repository(folder, tmp_path_factory.mktemp("repository"))
+
+
+def named_files(folder) -> set[str]:
+    """The files that `config.json` names."""
+    config = json.loads((folder / "config.json").read_text())
+    named = [*config.get("auto_map", {}).values(), *(entry["impl"] for entry in config["custom_pipelines"].values())]
+    return {f"{name.partition('.')[0]}.py" for name in named}
+
+
+def test_a_model_with_code_is_saved_with_its_code(repository, tmp_path):
+    model = TerGanModel.from_pretrained(repository)
+    model.save_pretrained(tmp_path / "again")
+    assert named_files(tmp_path / "again") <= {path.name for path in (tmp_path / "again").iterdir()}
+    TerGanModel(TerGanConfig(**TINY)).save_pretrained(tmp_path / "own")
+    assert not list((tmp_path / "own").glob("*.py"))
+
+
+@pytest.mark.parametrize("kind", ["model", "pipeline"])
+def test_a_push_while_saving_has_the_code(repository, tmp_path, monkeypatch, kind):
+    pushed = []
+    model = TerGanModel.from_pretrained(repository)
+    saved = model if kind == "model" else transfer_pipeline(repository, model)
+
+    def push_to_hub(_, repo_id, **options):
+        pushed.append((repo_id, options, (tmp_path / "a" / "modeling_tergan.py").is_file()))
+
+    monkeypatch.setattr(type(saved), "push_to_hub", push_to_hub)
+    saved.save_pretrained(tmp_path / "a", push_to_hub=True, repo_id="me/a", private=True)
+    saved.save_pretrained(tmp_path / "a", push_to_hub=True)
+    assert pushed == [("me/a", {"private": True}, True), ("a", {}, True)]
+
+
+def transfer_pipeline(repository, model, **options):
+    processor = TerGanImageProcessor.from_pretrained(repository)
+    return FacialExpressionTransferPipeline(model=model, image_processor=processor, **options)
+
+
+def test_the_transfer_pipeline_chooses_the_device_of_this_package(repository, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(transfer_pipeline_tergan, "choose_device", lambda: chosen.append(1) or torch.device("cpu"))
+    model = TerGanModel.from_pretrained(repository)
+    assert transfer_pipeline(repository, model).device.type == "cpu" and chosen == [1]
+    transfer_pipeline(repository, model, device="cpu")
+    assert chosen == [1]
+
+
+def test_cells_of_a_data_set_and_dicts_without_a_photo(repository, smiling):
+    pipe = transfer_pipeline(repository, TerGanModel.from_pretrained(repository), device="cpu")
+    path = smiling.filename
+    with open(path, "rb") as file:
+        content = file.read()
+    for cell in ({"bytes": content, "path": None}, {"bytes": None, "path": path}):
+        assert pipe(cell, expression="happiness").size == smiling.size
+    with pytest.raises(InvalidInputError, match="needs the key 'image', and may have 'expression'; got img, label"):
+        pipe({"img": 1, "label": 2}, expression="happiness")
+
+
+def test_a_device_map_names_one_device(repository):
+    assert one_device("auto") is None and one_device("cuda:1") == "cuda:1" and one_device({"": 0}) == 0
+    with pytest.raises(InvalidInputError, match="one device for the whole model"):
+        one_device({"decoder": 0, "expression_encoder": 1})
+    pipe = TerGanPipeline.from_pretrained(repository, device_map="cpu")
+    assert pipe.model.device.type == "cpu"
+
+
+def test_labels_may_have_numbers_as_text(repository, tmp_path):
+    labels = {str(index): f"label {index}" for index in range(12)}
+    config = TerGanConfig.from_pretrained(repository, id2label=labels)
+    assert config.expressions == [f"label {index}" for index in range(12)]
+    with pytest.raises(InvalidInputError, match="image_size 8 is too small"):
+        TerGanConfig.from_pretrained(repository, image_size=8, expression_image_size=8)
+
+
+def test_the_loss_is_that_of_the_kind_of_problem():
+    config = TerGanConfig.photo(**TINY, problem_type="multi_label_classification")
+    model = TerGanForImageClassification(config).eval()
+    pixel_values, wanted = torch.rand(2, 3, 32, 32), torch.rand(2, config.num_labels).round()
+    output = model(pixel_values, wanted)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(output.logits, wanted)
+    torch.testing.assert_close(output.loss, expected)
+    plain = TerGanForImageClassification(TerGanConfig.photo(**TINY, return_dict=False)).eval()
+    loss, logits, *_ = plain(pixel_values, torch.tensor([1, 2]))
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, torch.tensor([1, 2])))
+
+
+def test_predictions_of_the_trainer_are_logits():
+    model = TerGanForImageClassification(TerGanConfig.photo(**TINY))
+    rows = [{"pixel_values": torch.rand(3, 32, 32), "labels": number % 7} for number in range(5)]
+    trainer = Trainer(model, TrainingArguments(output_dir="unused", report_to=[], use_cpu=True, disable_tqdm=True))
+    predicted = trainer.predict(rows).predictions
+    assert np.asarray(predicted).shape == (5, 7)
