@@ -62,8 +62,9 @@ def test_a_bad_file_does_not_stop_a_folder(tergan, tmp_path, capsys):
 
 
 def test_an_unforeseen_error_does_not_lose_the_other_files(tergan, embedded_pipeline, tmp_path, monkeypatch, capsys):
+    (tmp_path / "in").mkdir()
     for name in ("a.png", "b.png"):
-        Image.open(NEUTRAL).resize((200, 200)).save(tmp_path / name)
+        Image.open(NEUTRAL).resize((200, 200)).save(tmp_path / "in" / name)
     original = {name: getattr(TerGanPipeline, name) for name in ("recognize_faces", "edit")}
 
     def failing(name):
@@ -76,10 +77,10 @@ def test_an_unforeseen_error_does_not_lose_the_other_files(tergan, embedded_pipe
 
     for name in original:
         monkeypatch.setattr(TerGanPipeline, name, failing(name))
-    assert tergan("recognize", tmp_path / "a.png", tmp_path / "b.png", "-o", tmp_path / "c.csv", "-q") == 1
+    assert tergan("recognize", tmp_path / "in", "-o", tmp_path / "c.csv", "-q") == 1
     assert "a.png: RuntimeError: out of luck" in capsys.readouterr().err
     assert [Path(row["file"]).name for row in csv.DictReader((tmp_path / "c.csv").open())] == ["b.png"]
-    assert tergan("edit", tmp_path / "a.png", tmp_path / "b.png", "anger", "-o", tmp_path / "out", "-q") == 1
+    assert tergan("edit", tmp_path / "in", "anger", "-o", tmp_path / "out", "-q") == 1
     assert "a.png: RuntimeError: out of luck" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
 
