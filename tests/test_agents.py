@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import io
 import json
 import threading
@@ -164,9 +165,12 @@ def photo_server(monkeypatch):
         def do_GET(self):
             self.send_response(302 if "redirect" in self.path else 200)
             self.send_header("Location", f"http://127.0.0.1:{served.server_port}/photo.jpg")
+            if "packed" in self.path:
+                self.send_header("Content-Encoding", "gzip")
             self.end_headers()
             try:
-                self.wfile.write(NEUTRAL.read_bytes())
+                content = NEUTRAL.read_bytes()
+                self.wfile.write(gzip.compress(content) if "packed" in self.path else content)
                 while "endless" in self.path:
                     self.wfile.write(bytes(1_000_000))
             except OSError:
@@ -182,7 +186,7 @@ def photo_server(monkeypatch):
     ended: list[str] = []
     served = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=served.serve_forever, daemon=True).start()
-    monkeypatch.setattr(file_fetching, "async_validate_url", resolve)
+    monkeypatch.setattr(file_fetching, "public_address", resolve)
     yield f"http://photos.example:{served.server_port}", ended
     served.shutdown()
 
@@ -191,11 +195,26 @@ def test_a_photo_at_an_address_has_the_limits_of_an_upload(demo, files, photo_se
     address, ended = photo_server
     found = call(demo, "recognize", image=f"{address}/photo.jpg")
     assert not found.isError and json.loads(found.content[0].text)
-    for name, message in (("endless.jpg", "up to 20MB"), ("redirect.jpg", "cannot be fetched")):
+    refused = (
+        ("endless.jpg", "up to 20MB"),
+        ("redirect.jpg", "cannot be fetched"),
+        ("packed.jpg", "cannot be fetched"),
+    )
+    for name, message in refused:
         answer = call(demo, "recognize", image=f"{address}/{name}")
         assert answer.isError and message in answer.content[0].text
     assert ended == ["/endless.jpg"]
     assert not [path for path in files.rglob("*") if "endless" in path.name or "redirect" in path.name]
+
+
+@pytest.mark.parametrize("address", ["100.100.100.200", "192.0.2.1", "fd00::1"])
+def test_addresses_inside_a_providers_network_are_refused(monkeypatch, address):
+    async def resolve(_):
+        return address
+
+    monkeypatch.setattr(file_fetching, "async_validate_url", resolve)
+    with pytest.raises(ValueError, match=r"metadata\.example is not public"):
+        asyncio.run(file_fetching.public_address("metadata.example"))
 
 
 def test_another_server_cannot_name_files_of_this_machine(tmp_path):

@@ -1,6 +1,7 @@
 """Building data sets from public sources: layouts, reports, errors, continued runs, the card."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from tergan_hf.data import __main__ as command
-from tergan_hf.data.building import BuildError, Plan, Shard, build_set
+from tergan_hf.data import building
+from tergan_hf.data.building import BuildError, Plan, Shard, build_set, is_unfinished
 from tergan_hf.data.loading import load_photos
 from tergan_hf.data.padded_crops import make_padded_crops
 from tergan_hf.data.sets import SETS, fer2013
@@ -148,17 +150,20 @@ def test_a_table_of_own_photos_has_any_labels(monkeypatch, tmp_path):
     photos = run(monkeypatch, "folder", table, tmp_path / "out", "--whole")
     found = dict(zip(photos["file_name"], photos["expression"]))
     assert found == {"a.png": "contempt", "b.png": "happiness", "c.png": "happiness"}
+    table.write_text(table.read_text().replace("smiling", "fear"))  # other labels are another set
+    assert "holds another set" in refusal(monkeypatch, "folder", table, tmp_path / "out", "--whole")
     table.write_text("file_name,expression\nd.png,fear\n")
     assert "line 2: there is no file d.png" in refusal(monkeypatch, "folder", table, tmp_path / "other", "--whole")
     table.write_text("file_name,expression\na.png, \n")
     assert "line 2: the file name or the expression is empty" in refusal(monkeypatch, "folder", table, tmp_path / "no")
 
 
-def test_folders_of_own_photos_have_any_labels_and_the_card_counts_them(monkeypatch, tmp_path):
-    for folder in ("ann/Calm", "ann/joy", "bob/calm", "bob/SAD", ".cache/calm", "bob/.thumbnails"):
+def test_folders_of_own_photos_have_any_labels_and_the_card_counts_them(monkeypatch, tmp_path, capsys):
+    for folder in ("ann/Calm", "ann/joy", "bob/calm", "bob/SAD", ".cache/calm", "bob/.thumbnails", "", "ann"):
         write_photo(tmp_path / "own" / folder / "1.png")
     photos = run(monkeypatch, "folder", tmp_path / "own", tmp_path / "out", "--whole")
     assert Counter(photos["expression"]) == {"calm": 2, "joy": 1, "sadness": 1}
+    assert "no photos in a folder IDENTITY/EXPRESSION: 1.png, ann/1.png" in capsys.readouterr().err
     assert set(photos["identity"]) == {"ann", "bob"}
     card = (tmp_path / "out" / "README.md").read_text()
     assert "| calm | 2 |" in card and "| joy | 1 |" in card and "| sadness | 1 |" in card and "| all | 4 |" in card
@@ -257,6 +262,21 @@ def test_sets_with_other_settings_or_files_do_not_mix(tmp_path):
     changed.source.append("b 2")
     with pytest.raises(BuildError, match="other source files"):
         build_set(changed, tmp_path / "out")
+
+
+def test_a_set_that_is_not_complete_has_no_card(tmp_path, monkeypatch):
+    build_set(number_plan(), tmp_path / "out")
+    shards = sorted((tmp_path / "out").glob("*.parquet"))
+    shards[0].unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(building, "_write_shard", lambda _: pytest.fail("cut off here"))
+        with pytest.raises(pytest.fail.Exception):
+            build_set(number_plan(), tmp_path / "out")
+    assert is_unfinished(tmp_path / "out")
+    build_set(number_plan(), tmp_path / "out")
+    shutil.copy(shards[0], tmp_path / "out" / "train-00000-of-00009.parquet")
+    with pytest.raises(BuildError, match=r"train-00000-of-00009\.parquet is no part of this set"):
+        build_set(number_plan(), tmp_path / "out")
 
 
 def test_the_card_describes_the_set(monkeypatch, tmp_path):

@@ -162,7 +162,12 @@ def test_named_groups_are_kept_out(tmp_path):
         split_by_names(rows, ["d"], "heads", "+")
     (tmp_path / "names.txt").write_text("b\n\nc \n")
     assert read_names(str(tmp_path / "names.txt")) == ["b", "c"] == read_names(["b", "c"])
-    assert read_names([3, 7]) == ["3", "7"]
+    (tmp_path / "names.txt").write_bytes("b\r\n\r\nc \r\n".encode("utf-16"))
+    assert read_names(str(tmp_path / "names.txt")) == ["b", "c"]
+    (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfb\nc")
+    assert read_names(str(tmp_path / "names.txt")) == ["b", "c"]
+    with pytest.raises(InvalidInputError, match="write 7 in quotes"):
+        read_names(["b", 7])
     with pytest.raises(MissingFileError, match=r"no file nowhere\.txt"):
         read_names("nowhere.txt")
 

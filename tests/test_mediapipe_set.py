@@ -85,6 +85,24 @@ def test_photos_keep_their_columns_and_get_what_can_be_read(build):
     load_dataset(str(folder))
 
 
+def test_shards_may_be_empty(build, tmp_path):
+    build("whole")
+    for folder, split in (("fer", "train"), ("portraits", "train")):
+        path = tmp_path / folder / f"{split}-00000-of-00001.parquet"
+        empty = Dataset.from_parquet(str(path)).select([])
+        empty.to_parquet(tmp_path / folder / f"{split}-00000-of-00002.parquet")
+        path.rename(tmp_path / folder / f"{split}-00001-of-00002.parquet")
+    photos = load_photos(str(build("again")), "train")
+    whole = load_photos(str(tmp_path / "whole"), "train")
+    np.testing.assert_array_equal(photos["blendshapes"][:], whole["blendshapes"][:])
+
+
+def test_an_unfinished_set_is_refused(build, tmp_path):
+    (tmp_path / "fer" / "build.json").write_text("{}")
+    with pytest.raises(SystemExit, match="fer holds an unfinished set"):
+        build()
+
+
 def test_two_runs_give_the_same_bytes(build):
     first, second = build(), build("again")
     for path in first.iterdir():

@@ -181,4 +181,4 @@ def test_photos_of_own_sets_are_told_by_content_and_hidden_files_left_out(monkey
     photos = run(monkeypatch, "folder", tmp_path / "own", tmp_path / "out", "--whole")
     assert len(photos) == len(kinds) + 3 and "ann/calm/not utf-8 \\xff.png" in photos["file_name"][:]
     printed = capsys.readouterr().err
-    assert "no photos: ann/calm/Thumbs.db, ann/calm/notes.txt" in printed and "._1" not in printed
+    assert "IDENTITY/EXPRESSION: ann/calm/Thumbs.db, ann/calm/notes.txt" in printed and "._1" not in printed

@@ -3,6 +3,9 @@
 import pytest
 from PIL import Image
 
+from tergan_hf.data.building import BuildError
+from tergan_hf.portraits.people import find_people, is_of_a_known_set, named_people, require_distinct
+
 from .sources import write_face, write_photo
 from .test_building import refusal, run
 
@@ -79,6 +82,10 @@ def test_congress_can_be_labelled(monkeypatch, tmp_path, congress):
     table.write_text("identity,expression\ncongress_A000014,neutral\ncongress_B000220,Smiling\ncongress_C000059,\n")
     options = ("--whole", "--labels", str(table))
     assert "holds another set" in refusal(monkeypatch, "congress", congress, tmp_path / "out", *options)
+    table.write_text("identity,expression\ncongress_A000014,neutral\ncongress_A000014,fear\n")
+    assert "line 3: congress_A000014 has another label" in refusal(
+        monkeypatch, "congress", congress, tmp_path / "twice", *options
+    )
     table.write_text("identity,expression\ncongress_Z999999,fear\n")
     assert "not in the source: congress_Z999999" in refusal(
         monkeypatch, "congress", congress, tmp_path / "other", *options
@@ -105,3 +112,22 @@ def test_crops_are_cut_from_the_whole_photo(monkeypatch, tmp_path):
 def test_folders_without_the_sets_photos_are_refused(monkeypatch, tmp_path, name):
     write_photo(tmp_path / "own" / "ann.jpg")
     assert "holds no photos of this set: expected" in refusal(monkeypatch, name, tmp_path / "own", tmp_path / "out")
+
+
+def test_files_of_other_names_are_other_people(tmp_path):
+    folder = tmp_path / "friends"
+    for name in ("face_01.jpg", "face_02.jpg", "anna.b.jpg", "anna.jpg"):
+        write_photo(folder / name)
+    people = find_people(folder)
+    assert [one.identity for one in people] == [
+        "friends_anna.b", "friends_anna", "friends_face_01", "friends_face_02",
+    ]  # fmt: skip
+    assert [one.identity for one in named_people(people, ("anna.b",), "--exclude")] == ["friends_anna.b"]
+    assert not any(map(is_of_a_known_set, people))
+    write_photo(tmp_path / "london" / "014_03.jpg")
+    write_photo(tmp_path / "mine" / "014.jpg")
+    (client,), (own,) = find_people(tmp_path / "london"), find_people(tmp_path / "mine")
+    assert client.identity == "london_014" and is_of_a_known_set(client) and not is_of_a_known_set(own)
+    write_photo(folder / "anna.png")
+    with pytest.raises(BuildError, match=r"anna\.jpg and .*anna\.png would both be friends_anna"):
+        require_distinct(find_people(folder))

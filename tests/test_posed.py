@@ -74,6 +74,14 @@ def test_settings_that_make_no_set_are_named(settings, message):
         PosedSettings(**settings)
 
 
+def test_own_heads_give_a_set_without_a_licence(heads, tmp_path):
+    make_head(tmp_path / "Black_F_2_Casual.glb")
+    settings = PosedSettings(people=2, groups=1, frames=1, sequence_frames=6, size=32)
+    own, public = (plan_posed(folder, settings, DESCRIPTION) for folder in (heads, tmp_path))
+    assert (own.description.licence_id, public.description.licence_id) == ("unknown", "mit")
+    assert not own.missing and "33 of 34 heads" in public.missing[0]
+
+
 def test_more_groups_than_heads_are_refused(heads):
     with pytest.raises(BuildError, match="has 4 heads, too few for --groups 5"):
         plan_posed(heads, PosedSettings(people=10, groups=5), DESCRIPTION)

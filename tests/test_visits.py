@@ -1,6 +1,7 @@
 """Visits that the server has forgotten, and programs beside the visitors of the page."""
 
 import base64
+import contextlib
 import http.client
 import io
 import threading
@@ -13,7 +14,7 @@ from gradio.data_classes import ImageData
 from PIL import Image
 
 from tergan_hf import InvalidInputError
-from tergan_hf.demo import limits
+from tergan_hf.demo import limits, server
 from tergan_hf.demo import models as demo_models
 from tergan_hf.demo.components import Photo
 from tergan_hf.demo.models import Models
@@ -93,6 +94,32 @@ def test_a_body_in_chunks_has_the_same_limit(demo, megabytes):  # noqa: F811
     assert 400 <= status < 500 and "Traceback" not in text
     if megabytes > 10:
         assert "JSON" not in text  # it was not read to its end
+
+
+@pytest.mark.parametrize(
+    ("route", "kind", "head", "chunk"),
+    [
+        (
+            "upload", "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="no file"\r\n\r\n', b"-" * 1_000_000,
+        ),
+        ("queue/join", "application/json", b'{"data": [', b"[]," * 100_000),
+    ],
+    ids=["a form without a file", "many small values"],
+)  # fmt: skip
+def test_a_body_that_would_fill_the_memory_is_not_read(demo, monkeypatch, route, kind, head, chunk):  # noqa: F811
+    monkeypatch.setattr(limits, "MAX_FILE_SIZE_BYTES", 1_000_000)
+    monkeypatch.setattr(limits, "MAX_REQUEST_BYTES", 10**9)
+    errors = []
+    monkeypatch.setattr(server, "log_place", lambda place, error: errors.append(str(error)))
+    address = urlsplit(demo.local_url)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+    chunks = (head if number == 0 else chunk for number in range(12))
+    with contextlib.suppress(ConnectionError):  # the server may hang up
+        connection.request("POST", f"/gradio_api/{route}", chunks, {"Content-Type": kind}, encode_chunked=True)
+        assert connection.getresponse().status == 400
+    # FastAPI answers the other one by itself.
+    assert errors == ["the body of a request is too large"] * (route == "upload")
 
 
 def test_what_visitors_name_must_be_public(embedded_pipeline, monkeypatch):

@@ -290,4 +290,7 @@ def _is_plain(kind) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if lines[0].startswith("Config name is missing"):  # the next lines list them
+        return f"{' '.join(lines[:2])} Name one as {HUB_PREFIX}OWNER/NAME/CONFIG"
+    return lines[0].rstrip(".:")

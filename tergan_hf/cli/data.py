@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..clips import clip_set
 from ..data import sets
-from ..data.building import BuildError, build_set
+from ..data.building import BuildError, build_set, names_left_out
 from ..model.errors_tergan import InvalidInputError, TerGanError, is_disk_full
 from ..portraits import mediapipe_set, portrait_set
 from ..rendering import avatar_set, posed_set
@@ -50,9 +50,8 @@ def main():
             if is_disk_full(error) or isinstance(error, TerGanError):
                 raise
             raise BuildError(str(error)) from error
-        faceless = len(plan.expected or ()) - sum(counts.values())
-        if faceless > 0:
-            print(f"missing: no face was found in {faceless} photos; the card names them", file=sys.stderr)
+        if faceless := names_left_out(plan, output):
+            print(f"missing: no face was found in {len(faceless)} photos; the card names them", file=sys.stderr)
         parts = ", ".join(f"{rows} {module.DESCRIPTION.unit}s for {split}" for split, rows in counts.items())
         print(f"{output}: {parts}. {Path(output) / 'README.md'} describes them.")
 

@@ -22,7 +22,7 @@ from pyarrow import parquet
 from tqdm.auto import tqdm
 
 from ..model.errors_tergan import InvalidInputError
-from .dataset_card import CARD, SetDescription, count_rows, write_card
+from .dataset_card import CARD, Counts, SetDescription, count_rows, write_card
 from .media_files import text_name
 from .parquet_files import open_parquet
 
@@ -116,15 +116,20 @@ def build_set(plan: Plan, output: str | Path, processes: int = 1) -> dict[str, i
     _claim(plan, output)
     totals = Counter(shard.split for shard in plan.shards)
     numbers: Counter[str] = Counter()
-    jobs, done = [], 0
+    jobs, done, planned = [], 0, set()
     for shard in plan.shards:
         path = output / f"{shard.split}-{numbers[shard.split]:05d}-of-{totals[shard.split]:05d}.parquet"
         numbers[shard.split] += 1
+        planned.add(path)
         if _is_written(path, plan.file_column):
             done += shard.rows
         else:
             task = (shard.job,) if plan.file_column is None else (shard.job, output)
             jobs.append((plan.make_rows, plan.features, task, path, shard.rows))
+    if strange := sorted(set(output.glob("*.parquet")) - planned):
+        raise BuildError(f"{strange[0]} is no part of this set: remove {output}, or choose another --output")
+    if jobs:
+        (output / CARD).unlink(missing_ok=True)
     unit, total = plan.description.unit, sum(shard.rows for shard in plan.shards)
     with tqdm(total=total, initial=done, unit=unit, dynamic_ncols=True) as bar:
         for rows in _run_jobs(jobs, processes):
@@ -132,10 +137,19 @@ def build_set(plan: Plan, output: str | Path, processes: int = 1) -> dict[str, i
     if plan.licence_file is not None:
         shutil.copyfile(plan.licence_file, output / "LICENSE")
     counts = count_rows(output, list(totals))
-    written = {name for split in counts.values() for name in split.file_names}
-    without_face = [name for name in plan.expected or () if name not in written]
-    write_card(output, plan.description, plan.features, plan.settings, counts, plan.missing, without_face, plan.notes)
+    faceless = _names_left_out(plan, counts)
+    write_card(output, plan.description, plan.features, plan.settings, counts, plan.missing, faceless, plan.notes)
     return {split: count.rows for split, count in counts.items()}
+
+
+def names_left_out(plan: Plan, output: str | Path) -> list[str]:
+    """The names of the photos without a face, or of the people, of whom a built set has no row."""
+    return _names_left_out(plan, count_rows(Path(output), sorted({shard.split for shard in plan.shards})))
+
+
+def _names_left_out(plan: Plan, counts: dict[str, Counts]) -> list[str]:
+    written = {name for split in counts.values() for name in split.file_names}
+    return [name for name in plan.expected or () if name not in written]
 
 
 def is_unfinished(folder: str | Path) -> bool:

@@ -23,6 +23,7 @@ NO_IDENTITY = ""  # of a photo of an unknown person
 NO_EXPRESSION_ID = -1  # of a photo that does not show an exactly repeatable blendshape pose
 STREAM_ROW = "stream_row"  # number of a photo in its stream, where photos without a face are left out later
 # Older data sets have these columns under other names.
+TEXT_LABELS = {"expression", "original_expression", "identity"}
 OLD_COLUMNS = {"sitting": "session", "recipe": "expression_id", "activations": "blendshapes", "motion": "flow"}
 
 
@@ -138,8 +139,8 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
     photos = photos.cast_column("image", Image(decode=False))
     if "flow" in photos.column_names:
         photos = photos.cast_column("flow", Image(decode=False))
-    photos = _with_labels_as_text(photos)
-    photos = _without_gaps(photos, "identity", NO_IDENTITY, "string")
+    for column in TEXT_LABELS & set(photos.column_names):
+        photos = _with_labels_as_text(photos, column)
     return _without_gaps(photos, "expression_id", NO_EXPRESSION_ID, "int32")
 
 
@@ -178,18 +179,17 @@ def parquet_files(folder: str | PathLike, split: str) -> list[str]:
 def _complete_stream(photos: IterableDataset, origin: list) -> IterableDataset:
     """Give a stream the columns that `load_photos` promises, and a fingerprint of its origin."""
     features = photos.features.copy()
-    label_of = _label_texts(features["expression"])
+    text_of = {column: _label_texts(features[column]) for column in sorted(TEXT_LABELS & set(features))}
     features |= {"identity": Value("string"), "expression_id": Value("int32"), STREAM_ROW: Value("int64")}
-    if isinstance(features["expression"], ClassLabel):
-        features["expression"] = Value("string")
+    features |= {column: Value("string") for column in text_of if isinstance(features[column], ClassLabel)}
     for column in {"image", "flow"} & set(features):
         features[column] = Image(decode=False)
 
     def complete(row: dict, number: int) -> dict:
-        identity, expression_id = row.get("identity"), row.get("expression_id")
+        expression_id, texts = row.get("expression_id"), {column: of(row[column]) for column, of in text_of.items()}
         return {
-            "expression": label_of(row["expression"]),
-            "identity": NO_IDENTITY if identity is None else str(identity),
+            "identity": NO_IDENTITY,
+            **texts,
             STREAM_ROW: number,
             "expression_id": NO_EXPRESSION_ID if expression_id is None else int(expression_id),
         }
@@ -208,20 +208,20 @@ def _files_of(location: Path) -> list[tuple[str, int, int]]:
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
-def _label_texts(feature) -> Callable[[Any], Any]:
-    """A function from a cell of the column `expression` to its label: the name of a class, and "" for none."""
+def _label_texts(feature) -> Callable[[Any], str]:
+    """A function from a cell to its text: the name of a class, and "" for none."""
     if isinstance(feature, ClassLabel):
         return lambda number: "" if number is None or number < 0 else feature.int2str(number)
-    return lambda label: "" if label is None else label
+    return lambda label: "" if label is None else str(label)
 
 
-def _with_labels_as_text(photos: Dataset) -> Dataset:
-    """Replace numbers of classes by their names, and missing labels by ""."""
-    feature, values = photos.features["expression"], list(photos["expression"])
-    if not isinstance(feature, ClassLabel) and None not in values:
-        return photos
-    labels = [*map(_label_texts(feature), values)]
-    return photos.remove_columns("expression").add_column("expression", labels)
+def _with_labels_as_text(photos: Dataset, column: str) -> Dataset:
+    """Replace numbers of classes by their names, other numbers by their digits, and missing cells by ""."""
+    feature, values = photos.features[column], list(photos[column])
+    if all(isinstance(value, str) for value in values):
+        return photos if feature == Value("string") else photos.cast_column(column, Value("string"))
+    texts = [*map(_label_texts(feature), values)]
+    return photos.remove_columns(column).add_column(column, texts)
 
 
 def _without_gaps(photos: Dataset, column: str, filler, kind: str) -> Dataset:

@@ -4,8 +4,9 @@
 too, and `x::y` is an address.
 """
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -144,7 +145,10 @@ def _numbered_rows(table: Path) -> Iterator[tuple[int, dict]]:
         rows = list(read_csv(table, (FILE_NAME,), TEXT_COLUMNS))
         kinds = {name: _kind(name, [row[name] for _, row in rows]) for name in (rows[0][1] if rows else ())}
         for line, row in rows:
-            yield line, {name: kinds[name](cell) if cell else None for name, cell in row.items()}
+            try:
+                yield line, {name: kinds[name](cell) if cell else None for name, cell in row.items()}
+            except json.JSONDecodeError as error:
+                raise InvalidInputError(f"{table}, line {line}: a list cannot be read ({error})") from error
     else:
         try:
             yield from enumerate(parquet.ParquetFile(table).read().to_pylist(), start=1)
@@ -152,10 +156,13 @@ def _numbered_rows(table: Path) -> Iterator[tuple[int, dict]]:
             raise InvalidInputError(f"{table} cannot be read ({error})") from error
 
 
-def _kind(name: str, cells: list[str]) -> type:
+def _kind(name: str, cells: list[str]) -> Callable:
+    """What reads the cells of a column of a CSV: numbers, lists in brackets such as `landmarks`, or text."""
     if name in TEXT_COLUMNS or name.endswith(FILE_NAME):
         return str
     filled = [cell for cell in cells if cell]
+    if filled and all(cell.startswith("[") for cell in filled):
+        return json.loads
     if all(_WHOLE_NUMBER.fullmatch(cell) for cell in filled):
         return int
     return float if all(_NUMBER.fullmatch(cell) for cell in filled) else str
@@ -187,13 +194,14 @@ def _split_rows(folder: Path, rows: list[dict]) -> dict[str, list[dict]]:
 
 
 def split_of_file(path: Path) -> str | None:
-    """The split that the folders of a relative path tell, else the file's name. `None` if neither does."""
+    """The split that the folders of a relative path tell, else the file's name, in any case. `None` if neither
+    does."""
     return _split_of(path.parts[:-1], _OF_FOLDER) or _split_of(path.parts[-1:], _OF_FILE)
 
 
 def _split_of(names: tuple[str, ...], pattern: str) -> str | None:
     for split, keywords in SPLIT_KEYWORDS.items():
-        whole = re.compile(pattern.replace("KEYWORD", f"({'|'.join(keywords)})"), re.DOTALL)
+        whole = re.compile(pattern.replace("KEYWORD", f"({'|'.join(keywords)})"), re.DOTALL | re.IGNORECASE)
         if any(whole.fullmatch(name) for name in names):
             return split
     return None

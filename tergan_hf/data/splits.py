@@ -8,6 +8,7 @@ from datasets import Dataset
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .loading import NO_IDENTITY, STREAM_ROW
 from .photo_folder import FILE_NAME
+from .tables import read_lines
 
 
 def split_by_group(
@@ -50,11 +51,14 @@ def read_names(groups: list[str] | str) -> list[str]:
         MissingFileError: there is no such file.
     """
     if not isinstance(groups, str):
-        return [str(name) for name in groups]  # YAML reads 7 as a number
+        for name in groups:
+            if not isinstance(name, str):  # YAML reads 007 as 7
+                raise InvalidInputError(f"validation_groups: write {name!r} in quotes, as a name")
+        return groups
     path = Path(groups)
     if not path.is_file():
         raise MissingFileError(f"validation_groups: there is no file {groups}")
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return read_lines(path)
 
 
 def split_by_names(

@@ -89,6 +89,20 @@ def read_jsonl(table: Path) -> Iterator[tuple[int, dict]]:
             raise _not_text(table, file.encoding) from error
 
 
+def read_lines(file: Path) -> list[str]:
+    """
+    The lines of a text file with any text in them, without spaces around it.
+
+    Raises:
+        InvalidInputError: the file cannot be opened or decoded. The message names it.
+    """
+    with _open_text(file) as text:
+        try:
+            return [line.strip() for line in text if line.strip()]
+        except UnicodeDecodeError as error:
+            raise _not_text(file, text.encoding) from error
+
+
 def named_file(table: Path, line: int, name: str) -> Path:
     """
     The file that a row of a table names, relative to the table. Backslashes may separate folders, and letters with

@@ -1,6 +1,7 @@
 """Fetch a file that an agent or program names by its address."""
 
 import asyncio
+import ipaddress
 import os
 import shutil
 import tempfile
@@ -18,6 +19,7 @@ from .limits import FETCH_SECONDS, MAX_FILE_SIZE, MAX_FILE_SIZE_BYTES, LimitErro
 
 
 MAX_REDIRECTS = 5
+PLAIN = "identity"  # a content that is not packed
 FILE_ROUTE = "/gradio_api/file="
 
 
@@ -70,23 +72,41 @@ async def _download(url: str, folder: str) -> str:
         # Every address is checked anew: a public one may redirect to this machine's network. The Hub's own hosts may
         # have private addresses for a Space.
         trusted = matches_domain_whitelist(host, PUBLIC_HOSTNAME_WHITELIST)
-        transport = None if trusted else AsyncSecureTransport(await async_validate_url(host))
-        async with httpx.AsyncClient(transport=transport) as client, client.stream("GET", url) as response:
+        transport = None if trusted else AsyncSecureTransport(await public_address(host))
+        async with (
+            httpx.AsyncClient(transport=transport, headers={"Accept-Encoding": PLAIN}) as client,
+            client.stream("GET", url) as response,
+        ):
             if response.has_redirect_location:
                 url = urljoin(url, response.headers["Location"])
                 if not is_http_url_like(url):
                     break
                 continue
             response.raise_for_status()
+            if response.headers.get("Content-Encoding", PLAIN) != PLAIN:
+                break  # a few kilobytes may unpack to gigabytes
             name = strip_invalid_filename_characters(Path(httpx.URL(url).path).name) or "file"
             return await _write(response, Path(folder) / name)
     raise FetchError("the address leads to no file")
 
 
+async def public_address(host: str) -> str:
+    """
+    Resolve a host.
+
+    Raises:
+        ValueError: it cannot be resolved, or its address is not one of the public network.
+    """
+    address = await async_validate_url(host)
+    if not ipaddress.ip_address(address).is_global:  # safehttpx lets 100.64.0.0/10 pass, which providers use inside
+        raise ValueError(f"{host} is not public")
+    return address
+
+
 async def _write(response: httpx.Response, path: Path) -> str:
     size = 0
     with path.open("wb") as file:
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.aiter_raw():
             size += len(chunk)
             if size > MAX_FILE_SIZE_BYTES:
                 raise LimitError(f"the file is too large: this server takes up to {MAX_FILE_SIZE.upper()}")

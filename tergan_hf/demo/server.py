@@ -118,6 +118,9 @@ class VisitorQueue(Queue):
             most_of_address = limits.MAX_CLIPS_WAITING_OF_ADDRESS
             if len(own_in_group) >= limits.MAX_CLIPS_WAITING_OF_VISITOR:
                 return BUSY.format(count=len(own_in_group))
+        unread = self.pending_messages_per_session.get(body.session_hash)
+        if unread is not None and unread.qsize() > limits.MAX_UNREAD_MESSAGES:
+            return BUSY.format(count=unread.qsize())
         if len(own) >= limits.MAX_WAITING_OF_VISITOR:
             return BUSY.format(count=len(own))
         if len(from_address) >= most_of_address or len(in_group) >= limits.MAX_WAITING:
@@ -196,14 +199,18 @@ class ClosedRoutes:
         most = limits.MAX_MCP_REQUEST_BYTES if is_mcp else limits.MAX_REQUEST_BYTES
         if not is_upload and size.isdigit() and int(size) > most:
             return await JSONResponse({"detail": NOT_READABLE}, 413)(scope, receive, send)
-        started, received = False, 0
+        if is_upload:  # of one file, which Gradio checks by itself
+            most = limits.MAX_FILE_SIZE_BYTES + limits.MAX_FORM_BYTES
+        started, received, values = False, 0, 0
 
         async def count():
-            # A body that comes in chunks does not say how long it is.
-            nonlocal received
+            # A body that comes in chunks does not say how long it is. Many small values take far more memory than
+            # their text.
+            nonlocal received, values
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > most:
+            body = message.get("body", b"")
+            received, values = received + len(body), values + (0 if is_upload else body.count(b","))
+            if received > most or values > limits.MAX_VALUES_OF_REQUEST:
                 raise ValueError("the body of a request is too large")
             return message
 
@@ -213,7 +220,7 @@ class ClosedRoutes:
             await send(message)
 
         try:
-            await self.app(scope, receive if is_upload else count, watch)
+            await self.app(scope, count, watch)
         except Exception as error:
             log_place("a request", error)
             if not started:

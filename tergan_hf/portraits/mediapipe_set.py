@@ -2,18 +2,21 @@
 
 import hashlib
 import io
+import json
+import os
 from argparse import ArgumentParser
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from datasets import Features, List, Value, config
 from PIL import Image
 from pyarrow import parquet
 from tqdm.auto import tqdm
 
-from ..data.building import BuildError, Plan, Shard, list_source
+from ..data.building import RECORD, BuildError, Plan, Shard, is_unfinished, list_source
 from ..data.dataset_card import SetDescription
 from ..data.loading import parquet_files
 from ..expressions.blendshapes import COLUMN_NAMES
@@ -34,6 +37,7 @@ DESCRIPTION = SetDescription(
 )
 SPLITS = ("train", "validation", "test")
 CALIBRATION_ROWS = 3000
+MARGIN = 1.4  # of `portraits`, by default
 CALIBRATION_VERSION = 1  # part of the cache key; raise it with each change of the calibration
 
 
@@ -61,6 +65,9 @@ def plan(source: Path, options: dict) -> Plan:
         BuildError: source or reference is no built set, or the landmarker is missing.
     """
     landmarker, reference = Path(options["landmarker"]), Path(options["reference"])
+    for folder in (source, reference):
+        if is_unfinished(folder):
+            raise BuildError(f"{folder} holds an unfinished set: run the command that began it again to complete it")
     files = {split: [Path(file) for file in parquet_files(source, split)] for split in SPLITS}
     everything = [file for found in files.values() for file in found]
     if not everything:
@@ -70,7 +77,7 @@ def plan(source: Path, options: dict) -> Plan:
         raise BuildError(f"--reference {reference}: expected the folder of a set `portraits` with true blendshapes")
     first = parquet.ParquetFile(everything[0]).schema_arrow
     features = Features({**Features.from_arrow_schema(first), "blendshapes": List(Value("float32"))})
-    with Image.open(io.BytesIO(_first_image(everything[0]))) as photo:
+    with Image.open(io.BytesIO(_first_image(everything))) as photo:
         side = max(photo.size)
     lines = (
         [*list_source(reference, known), *list_source(landmarker.parent, [landmarker])] if landmarker.is_file() else []
@@ -106,6 +113,8 @@ def add_blendshapes(job: tuple[Path, Assets]) -> list[dict]:
     """The rows of one parquet file with their blendshapes."""
     path, assets = job
     rows = parquet.read_table(path).to_pylist()
+    if not rows:  # no photo of the shard shows a face
+        return []
     landmarker = _load_landmarker(assets.landmarker)
     scores = np.stack([score_photo(_decode(row["image"]), landmarker) for row in rows])
     estimated = ScoreCalibration.load(assets.calibration).estimate(scores)
@@ -123,21 +132,28 @@ def _cached_calibration(
         detector = _load_landmarker(landmarker)
         total = sum(parquet.ParquetFile(file).metadata.num_rows for file in known)
         step = max(1, total // CALIBRATION_ROWS)
+        margin = _margin_of(known[0].parent)
         scores, true, people = [], [], []
         for file in tqdm(known, desc="Calibrating MediaPipe's scores", dynamic_ncols=True):
             table = parquet.read_table(file, columns=["image", "blendshapes", "identity"])
-            for row in table.take(list(range(0, table.num_rows, step))).to_pylist():
+            for row in table.take(pa.array(range(0, table.num_rows, step), pa.int64())).to_pylist():
                 photo = _decode(row["image"])
-                # The side of a portrait over that of its face is the default of `portraits --margin`.
-                scores.append(score_photo(reduce_like(photo, 1.4, small) if small else photo, detector))
+                scores.append(score_photo(reduce_like(photo, margin, small) if small else photo, detector))
                 true.append(row["blendshapes"])
                 people.append(row["identity"])
         fitted = fit_calibration(np.stack(scores), np.array(true), np.array(people))
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
+        unfinished = path.with_suffix(f".{os.getpid()}.unfinished")  # another command may be fitting the same
         fitted.save(unfinished)
         unfinished.rename(path)
     return path, ScoreCalibration.load(path)
+
+
+def _margin_of(portraits: Path) -> float:
+    """The side of the portraits of a set over that of their faces."""
+    record = portraits / RECORD
+    settings = json.loads(record.read_text())["settings"] if record.is_file() else {}
+    return float(settings.get("margin", MARGIN))
 
 
 @lru_cache(maxsize=1)
@@ -148,8 +164,12 @@ def _load_landmarker(file: Path):
         raise BuildError(f'MediaPipe needs the package {error.name}: pip install -e ".[portraits]"') from error
 
 
-def _first_image(path: Path) -> bytes:
-    return parquet.ParquetFile(path).iter_batches(1, columns=["image"]).__next__().to_pylist()[0]["image"]["bytes"]
+def _first_image(files: list[Path]) -> bytes:
+    """A photo of a set, whose first shard may be empty."""
+    for file in files:
+        for batch in parquet.ParquetFile(file).iter_batches(1, columns=["image"]):
+            return batch.to_pylist()[0]["image"]["bytes"]
+    raise BuildError(f"{files[0].parent} holds no photos")
 
 
 def _decode(encoded: dict) -> Image.Image:

@@ -66,18 +66,31 @@ def named_people(people: list[PortraitPerson], names: tuple[str, ...], option: s
     """
     found: set[PortraitPerson] = set()
     for name in names:
-        stem = Path(name).stem
-        matching = [one for one in people if stem in (one.identity, _person(one.photo), one.photo.stem)]
+        path = Path(name)
+        wanted = path.stem if path.suffix.lower() in SUFFIXES else name
+        matching = [one for one in people if wanted in (one.identity, _person(one.photo), one.photo.stem)]
         if not matching:
             raise BuildError(f"{option} {name}: no person has that name; use names such as {people[0].identity}")
         found.update(matching)
     return [one for one in people if one in found]
 
 
+def require_distinct(people: list[PortraitPerson]):
+    """
+    Raises:
+        BuildError: two photos would be one person, and one's expressions the truth for the other.
+    """
+    photo_of: dict[str, Path] = {}
+    for one in people:
+        other = photo_of.setdefault(one.identity, one.photo)
+        if other != one.photo:
+            raise BuildError(f"{other} and {one.photo} would both be {one.identity}: rename a file or its folder")
+
+
 def is_of_a_known_set(person: PortraitPerson) -> bool:
-    """Whether the photo has a name as in the London Set (`014`), in Young Adult White Faces (`003f`), or in the
-    portraits of the US Congress (`A000014`)."""
-    return re.fullmatch(r"\d{3}[fm]?|[A-Z]\d{6}", _person(person.photo)) is not None
+    """Whether folder and file are named as documented for the London Set (`london_014`), Young Adult White Faces
+    (`canada_003f`) or the portraits of the US Congress (`congress_A000014`)."""
+    return re.fullmatch(r"london_\d{3}|canada_\d{3}[fm]|congress_[A-Z]\d{6}", person.identity) is not None
 
 
 def _photos(folder: Path) -> list[Path]:
@@ -88,4 +101,4 @@ def _photos(folder: Path) -> list[Path]:
 
 def _person(path: Path) -> str:
     """The person of a file: `014` for `014.jpg`, and for `014_03.jpg` and `014_08.jpg` (poses of the London Set)."""
-    return re.sub(r"_\d\d$", "", path.stem)
+    return re.sub(r"^(\d{3})_\d\d$", r"\1", path.stem)

@@ -15,7 +15,7 @@ from ..data.seeds import name_seed
 from ..expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, NEUTRAL, Expression, to_vector
 from ..expressions.sampling import OTHER, draw_expressions
 from .assets import PortraitAssets, check_picture_size, donor_credit, fit_portrait, list_files, prepare_assets
-from .people import PortraitPerson, find_people, is_of_a_known_set, named_people
+from .people import PortraitPerson, find_people, is_of_a_known_set, named_people, require_distinct
 from .portrait import Portrait
 from .rendering import Rendering, Session
 from .view_sampling import draw_views
@@ -76,6 +76,7 @@ def plan_portraits(
     """
     found = {source: find_people(source) for source in sources}
     everybody = [one for people in found.values() for one in people]
+    require_distinct(everybody)
     excluded = set(named_people(everybody, settings.exclude, "--exclude"))
     validation = set(named_people(everybody, settings.validation, "--validation"))
     teaching = [one for one in everybody if one not in excluded | validation]

@@ -173,7 +173,7 @@ class Camera:
             vector: (53,) as from `expressions.blendshapes.to_vector`, or its first 51 values. The eyeLook weights hold
                 the gaze.
         """
-        drawn = self._draw(limit_lids(vector[: len(BLENDSHAPES)]))
+        drawn = self._draw(vector[: len(BLENDSHAPES)])
         shadow = self.shadow_buffers[0]
         self.rest.fill(np.nan)
         for number, (part, (_, turned)) in enumerate(zip(self.parts, drawn)):
@@ -193,13 +193,15 @@ class Camera:
     def _draw(self, weights: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Draw depth and shadows of an expression. Returns the vertices of each part in pixels and in the camera's
         coordinates."""
+        limited = limit_lids(weights)
         self.depth.fill(-np.inf)
         self.mesh.fill(-1)
         shadow, *spare = self.shadow_buffers
         shadow.fill(-np.inf)
         drawn = []
         for number, part in enumerate(self.parts):
-            screen, near, turned = self.project(part.posed(weights))
+            # Lids yield to a blink, and the eye behind them still looks where it should.
+            screen, near, turned = self.project(part.posed(limited if part.eyeball is None else weights))
             draw_depth(
                 screen, near, part.triangles, part.uv, part.alpha, part.cut_out, number, self.depth, self.mesh,
                 self.triangle, self.weight,

@@ -91,8 +91,11 @@ def _label(entries: list[PhotoEntry], table: Path, excluded: list[str]) -> tuple
     """
     if not table.is_file():
         raise BuildError(f"there is no {table}: expected a .csv with the columns identity and expression")
-    rows = [row for _, row in read_csv(table, ("identity", "expression"))]
-    labels = {row["identity"]: normalize_expression(row["expression"]) for row in rows}
+    labels: dict[str, str] = {}
+    for line, row in read_csv(table, ("identity", "expression")):
+        label = normalize_expression(row["expression"])
+        if labels.setdefault(row["identity"], label) != label:
+            raise BuildError(f"{table}, line {line}: {row['identity']} has another label in a line before")
     people = {entry.identity for entry in entries}
     unknown = sorted(set(labels) - people - set(excluded))
     if unknown:

@@ -60,7 +60,10 @@ def _tables(folder: Path) -> list[Path]:
 def _from_folders(root: Path) -> tuple[list[PhotoEntry], list[str]]:
     """List the photos of `root/identity/expression/`, and name the files that are left out in a sentence."""
     entries, others = [], FoundMedia()
-    for person in _folders(root):
+    people = _folders(root)
+    for place in (root, *people):  # photos there belong to no expression
+        others.skipped += [text_name(path.relative_to(root).as_posix()) for path in photo_files(place)]
+    for person in people:
         for folder in _folders(person):
             photos = photo_files(folder)
             others.skipped += [
@@ -77,7 +80,7 @@ def _from_folders(root: Path) -> tuple[list[PhotoEntry], list[str]]:
             ]  # fmt: skip
     if not entries:
         raise BuildError(f"{root} holds no photos: expected {DESCRIPTION.layout}")
-    skipped = others.skipped_sentence("photos")
+    skipped = others.skipped_sentence("photos in a folder IDENTITY/EXPRESSION")
     return entries, [skipped] if skipped else []
 
 

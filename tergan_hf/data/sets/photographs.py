@@ -144,7 +144,10 @@ def plan_photos(
         shards=in_shards(split, entries, ROWS_PER_SHARD, cropping),
         make_rows=crop_photos,
         settings={**settings, **cropping_settings(cropping)},
-        source=list_source(root, [entry.path for entry in entries]),
+        source=[
+            *list_source(root, [entry.path for entry in entries]),
+            *(f"{entry.file_name}: {entry.identity}, {entry.expression}, {entry.extra}" for entry in entries),
+        ],
         missing=missing,
         expected=[entry.file_name for entry in entries],
     )
@@ -194,7 +197,8 @@ def read_source(path: Path) -> PILImage.Image:
     try:
         return read_image(path, "source")
     except (ImageInputError, FileNotFoundError) as error:
-        raise BuildError(f"{error}: expected a photo; copy the source again, then repeat the command") from error
+        advice = "convert it to JPEG" if path.suffix.lower() in HEIF_SUFFIXES else "copy the source again"
+        raise BuildError(f"{error}: expected a photo; {advice}, then repeat the command") from error
 
 
 def align_face(image: PILImage.Image, landmarks: np.ndarray, cropping: Cropping) -> dict:
@@ -238,6 +242,9 @@ def known_expression(name: str) -> str | None:
     """The label for a name, or `None` if it is neither neutral nor one of the six basic expressions."""
     label = normalize_expression(name)
     return label if label in EXPRESSIONS_WITH_NEUTRAL else None
+
+
+HEIF_SUFFIXES = (".heic", ".heif")  # which Pillow does not read
 
 
 def photo_files(folder: Path) -> list[Path]:

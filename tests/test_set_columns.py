@@ -1,0 +1,68 @@
+"""Columns of own sets as people fill them: classes, numbers, gaps, lists in a table, folders in capitals."""
+
+import pytest
+from datasets import ClassLabel, Dataset, Features, Image, Value
+
+from tergan_hf import InvalidInputError
+from tergan_hf.data.loading import DataSource, load_photos
+from tergan_hf.data.photo_folder import load_photo_folder
+from tergan_hf.data.preparation import _people_on_both_sides
+
+from .sources import write_photo
+
+
+CELL = {"bytes": b"a photo", "path": None}
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_names_may_be_classes_numbers_or_missing(tmp_path, streaming):
+    who = ClassLabel(names=["ann", "bob"])
+    features = Features(image=Image(decode=False), expression=Value("string"), identity=who, original_expression=who)
+    rows = [
+        {"image": CELL, "expression": "fear", "identity": number, "original_expression": number} for number in (1, 0)
+    ]
+    Dataset.from_list(rows, features=features).to_parquet(tmp_path / "classes.parquet")
+    features = Features(image=Image(decode=False), expression=Value("string"), identity=Value("int64"))
+    rows = [{"image": CELL, "expression": "fear", "identity": number} for number in (7, None)]
+    Dataset.from_list(rows, features=features).to_parquet(tmp_path / "numbers.parquet")
+    found = [
+        [
+            (row["identity"], row.get("original_expression"))
+            for row in load_photos(str(tmp_path / name), streaming=streaming)
+        ]
+        for name in ("classes.parquet", "numbers.parquet")
+    ]
+    assert found == [[("bob", "bob"), ("ann", "ann")], [("7", None), ("", None)]]
+
+
+def test_lists_in_a_table_are_lists(tmp_path):
+    for name in ("a.png", "b.png"):
+        write_photo(tmp_path / name)
+    table = tmp_path / "metadata.csv"
+    table.write_text('file_name,expression,landmarks\na.png,fear,"[[1, 2], [3, 4.5]]"\nb.png,fear,\n')
+    rows = load_photo_folder(tmp_path, "train", streaming=False)
+    assert rows["landmarks"][:] == [[[1.0, 2.0], [3.0, 4.5]], None]
+    table.write_text('file_name,expression,landmarks\na.png,fear,"[[1, 2"\n')
+    with pytest.raises(InvalidInputError, match=r"metadata\.csv, line 2: a list cannot be read"):
+        load_photo_folder(tmp_path, "train", streaming=False)
+
+
+def test_folders_of_a_split_may_have_capitals(tmp_path):
+    for folder in ("Train", "TEST"):
+        (tmp_path / folder).mkdir()
+        write_photo(tmp_path / folder / "a.png")
+    (tmp_path / "metadata.csv").write_text("file_name,expression\nTrain/a.png,fear\nTEST/a.png,anger\n")
+    found = {split: load_photo_folder(tmp_path, split, False)["expression"][:] for split in ("train", "test")}
+    assert found == {"train": ["fear"], "test": ["anger"]}
+
+
+def test_people_of_two_sets_are_the_same_if_a_photo_is():
+    def side(*people):
+        return Dataset.from_list([{"identity": name, "image": {"bytes": photo}} for name, photo in people])
+
+    training = side(("avatar_0000", b"1"), ("avatar_0001", b"2"), ("", b"3"))
+    held_out = side(("avatar_0000", b"4"), ("avatar_0001", b"2"), ("", b"3"))
+    elsewhere = DataSource("heads", "heads", validation_path="heads_validation")
+    assert _people_on_both_sides(elsewhere, training, held_out) == {"avatar_0001"}
+    splits = DataSource("heads", "heads", validation_path="heads")
+    assert _people_on_both_sides(splits, training, held_out) == {"avatar_0000", "avatar_0001"}
