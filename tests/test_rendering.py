@@ -21,7 +21,6 @@ from tergan_hf.data.padded_crops import make_padded_crops, padded_crop_size
 from tergan_hf.data.photo_set import label_photo_sets
 from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs
 from tergan_hf.expressions.blendshapes import (
-    BLENDSHAPE_INDEX,
     BLENDSHAPES,
     COLUMN_NAMES,
     Expression,
@@ -150,18 +149,6 @@ def test_gaze_moves_the_iris(heads_folder):
         assert np.sign(moved[0]) == np.sign(gaze[0]) or abs(moved[0]) < 0.3
         assert np.sign(moved[1]) == -np.sign(gaze[1]) or abs(moved[1]) < 0.3
         assert np.linalg.norm(moved) > 0.5
-
-
-def test_an_eye_behind_a_half_closed_lid_looks_where_its_truth_says(heads_folder):
-    camera = Camera(person(heads_folder), straight(), 64)
-    open_eye, half = vector((0.0, -20.0)), vector((0.0, -20.0))
-    half[BLENDSHAPE_INDEX["eyeBlinkRight"]] = 0.5
-    eye = next(part for part in camera.parts if part.eyeball is not None and part.eyeball.side == "Right")
-    posed, turned = eye.posed, []
-    eye.posed = lambda weights: turned.append(posed(weights)) or turned[-1]
-    for shown in (open_eye, half):
-        camera.take(shown)
-    np.testing.assert_array_equal(*turned)
 
 
 def dark_centre(camera, shown):
