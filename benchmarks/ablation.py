@@ -7,7 +7,8 @@ Stage 1 is trained once for each seed, and every run of that seed starts from it
 
 - recognition: accuracy of section 4.4's shallow classifier on people kept out;
 - identity in f(e), expression in f(i): accuracy of linear probes on people kept out. Near chance is disentangled;
-- expression gain: of transfers to a photo's person from another photo of the same person, whose truth is known nearly.
+- gain if x_s is the truth: expression gain of transfers from a photo to another one of the same person. x_s is nearly
+  the truth there, so a network that hands it back gains most. Only sets with expression ids have pairs of two people.
 
 A run that is done is not done again, and one that was stopped goes on from its last checkpoint: repeat the command.
 """
@@ -54,8 +55,8 @@ COLUMNS = {
     "recognition": ("recognition, %", 100, 2),
     "identity_in_expression": ("identity in f(e), %", 100, 1),
     "expression_in_identity": ("expression in f(i), %", 100, 1),
-    "gain_kept_out": ("expression gain, kept out", 1, 3),
-    "gain_trained_on": ("expression gain, trained on", 1, 3),
+    "gain_kept_out": ("gain if x_s is the truth, kept out", 1, 3),
+    "gain_trained_on": ("gain if x_s is the truth, trained on", 1, 3),
 }
 PROBE_FOLDS = 6
 

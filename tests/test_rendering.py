@@ -20,13 +20,7 @@ from tergan_hf.data.loading import DataSource, load_photos
 from tergan_hf.data.padded_crops import make_padded_crops, padded_crop_size
 from tergan_hf.data.photo_set import label_photo_sets
 from tergan_hf.data.sampling import BalancedPhotos, ExpressionPairs
-from tergan_hf.expressions.blendshapes import (
-    BLENDSHAPES,
-    COLUMN_NAMES,
-    Expression,
-    expand_sides,
-    to_vector,
-)
+from tergan_hf.expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, Expression, expand_sides, to_vector
 from tergan_hf.expressions.sampling import OTHER
 from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from tergan_hf.model.face_alignment_tergan import fit_crop_transform, whole_image_transform, zoom_out
