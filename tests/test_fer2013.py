@@ -137,11 +137,11 @@ def test_votes_of_other_rows_are_refused(monkeypatch, tmp_path, source):
     assert "not to folders" in refuse(training, tmp_path / "folders")
     missing = str(tmp_path / "none.csv")
     assert "there is no " in refusal(monkeypatch, "fer2013", source, tmp_path / "out", "--votes", missing)
-    assert "has no column neutral, happiness" in refusal(
+    assert "has no column neutral and happiness" in refusal(
         monkeypatch, "fer2013", source, tmp_path / "out", "--votes", str(source)
     )
     table = tmp_path / "fer2013new.csv"
-    table.write_text(table.read_text().replace("10,0", "ten,0", 1))
+    table.write_text(table.read_text().replace("10,0", "ten,0", 1), encoding="utf-16")
     assert "votes must be whole numbers" in refusal(
         monkeypatch, "fer2013", source, tmp_path / "out", "--votes", str(table)
     )

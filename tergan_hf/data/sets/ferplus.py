@@ -1,14 +1,15 @@
 """FER+: ten people's votes on the expression in each photo of FER2013 (Barsoum et al. 2016)."""
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
 from datasets import List, Value
 
 from ...model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
+from ...model.errors_tergan import InvalidInputError
 from ..building import BuildError
 from ..dataset_card import SetDescription
+from ..tables import read_csv
 from .fer2013_source import SPLITS, FerPhoto
 
 
@@ -63,20 +64,17 @@ def read_votes(table: Path) -> list[tuple[str, tuple[int, ...]]]:
     """
     if not table.is_file():
         raise BuildError(f"there is no {table}: expected fer2013new.csv of github.com/microsoft/FERPlus")
-    with open(table, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = {name.strip().lower(): name for name in reader.fieldnames or []}
-        lacking = [name for name in ("Usage", *ANSWERS) if name.lower() not in columns]
-        if lacking:
-            raise BuildError(
-                f"{table} has no column {', '.join(lacking)}: expected fer2013new.csv of github.com/microsoft/FERPlus"
-            )
-        rows = []
-        for number, row in enumerate(reader, start=1):
-            cells = [(row[columns[name.lower()]] or "").strip() for name in ANSWERS]
+    rows = []
+    try:
+        for line, row in read_csv(table, ("Usage", *ANSWERS)):
+            cells = [row[name] for name in ANSWERS]
             if not all(cell.isdecimal() for cell in cells):
-                raise BuildError(f"{table}, row {number}: votes must be whole numbers, not {','.join(cells)}")
-            rows.append(((row[columns["usage"]] or "").strip(), tuple(map(int, cells))))
+                raise BuildError(f"{table}, line {line}: votes must be whole numbers, not {','.join(cells)}")
+            rows.append((row["Usage"], tuple(map(int, cells))))
+    except BuildError:
+        raise
+    except InvalidInputError as error:
+        raise BuildError(f"{error}: expected fer2013new.csv of github.com/microsoft/FERPlus") from error
     return rows
 
 
