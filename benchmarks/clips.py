@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from tergan_hf import TerGanPipeline
 from tergan_hf.evaluation.driving import compare_clips, mean_comparison
+from tergan_hf.model.errors_tergan import InvalidInputError
 from tergan_hf.model.video_tergan import read_frames
 from tergan_hf.portraits.landmarks import Landmarker
 
@@ -45,15 +46,32 @@ def main():
         landmarker = Landmarker(options.landmarker)
     except ImportError as error:
         raise SystemExit(f"MediaPipe needs the package {error.name}: pip install mediapipe") from error
-    found = {}
-    for driver, result in tqdm(pairs, desc="pairs", unit="pair"):
-        (before, rate), (after, _) = (read_landmarks(landmarker, clip) for clip in (driver, result))
-        found[result.name] = compare_clips(before, after, rate)
-    everything = {**found, "mean": mean_comparison(list(found.values()))}
+    everything = compare_pairs(landmarker, pairs)
     for name, numbers in everything.items():
         print_numbers(name, numbers)
     if options.output:
-        Path(options.output).write_text(json.dumps(everything, indent=1))
+        Path(options.output).write_text(json.dumps(without_nan(everything), indent=1, allow_nan=False))
+
+
+def compare_pairs(landmarker: Landmarker, pairs: list[tuple[Path, Path]]) -> dict[str, dict | None]:
+    """Name of the result → its comparison with the driver, `None` with too few faces. `mean` is over the others."""
+    found: dict[str, dict | None] = {}
+    for driver, result in tqdm(pairs, desc="pairs", unit="pair"):
+        (before, rate), (after, _) = (read_landmarks(landmarker, clip) for clip in (driver, result))
+        try:
+            found[result.name] = compare_clips(before, after, rate)
+        except InvalidInputError as error:
+            tqdm.write(f"{result} is left out: {error}")
+            found[result.name] = None
+    known = [numbers for numbers in found.values() if numbers]
+    return {**found, "mean": mean_comparison(known) if known else None}
+
+
+def without_nan(value):
+    """The same numbers for JSON, which has no NaN: `None` instead."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def named_pair(text: str) -> tuple[Path, Path]:
@@ -88,9 +106,12 @@ def read_landmarks(landmarker: Landmarker, clip: Path) -> tuple[np.ndarray, floa
     return np.stack(rows).astype(float), (len(rows) - 1) / seconds if seconds else 25.0
 
 
-def print_numbers(name: str, numbers: dict):
+def print_numbers(name: str, numbers: dict | None):
     """Print the numbers of one pair, or the mean of all."""
-    frames = f", {numbers['frames']} frames" if "frames" in numbers else ""
+    if numbers is None:
+        print(f"{name}: hardly a face in both clips")
+        return
+    frames = f", {numbers['frames']} frames with a face ({numbers['share']:.0%})" if "frames" in numbers else ""
     print(f"{name}{frames}\n  r / slope: " + ", ".join(
         f"{feature} {one['r']:.2f} / {one['slope']:.2f}" for feature, one in numbers["features"].items()
     ))  # fmt: skip

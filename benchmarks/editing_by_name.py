@@ -53,12 +53,16 @@ class Changes:
     """
     What was asked for and what changed, means over people.
 
+    A reading is lost if the reader finds no face in the photo or in the edited one. It counts nowhere; a row of which
+    all readings are lost is NaN.
+
     Args:
         names: (R,) blendshapes asked for. values: (R,) the values.
         asked: (R,) change asked for: the value less what the model reads from the photo.
         read: (R, K) change of each of the model's blendshapes.
         columns: the K names.
         people: number of photos.
+        lost: (R,) number of lost readings.
     """
 
     names: list[str]
@@ -67,6 +71,7 @@ class Changes:
     read: np.ndarray
     columns: list[str]
     people: int
+    lost: np.ndarray
 
     def in_weights(self) -> np.ndarray:
         """`read` with gaze in the units of the column `blendshapes`, so that names can be compared."""
@@ -77,12 +82,15 @@ class Changes:
         lines = []
         for row, (name, value, asked) in enumerate(zip(self.names, self.values, self.asked)):
             own = self.read[row, self.columns.index(name)]
+            unit = "°" if name in GAZE_NAMES else ""
+            if np.isnan(own):
+                lines.append([name, f"{value:g}{unit}", "–", "–", "–", "–"])
+                continue
             # The eyes' own blendshapes are the gaze.
             same = {name, *(EYE_LOOK_NAMES if name in GAZE_NAMES else ())}
             others = np.array([0.0 if column in same else 1.0 for column in self.columns]) * self.in_weights()[row]
-            largest = int(np.nanargmax(np.abs(others)))
+            largest = int(np.argmax(np.abs(others)))
             share = f"{own / asked:.2f}" if abs(asked) > 1e-6 else "–"
-            unit = "°" if name in GAZE_NAMES else ""
             lines.append([
                 name, f"{value:g}{unit}", f"{asked:+.2f}{unit}", f"{own:+.2f}{unit}", share,
                 f"{self.columns[largest]} {others[largest]:+.2f}",
@@ -212,10 +220,16 @@ def measure(
             changed.append(np.stack(rows))
     if not changed:
         raise InvalidInputError("no photo shows a face")
-    mean = np.nanmean(np.stack(changed), axis=0)
+    read_changes, asked_changes = np.stack(changed), np.stack(asked)  # (people, R, K) and (people, R)
+    seen = np.isfinite(read_changes).all(2)
+    counts = seen.sum(0)
+    with np.errstate(invalid="ignore"):  # all readings of a request may be lost
+        read_mean = np.where(seen[..., None], read_changes, 0).sum(0) / counts[:, None]
+        asked_mean = np.where(seen, asked_changes, 0).sum(0) / counts
     return Changes(
-        [name for name, _ in requests], values.tolist(), np.mean(asked, axis=0), mean, list(names), len(changed)
-    )
+        [name for name, _ in requests], values.tolist(), asked_mean, read_mean, list(names), len(changed),
+        len(changed) - counts,
+    )  # fmt: skip
 
 
 def write(changes: Changes, folder: Path, reader: str):
@@ -225,12 +239,18 @@ def write(changes: Changes, folder: Path, reader: str):
         writer = csv.writer(file)
         writer.writerow(["name", "value", "asked_change", *changes.columns])
         for name, value, asked, row in zip(changes.names, changes.values, changes.asked, changes.read):
-            writer.writerow([name, value, round(float(asked), 4), *np.round(row, 4).tolist()])
+            numbers = np.round([asked, *row], 4).tolist()
+            writer.writerow([name, value, *("" if np.isnan(number) else number for number in numbers)])
     head = ["name", "value", "change asked for", "own change", "share", "largest change of another"]
     sentences = (
         f"Mean change over {changes.people} neutral photos, read by {reader}. The change of another is a weight; 1 is "
         "30° of gaze."
     )
+    if lost := int(changes.lost.sum()):
+        sentences += (
+            f" {lost} of {len(changes.names) * changes.people} readings are lost, because {reader} found no face, and "
+            "count nowhere."
+        )
     (folder / "summary.md").write_text(f"{markdown_table(head, changes.summary())}\n\n{sentences}\n", encoding="utf-8")
     plot(changes, folder / "changes.png")
 

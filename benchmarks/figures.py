@@ -48,13 +48,16 @@ def main(argv: list[str] | None = None):
         held_out = held_out_sets(folder, options.data_root, [options.dataset] if options.dataset else None)[0]
         pipe = load_pipeline(folder, options.device)
         sides = {"kept_out": held_out.photos, "trained_on": held_out.training_photos}
+        figures = {3: draw_transfers_between_people, 4: draw_edits_by_example}
         for side, photos in sides.items():
+            paths = {number: Path(options.output) / f"figure_{number}_{side}.png" for number in figures}
+            for path in paths.values():
+                path.unlink(missing_ok=True)  # of an earlier model or set
             if photos is None:
                 continue
             crops = align_people(photos, pipe, held_out.source.align, held_out.name, options.people + 1)
-            for number, draw in ((3, draw_transfers_between_people), (4, draw_edits_by_example)):
-                path = Path(options.output) / f"figure_{number}_{side}.png"
-                draw(pipe, crops, False, path, options.people)
+            for number, path in paths.items():
+                figures[number](pipe, crops, False, path, options.people)
                 if path.is_file():
                     print(f"Wrote {path}")
 

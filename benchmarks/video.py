@@ -39,8 +39,8 @@ def main():
             make_clip(clip, seconds, RATE, faces)
             # Each clip needs a new process, because peak memory never falls.
             with get_context("spawn").Pool(1) as pool:
-                rate, megabytes = pool.apply(transfer, (options.weights, clip, output))
-            print(f"    {seconds:5g} s of clip: {rate:5.1f} frames per second, peak memory {megabytes:.0f} MB")
+                rate, mebibytes = pool.apply(transfer, (options.weights, clip, output))
+            print(f"    {seconds:5g} s of clip: {rate:5.1f} frames per second, peak memory {mebibytes:.0f} MiB")
             if options.strip and seconds == options.seconds[0]:
                 draw_strip(clip, output, options.strip)
 
@@ -54,7 +54,7 @@ def moving_face(weights: str) -> list[Image.Image]:
 
 
 def transfer(weights: str, clip: Path, output: Path) -> tuple[float, float]:
-    """Frames per second, and peak memory of the process in MB."""
+    """Frames per second, and peak memory of the process in MiB."""
     pipe = TerGanPipeline.from_pretrained(weights)
     start = time.perf_counter()
     report = pipe.transfer_video(clip, PHOTO, output, progress=False)

@@ -46,7 +46,7 @@ def report(url: str, pid: int | None, options, folder: Path):
     """Run the visitors and print the measurements."""
     visitors = [Visitor(url, number, folder) for number in range(options.visitors)]
     visitors[0].act()  # loads what is loaded only once
-    before = resident_megabytes(pid)
+    before = resident_mebibytes(pid)
     end = time.monotonic() + options.seconds
     threads = [threading.Thread(target=visitor.stay, args=(end,)) for visitor in visitors]
     for thread in threads:
@@ -54,14 +54,15 @@ def report(url: str, pid: int | None, options, folder: Path):
     sizes = []
     while any(thread.is_alive() for thread in threads):
         time.sleep(1)
-        sizes.append(resident_megabytes(pid))
+        sizes.append(resident_mebibytes(pid))
     seconds = np.concatenate([visitor.seconds for visitor in visitors])
     errors = [error for visitor in visitors for error in visitor.errors]
     print(f"{options.visitors} visitors, {options.seconds:g} s: {len(seconds)} results, {len(errors)} errors")
     print(f"seconds per result: median {np.median(seconds):.2f}, 95 % below {np.quantile(seconds, 0.95):.2f}")
     if pid:
         thirds = [np.median(part) for part in np.array_split(sizes, 3)]
-        print(f"memory: {before:.0f} MB before, then by thirds " + ", ".join(f"{size:.0f}" for size in thirds) + " MB")
+        then = ", ".join(f"{size:.0f}" for size in thirds)
+        print(f"memory: {before:.0f} MiB before, then by thirds {then} MiB")
     for error in errors[:5]:
         print("   ", error)
     if errors:
@@ -145,8 +146,8 @@ class App:
         self.process.wait(30)
 
 
-def resident_megabytes(pid: int | None) -> float:
-    """Memory of a process in MB."""
+def resident_mebibytes(pid: int | None) -> float:
+    """Memory of a process in MiB."""
     if pid is None:
         return float("nan")
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

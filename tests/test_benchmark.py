@@ -13,7 +13,7 @@ from PIL import Image as PILImage
 
 from tergan_hf.cli.benchmark import main
 from tergan_hf.data.loading import load_photos
-from tergan_hf.evaluation.benchmark import load_task, score_model
+from tergan_hf.evaluation.benchmark import load_task, score_model, score_results
 from tergan_hf.evaluation.digest import weights_digest
 from tergan_hf.evaluation.embeddings import embed_photos
 from tergan_hf.evaluation.judges import Judges
@@ -138,6 +138,18 @@ def test_saved_results_of_any_system_are_scored(benchmark, tmp_path, capsys, mon
         spoil()
         with pytest.raises(SystemExit, match=message):
             main(options)
+
+
+def test_a_score_has_the_number_of_its_values(benchmark, tmp_path):
+    class Once(Judges):
+        """Sees the face of the first result only."""
+
+        def for_pair(self, source, target, label):
+            first, self.asked = not hasattr(self, "asked"), True
+            return lambda result: {"to_target": 0.5} if first else {}
+
+    tasks = score_results(str(benchmark / "built"), save_truths(benchmark, tmp_path / "results"), Once())["tasks"]
+    assert (tasks["identity_heads"]["rows"], tasks["transfer_heads"]["rows"]) == (1, 3)
 
 
 def test_the_scores_of_a_model_name_its_weights(benchmark, tiny_photo_pipeline, tmp_path, monkeypatch):

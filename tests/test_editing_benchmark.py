@@ -36,6 +36,34 @@ def test_neutral_photos_of_a_folder_and_of_a_set(benchmark, tmp_path):
         benchmark.neutral_photos(str(tmp_path / "empty"), 3)
 
 
+def test_readings_without_a_face_count_nowhere(benchmark, settable_pipeline, neutral, smiling, tmp_path):
+    """The reader finds no face in the second photo's first edit. What was asked for is of the same people."""
+    pipe, names, answers = settable_pipeline, settable_pipeline.blendshape_names, []
+    requests = [("jawOpen", 1.0), ("gazeX", 20.0)]
+    jaw = names.index("jawOpen")
+
+    def read(photo, crop_transform, lost=(4,)):
+        answers.append(photo)
+        return np.full(len(names), np.nan) if len(answers) - 1 in lost else np.full(len(names), 0.1 * len(answers))
+
+    changes = benchmark.measure(pipe, [neutral, smiling], requests, read, False)
+    assert changes.lost.tolist() == [1, 0] and changes.people == 2
+    assert changes.read[:, jaw] == pytest.approx([0.1, 0.2])
+    alone, both = (
+        benchmark.measure(pipe, photos, requests, benchmark.model_reader(pipe), False)
+        for photos in ([neutral], [neutral, smiling])
+    )
+    assert changes.asked == pytest.approx([alone.asked[0], both.asked[1]])
+    benchmark.write(changes, tmp_path / "some", "mediapipe")
+    assert "1 of 4 readings are lost" in (tmp_path / "some" / "summary.md").read_text()
+    answers.clear()
+    nothing = benchmark.measure(pipe, [neutral], requests, lambda *photo: read(*photo, lost=range(9)), False)
+    benchmark.write(nothing, tmp_path / "none", "mediapipe")
+    assert "| jawOpen | 1 | – | – | – | – |" in (tmp_path / "none" / "summary.md").read_text()
+    rows = list(csv.DictReader((tmp_path / "none" / "changes.csv").open()))
+    assert rows[0]["asked_change"] == rows[0]["jawOpen"] == ""
+
+
 def test_changes_are_read_and_written(benchmark, settable_pipeline, neutral, tmp_path):
     """A reader that always answers the same but for one name, so that the tables are known."""
     pipe, names, answers = settable_pipeline, settable_pipeline.blendshape_names, []

@@ -1,9 +1,11 @@
 """The evaluation command, its sets and its report."""
 
+import copy
 import io
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -14,8 +16,16 @@ from safetensors.torch import save_file
 from tergan_hf import InvalidInputError, TerGanPipeline
 from tergan_hf.cli import evaluate
 from tergan_hf.evaluation import held_out
+from tergan_hf.evaluation.report import baseline_note
 from tergan_hf.evaluation.suite import BASELINE, Evaluation, Settings
-from tergan_hf.evaluation.systems import COPY_SOURCE, COPY_TARGET, RANDOM, baseline_system, random_system
+from tergan_hf.evaluation.systems import (
+    COPY_SOURCE,
+    COPY_TARGET,
+    RANDOM,
+    baseline_system,
+    random_system,
+    same_expression_encoder,
+)
 
 from .conftest import EXAMPLES
 from .faces import loose_crops, photographed_people, repeatable_people
@@ -144,6 +154,22 @@ def test_people_whom_the_weights_were_trained_on_are_left_out(tmp_path):
             people([], dataset)
 
 
+def test_photos_without_a_face_count_as_wrong_in_the_papers_protocol(data, tmp_path, capsys):
+    path = oulu_casia(tmp_path / "whole.parquet")
+    rows = Dataset.from_parquet(str(path)).cast_column("image", Image(decode=False)).to_list()
+    buffer = io.BytesIO()
+    PILImage.new("RGB", (128, 128), "white").save(buffer, "PNG")
+    rows[0]["image"] = {"bytes": buffer.getvalue(), "path": None}  # anger of the first person
+    features = Features(image=Image(), identity=Value("string"), expression=Value("string"))
+    Dataset.from_list(rows, features=features).to_parquet(tmp_path / "blank.parquet")
+    arguments = ["--protocol", "oulu-casia", "--dataset", tmp_path / "blank.parquet"]
+    measured = measure(data, tmp_path / "out", *arguments)["sets"]["blank"]
+    assert measured["photos"] == 24 and measured["photos_without_a_face"] == 1
+    for row in measured["cross_validation"]["rows"].values():
+        assert np.sum(row["confusion"]) == 23 and row["recall"]["anger"] <= 0.75
+    assert "1 photos without a detected face count as wrong" in capsys.readouterr().out
+
+
 def test_one_person_has_no_folds_and_the_report_says_so(data, tmp_path, capsys):
     path = oulu_casia(tmp_path / "one.parquet", people=1)
     measured = measure(data, tmp_path / "out", "--protocol", "oulu-casia", "--dataset", path)["sets"]["one"]
@@ -204,7 +230,9 @@ def test_the_cnn_baseline_is_loaded_from_stage_one(tmp_path, tiny_photo_pipeline
         save_file({f"encoder.{name}": value.contiguous() for name, value in weights}, tmp_path / "stage.safetensors")
         return tmp_path / "stage.safetensors"
 
-    measured = {}
+    measured, stale = {}, tmp_path / "figures" / "people_intensity.png"
+    stale.parent.mkdir()
+    stale.touch()  # of an earlier report
     for name, model in (
         ("same", tiny_photo_pipeline.model),
         ("other", random_system(tiny_photo_pipeline, seed=3).model),
@@ -214,8 +242,45 @@ def test_the_cnn_baseline_is_loaded_from_stage_one(tmp_path, tiny_photo_pipeline
         held_out_set = held_out.HeldOutSet("people", drawn_people, held_out.DataSource("people", "", align=False), [])
         settings = Settings("oulu-casia")
         measured[name] = Evaluation(pipe, tmp_path, settings, baseline).run([held_out_set])["people"]
+        assert measured[name]["figures"] == [] and not stale.exists()
     assert BASELINE not in measured["same"]["cross_validation"]["rows"]
     assert BASELINE in measured["other"]["cross_validation"]["rows"]
     save_file({"encoder.embedding.bias": torch.zeros(3)}, tmp_path / "stage.safetensors")
     with pytest.raises(ValueError, match="no G_es of this model's sizes"):
         baseline_system(tiny_photo_pipeline, tmp_path / "stage.safetensors")
+
+
+def test_rounded_weights_are_the_same_network(tiny_photo_pipeline, tmp_path):
+    """Published weights are rounded to 8 bits, the file of stage 1 is not."""
+    own = TerGanPipeline(copy.deepcopy(tiny_photo_pipeline.model), tiny_photo_pipeline.image_processor)
+    own.model.quantize(torch.rand(2, 3, 32, 32) * 2 - 1)
+    save(own, tmp_path)
+    saved = TerGanPipeline.from_pretrained(tmp_path, device="cpu")
+    assert same_expression_encoder(saved, tiny_photo_pipeline) and same_expression_encoder(tiny_photo_pipeline, saved)
+    assert not same_expression_encoder(saved, random_system(tiny_photo_pipeline, seed=3))
+    with torch.no_grad():
+        saved.model.expression_encoder.embedding.bias += 0.1
+    assert not same_expression_encoder(saved, tiny_photo_pipeline)
+
+
+def test_a_different_baseline_of_a_frozen_encoder_is_named_as_such():
+    frozen, trained = ({"freeze_expression_encoder": value} for value in (True, False))
+    measured = {"cross_validation": {"baseline": BASELINE}}
+    assert "is another network" in baseline_note(measured, frozen)
+    assert baseline_note(measured, trained) == "`CNN baseline` is G_es after stage 1."
+
+
+def test_new_people_who_share_no_expression_have_no_gain(drawn_people, tiny_photo_pipeline, tmp_path):
+    """p1 and p3 are blended from heads that were all kept out. p0 and p2 connect them."""
+    shown = {"p1": {0, 1}, "p3": {2, 3}}
+    rows = [
+        row
+        for row, (name, expression_id) in enumerate(zip(drawn_people["identity"], drawn_people["expression_id"]))
+        if expression_id in shown.get(name, range(4))
+    ]
+    source = held_out.DataSource("heads", "", align=False, group_column="heads", group_separator="+")
+    photos = held_out.HeldOutSet("heads", drawn_people.select(rows), source, ["h1", "h3"])
+    pipe = TerGanPipeline(tiny_photo_pipeline.model, tiny_photo_pipeline.image_processor)
+    measured = Evaluation(pipe, tmp_path, Settings(pairs=4, intensity_pairs=2, folds=2)).run([photos])["heads"]
+    assert measured["transfer"]["pairs"] == 4
+    assert measured["nothing_seen"]["people"] == 2 and "gain" not in measured["nothing_seen"]

@@ -10,7 +10,7 @@ from datasets import Dataset
 from tergan_hf.data.ground_truth import expression_gain
 from tergan_hf.evaluation import perceptual
 from tergan_hf.evaluation.disentanglement import probe
-from tergan_hf.evaluation.groups import count_groups
+from tergan_hf.evaluation.groups import count_groups, means_by_group
 from tergan_hf.evaluation.metrics import (
     HIGHEST_PSNR,
     accuracy,
@@ -81,6 +81,17 @@ def test_a_classifier_that_knows_only_people_is_at_chance_on_new_people():
     assert cross_validate(identity_features + noise, personal, people)["mean"] < 0.5
 
 
+def test_photos_without_features_count_as_wrong():
+    expressions, people = np.tile(["anger", "fear"], 12), np.repeat(np.arange(6), 4)
+    features = np.eye(2)[np.tile([0, 1], 12)]
+    rows = np.flatnonzero(people != 0)  # no face of this person was found
+    found = cross_validate(features[rows], expressions, people, 6, rows)
+    assert sorted(found["folds"]) == [0, 1, 1, 1, 1, 1] and found["recall"] == {"anger": 5 / 6, "fear": 5 / 6}
+    assert found["calibration_error"] < 0.1 and np.sum(found["confusion"]) == 20  # of the answers
+    only = np.flatnonzero(people == 5)  # all faces that were found are in one fold
+    assert cross_validate(features[only], expressions, people, 2, only)["mean"] == 0
+
+
 def test_probes_separate_right_swapped_and_empty_codes():
     random = np.random.default_rng(0)
     people, expressions = np.repeat(np.arange(8), 12), np.tile(np.arange(4), 24)
@@ -124,4 +135,17 @@ def test_people_count_in_every_group_of_their_heads():
         "age": {"under 25": 1, "35 and older": 1, "not given": 1},
         "ethnicity": {"White": 2, "AIAN": 1, "Black": 1},
         "gender": {"female": 2, "male": 1},
+    }
+
+
+def test_means_by_group_need_no_number_of_everybody():
+    photos = Dataset.from_dict({"identity": ["a", "b", "c", "d"], "gender": ["female"] * 3 + ["male"]})
+    by_person = {
+        "a": {"cosine": 0.8, "lowest": 0.5},
+        "b": {},
+        "c": {"cosine": 0.6, "lowest": 0.1, "judged": 1.0},
+        "d": {},
+    }
+    assert means_by_group(photos, by_person) == {
+        "gender": {"female": {"people": 2, "cosine": pytest.approx(0.7), "lowest": 0.1, "judged": 1.0}}
     }

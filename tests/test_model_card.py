@@ -12,6 +12,7 @@ from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
 from tergan_hf.cli.model_card import main
 from tergan_hf.data.known_sets import known_set
 from tergan_hf.evaluation.digest import weights_digest
+from tergan_hf.evaluation.suite import BASELINE
 from tergan_hf.publishing.card import ReportMismatchError, build_card
 from tergan_hf.publishing.card_examples import read_examples
 
@@ -61,6 +62,63 @@ def test_numbers_licences_and_scarce_groups_come_from_the_files(trained):
     assert "female (mine: 1 of 40 people)" in card
     assert ModelCard(card).data.license == "apache-2.0"
     assert "reads 53 blendshapes" in card
+
+
+def test_a_frozen_encoder_has_no_baseline_beside_it(trained):
+    """The report's CNN baseline was the network itself, rounded."""
+    report = json.loads((trained / "report.json").read_text())
+    measured, code = report["sets"]["mine"], {"accuracy": 0.5, "information": 0.2}
+    measured["cross_validation"] |= {"baseline": BASELINE}
+    measured["cross_validation"]["rows"][BASELINE] = {**measured["cross_validation"]["rows"]["f(e)"], "mean": 0.61}
+    factor = {"values": 2, "chance": 0.5, "expression": code, "identity": code, BASELINE: code}
+    measured["disentanglement"] = {"expression": factor, "identity": factor, "gap": 0.1}
+    (trained / "report.json").write_text(json.dumps(report))
+    assert "61.0 ± 10.0" in build_card(trained) and "| f(i) | CNN baseline |" in build_card(trained)
+    record = yaml.safe_load((trained / "training.yaml").read_text())
+    (trained / "training.yaml").write_text(yaml.safe_dump({**record, "freeze_expression_encoder": True}))
+    card = build_card(trained)
+    assert "61.0 ± 10.0" not in card and "| CNN baseline |" not in card
+    assert "stage 2 left G_es as stage 1 made it" in card and "another network" not in card
+
+
+def test_sets_share_the_card(trained):
+    """A set of one person or label has no folds. Editing of each set has a table of its own."""
+    report = json.loads((trained / "report.json").read_text())
+    row = {"cosine": 0.9, "lowest": 0.8, "judged": 0.7}
+    edited = {"systems": {"TER-GAN": {"all": row, "anger": row}}, "real": {}, "by_group": {}}
+    strangers = {"TER-GAN": {"judged": 0.6, "to_target": 0.5, "to_source": 0.1}}
+    sets = {}
+    for name, cosine in (("first", 0.91), ("second", 0.72)):
+        row = {**row, "cosine": cosine}
+        sets[name] = {
+            **report["sets"]["mine"], "editing": {**edited, "systems": {"TER-GAN": {"all": row, "anger": row}}},
+            "strangers": {"TER-GAN": {**strangers["TER-GAN"], "to_target": cosine}},
+            "judge_ceiling": {"anger": {"judged": cosine, "photos": 9}},
+        }  # fmt: skip
+    sets["first"]["cross_validation"] = {}
+    (trained / "report.json").write_text(json.dumps({**report, "sets": sets}))
+    card = build_card(trained)
+    for needed in ("0.910", "0.720", "anger 91%", "anger 72%", "(first, second)", "is this very network"):
+        assert needed in card
+    assert card.count("**first**") == card.count("**second**") >= 3
+    (trained / "report.json").write_text(json.dumps({**report, "sets": {"first": sets["first"]}}))
+    assert "CNN baseline" not in build_card(trained)
+
+
+def test_a_test_split_is_one_of_its_source(trained):
+    record = yaml.safe_load((trained / "training.yaml").read_text())
+    record["sources"] = [{"name": "fer2013", "path": "fer2013_blendshapes"}]
+    (trained / "training.yaml").write_text(yaml.safe_dump(record))
+    report = json.loads((trained / "report.json").read_text())
+    measured = report["sets"].pop("mine")
+    report["sets"] = dict.fromkeys(("fer2013", "fer2013_test", "fer2013_private_test", "other_test"), measured)
+    (trained / "report.json").write_text(json.dumps(report))
+    results = ModelCard(build_card(trained)).data.eval_results
+    found = {result.dataset_name.split(", ")[-2]: (result.dataset_type, result.dataset_split) for result in results}
+    assert found == {
+        "fer2013": ("fer2013", "validation"), "fer2013_test": ("fer2013", "test"),
+        "fer2013_private_test": ("fer2013", "private_test"), "other_test": ("other_test", "validation"),
+    }  # fmt: skip
 
 
 def test_votes_and_blendshapes_have_tables_where_they_were_measured(trained):

@@ -46,6 +46,30 @@ def test_pairs_need_shared_expression_ids():
         draw_pairs(Dataset.from_dict({"identity": ["a"], "expression_id": [-1], "expression": ["anger"]}), 4)
 
 
+def test_pairs_are_drawn_from_the_labels_that_two_people_share():
+    photos = Dataset.from_dict({
+        "identity": ["a", "a", "a", "b", "b"], "expression_id": [0, 1, 2, 0, 1],
+        "expression": ["anger", "fear", "disgust", "anger", "fear"],
+    })  # fmt: skip
+    pairs = draw_pairs(photos, 8)
+    assert len(pairs) == 8 and {photos[source]["expression"] for source, _, _ in pairs} == {"anger", "fear"}
+
+
+def test_means_tell_how_many_pairs_a_judge_could_answer(drawn_people):
+    class Blind(DrawnFaceJudges):
+        """Does not see the first person."""
+
+        def identity_features(self, image, fallback=None):
+            features = super().identity_features(image)
+            return None if features[0] else features
+
+    pairs = draw_pairs(drawn_people, 12)
+    seen = [target for _, target, _ in pairs if drawn_people[target]["identity"] != "p0"]
+    off = PerceptualMetrics(enabled=False)
+    rows = measure_transfer({MODEL: PerfectSystem()}, drawn_people, pairs, False, Blind(), off)
+    assert rows[MODEL]["counts"]["to_target"] == len(seen) < 12 == rows[MODEL]["counts"]["gain"]
+
+
 def test_transfer_metrics_separate_good_lazy_cheating_and_untrained_systems(drawn_people, tiny_photo_pipeline):
     systems = {MODEL: PerfectSystem(), **copy_systems(tiny_photo_pipeline), RANDOM: random_system(tiny_photo_pipeline)}
     pairs = draw_pairs(drawn_people, 16)

@@ -2,6 +2,8 @@
 
 import io
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +16,11 @@ from tergan_hf import InvalidInputError, TerGanConfig, TerGanImageProcessor, Ter
 from tergan_hf.cli import evaluate
 from tergan_hf.data.loading import DataSource, load_photos
 from tergan_hf.data.sets.ferplus import ANSWERS, distribution
+from tergan_hf.evaluation import blendshapes
 from tergan_hf.evaluation.blendshapes import (
     compare_blendshapes,
     correlate,
+    measure_blendshapes,
     true_blendshapes,
 )
 from tergan_hf.evaluation.embeddings import Embeddings
@@ -24,9 +28,10 @@ from tergan_hf.evaluation.held_out import HeldOutSet, held_out_sets
 from tergan_hf.evaluation.reading_tables import blendshape_table
 from tergan_hf.evaluation.suite import Evaluation, Settings
 from tergan_hf.evaluation.systems import FROM_PROBABILITIES, MEAN, MODEL, RANDOM
-from tergan_hf.evaluation.votes import clear_majorities, measure_votes
+from tergan_hf.evaluation.votes import clear_majorities, has_original_labels, measure_original_labels, measure_votes
 from tergan_hf.expressions.blendshapes import COLUMN_NAMES, GAZE_DEGREES
 from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
+from tergan_hf.model.errors_tergan import NoFaceFoundError
 
 from .conftest import TINY
 
@@ -162,6 +167,29 @@ def test_the_original_labels_are_learnt_from_the_training_split(report):
     assert "fitted on 60 photos" in report[1]
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_photos_without_an_original_label_are_left_out(tmp_path, nothing):
+    for split, count, seed in (("train", 30, 0), ("validation", 12, 1)):
+        rows = [
+            {**row, "original_expression": nothing if number % 5 == 0 else row["original_expression"]}
+            for number, row in enumerate(voted_photos(tmp_path, split, count, seed))
+        ]
+        voted_photos(tmp_path, split, 0, 0, rows)
+    sides = {split: load_photos(str(tmp_path), split) for split in ("train", "validation")}
+    held_out = HeldOutSet("a", sides["validation"], DataSource("a", "", align=False), [], sides["train"])
+    torch.manual_seed(0)
+    model = TerGanModel(TerGanConfig.photo(**TINY))
+    pipe = TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
+    measured = measure_original_labels(pipe, held_out)
+    assert (measured["fitted_on"], measured["photos"]) == (24, 9) and set(measured["rows"]["f(e)"]["recall"]) == set(
+        GREY
+    )
+    unlabelled = sides["train"].select([0, 5])
+    assert has_original_labels(held_out)
+    assert not has_original_labels(replace(held_out, training_photos=unlabelled))
+    assert not has_original_labels(replace(held_out, photos=unlabelled))
+
+
 def test_votes_are_measured_beside_their_baselines(report):
     votes, recognition = report[0]["fer2013"]["votes"], report[0]["fer2013"]["recognition"]
     assert votes["clear"]["photos"] == 18 and set(votes["clear"]["recall"]) == set(GREY)
@@ -250,6 +278,24 @@ def test_blendshapes_that_a_label_tells_are_told_by_the_baseline_too():
     assert mean["r"] == 0 and mean["names"]["gazeX"]["error"] == pytest.approx(np.abs(gaze - gaze.mean()).mean())
     table = blendshape_table(found)
     assert "| gazeX |" in table and "°" in table and "cheekPuff" not in table
+
+
+@pytest.mark.parametrize("faces", [0, 1, blendshapes.FEWEST_PHOTOS])
+def test_too_few_faces_have_no_table_of_blendshapes(monkeypatch, faces):
+    def read(*_, **__):
+        if not faces:
+            raise NoFaceFoundError("no face was found in any photo")
+        return SimpleNamespace(
+            rows=np.arange(faces), blendshapes=np.zeros((faces, 1)), probabilities=np.eye(faces, 7),
+        )  # fmt: skip
+
+    monkeypatch.setattr(blendshapes, "read_faces", read)
+    random = np.random.default_rng(0)
+    values = random.random((20, len(COLUMN_NAMES))).tolist()
+    photos = Dataset.from_dict({"blendshapes": values, "identity": [""] * 20})
+    pipe = SimpleNamespace(model=SimpleNamespace(config=SimpleNamespace(blendshape_names=["jawOpen"])))
+    found = measure_blendshapes(pipe, photos, True, "a", 3)
+    assert found == {} if faces < blendshapes.FEWEST_PHOTOS else found["photos"] == faces
 
 
 def test_the_column_of_blendshapes_is_read_by_name_and_gaze_in_degrees():

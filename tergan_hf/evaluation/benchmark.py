@@ -32,8 +32,8 @@ def score_model(dataset: str, pipe: TerGanPipeline, judges: Judges | None = None
         judges: SFace measures `identity_…`; without it these tasks are left out.
 
     Returns:
-        `date`; `tasks`: task → `metric`, `value` and `rows`; and `details`: task → further numbers, among them the
-        `gain` or cosine of handing the target back and of the truth.
+        `date`; `tasks`: task → `metric`, `value` and `rows`, the number of values behind it; and `details`:
+        task → further numbers, among them the `gain` or cosine of handing the target back and of the truth.
 
     Raises:
         MissingFileError, InvalidInputError: there is no such benchmark, or the model does not know a label of it.
@@ -44,7 +44,7 @@ def score_model(dataset: str, pipe: TerGanPipeline, judges: Judges | None = None
     scores = _Scores()
     for kind in KINDS:
         pairs = load_task(dataset, f"transfer_{kind}")
-        scores.add_transfer(kind, _measure_pairs({MODEL: pipe, COPY_TARGET: copies}, pairs, judges), len(pairs))
+        scores.add_transfer(kind, _measure_pairs({MODEL: pipe, COPY_TARGET: copies}, pairs, judges))
         photos = load_task(dataset, f"recognition_{kind}")
         unknown = sorted(set(photos["expression"]) - set(pipe.labels))
         if unknown:
@@ -76,7 +76,7 @@ def score_results(dataset: str, results: str | Path, judges: Judges | None = Non
         if (results / f"transfer_{kind}").is_dir():
             pairs = load_task(dataset, f"transfer_{kind}")
             saved: dict[str, Any] = {MODEL: _SavedTransfers(results / f"transfer_{kind}")}
-            scores.add_transfer(kind, _measure_pairs(saved, pairs, judges), len(pairs))
+            scores.add_transfer(kind, _measure_pairs(saved, pairs, judges))
         table = results / f"recognition_{kind}.csv"
         if table.is_file():
             shown = list(load_task(dataset, f"recognition_{kind}")["expression"])
@@ -127,10 +127,10 @@ class _Scores:
         self.tasks: dict[str, dict] = {}
         self.details: dict[str, dict] = {}
 
-    def add_transfer(self, kind: str, rows: dict[str, dict], count: int):
+    def add_transfer(self, kind: str, rows: dict[str, dict]):
         for task, key in (("transfer", "gain"), ("identity", "to_target")):
             if key in rows[MODEL]:
-                self._add(f"{task}_{kind}", METRICS[task], rows[MODEL][key], count)
+                self._add(f"{task}_{kind}", METRICS[task], rows[MODEL][key], rows[MODEL]["counts"][key])
         keys = {MODEL: rows[MODEL], **{name: rows[name] for name in (COPY_TARGET, TRUTH) if name in rows}}
         self.details[f"transfer_{kind}"] = keys
 

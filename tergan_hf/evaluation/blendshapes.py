@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.linear_model import LinearRegression
 
 from ..expressions.blendshapes import COLUMN_NAMES, column_units
-from ..model.errors_tergan import InvalidInputError
+from ..model.errors_tergan import InvalidInputError, NoFaceFoundError
 from ..model.pipeline_tergan import TerGanPipeline
 from .readings import read_faces
 from .recognition import folds
@@ -57,14 +57,20 @@ def measure_blendshapes(pipe: TerGanPipeline, photos, detect: bool, name: str, c
         count: folds of people in which the baseline is fitted.
 
     Returns:
-        as `compare_blendshapes`. Empty if fewer than `FEWEST_PHOTOS` photos are known.
+        as `compare_blendshapes`. Empty if the blendshapes of fewer than `FEWEST_PHOTOS` photos are known, or fewer
+        show a face.
     """
     names = list(pipe.model.config.blendshape_names)
     true = true_blendshapes(photos, names)
     known = np.flatnonzero(np.isfinite(true).all(1))
     if len(known) < FEWEST_PHOTOS:
         return {}
-    read = read_faces(pipe, photos.select(known), detect, name, blendshapes=True)
+    try:
+        read = read_faces(pipe, photos.select(known), detect, name, blendshapes=True)
+    except NoFaceFoundError:
+        return {}
+    if len(read.rows) < FEWEST_PHOTOS:
+        return {}
     rows = known[read.rows]
     identities = np.array(photos["identity"])[rows]
     # If only one person is named, or nobody, every photo counts as a person of its own.

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..model.errors_tergan import InvalidInputError
+
 
 CUTOFF = 4.0  # Hz; trembling lies above, expressions mostly below
 STILL_SHARE = 0.25  # of the frames: those in which the driver moves least
@@ -56,24 +58,25 @@ def compare_clips(driver: np.ndarray, result: np.ndarray, rate: float) -> dict:
         rate: frames per second.
 
     Returns:
-        `frames`, those with a face in both; `features`, by name: `r` and `slope` of the result on the driver, and
-        `deviation`, the driver's own; `trembling`, by region: `driver` and `result`, the root mean square of
-        `high_frequencies`, `ratio`, the result's energy over the driver's, and `still_ratio`, the same in the quarter
-        of the frames in which the driver moves least. Undefined numbers are NaN.
+        `frames`, those with a face in both, and their `share` of all; `features`, by name: `r` and `slope` of the
+        result on the driver, and `deviation`, the driver's own; `trembling`, by region: `driver` and `result`, the
+        root mean square of `high_frequencies`, `ratio`, the result's energy over the driver's, and `still_ratio`, the
+        same in the quarter of the frames in which the driver moves least. Undefined numbers are NaN.
 
     Raises:
-        ValueError: fewer than three frames have a face in both.
+        InvalidInputError: fewer than three frames have a face in both.
     """
     count = min(len(driver), len(result))
     seen = np.isfinite(driver[:count]).all((1, 2)) & np.isfinite(result[:count]).all((1, 2))
     if seen.sum() < 3:
-        raise ValueError(f"{int(seen.sum())} frames have a face in both clips; at least 3 are needed")
+        raise InvalidInputError(f"{int(seen.sum())} frames have a face in both clips; at least 3 are needed")
     aligned = [align_landmarks(fill_gaps(clip[:count], seen)) for clip in (driver, result)]
     high = [high_frequencies(clip, rate)[seen] for clip in aligned]
     speed = np.linalg.norm(np.gradient(aligned[0], axis=0), axis=2).mean(1)[seen]
     still = speed <= np.quantile(speed, STILL_SHARE)
     return {
         "frames": int(seen.sum()),
+        "share": float(seen.mean()),
         "features": {name: _compare(*(measure(clip[seen]) for clip in aligned)) for name, measure in FEATURES.items()},
         "trembling": {
             name: _compare_energy(high[0][:, region], high[1][:, region], still) for name, region in REGIONS.items()

@@ -1,6 +1,7 @@
 """People of a set by group: how many there are, and how well the model does on each group."""
 
 import re
+from itertools import chain
 
 import numpy as np
 from datasets import Dataset
@@ -9,6 +10,7 @@ from datasets import Dataset
 # The names of the VALID avatars say which ancestry and gender they show: White_F_1, X_AIAN_M_2.
 HEAD_NAME = re.compile(r"(?:X_)?(?P<ethnicity>[A-Za-z]+)_(?P<gender>[FM])_\d+")
 GENDERS = {"F": "female", "M": "male"}
+LOWEST = "lowest"  # the number of a person that is a minimum, not a mean
 AGE_BANDS = ((0, 25, "under 25"), (25, 35, "25 to 34"), (35, 200, "35 and older"))
 
 
@@ -74,16 +76,17 @@ def accuracy_by_group(photos: Dataset, correct: np.ndarray) -> dict[str, dict[st
 
 def means_by_group(photos: Dataset, by_person: dict[str, dict[str, float]]) -> dict[str, dict[str, dict[str, float]]]:
     """
-    column → group → `people` and the mean of every measured number.
+    column → group → `people` with numbers, and the mean of every measured number; of `lowest` the minimum.
 
     Args:
-        by_person: identity → numbers.
+        by_person: identity → numbers. Some or all may be missing, if no face was found.
     """
     means: dict = {}
     for column, groups in people_groups(photos).items():
         for group, people in sorted(groups.items(), key=lambda item: -len(item[1])):
-            rows = [by_person[name] for name in sorted(people) if name in by_person]
-            if rows:
-                numbers = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+            rows = [by_person[name] for name in sorted(people) if by_person.get(name)]
+            values = {key: [row[key] for row in rows if key in row] for key in dict.fromkeys(chain(*rows))}
+            if values:
+                numbers = {key: float(np.min(own) if key == LOWEST else np.mean(own)) for key, own in values.items()}
                 means.setdefault(column, {})[group] = {"people": len(rows), **numbers}
     return means

@@ -1,7 +1,6 @@
 """The photos that a model was not trained on, according to the `training.yaml` beside its weights."""
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -22,6 +21,15 @@ from ..data.preparation import shared_people
 from ..data.splits import row_groups
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .duplicates import pixel_digests
+from .trained_on import (
+    has_unnamed,
+    is_at,
+    is_kept_out,
+    is_training_split,
+    load_training_side,
+    named_in,
+    same_people,
+)
 
 
 logger = logging.getLogger(__name__)
@@ -79,12 +87,6 @@ def recorded_sources(record: dict) -> dict[str, DataSource]:
     }
 
 
-def is_kept_out(photos: Dataset, source: DataSource, kept_out: Iterable[str]) -> np.ndarray:
-    """(N,) bool: at least one group of the photo was kept out of training."""
-    groups = row_groups(photos, source.group_column, source.group_separator)
-    return np.array([not own.isdisjoint(kept_out) for own in groups], dtype=bool)
-
-
 def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] | None = None) -> list[HeldOutSet]:
     """
     Load the held-out side of a run's split.
@@ -94,7 +96,8 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
         data_root: relative data paths of the run start here.
         names: sources of the run to load; default: every available source that kept somebody out. Any other name is a
             folder, parquet file or `hub://owner/name` with people that the model has never seen; `NAME=PATH` names it.
-            If it has people that the run trained on, they are left out.
+            People, and photos of unknown people, that the run trained on are left out. The training split of a source
+            with a `validation_path` stands for that source.
 
     Returns:
         one entry per set, and one more for each test set beside a `validation_path`. If its photos name no people,
@@ -103,14 +106,14 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
     Raises:
         MissingFileError: the record or a requested set is missing.
         InvalidInputError: a requested source kept nobody out, a requested set has only people that the run trained
-            on, or none of the run's sets is available.
+            on, two sets have the same name, or none of the run's sets is available.
     """
     record = read_record(weights)
     sources = recorded_sources(record)
-    found = []
+    found: list[HeldOutSet] = []
     for name in names or sources:
         if name not in sources:
-            found.append(_unseen_set(name, data_root, record))
+            _add(found, _unseen_sets(name, data_root, record))
             continue
         source, kept_out = sources[name], (record.get("kept_out") or {}).get(name) or []
         if source.validation_path is None and not kept_out:
@@ -120,9 +123,12 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
                 )
             continue
         try:
-            found += _validation_sets(source, data_root) if source.validation_path else [
-                _repeat_split(source, data_root, kept_out)
-            ]  # fmt: skip
+            _add(
+                found,
+                _validation_sets(source, data_root)
+                if source.validation_path
+                else [_repeat_split(source, data_root, kept_out)],
+            )
         except FileNotFoundError as error:
             if names:
                 raise
@@ -132,17 +138,28 @@ def held_out_sets(weights: str | Path, data_root: str | Path, names: list[str] |
     return found
 
 
+def _add(found: list[HeldOutSet], sets: list[HeldOutSet]):
+    """Add sets, which need names of their own: figures and numbers are kept by name."""
+    if taken := {held_out.name for held_out in found} & {held_out.name for held_out in sets}:
+        raise InvalidInputError(f"two sets have the name {min(taken)}: name one of them NAME=PATH")
+    found += sets
+
+
 def subsample(held_out: HeldOutSet, most: int) -> HeldOutSet:
     """
     Take at most `most` photos, always the same ones.
 
-    If the photos have expression ids, take the same ids of everybody, every expression equally often. Else take whole
-    people. If nobody is named, take photos at equal distances.
+    If everybody has the same expression ids, take the same ids of everybody, every expression equally often. Else take
+    whole people. If somebody is not named, take photos at equal distances.
     """
     photos = held_out.photos
     if len(photos) <= most:
         return held_out
     identities, expression_ids = np.array(photos["identity"]), np.array(photos["expression_id"])
+    if (identities == NO_IDENTITY).any():
+        rows = np.linspace(0, len(photos) - 1, most).astype(int)
+        return replace(held_out, photos=photos.select(rows))
+    people = sorted(set(identities.tolist()))
     if (expression_ids != NO_EXPRESSION_ID).all():
         expressions = dict(zip(expression_ids.tolist(), photos["expression"]))
         # The rank of an id among those of the same expression.
@@ -150,14 +167,13 @@ def subsample(held_out: HeldOutSet, most: int) -> HeldOutSet:
         for expression_id in sorted(expressions):
             ranks[expression_id] = sum(expressions[earlier] == expressions[expression_id] for earlier in ranks)
         by_rank = sorted(ranks, key=lambda expression_id: (ranks[expression_id], expression_id))
-        chosen = by_rank[: max(2, most // len(set(identities)))]
-        rows = np.flatnonzero(np.isin(expression_ids, chosen))
-    elif (identities != NO_IDENTITY).all():
-        people = sorted(set(identities))
-        count = max(2, round(most / len(photos) * len(people)))
-        rows = np.flatnonzero(np.isin(identities, people[:count]))
-    else:
-        rows = np.linspace(0, len(photos) - 1, most).astype(int)
+        chosen = by_rank[: max(2, most // len(people))]
+        shown = set(zip(identities.tolist(), expression_ids.tolist()))
+        # With several sets of expressions, hardly any id but that of neutral is everybody's.
+        if all((name, expression_id) in shown for name in people for expression_id in chosen):
+            return replace(held_out, photos=photos.select(np.flatnonzero(np.isin(expression_ids, chosen))))
+    count = max(2, round(most / len(photos) * len(people)))
+    rows = np.flatnonzero(np.isin(identities, people[:count]))
     return replace(held_out, photos=photos.select(rows))
 
 
@@ -179,16 +195,22 @@ def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:
     except MissingFileError as error:
         logger.warning("%s: photos that the training split has too are not left out: %s", source.name, error)
         return sets
-    sets = [_without_people(held_out, training) for held_out in sets]
-    if not any(NO_IDENTITY in held_out.photos["identity"] for held_out in sets):
+    sets = [_without_people(held_out, _people_of_both(source, held_out.photos, training)) for held_out in sets]
+    if not any(has_unnamed(held_out.photos) for held_out in sets):
         return [replace(held_out, training_photos=training) for held_out in sets]
     known = set(pixel_digests(training, f"{source.name}, training split"))
-    return [_without_duplicates(held_out, training, known) for held_out in sets]
+    return [replace(_without_duplicates(held_out, known), training_photos=training) for held_out in sets]
 
 
-def _without_people(held_out: HeldOutSet, training: Dataset) -> HeldOutSet:
+def _people_of_both(source: DataSource, photos: Dataset, training: Dataset) -> set[str]:
+    """The people of a source's training split who are in its validation photos. Names tell within one folder only."""
+    if source.validation_path == source.path:
+        return shared_people(photos, training)
+    return same_people(photos, training, f"{source.name}, training split")
+
+
+def _without_people(held_out: HeldOutSet, known: set[str]) -> HeldOutSet:
     """Leave out the people of the training split."""
-    known = shared_people(held_out.photos, training)
     rows = [row for row, name in enumerate(held_out.photos["identity"]) if name not in known]
     if len(rows) == len(held_out.photos):
         return held_out
@@ -201,15 +223,13 @@ def _without_people(held_out: HeldOutSet, training: Dataset) -> HeldOutSet:
     return replace(held_out, photos=held_out.photos.select(rows))
 
 
-def _without_duplicates(held_out: HeldOutSet, training: Dataset, known: set[bytes]) -> HeldOutSet:
+def _without_duplicates(held_out: HeldOutSet, known: set[bytes]) -> HeldOutSet:
     """Leave out the photos whose pixels are among those of the training split."""
     digests = pixel_digests(held_out.photos, held_out.name)
     rows = [row for row, digest in enumerate(digests) if digest not in known]
     if not rows:
         raise InvalidInputError(f"{held_out.name}: the training split has the same pixels as every photo of this set")
-    return replace(
-        held_out, photos=held_out.photos.select(rows), training_photos=training, duplicates=len(digests) - len(rows)
-    )
+    return replace(held_out, photos=held_out.photos.select(rows), duplicates=len(digests) - len(rows))
 
 
 def _repeat_split(source: DataSource, data_root, kept_out: list[str]) -> HeldOutSet:
@@ -221,78 +241,79 @@ def _repeat_split(source: DataSource, data_root, kept_out: list[str]) -> HeldOut
     return HeldOutSet(source.name, held_out, source, kept_out, training)
 
 
-def _unseen_set(dataset: str, data_root, record: dict) -> HeldOutSet:
+def _unseen_sets(dataset: str, data_root, record: dict) -> list[HeldOutSet]:
     name, separator, path = dataset.rpartition("=")
     if not separator or Path(dataset).exists():
         path = dataset
         name = Path(path).stem
     path = path if Path(path).exists() else source_path(path, data_root)
+    for source in recorded_sources(record).values():
+        if source.validation_path and _is_source(name, path, source, data_root):
+            return _validation_sets(source, data_root)
     photos = load_photos(path)
-    known = _people_trained_on(name, path, photos, data_root, record)
-    if not known:
-        return HeldOutSet(name, photos, DataSource(name=name, path=path), [])
-    identities = photos["identity"]
-    rows = [row for row, identity in enumerate(identities) if identity not in known]
-    if not rows:
-        raise InvalidInputError(
-            f"{name}: the weights were trained on all {len(known)} people of this set, so there is nothing to "
-            "measure; benchmarks/folds.py trains and tests on different people of a set"
-        )
-    logger.warning("%s: %d people whom the weights were trained on are left out", name, len(known))
-    rest = sorted({identities[row] for row in rows})
-    return HeldOutSet(name, photos.select(rows), DataSource(name=name, path=path), rest)
+    known, pixels = _trained_on(name, path, photos, data_root, record)
+    source = DataSource(name=name, path=path)
+    held_out = HeldOutSet(name, photos, source, [])
+    if known:
+        identities = photos["identity"]
+        rows = [row for row, identity in enumerate(identities) if identity not in known]
+        if not rows:
+            raise InvalidInputError(
+                f"{name}: the weights were trained on all {len(known)} people of this set, so there is nothing to "
+                "measure; benchmarks/folds.py trains and tests on different people of a set"
+            )
+        logger.warning("%s: %d people whom the weights were trained on are left out", name, len(known))
+        rest = sorted({identities[row] for row in rows} - {NO_IDENTITY})
+        held_out = HeldOutSet(name, photos.select(rows), source, rest)
+    return [held_out if pixels is None else _without_duplicates(held_out, pixels)]
 
 
-def _people_trained_on(name: str, path: str, photos: Dataset, data_root, record: dict) -> set[str]:
+def _is_source(name: str, path: str, source: DataSource, data_root) -> bool:
     """
-    The people of a set whom a run trained on.
+    Whether a set is a source with a `validation_path`. A file in its folder that is no training split is not.
+
+    Raises:
+        InvalidInputError: the set has the source's name, and lies somewhere else.
+    """
+    place, validation = (source_path(str(own), data_root) for own in (source.path, source.validation_path))
+    if is_training_split(path, place, source.split):
+        return True
+    if name == source.name and not is_at(path, place) and not is_at(path, validation):
+        raise InvalidInputError(
+            f"{path}: the run trained on a set named {name}. `--dataset {name}` measures its validation photos, from "
+            f"{validation}; if this is another set, name it NAME=PATH"
+        )
+    return False
+
+
+def _trained_on(name: str, path: str, photos: Dataset, data_root, record: dict) -> tuple[set[str], set[bytes] | None]:
+    """
+    What of a set a run trained on.
 
     A set that has the name or the place of a source of the run is that source: only the people kept out of it are new.
     In a set with another name, people are the same if an identity and the pixels of a photo are.
+
+    Returns:
+        the people; and if the set has photos of unknown people, the `pixel_digests` of all photos trained on that are
+        here.
     """
-    people = set(photos["identity"]) - {NO_IDENTITY}
+    people, unnamed = set(photos["identity"]) - {NO_IDENTITY}, has_unnamed(photos)
     known: set[str] = set()
+    pixels: set[bytes] | None = None
     for source in recorded_sources(record).values():
         kept_out = set((record.get("kept_out") or {}).get(source.name) or [])
         place = source_path(source.path, data_root)
-        if source.validation_path is None and (source.name == name or _is_at(path, place)):
-            known |= people - _named_in(photos, source, kept_out)
-        elif people and not source.streaming and not place.startswith(HUB_PREFIX):
-            known |= _same_people(photos, people, source, place, kept_out)
-    return known
-
-
-def _is_at(path: str, place: str) -> bool:
-    """Whether a set is a source of a run, or a file in its folder."""
-    if path.startswith(HUB_PREFIX) or place.startswith(HUB_PREFIX):
-        return path == place
-    return Path(place).resolve() in (Path(path).resolve(), *Path(path).resolve().parents)
-
-
-def _named_in(photos: Dataset, source: DataSource, kept_out: set[str]) -> set[str]:
-    """The identities of the photos that a source's split keeps out."""
-    if source.group_column not in photos.column_names:
-        return set()
-    rows = np.flatnonzero(is_kept_out(photos, source, kept_out))
-    identities = photos["identity"]
-    return {identities[int(row)] for row in rows}
-
-
-def _same_people(photos: Dataset, people: set[str], source: DataSource, place: str, kept_out: set[str]) -> set[str]:
-    """The people of a set with a photo, by identity and pixels, among the training photos of a source."""
-    try:
-        theirs = load_photos(place, source.split, **source.extra)
-    except MissingFileError:
-        return set()
-    except InvalidInputError as error:
-        logger.warning("people are not compared with those of %s: %s", source.name, error)
-        return set()
-    shared = people & set(theirs["identity"])
-    if not shared:
-        return set()
-    theirs = theirs.select(
-        np.flatnonzero(~is_kept_out(theirs, source, kept_out) & np.isin(theirs["identity"], list(shared)))
-    )
-    ours = photos.select(np.flatnonzero(np.isin(photos["identity"], list(shared))))
-    trained_on = set(zip(theirs["identity"], pixel_digests(theirs, source.name)))
-    return {pair[0] for pair in zip(ours["identity"], pixel_digests(ours)) if pair in trained_on}
+        is_this = source.validation_path is None and (source.name == name or is_at(path, place))
+        if is_this:
+            known |= people - named_in(photos, source, kept_out)
+        if not unnamed and (is_this or not people):
+            continue
+        training = load_training_side(source, place, kept_out)
+        if training is None:
+            continue
+        if people and not is_this:
+            in_folder = is_at(path, place)
+            known |= shared_people(photos, training) if in_folder else same_people(photos, training, source.name)
+        if unnamed:
+            pixels = (pixels or set()) | set(pixel_digests(training, f"{source.name}, training split"))
+    return known, pixels

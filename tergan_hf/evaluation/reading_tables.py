@@ -21,7 +21,8 @@ def votes_table(measured: dict) -> str:
         rows.append(_summary_row("FER+, clear majority", clear, clear["photos"]))
     if original := measured.get("original_labels"):
         row = original["rows"]["f(e)"]
-        rows.append(_summary_row("FER2013's own labels, shallow classifier on f(e)", row, recognition["photos"]))
+        photos = original.get("photos", recognition["photos"])  # older reports count all
+        rows.append(_summary_row("FER2013's own labels, shallow classifier on f(e)", row, photos))
     labels = list(dict.fromkeys(label for row in rows for label in row["recall"]))
     lines = [
         [row["title"], str(row["photos"]), f"**{row['accuracy']:.1%}**", f"{row['balanced']:.1%}",

@@ -8,7 +8,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ..data.padded_crops import decode
-from ..model.errors_tergan import InvalidInputError
+from ..model.errors_tergan import NoFaceFoundError
 from ..model.face_alignment_tergan import crop_face, whole_image_transform
 from ..model.pipeline_tergan import TerGanPipeline
 from .embeddings import PIXELS_SIDE
@@ -48,7 +48,7 @@ def read_faces(
         blendshapes: read blendshapes, too.
 
     Raises:
-        InvalidInputError: no photo shows a face, or the model reads no blendshapes.
+        NoFaceFoundError: no photo shows a face.
     """
     rows: list[int] = []
     side = pipe.model.config.image_size
@@ -78,7 +78,7 @@ def read_faces(
         if blendshapes:
             read["blendshapes"].append(pipe.model.read_blendshapes(pixel_values).float().cpu().numpy())
     if not rows:
-        raise InvalidInputError("no face was found in any photo")
+        raise NoFaceFoundError("no face was found in any photo")
     return FaceReadings(
         np.array(rows), **{key: np.concatenate(values) for key, values in read.items() if key != "blendshapes"},
         blendshapes=np.concatenate(read["blendshapes"]) if blendshapes else None,

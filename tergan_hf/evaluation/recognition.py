@@ -88,32 +88,40 @@ def folds(groups, count: int):
     return list(splitter.split(np.zeros(len(groups)), groups=np.asarray(groups)))
 
 
-def cross_validate(features: np.ndarray, targets, groups, count: int = 8) -> dict:
+def cross_validate(features: np.ndarray, targets, groups, count: int = 8, rows: np.ndarray | None = None) -> dict:
     """
     Cross-validate a shallow classifier on frozen features.
 
     Args:
-        features: (N, D).
-        targets: (N,) the class of each row.
-        groups: (N,) the person of each row; no person is in both the training and the test part of a fold.
+        features: (M, D) of the photos in which a face was detected.
+        targets: (N,) the class of each photo.
+        groups: (N,) the person of each photo; no person is in both the training and the test part of a fold.
         count: number of folds; fewer if there are fewer groups.
+        rows: (M,) which photos the features are of; default: all. The others count as wrong.
 
     Returns:
         `mean` accuracy over the folds, its sample standard `deviation`, the accuracy of each of the `folds`, and
-        `recall`, `confusion` and `calibration_error` over all test rows together.
+        `recall`, `confusion` and `calibration_error` over all test photos together.
     """
     targets = np.asarray(targets)
+    rows = np.arange(len(targets)) if rows is None else rows
     labels = sorted(set(targets.tolist()))
-    predicted, confidences, accuracies = np.empty_like(targets), np.zeros(len(targets)), []
+    place = np.full(len(targets), -1)  # of a photo among the features
+    place[rows] = np.arange(len(rows))
+    predicted, confidences = np.empty_like(targets), np.zeros(len(targets))
+    answered, accuracies = np.zeros(len(targets), bool), []
     for train, test in folds(groups, count):
-        if len(set(targets[train].tolist())) < 2:
+        size, train, test = len(test), train[place[train] >= 0], test[place[test] >= 0]
+        classes = set(targets[train].tolist())
+        if len(classes) == 1:
             predicted[test], confidences[test] = targets[train][0], 1.0
-        else:
-            classifier = shallow_classifier().fit(features[train], targets[train])
-            scores = classifier.predict_proba(features[test])
+        elif len(test) and classes:
+            classifier = shallow_classifier().fit(features[place[train]], targets[train])
+            scores = classifier.predict_proba(features[place[test]])
             predicted[test], confidences[test] = classifier.classes_[scores.argmax(1)], scores.max(1)
-        accuracies.append(float(np.mean(predicted[test] == targets[test])))
-    summary = summarize(targets, predicted, confidences, labels)
+        answered[test] = bool(classes)
+        accuracies.append(float(np.sum((predicted == targets)[test] & answered[test]) / size))
+    summary = summarize(targets[answered], predicted[answered], confidences[answered], labels, targets)
     del summary["accuracy"]
     return {
         "mean": float(np.mean(accuracies)),

@@ -7,7 +7,7 @@ from ..model.atomic_file_tergan import write_whole
 from .markdown import markdown_table
 from .metrics import INTENSITIES
 from .reading_tables import BLENDSHAPE_NOTE, blendshape_table, votes_note, votes_table
-from .systems import COPY_TARGET, MODEL, RANDOM
+from .systems import BASELINE, COPY_TARGET, MODEL, RANDOM
 
 
 SYSTEM_COLUMNS = {
@@ -158,22 +158,27 @@ def cross_validation_table(measured: dict) -> str:
         for key, row in found["rows"].items()
     ]  # fmt: skip
     rows.append(["most frequent label", f"{100 * found['majority']:.2f}", "", ""])
+    missing = measured.get("photos_without_a_face")
     return (
         f"Logistic regression on frozen features, {found['count']} folds of {found['by']}, {found['classes']} "
-        "expressions, accuracy in percent, mean ± deviation over the folds:\n\n"
+        "expressions, accuracy in percent, mean ± deviation over the folds"
+        + (f"; {missing} photos without a detected face count as wrong" if missing else "")
+        + ":\n\n"
     ) + markdown_table(["features", "accuracy", "calibration error", "recall"], rows)
 
 
 def baseline_note(measured: dict, model: dict) -> str:
     """A sentence about the CNN baseline."""
-    if measured["cross_validation"]["baseline"] != "the same network":
-        return "`CNN baseline` is G_es after stage 1."
+    given = measured["cross_validation"]["baseline"] == BASELINE
     if model["freeze_expression_encoder"]:
-        return (
-            "The CNN baseline of the paper, G_es after stage 1, is this very network: stage 2 does not train G_es "
-            "(`freeze_expression_encoder`). Its row is that of f(e)."
+        note = (
+            "The CNN baseline of the paper, G_es after stage 1, is this very network: stage 2 left G_es as stage 1 "
+            "made it (`freeze_expression_encoder`). Its row is that of f(e)."
         )
-    return "No G_es after stage 1 was given as CNN baseline (`--baseline runs/…/stages/expression.safetensors`)."
+        return f"{note} `CNN baseline` is another network, which `--baseline` named." if given else note
+    if given:
+        return "`CNN baseline` is G_es after stage 1."
+    return "No other G_es after stage 1 was given as CNN baseline (`--baseline runs/…/stages/expression.safetensors`)."
 
 
 def published_table(measured: dict, published: dict[str, float]) -> str:

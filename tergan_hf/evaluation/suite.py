@@ -28,13 +28,13 @@ from .metrics import reliability
 from .perceptual import PerceptualMetrics
 from .published import OULU_CASIA, OULU_CASIA_FOLDS
 from .recognition import cross_validate, measure_recognition
-from .systems import COPY_TARGET, MODEL, RANDOM, copy_systems, random_system, same_expression_encoder
+from .systems import BASELINE, COPY_TARGET, MODEL, RANDOM, copy_systems, random_system, same_expression_encoder
 from .transfer import draw_pairs, gain_on_crops, measure_intensity, measure_transfer
 from .votes import VOTES, has_original_labels, measure_original_labels, measure_votes
 
 
 logger = logging.getLogger(__name__)
-BASELINE, RANDOM_ENCODER = "CNN baseline", "random G_es"
+RANDOM_ENCODER = "random G_es"
 SMILE = "happiness"
 FIGURES = ("recognition", "misses", "tsne", "transfer", "editing", "intensity")
 PROTOCOLS = ("held-out", "oulu-casia")
@@ -110,6 +110,8 @@ class Evaluation:
             progress.set_description(held_out.name)
             whole = held_out.photos
             held_out = _with_known_labels(held_out, self._labels())
+            for kind in FIGURES:
+                self._figure(held_out, kind).unlink(missing_ok=True)  # of an earlier report
             try:
                 measured[held_out.name] = self._measure(held_out) | self._measure_blendshapes(held_out, whole)
             except ValueError as error:
@@ -134,6 +136,7 @@ class Evaluation:
             "kept_out": held_out.kept_out,
             "duplicates": held_out.duplicates,
             "detect": held_out.source.align,
+            "photos_without_a_face": len(embeddings.without_face),
             "cross_validation": self._cross_validate(embeddings, expressions, identities, named),
         }
         if self.settings.protocol == "oulu-casia":
@@ -176,17 +179,15 @@ class Evaluation:
         return {"blendshapes": measured} if measured else {}
 
     def _cross_validate(self, embeddings: Embeddings, expressions, identities, named: bool) -> dict:
-        rows = embeddings.rows
         # If nobody is named, every photo counts as a person of its own.
-        groups = identities[rows] if named else rows
+        groups, rows = identities if named else np.arange(len(expressions)), embeddings.rows
         features = {"f(e)": embeddings.features["expression"]}
         if self.baseline is not None:
             features[BASELINE] = embeddings.features[BASELINE]
         features |= {RANDOM_ENCODER: embeddings.features[RANDOM], "pixels": embeddings.features["pixels"]}
-        targets = expressions[rows]
-        classes, counts = np.unique(targets, return_counts=True)
-        if len(classes) < 2 or len(set(groups.tolist())) < 2:
+        if len(set(expressions[rows])) < 2 or len(set(groups[rows].tolist())) < 2:
             return {}
+        classes, counts = np.unique(expressions, return_counts=True)
         folds = OULU_CASIA_FOLDS if self.settings.protocol == "oulu-casia" else self.settings.folds
         return {
             "by": "people" if named else "photos",
@@ -194,7 +195,9 @@ class Evaluation:
             "count": min(folds, len(set(groups.tolist()))),
             "baseline": BASELINE if self.baseline is not None else "the same network",
             "majority": float(counts.max() / counts.sum()),
-            "rows": {key: cross_validate(columns, targets, groups, folds) for key, columns in features.items()},
+            "rows": {
+                key: cross_validate(columns, expressions, groups, folds, rows) for key, columns in features.items()
+            },
         }
 
     def _disentangle(self, held_out, embeddings: Embeddings, expressions, identities, has_ids: bool) -> dict:
@@ -240,8 +243,11 @@ class Evaluation:
         if held_out.source.group_separator and is_new.any() and not is_new.all():
             unseen = photos.select(np.flatnonzero(is_new))
             part = {"people": len(set(unseen["identity"])), "accuracy": float(correct[is_new].mean())}
-            if part["people"] > 1:
+            try:
                 unseen_pairs = draw_pairs(unseen, max(1, settings.pairs // 2), settings.seed)
+            except InvalidInputError as error:
+                logger.warning("%s: people who are all new: transfer is not measured: %s", held_out.name, error)
+            else:
                 rows = measure_transfer(
                     {MODEL: self.pipe}, unseen, unseen_pairs, detect, Judges(detector=self.pipe.detector),
                     PerceptualMetrics(enabled=False),

@@ -29,10 +29,11 @@ def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[Pair]:
     Draw rows (source, target, truth).
 
     Source and target are different people. The truth is the target's person with the source's expression id, and not
-    the target image itself. Every expression is equally frequent among the sources.
+    the target image itself. Every expression that two people share is equally frequent among the sources.
 
     Raises:
-        InvalidInputError: the photos have no expression ids, show one person only, or hardly share an expression id.
+        InvalidInputError: the photos have no expression ids, show one person only, or no two people share an
+            expression id.
     """
     identities, expression_ids = np.array(photos["identity"]), np.array(photos["expression_id"])
     expressions = np.array(photos["expression"])
@@ -41,13 +42,19 @@ def draw_pairs(photos: Dataset, count: int, seed: int = 0) -> list[Pair]:
     sessions = np.array(photos["session"]) if "session" in photos.column_names else np.zeros(len(photos), int)
     with_id, of_session = _rows_by(expression_ids), _rows_by(zip(identities, sessions))
     random = np.random.default_rng(seed)
-    by_expression = [np.flatnonzero(expressions == label) for label in sorted(set(expressions))]
+    # People with a photo of each expression id that is the truth of another photo of theirs.
+    people = {
+        key: {identities[row] for row in rows if len(of_session[identities[row], sessions[row]]) > 1}
+        for key, rows in with_id.items()
+    }
+    has_partner = np.array([bool(people[key] - {name}) for key, name in zip(expression_ids, identities)])
+    if not has_partner.any():
+        raise InvalidInputError("expression gain cannot be measured: no two people share an expression_id")
+    shared = sorted(set(expressions[has_partner]))
+    by_expression = [np.flatnonzero(expressions == label) for label in shared]
     pairs: list[Pair] = []
-    tries = 0
     while len(pairs) < count:
-        tries += 1
-        if tries > 100 * count:
-            raise InvalidInputError("expression gain cannot be measured: hardly any two people share an expression_id")
+        # A row without a partner is drawn again, not left out before, so that no set's pairs change.
         source = int(random.choice(by_expression[len(pairs) % len(by_expression)]))
         truths = [row for row in with_id[expression_ids[source]] if identities[row] != identities[source]]
         if not truths:
@@ -83,7 +90,8 @@ def measure_transfer(
         system → mean `gain` (1 − Σ|x̄ − truth| / Σ|x_t − truth|), `gain_by_expression`, and `psnr` to the truth in dB.
         With judges: `judged` (share of results in which the judge recognises the source's expression), `to_target` and
         `to_source` (SFace cosine to x_t and x_s). With perceptual metrics: `lpips` to the truth and `kid` to the true
-        images. The last row, `TRUTH`, has the judges' answers to the true images, their ceiling.
+        images. `counts` has the number of pairs behind each mean but the perceptual ones: judges need a face. The last
+        row, `TRUTH`, has the judges' answers to the true images, their ceiling.
     """
     labels = np.array([photos[source]["expression"] for source, _, _ in pairs])
     measured: dict[str, dict[str, list]] = {name: {} for name in (*systems, TRUTH)}
@@ -106,9 +114,12 @@ def measure_transfer(
                 columns.setdefault("psnr", []).extend(psnr(arrays[0], arrays[2]).tolist())
                 perceptual.update(name, arrays[0], arrays[2])
     rows: dict[str, dict] = {
-        name: {key: float(np.nanmean(values)) for key, values in columns.items()} | perceptual.compute(name)
+        name: {
+            **{key: float(np.nanmean(values)) for key, values in columns.items()}, **perceptual.compute(name),
+            "counts": {key: int(np.isfinite(values).sum()) for key, values in columns.items()},
+        }
         for name, columns in measured.items()
-    }
+    }  # fmt: skip
     for name in systems:
         gains = np.array(measured[name]["gain"])
         rows[name]["gain_by_expression"] = {

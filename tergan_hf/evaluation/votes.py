@@ -1,6 +1,7 @@
 """Recognition against people's votes (FER+, Barsoum et al. 2016) and against the labels that a set had before them."""
 
 import numpy as np
+from datasets import Dataset
 
 from ..data.sets.ferplus import ANSWERS
 from ..model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
@@ -13,6 +14,7 @@ from .recognition import shallow_classifier, summarize
 
 
 VOTES, DISTRIBUTION, ORIGINAL = "votes", "label_distribution", "original_expression"
+NO_LABEL = (None, "")
 CLEAR_SHARE = 0.5  # a majority is clear if it has more than this share of all votes
 FIT_RATIO = 10  # a classifier is fitted on at most this many training photos for each photo measured
 
@@ -85,9 +87,17 @@ def _cross_entropies(votes: np.ndarray, scores: np.ndarray) -> dict:
 
 
 def has_original_labels(held_out: HeldOutSet) -> bool:
-    """Whether both sides of the split have labels from before the votes."""
-    sides = (held_out.photos, held_out.training_photos)
-    return all(side is not None and ORIGINAL in side.column_names for side in sides)
+    """Whether both sides of the split have labels from before the votes, and the training split at least two."""
+    counts = [
+        len(set(side[ORIGINAL]) - set(NO_LABEL)) if side is not None and ORIGINAL in side.column_names else 0
+        for side in (held_out.photos, held_out.training_photos)
+    ]
+    return counts[0] > 0 and counts[1] > 1
+
+
+def _labelled(photos: Dataset) -> Dataset:
+    """The photos with a label from before the votes."""
+    return photos.select([row for row, label in enumerate(photos[ORIGINAL]) if label not in NO_LABEL])
 
 
 def measure_original_labels(pipe: TerGanPipeline, held_out: HeldOutSet) -> dict:
@@ -97,22 +107,22 @@ def measure_original_labels(pipe: TerGanPipeline, held_out: HeldOutSet) -> dict:
     if the model reads both.
 
     Args:
-        held_out: a set with `has_original_labels`.
+        held_out: a set with `has_original_labels`. Photos without such a label are left out.
 
     Returns:
-        `fitted_on`, the number of training photos; `rows`: features → `summarize` of the held-out photos, for f(e) and
-        for a few grey `pixels`; `own_classifier`, the accuracy of the model's own classifier against these labels; and
-        `majority`, that of the most frequent label.
+        `photos`, the number measured; `fitted_on`, the number of training photos; `rows`: features → `summarize` of
+        the held-out photos, for f(e) and for a few grey `pixels`; `own_classifier`, the accuracy of the model's own
+        classifier against these labels; and `majority`, that of the most frequent label.
     """
-    training, detect = held_out.training_photos, held_out.source.align
-    assert training is not None  # by `has_original_labels`
-    most = FIT_RATIO * len(held_out.photos)
+    assert held_out.training_photos is not None  # by `has_original_labels`
+    photos, training = _labelled(held_out.photos), _labelled(held_out.training_photos)
+    detect, most = held_out.source.align, FIT_RATIO * len(photos)
     if len(training) > most:
         training = training.select(np.linspace(0, len(training) - 1, most).astype(int))
     known = read_faces(pipe, training, detect, f"{held_out.name}, training split")
-    tested = read_faces(pipe, held_out.photos, detect, held_out.name)
+    tested = read_faces(pipe, photos, detect, held_out.name)
     labels = np.array(training[ORIGINAL])[known.rows]
-    shown = np.array(held_out.photos[ORIGINAL])
+    shown = np.array(photos[ORIGINAL])
     true, names = shown[tested.rows], sorted(set(shown) | set(labels))
     rows = {}
     for key, (own, others) in {
@@ -123,6 +133,7 @@ def measure_original_labels(pipe: TerGanPipeline, held_out: HeldOutSet) -> dict:
         rows[key] = summarize(true, classifier.classes_[scores.argmax(1)], scores.max(1), names, shown)
     answers = np.array(pipe.labels)[tested.probabilities.argmax(1)]
     return {
+        "photos": len(shown),
         "fitted_on": len(known.rows),
         "rows": rows,
         "own_classifier": float(np.sum(answers == true) / len(shown)),

@@ -117,7 +117,7 @@ def build_card(
         tables={
             "training": training_table(record),
             "benchmark": benchmark_table(scores) if scores else "",
-            **(result_tables(results, notes) if results else {}),
+            **(result_tables(results, notes, bool(record.get("freeze_expression_encoder"))) if results else {}),
         },
     )
 

@@ -6,6 +6,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from ..data.known_sets import known_set
 from ..data.loading import HUB_PREFIX
+from ..evaluation.held_out import TEST_SPLITS
 from .card_examples import CardExamples
 from .emissions import Emissions
 
@@ -80,15 +81,25 @@ def _datasets(record: dict) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _source_and_split(name: str, paths: dict[str, str]) -> tuple[str, str]:
+    """The source and the split of a measured set: a test split is measured as `SOURCE_test`, see `held_out_sets`."""
+    for split in TEST_SPLITS:
+        source = name.removesuffix(f"_{split}")
+        if name not in paths and source in paths:
+            return source, split
+    return name, "validation"
+
+
 def _eval_results(record: dict, report: dict) -> list[EvalResult]:
     results = []
     paths = {source["name"]: source["path"] for source in record.get("sources", [])}
     for name, measured in report["sets"].items():
-        known = known_set(paths.get(name, name))
+        source, split = _source_and_split(name, paths)
+        known = known_set(paths.get(source, source))
         dataset = {
-            "dataset_type": known.hub_name if known else name,
+            "dataset_type": known.hub_name if known else source,
             "dataset_name": f"{known.title if known else name}, {name}, kept out of training",
-            "dataset_split": "validation",
+            "dataset_split": split,
         }
 
         def add(task: str, kind: str, title: str, value: float, dataset=dataset):

@@ -1,5 +1,7 @@
 """Tables of the model card."""
 
+from copy import deepcopy
+
 from ..data.known_sets import known_set
 from ..evaluation.markdown import markdown_table
 from ..evaluation.reading_tables import BLENDSHAPE_NOTE, blendshape_table, votes_note, votes_table
@@ -12,6 +14,7 @@ from ..evaluation.report import (
     probe_table,
     system_table,
 )
+from ..evaluation.systems import BASELINE
 
 
 SCARCE = 0.1  # share of the people trained on; groups with less are named
@@ -39,36 +42,39 @@ def training_table(record: dict) -> str:
     return markdown_table(["set", "content", "licence", "used"], rows) if rows else "Not recorded."
 
 
-def result_tables(report: dict, notes: dict[str, str]) -> dict[str, str]:
+def result_tables(report: dict, notes: dict[str, str], frozen: bool = False) -> dict[str, str]:
     """
     The tables of a report by name. A table without data is empty.
 
     Args:
         notes: set → footnote to its numbers.
+        frozen: stage 2 did not train G_es, so a CNN baseline in the report is the network itself: it is left out.
     """
+    if frozen:
+        report = _without_baseline(report)
     sets = report["sets"]
+    folded = [measured for measured in sets.values() if measured["cross_validation"]]
     noted = [name for name in sets if name in notes]
     marks = dict(zip(noted, FOOTNOTE_MARKS))
     names = {name: f"{name} {marks[name]}" if name in marks else name for name in sets}
     tables = {
         "recognition": _recognition_table(sets, names), "folds": _folds_table(sets, names),
-        "editing": "", "strangers": "", "ceiling": "", "ceiling_set": "",
-        "baseline": baseline_note(next(iter(sets.values())), report["model"]),
+        "baseline": baseline_note(folded[0], report["model"]) if folded else "",
         "notes": "\n".join(f"{marks[name]} {notes[name]}" for name in noted),
     }  # fmt: skip
     transfers, probes, groups, votes, blendshapes = [], [], [], [], []
+    editing, strangers, ceilings = {}, {}, {}
     for name, measured in sets.items():
         if "transfer" in measured:
             table = system_table(measured["transfer"]["rows"], SYSTEM_COLUMNS)
             transfers.append(f"**{name}**, {measured['transfer']['pairs']} pairs\n\n{table}")
         if "editing" in measured:
-            tables["editing"] = editing_table(measured["editing"])
+            editing[name] = editing_table(measured["editing"])
         if "strangers" in measured:
             columns = {key: SYSTEM_COLUMNS[key] for key in ("judged", "to_target", "to_source")}
-            tables["strangers"] = system_table(measured["strangers"], columns)
+            strangers[name] = system_table(measured["strangers"], columns)
         if ceiling := measured.get("judge_ceiling"):
-            tables["ceiling"] = ", ".join(f"{label} {one['judged']:.0%}" for label, one in ceiling.items())
-            tables["ceiling_set"] = name
+            ceilings[name] = ", ".join(f"{label} {one['judged']:.0%}" for label, one in ceiling.items())
         if measured.get("votes"):
             votes.append(f"**{name}**\n\n{votes_table(measured)}\n\n{votes_note(measured)}")
         if found := measured.get("blendshapes"):
@@ -81,6 +87,8 @@ def result_tables(report: dict, notes: dict[str, str]) -> dict[str, str]:
                 groups.append(HEAD_GROUP_NOTE)
         if by_group := measured.get("editing", {}).get("by_group"):
             groups.append(edit_group_table(by_group))
+    tables |= {"editing": _by_set(editing), "strangers": _by_set(strangers)}
+    tables["ceiling"], tables["ceiling_set"] = _by_set(ceilings), ", ".join(ceilings)
     tables["transfer"] = "\n\n".join(transfers)
     tables["probes"] = "\n\n".join(probes) or "These sets do not name people."
     tables["groups"] = "\n\n".join(groups) or "These sets do not name groups of people."
@@ -88,6 +96,27 @@ def result_tables(report: dict, notes: dict[str, str]) -> dict[str, str]:
     tables["blendshapes"] = "\n\n".join([*blendshapes, BLENDSHAPE_NOTE] if blendshapes else [])
     tables["scarce"] = _scarce_groups(sets)
     return tables
+
+
+def _by_set(tables: dict[str, str]) -> str:
+    """Set → table as one text; the names stand above the tables if there are several."""
+    if len(tables) == 1:
+        return next(iter(tables.values()))
+    return "\n\n".join(f"**{name}**\n\n{table}" for name, table in tables.items())
+
+
+def _without_baseline(report: dict) -> dict:
+    """A report of weights whose G_es stage 2 left as it was: without the CNN baseline, which is the same network."""
+    report = deepcopy(report)
+    report["model"]["freeze_expression_encoder"] = True
+    for measured in report["sets"].values():
+        if found := measured["cross_validation"]:
+            found["baseline"] = "the same network"
+            found["rows"].pop(BASELINE, None)
+        for codes in (measured.get("disentanglement") or {}).values():
+            if isinstance(codes, dict):
+                codes.pop(BASELINE, None)
+    return report
 
 
 def benchmark_table(scores: dict) -> str:
