@@ -139,11 +139,11 @@ def test_what_visitors_name_must_be_public(embedded_pipeline, monkeypatch):
             models[name]
     assert tokens == [False, None]
     loaded = []
-    monkeypatch.setattr(models, "_check", lambda name: None)
+    monkeypatch.setattr(models, "_check", lambda name: "a")
     monkeypatch.setattr(
         demo_models.TerGanPipeline, "from_pretrained", lambda *where, **how: loaded.append(how) or embedded_pipeline
     )
     monkeypatch.setattr(demo_models.ExpressionMap, "from_pretrained", lambda *where: loaded.append(where[2]))
     for name in ("org/private", "org/offered"):
         assert models[name].name == name
-    assert loaded == [{"token": False}, False, {"token": None}, None]
+    assert loaded == [{"token": False, "revision": "a"}, False, {"token": None, "revision": "a"}, None]

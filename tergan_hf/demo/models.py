@@ -90,10 +90,11 @@ class Models:
             return self._others.get(name)
 
     def _load(self, name: str) -> EditSession:
-        self._check(name)
+        # What was checked is loaded, and not what somebody pushes meanwhile.
+        revision = self._check(name)
         location, token = self.location(name), self.token(name)
         try:
-            pipe = TerGanPipeline.from_pretrained(location, token=token)
+            pipe = TerGanPipeline.from_pretrained(location, token=token, revision=revision)
         except (OSError, ValueError) as error:
             raise InvalidInputError(
                 f"The model {name} cannot be loaded: its files are damaged or incomplete"
@@ -105,23 +106,28 @@ class Models:
         taken = sum(known == name or known.startswith(f"{name} (") for known in self._locations)
         return f"{name} ({taken + 1})" if taken else name
 
-    def _check(self, name: str):
+    def _check(self, name: str) -> str | None:
+        """The commit of a model on the Hub that may be loaded, `None` for a folder."""
         if name in self._locations and Path(self._locations[name]).is_dir():
-            return
+            return None
         if len(name) > 200 or not HUB_ID.fullmatch(name) or Path(name).exists():
             raise InvalidInputError(f"{name[:80]!r} is not a model id. Write it as owner/name, as on huggingface.co")
         token = self.token(name)
         with _foreseen_hub_errors(name):
-            files = HfApi(token=token).model_info(name, files_metadata=True).siblings or []
+            info = HfApi(token=token).model_info(name, files_metadata=True)
+        files = info.siblings or []
         texts = [file.size or 0 for file in files if file.rfilename.endswith((".json", ".md"))]
         if max(texts, default=0) > LARGEST_TEXT_BYTES:
             raise InvalidInputError(f"The model {name} has a configuration or a card that is too large")
         with _foreseen_hub_errors(name):
-            config = json.loads(Path(hf_hub_download(name, "config.json", token=token)).read_text(encoding="utf-8"))
+            config = json.loads(
+                Path(hf_hub_download(name, "config.json", token=token, revision=info.sha)).read_text(encoding="utf-8")
+            )
         if not isinstance(config, dict) or config.get("model_type") != "tergan":
             raise InvalidInputError(f"The model {name} is not a TER-GAN")
         if sum(file.size or 0 for file in files if file.rfilename.endswith(".safetensors")) > LARGEST_BYTES:
             raise InvalidInputError(f"The model {name} is too large for this server")
+        return info.sha
 
 
 @contextmanager
