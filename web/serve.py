@@ -9,6 +9,8 @@ import webbrowser
 from pathlib import Path
 
 
+# No common one: the page's service worker answers for whatever is served at this address later.
+PORT = 28419
 HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
@@ -54,7 +56,7 @@ def make_server(folder: str | Path, port: int = 0) -> PageServer:
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--open", action="store_true", help="open a browser")
     options = parser.parse_args()
     server = make_server(options.folder, options.port)

@@ -1,8 +1,12 @@
 // Serves the page from the browser's cache, so that it works offline after the first visit. The build writes BUILD.
 // A new build takes over when all pages of the old one are closed, so that no page mixes the two.
 
-const { cache: CACHE, large: LARGE, shell: SHELL } = self.BUILD;
-const LARGE_PREFIX = "ter-gan-large-";
+// Pages of the same host share their caches: the names tell which page they belong to, as in src/engine/loading.js.
+const ENDING = ` ${new URL(self.registration.scope).pathname}`;
+const { shell: SHELL } = self.BUILD;
+const [CACHE, LARGE] = [self.BUILD.cache + ENDING, self.BUILD.large + ENDING];
+
+const isOwn = (name, kind = "") => name.startsWith(`ter-gan-${kind}`) && name.endsWith(ENDING);
 
 self.addEventListener("install", (event) => {
   const store = async () => {
@@ -15,7 +19,7 @@ self.addEventListener("install", (event) => {
 
 /** Load the new model and runtime for visitors who had those of the build before, so that the page still works offline. */
 async function renewLarge() {
-  const before = (await caches.keys()).filter((name) => name.startsWith(LARGE_PREFIX) && name !== LARGE);
+  const before = (await caches.keys()).filter((name) => isOwn(name, "large-") && name !== LARGE);
   for (const name of before) {
     const renewed = await caches.open(LARGE);
     for (const { url } of await (await caches.open(name)).keys()) {
@@ -28,9 +32,7 @@ async function renewLarge() {
 
 self.addEventListener("activate", (event) => {
   const tidy = async () => {
-    const old = (await caches.keys()).filter(
-      (name) => name.startsWith("ter-gan-") && name !== CACHE && name !== LARGE,
-    );
+    const old = (await caches.keys()).filter((name) => isOwn(name) && name !== CACHE && name !== LARGE);
     await Promise.all(old.map((name) => caches.delete(name)));
     await self.clients.claim();
   };

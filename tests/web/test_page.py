@@ -1,7 +1,6 @@
 """Every view of the page, and how it can be used."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from ..controls import unused_controls
 from .conftest import DESKTOP, PHONE, WEB
 from .visitor import (
     AFTER,
-    SMILING,
     Watched,
     call_with,
     choose,
@@ -101,49 +99,6 @@ def test_transfer(page, couple, tmp_path):
     assert unused_controls(page) == []
 
 
-def test_an_example_that_comes_late_does_not_replace_a_photo(visit):
-    page = visit()
-    page.evaluate("""() => {
-      const load = window.fetch;
-      window.fetch = async (...request) => {
-        await new Promise((resolve) => setTimeout(resolve, 1000));
-        window.late = true;
-        return load(...request);
-      };
-    }""")
-    result = Watched(page, f"#transfer-result {AFTER}")
-    page.locator("#transfer-target .examples button").nth(1).click()
-    page.locator("#transfer-target input[type=file]").set_input_files(SMILING)
-    result.wait_for_change()
-    page.wait_for_function("window.late")
-    page.wait_for_timeout(500)
-    assert page.evaluate("window.tergan.views.transfer.target.current.name") == Path(SMILING).name
-
-
-def test_a_photo_that_opens_is_neither_swapped_nor_given_a_face_of_the_one_before(visit, couple):
-    page = visit()
-    result = Watched(page, f"#transfer-result {AFTER}")
-    choose(page, "transfer-target", couple)
-    result.wait_for_change()
-    page.evaluate("""() => {
-      const { engine } = window.tergan;
-      const call = engine.call.bind(engine);
-      engine.call = async (method, ...values) => {
-        const answer = await call(method, ...values);
-        if (method === "openPhoto") await new Promise((resolve) => setTimeout(resolve, 1000));
-        return answer;
-      };
-    }""")
-    choose(page, "transfer-target", SMILING)
-    page.locator("#transfer-target .message", has_text="Looking for faces").wait_for()
-    page.locator("#transfer-target .faces button").nth(1).click()
-    page.locator("#transfer-swap").click()
-    result.wait_for_change()
-    page.wait_for_timeout(500)
-    assert page.evaluate("window.tergan.views.transfer.target.current.name") == Path(SMILING).name
-    assert page.locator("#transfer-target .faces button").count() == 0
-
-
 def use_photo_input(page, element, result):
     """Use the webcam, the clipboard, an example, and the removal of a photo input."""
     frame = page.locator(f"#{element}")
@@ -186,7 +141,7 @@ def check_live_edit(page, clip):
         assert min(difference(shown, frame, FACE_BOX) for frame in clip) > 30
 
 
-def test_editing(page, clip, tmp_path):
+def test_editing(page, pipe, clip, tmp_path):
     open_tab(page, "Editing")
     page.locator("#edit-strip button").nth(5).wait_for()
     result, strip = Watched(page, f"#edit-result {AFTER}"), Watched(page, "#edit-strip img")
@@ -198,6 +153,8 @@ def test_editing(page, clip, tmp_path):
     result.wait_for_change()
     strip.wait_for_change()
     assert page.locator("#edit-label input:checked").count() == 0
+    said = page.locator("#editing .map-place").inner_text()  # to a screen reader
+    assert said.removeprefix("The chosen place is nearest to ") in pipe.labels
     marks, moved = page.locator("#editing .map-marks"), result.content
     place = marks.inner_html()
     page.locator("#edit-strip button", has_text="1.5").click()

@@ -40,12 +40,13 @@ const placeName = (point, text, taken) => {
   return { x: box.x, y: box.y, "text-anchor": "middle" };
 };
 
+let groups = [];
 let groupNames = [];
 const drawPhotos = (photos) => {
   const key = JSON.stringify(photos);
   if (key === drawnPhotos) return;
   drawnPhotos = key;
-  range = photos.range;
+  ({ range, groups } = photos);
   const dots = plot.querySelector(".map-dots");
   dots.replaceChildren();
   const names = plot.querySelector(".map-names");
@@ -90,12 +91,20 @@ const show = () => {
   drawMarks(value);
 };
 
+// A screen reader does not see where the arrow keys have led.
+const sayPlace = () => {
+  const distance = ({ centre }) => Math.hypot(centre[0] - chosen[0], centre[1] - chosen[1]);
+  const [nearest] = [...groups].sort((one, other) => distance(one) - distance(other));
+  element.querySelector(".map-place").textContent = nearest ? "The chosen place is nearest to " + nearest.name : "";
+};
+
 const choose = (point, settled) => {
   chosen = [
     Math.min(Math.max(point[0], range[0]), range[2]),
     Math.min(Math.max(point[1], range[1]), range[3]),
   ];
   drawMarks(props.value || {});
+  if (settled) sayPlace();
   // A drag asks the server at most ten times a second.
   clearTimeout(timer);
   const send = () => {

@@ -1,20 +1,32 @@
 // Visitors' photos: decode a file as upright RGB, or say in a sentence why not. Encode results.
 
+import { leavesColours } from "./colours.js";
 import { drawMark, readProfile, withNotice } from "./provenance.js";
 import { newPicture } from "./resampling.js";
 
 export const MOST_PIXELS = 60e6;
 const WHITE = "#fff";
+const NO_MEMORY = "the photo is too large for the memory of this browser. Reduce it.";
 
 /** An error whose message is for visitors. */
 export class VisitorError extends Error {}
+
+/** A copy of a file in memory: the file itself may be moved or overwritten while the page is open. */
+export async function copyOf(file, name) {
+  try {
+    return new Blob([await file.arrayBuffer()], { type: file.type });
+  } catch {
+    throw new VisitorError(`${name}: the file cannot be read any more. Choose it again.`);
+  }
+}
 
 /**
  * Decode a photo.
  *
  * @param file a Blob. name: of the photo in messages.
  * @returns {width, height, data, profile}: RGBA bytes with alpha 255, and the bytes of its colour profile or null. The
- *   pixels are those of the file, whatever its profile. Transparency becomes white; an animation gives its first frame.
+ *   pixels are those of the file, whatever its profile; where the browser converts them to sRGB, the profile is null.
+ *   Transparency becomes white; an animation gives its first frame.
  */
 export async function decodePhoto(file, name) {
   let bitmap;
@@ -35,10 +47,12 @@ export async function decodePhoto(file, name) {
     context.fillRect(0, 0, width, height);
     context.drawImage(bitmap, 0, 0);
     const { data } = context.getImageData(0, 0, width, height);
-    return { width, height, data, profile: await readProfile(new Uint8Array(await file.arrayBuffer())) };
+    if (!isDrawn(data)) throw new Error(NO_MEMORY);
+    const profile = (await leavesColours()) ? await readProfile(new Uint8Array(await file.arrayBuffer())) : null;
+    return { width, height, data, profile };
   } catch (error) {
     if (error instanceof VisitorError) throw error;
-    throw new VisitorError(`${name}: the photo is too large for the memory of this browser. Reduce it.`);
+    throw new VisitorError(`${name}: ${NO_MEMORY}`);
   } finally {
     bitmap.close();
   }
@@ -59,6 +73,9 @@ function canvasOf(width, height) {
   if (!context) throw new Error("no canvas");
   return context;
 }
+
+/** Above a limit of their own, browsers draw nothing on a canvas, and say nothing. */
+const isDrawn = (data) => data[3] === 255;
 
 /** A copy of a picture with a part replaced. */
 export function withPatch(picture, patch) {
@@ -83,6 +100,7 @@ export async function encodePicture(
 ) {
   const context = canvasOf(picture.width, picture.height);
   context.putImageData(new ImageData(picture.data, picture.width, picture.height), 0, 0);
+  if (!isDrawn(context.getImageData(0, 0, 1, 1).data)) throw new VisitorError(`Your photo: ${NO_MEMORY}`);
   if (mark) drawMark(context, provenance);
   const encoded = await context.canvas.convertToBlob({ type: kind, quality });
   const bytes = new Uint8Array(await encoded.arrayBuffer());

@@ -14,6 +14,12 @@ export class Progress {
   }
 }
 
+/** The files of this page do not belong together, and the page has to forget what it has kept. */
+export class MixedFilesError extends VisitorError {}
+
+/** The name of a cache of this page. Another page of the same host has another one. */
+export const cacheOf = (name, base) => `${name} ${new URL("./", base).pathname}`;
+
 /**
  * @param cacheName of the browser's cache, which changes with these files. size: of the file in bytes, if it is known.
  * @returns the file's content.
@@ -22,7 +28,26 @@ export async function download(url, cacheName, { progress, size } = {}) {
   const cache = await openCache(cacheName);
   const known = await cache?.match(url);
   // A name stays the same from build to build: what the browser keeps by itself may be that of the build before.
-  const response = known ?? (await fetch(url, { cache: "no-cache" }));
+  let response = known ?? (await fetch(url, { cache: "no-cache" }));
+  let content = await read(response, url, progress);
+  const isWrong = () => size !== undefined && content.size !== size;
+  if (isWrong()) {
+    // What was kept is wrong, or it comes from a network that asks for a password first.
+    await cache?.delete(url);
+    progress?.add(-content.size);
+    response = await fetch(url, { cache: "reload" });
+    content = await read(response, url, progress);
+    if (isWrong())
+      throw new MixedFilesError(`${url} has ${content.size} bytes instead of ${size}: reload the page.`);
+  }
+  if (response !== known) {
+    // A full disk must not stop the page.
+    await cache?.put(url, new Response(content, { headers: response.headers })).catch(() => {});
+  }
+  return content.arrayBuffer();
+}
+
+async function read(response, url, progress) {
   if (!response.ok) throw new VisitorError(`The server answered ${response.status} for ${url}.`);
   const chunks = [];
   const reader = response.body.getReader();
@@ -30,15 +55,7 @@ export async function download(url, cacheName, { progress, size } = {}) {
     chunks.push(part.value);
     progress?.add(part.value.length);
   }
-  const content = new Blob(chunks);
-  // A network that asks for a password first answers with a page of its own.
-  if (size !== undefined && content.size !== size)
-    throw new VisitorError(`${url} has ${content.size} bytes instead of ${size}: reload the page.`);
-  if (!known) {
-    // A full disk must not stop the page.
-    await cache?.put(url, new Response(content, { headers: response.headers })).catch(() => {});
-  }
-  return content.arrayBuffer();
+  return new Blob(chunks);
 }
 
 async function openCache(name) {

@@ -3,7 +3,7 @@
 import { faceAt } from "./face-detection.js";
 import { partWeight } from "./face-regions.js";
 import { composeTransforms, fitCropTransform } from "./geometry.js";
-import { VisitorError, decodePhoto, encodePicture, withPatch } from "./image-files.js";
+import { VisitorError, copyOf, decodePhoto, encodePicture, withPatch } from "./image-files.js";
 import { prepareChange } from "./paste-back.js";
 import { cropFace, cutOut, resize, roundEven } from "./resampling.js";
 
@@ -27,12 +27,13 @@ export class Session {
    */
   async openPhoto(slot, file, name, point) {
     this.photos.delete(slot);
-    const photo = await decodePhoto(file, name);
+    const copy = await copyOf(file, name);
+    const photo = await decodePhoto(copy, name);
     const faces = await this.detector.detect(photo);
     if (!faces.length) throw new VisitorError(`${name}: ${NO_FACE}`);
     return this.keep(
       slot,
-      { file, name, faces, ...reduced(photo, PREVIEW_SIDE) },
+      { file: copy, name, faces, ...reduced(photo, PREVIEW_SIDE) },
       photo,
       point ? faceAt(faces, point) : 0,
     );

@@ -3,10 +3,14 @@
 import { FaceDetector } from "./face-detection.js";
 import { VisitorError } from "./image-files.js";
 import { Live } from "./live.js";
+import { MixedFilesError } from "./loading.js";
+import { allowSmallerMemory } from "./memory.js";
 import { Model } from "./model.js";
 import { Paster } from "./paste-back-webgl.js";
 import { loadRuntime } from "./runtime.js";
 import { Session } from "./session.js";
+
+allowSmallerMemory();
 
 let session = null;
 let live = null;
@@ -14,7 +18,9 @@ let live = null;
 const METHODS = {
   async load(settings) {
     const report = (share) => postMessage({ progress: share });
-    const { run, manifest, tables, backend, threads } = await loadRuntime({ ...settings, report });
+    const onFallback = (fallback) => postMessage({ fallback });
+    const runtime = await loadRuntime({ ...settings, report, onFallback });
+    const { run, manifest, tables, backend, threads } = runtime;
     const model = new Model(run, manifest, tables);
     const detect = (name, data, dims) => run(name, { pixels: { data, dims } });
     session = new Session(model, new FaceDetector(detect, manifest), new Paster());
@@ -52,6 +58,7 @@ async function answer({ id, method, values }) {
     if (!(error instanceof VisitorError)) console.error(error);
     postMessage({
       id,
+      isMixed: error instanceof MixedFilesError,
       error:
         error instanceof VisitorError
           ? error.message

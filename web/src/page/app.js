@@ -3,6 +3,8 @@
 import { EditingView } from "./editing-view.js";
 import { Engine } from "./engine-client.js";
 import { make } from "./dom.js";
+import { hasGpuFailed, rememberGpuFailure } from "./gpu-failure.js";
+import { forgetOffline, keepForOffline } from "./offline.js";
 import { RecognitionView } from "./recognition-view.js";
 import { TransferView } from "./transfer-view.js";
 
@@ -69,12 +71,11 @@ function showProgress(share) {
   byId("loading-share").textContent = share < 1 ? `${Math.round(100 * share)} %` : "and starting it";
 }
 
-function showFacts({ name, backend, threads }) {
+function showFacts({ name, backend, threads }, seconds) {
   const how =
     backend === "webgpu"
       ? "on the GPU (WebGPU)"
       : `on the processor (WebAssembly, ${threads === 1 ? "one thread" : `${threads} threads`})`;
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const facts = { Model: name, "It runs": how, "Loaded in": `${seconds} seconds` };
   byId("facts").replaceChildren(
     ...Object.entries(facts).flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]),
@@ -84,11 +85,6 @@ function showFacts({ name, backend, threads }) {
 /** A file that is dropped beside a frame must not replace the page. */
 function ignoreOtherDrops() {
   for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => event.preventDefault());
-}
-
-/** Install the service worker, which makes the page work offline. */
-function keepForOffline() {
-  if ("serviceWorker" in navigator) navigator.serviceWorker.register("service-worker.js").catch(() => {});
 }
 
 async function start() {
@@ -105,9 +101,15 @@ async function start() {
   startTabs(openView);
   ignoreOtherDrops();
   const build = await (await fetch("build.json")).json();
-  const engine = new Engine(showProgress);
-  const facts = await engine.call("load", { build, base: document.baseURI, backend: settings.get("backend") });
-  showFacts(facts);
+  const engine = new Engine(showProgress, (fallback) => {
+    rememberGpuFailure();
+    Object.assign(facts, fallback);
+    showFacts(facts, seconds);
+  });
+  const backend = settings.get("backend") ?? (hasGpuFailed() ? "wasm" : null);
+  const facts = await engine.call("load", { build, base: document.baseURI, backend });
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  showFacts(facts, seconds);
   examples = examplesOf(build);
   Object.assign(views, {
     transfer: new TransferView(engine, byId("transfer"), facts, examples),
@@ -122,8 +124,9 @@ async function start() {
   keepForOffline();
 }
 
-start().catch((error) => {
+start().catch(async (error) => {
   console.error(error);
+  if (error.isMixed) await forgetOffline();
   byId("loading").hidden = true;
   byId("failure").hidden = false;
   byId("failure").textContent = navigator.onLine

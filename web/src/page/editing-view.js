@@ -34,6 +34,7 @@ export class EditingView {
   constructor(engine, panel, facts, { people, expressions }) {
     Object.assign(this, { engine, facts });
     this.steps = [];
+    this.choices = 0; // made so far; an example that comes after a newer one is not applied
     this.wanted = { label: facts.labels.includes(FIRST_LABEL) ? FIRST_LABEL : facts.labels[0] };
     this.photo = new PhotoInput(
       engine,
@@ -55,8 +56,9 @@ export class EditingView {
         name: "Expression photo",
         slot: EXAMPLE,
         examples: { title: "Example expressions", items: expressions },
+        onStart: () => (this.choicesBefore = this.choices),
       },
-      async () => this.choose({ embedding: await engine.call("embeddingOf", EXAMPLE) }),
+      () => this.chooseExample(),
       () => {},
     );
     this.map = makeMap(true, (event, { x, y }) => this.choose({ point: [x, y] }, event === "select"));
@@ -186,9 +188,19 @@ export class EditingView {
 
   /** Take another expression. `settled`: not in the middle of a drag. */
   async choose(wanted, settled = true) {
+    this.choices += 1;
     this.wanted = wanted;
     this.showLabel();
     await this.settle(settled);
+  }
+
+  /** Take the expression of the example photo, unless the visitor has chosen another one while it was opened. */
+  async chooseExample() {
+    const embedding = await this.engine.call("embeddingOf", EXAMPLE);
+    if (this.choicesBefore !== this.choices) return;
+    const chosen = this.choose({ embedding });
+    this.choicesBefore = this.choices; // this choice is not to stop an example that is still on its way
+    await chosen;
   }
 
   showLabel() {
@@ -269,6 +281,7 @@ export class EditingView {
   async undo() {
     this.remember();
     if (this.steps.length < 2) return this.result.message.show("There is nothing to undo.");
+    this.choices += 1;
     this.steps.pop();
     const { wanted, intensity, parts } = this.steps.at(-1);
     this.wanted = wanted;

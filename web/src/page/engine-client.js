@@ -5,7 +5,8 @@ const WORKER = `import ${JSON.stringify(new URL("../engine/worker.js", import.me
 const BROKEN = "This browser cannot run the model.";
 
 export class Engine {
-  constructor(onProgress = () => {}) {
+  /** @param onProgress gets the share loaded. onFallback: {backend, threads} once the GPU has failed. */
+  constructor(onProgress = () => {}, onFallback = () => {}) {
     const address = URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
     this.worker = new Worker(address, { type: "module" });
     this.calls = new Map();
@@ -13,9 +14,10 @@ export class Engine {
     this.next = 0;
     this.worker.onmessage = ({ data }) => {
       if ("progress" in data) return onProgress(data.progress);
+      if ("fallback" in data) return onFallback(data.fallback);
       const { resolve, reject } = this.calls.get(data.id);
       this.calls.delete(data.id);
-      if ("error" in data) reject(new Error(data.error));
+      if ("error" in data) reject(Object.assign(new Error(data.error), { isMixed: data.isMixed }));
       else resolve(data.result);
     };
     this.worker.onerror = () => {

@@ -68,7 +68,7 @@ export class LivePanel {
   stop() {
     this.turn += 1;
     this.running = false;
-    this.hasDrawn = false;
+    this.drawn = null;
     stopWebcam(this.video);
     this.stage.hidden = true;
     this.button.textContent = "Start the webcam";
@@ -89,18 +89,28 @@ export class LivePanel {
       // A tab in the background rests.
       await new Promise((resolve) => requestAnimationFrame(resolve));
     }
+    next.then(
+      ({ shown }) => this.release(shown),
+      () => {},
+    );
   }
 
   /** Let the engine work on the frame of this moment. */
   async process() {
     const request = this.settings.request(); // throws first if something is missing
+    const base = await this.settings.base?.();
     const { videoWidth, videoHeight } = this.video;
     const scale = Math.min(1, FRAME_SIDE / Math.max(videoWidth, videoHeight));
     const [resizeWidth, resizeHeight] = [videoWidth, videoHeight].map((side) => Math.round(side * scale));
     const frame = await createImageBitmap(this.video, { resizeWidth, resizeHeight });
-    const shown = this.settings.base ? await this.settings.base() : await createImageBitmap(frame);
+    const shown = base ?? (await createImageBitmap(frame));
     const values = [frame, performance.now() / 1000, request];
     return { shown, result: await this.engine.send("liveFrame", values, [frame]) };
+  }
+
+  /** A frame is drawn once; a photo is closed by its input. */
+  release(shown) {
+    if (!this.settings.base) shown.close();
   }
 
   showRate(milliseconds) {
@@ -109,12 +119,13 @@ export class LivePanel {
   }
 
   draw(shown, result) {
+    if (!shown.width) return; // the photo was replaced or removed, and closed, meanwhile
     const seen = Boolean(result.patch || result.read);
     const text = seen ? "" : NO_FACE;
     if (this.message.element.textContent !== text) this.message.show(text);
     // A photo keeps the last expression while the face is not seen.
-    if (!seen && this.settings.base && this.hasDrawn) return;
-    this.hasDrawn = true;
+    if (!seen && this.settings.base && shown === this.drawn) return;
+    this.drawn = shown;
     const { width, height } = shown;
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     const context = this.canvas.getContext("2d");
@@ -125,7 +136,7 @@ export class LivePanel {
     if (patch?.width && patch.height) {
       context.putImageData(new ImageData(patch.data, patch.width, patch.height), patch.left, patch.top);
     }
-    if (!this.settings.base) shown.close();
+    this.release(shown);
     if (patch) this.mark(context);
     this.settings.show?.(result);
   }

@@ -12,13 +12,16 @@ export function pictureRow(choose, attributes = {}) {
 
 export class PhotoInput {
   /**
-   * @param settings {id, label, name, slot, method, examples}: `name` is the photo's in messages; `examples` are
-   *   {title, items: [{address, caption}]}. With `slot` null, `method` of the engine gets the file and its name.
+   * @param settings {id, label, name, slot, method, examples, onStart}: `name` is the photo's in messages; `examples`
+   *   are {title, items: [{address, caption}]}. With `slot` null, `method` of the engine gets the file and its name.
+   *   `onStart()` is called when the visitor chooses a photo or a face, before it is opened.
    * @param onOpen (file, what the engine answered) after a photo or face was chosen. onClose: after it was removed.
    */
   constructor(engine, settings, onOpen, onClose) {
     // Each photo, and each request for the webcam, ends those before.
-    Object.assign(this, { engine, settings, onOpen, onClose, turn: 0, addressTurn: 0, webcamTurn: 0, isOpening: false });
+    Object.assign(this, { engine, settings, onOpen, onClose, turn: 0, addressTurn: 0, webcamTurn: 0 });
+    this.isOpening = false;
+    this.isMoving = false; // another input gets the photo, and this one the other's
     this.addresses = new Addresses();
     this.message = new Message();
     this.picture = make("img", { alt: settings.label, hidden: true, onclick: (event) => this.choosePoint(event) });
@@ -95,6 +98,7 @@ export class PhotoInput {
   }
 
   async useAddress(address) {
+    this.settings.onStart?.();
     const [turn, wanted] = [this.turn, ++this.addressTurn];
     // The visitor may have chosen another photo meanwhile.
     const isWanted = () => turn === this.turn && wanted === this.addressTurn;
@@ -107,7 +111,7 @@ export class PhotoInput {
       if (isWanted()) this.message.show("The example could not be loaded.", true);
       return undefined;
     }
-    return isWanted() ? this.useFile(new File([content], address.split("/").pop())) : undefined;
+    return isWanted() ? this.openFile(new File([content], address.split("/").pop())) : undefined;
   }
 
   /** Whether the visitor has not used it yet. */
@@ -123,14 +127,12 @@ export class PhotoInput {
       return this.useFile(photo);
     }
     this.isStarting = true;
+    this.addressTurn += 1;
     const turn = ++this.webcamTurn;
     try {
       if (!(await startWebcam(this.video, () => turn === this.webcamTurn))) return undefined;
       this.video.hidden = false;
-      this.picture.hidden = this.hint.hidden = true;
-      this.webcam.textContent = "Take the photo";
-      this.remove.textContent = "Cancel";
-      this.remove.disabled = false;
+      this.showState();
       this.video.srcObject.getVideoTracks()[0].addEventListener("ended", () => {
         if (turn !== this.webcamTurn) return;
         this.stopWebcam();
@@ -149,16 +151,27 @@ export class PhotoInput {
     this.isStarting = false;
     stopWebcam(this.video);
     this.video.hidden = true;
-    this.webcam.textContent = "Webcam";
-    this.remove.textContent = "Remove";
-    this.remove.disabled = !this.current;
-    this.picture.hidden = !this.picture.getAttribute("src");
-    this.hint.hidden = !this.picture.hidden;
+    this.showState();
+  }
+
+  /** Show the webcam if it runs, else the photo, else the hint; and the buttons that fit. */
+  showState() {
+    const isLive = !this.video.hidden;
+    this.picture.hidden = isLive || !this.current;
+    this.hint.hidden = isLive || Boolean(this.current);
+    this.webcam.textContent = isLive ? "Take the photo" : "Webcam";
+    this.remove.textContent = isLive ? "Cancel" : "Remove";
+    this.remove.disabled = !isLive && (!this.current || this.isMoving);
   }
 
   /** Open a file. The promise settles when everything that follows from it is drawn. */
   async useFile(file) {
     if (!file) return;
+    this.settings.onStart?.();
+    await this.openFile(file);
+  }
+
+  async openFile(file) {
     this.stopWebcam();
     this.file.value = "";
     const { slot, name, method } = this.settings;
@@ -168,7 +181,8 @@ export class PhotoInput {
   }
 
   async chooseFace(choice) {
-    if (this.isOpening) return; // these are faces of the photo before
+    if (this.isOpening || this.isMoving) return; // these are faces of the photo before
+    this.settings.onStart?.();
     await this.show(this.current, () => this.engine.call("chooseFace", this.settings.slot, choice));
   }
 
@@ -204,12 +218,10 @@ export class PhotoInput {
 
   /** Show a photo that is open already. */
   keep(file, opened) {
-    [this.current, this.opened, this.bitmap] = [file, opened, null];
+    this.setPhoto(file, opened);
     this.picture.src = this.addresses.of("photo", opened.before);
-    this.picture.hidden = false;
     this.picture.classList.toggle("is-choosable", opened.faces?.length > 1 && Boolean(this.settings.slot));
-    this.hint.hidden = true;
-    this.remove.disabled = false;
+    this.showState();
     const items = (opened.thumbnails ?? []).map((blob, k) => ({
       picture: this.addresses.of(`face ${k}`, blob),
       caption: `Face ${k + 1}`,
@@ -217,21 +229,31 @@ export class PhotoInput {
     this.faces.show({ title: "Several faces: click one, here or in the photo", items, chosen: opened.chosen });
   }
 
-  /** The photo's pixels as the engine has them, without its colour profile. */
+  setPhoto(file, opened) {
+    this.bitmap?.close();
+    [this.current, this.opened, this.bitmap] = [file, opened, null];
+  }
+
+  /** Say that the photo is about to move to another input, or has moved. */
+  setMoving(isMoving) {
+    this.isMoving = isMoving;
+    this.showState();
+  }
+
+  /** The photo's pixels as the engine has them, without its colour profile. They are closed with the photo. */
   async pixels() {
     if (this.bitmap) return this.bitmap;
     const { opened } = this;
     const bitmap = await createImageBitmap(opened.before, { colorSpaceConversion: "none" });
     if (opened === this.opened) this.bitmap = bitmap;
+    else bitmap.close();
     return bitmap;
   }
 
   forget() {
-    [this.current, this.opened, this.bitmap] = [null, null, null];
-    this.picture.hidden = true;
+    this.setPhoto(null, null);
     this.picture.removeAttribute("src");
-    this.hint.hidden = false;
-    this.remove.disabled = true;
+    this.showState();
     this.faces.show({});
     this.onClose();
   }
@@ -242,6 +264,7 @@ export class PhotoInput {
       this.webcam.focus();
       return;
     }
+    if (this.isMoving) return;
     this.turn += 1;
     this.isOpening = false;
     if (this.settings.slot) this.engine.call("closePhoto", this.settings.slot);

@@ -109,9 +109,15 @@ export class RecognitionView {
   }
 
   async open(found) {
+    const bitmap = await createImageBitmap(found.before);
+    if (found === this.photo.opened) this.show(found, bitmap); // the visitor may have removed it meanwhile
+    bitmap.close();
+  }
+
+  show(found, bitmap) {
     const { faces } = found;
     this.message.hidden = true;
-    await this.drawBoxes(found);
+    this.drawBoxes(found, bitmap);
     this.showScores(this.answer, faces, true);
     if (this.facts.map) {
       const marks = faces.map(({ place }, k) => ({
@@ -129,8 +135,7 @@ export class RecognitionView {
     if (this.facts.map) this.map.show({ photos: this.facts.map });
   }
 
-  async drawBoxes({ faces, width, height, before }) {
-    const bitmap = await createImageBitmap(before);
+  drawBoxes({ faces, width, height }, bitmap) {
     const { canvas } = this;
     [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
     canvas.hidden = false;

@@ -123,10 +123,15 @@ export class TransferView {
   }
 
   async swap() {
-    if ([this.target, this.source].some(({ opened, isOpening }) => !opened || isOpening)) return;
-    this.target.remove.disabled = this.source.remove.disabled = true; // until both show what the engine has
-    await this.engine.call("swapPhotos", TARGET, SOURCE);
-    const [target, source] = [this.target, this.source].map(({ current, opened }) => ({ current, opened }));
+    const inputs = [this.target, this.source];
+    if (inputs.some(({ opened, isOpening, isMoving }) => !opened || isOpening || isMoving)) return;
+    try {
+      for (const input of inputs) input.setMoving(true); // until both show what the engine has
+      await this.engine.call("swapPhotos", TARGET, SOURCE);
+    } finally {
+      for (const input of inputs) input.setMoving(false);
+    }
+    const [target, source] = inputs.map(({ current, opened }) => ({ current, opened }));
     if (!target.opened || !source.opened) return;
     this.target.keep(source.current, source.opened);
     this.source.keep(target.current, target.opened);
