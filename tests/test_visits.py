@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import gradio as gr
 import pytest
 from gradio.data_classes import ImageData
 from PIL import Image
@@ -34,17 +35,33 @@ def handler(app, name: str):
 
 def test_a_photo_that_is_added_after_a_forgotten_visit_is_drawn(demo):  # noqa: F811
     known = TargetExpression(None, "set by name")
-    photo, _, expression = handler(demo, "open_new_photo")(None, NEUTRAL, None, "surprise")
+    photo, _, expression = handler(demo, "open_new_photo")(None, NEUTRAL, None, None, "surprise")
     assert isinstance(photo, EncodedPhoto) and expression.name == "surprise"
-    *_, expression = handler(demo, "open_new_photo")(None, NEUTRAL, known, "surprise")
+    *_, expression = handler(demo, "open_new_photo")(None, NEUTRAL, None, known, "surprise")
     assert not isinstance(expression, TargetExpression)  # it stays as it is
-    opened, _, other, _ = handler(demo, "open_new_target")(None, NEUTRAL, None, SMILING)
+    opened, _, other, _ = handler(demo, "open_new_target")(None, NEUTRAL, None, None, SMILING)
     assert isinstance(opened, EncodedPhoto) and isinstance(other, TargetExpression)
-    opened, _, other, _ = handler(demo, "open_new_source")(None, SMILING, None, NEUTRAL)
+    opened, _, other, _ = handler(demo, "open_new_source")(None, SMILING, None, None, NEUTRAL)
     assert isinstance(opened, TargetExpression) and isinstance(other, EncodedPhoto)
     for name, path, state in (("open_new_target", NEUTRAL, known), ("open_new_source", None, None)):
-        *_, other, _ = handler(demo, name)(None, path, state, NEUTRAL)
+        *_, other, _ = handler(demo, name)(None, path, None, state, NEUTRAL)
         assert not isinstance(other, (TargetExpression, EncodedPhoto))
+
+
+def test_a_change_that_is_reported_twice_keeps_the_face_chosen_in_between(demo):  # noqa: F811
+    photo, *_ = handler(demo, "open_new_target")(None, NEUTRAL, None, None, None)
+    expression, *_ = handler(demo, "open_new_source")(None, SMILING, None, photo, NEUTRAL)
+    label = TargetExpression(None, "surprise")
+    for name, path, others in (
+        ("open_new_target", NEUTRAL, (photo, expression, SMILING)),
+        ("open_new_source", SMILING, (expression, photo, NEUTRAL)),
+        ("open_new_photo", NEUTRAL, (photo, label, "surprise")),
+        ("read_new_example", SMILING, (expression,)),
+    ):
+        answers = handler(demo, name)(None, path, *others)
+        assert all(answer == gr.skip() for answer in answers), name
+    assert isinstance(handler(demo, "open_new_target")(None, SMILING, photo, expression, SMILING)[0], EncodedPhoto)
+    assert isinstance(handler(demo, "read_new_example")(None, SMILING, label)[0], TargetExpression)
 
 
 def test_a_program_leaves_its_session_soon_and_a_visitor_keeps_his():

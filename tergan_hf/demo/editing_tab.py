@@ -31,7 +31,7 @@ from .examples import (
 )
 from .inputs import FreeRadio, FreeSlider, check_index, chosen_index, chosen_pixel, chosen_point
 from .models import Models
-from .session_values import DetectedFaces, EncodedPhoto, TargetExpression
+from .session_values import DetectedFaces, EncodedPhoto, TargetExpression, shows
 from .views import compare_data, compare_view, face_row_data, map_data, map_view, message_data, picture_row, row_data
 from .zero_gpu import ON_ZERO_GPU
 
@@ -62,7 +62,9 @@ def build(models: Models, model_name: gr.State):
             return None, {}
         return encode(model, models[model].find_faces(path, "your photo", point))
 
-    def open_new_photo(model, path, expression, name):
+    def open_new_photo(model, path, photo, expression, name):
+        if shows(photo, path):
+            return (gr.skip(),) * 3
         # The server may have forgotten the expression of an idle visit; the page still shows the label.
         if expression is None:
             expression = models[model].label_expression(name if name in models[model].pipe.labels else first_label)
@@ -118,6 +120,9 @@ def build(models: Models, model_name: gr.State):
         if path is None:
             return read_nothing()
         return read(model, models[model].find_faces(path, "expression photo", point))
+
+    def read_new_example(model, path, expression):
+        return (gr.skip(),) * 3 if shows(expression, path) else read_example(model, path)
 
     def read(model, detected: DetectedFaces):
         return models[model].read_expression(detected), face_row_data(detected), None  # no label is chosen
@@ -203,6 +208,7 @@ def build(models: Models, model_name: gr.State):
     remembering = (with_error_messages(remember, gpu=False), [steps, *controls], steps)
     opening = with_error_messages(open_photo, lambda message: (None, {}))
     reading = with_error_messages(read_example, read_nothing)
+    reading_new = with_error_messages(read_new_example, read_nothing)
     reading_face = with_error_messages(read_example_face, read_nothing)
     choosing_face = with_error_messages(choose_face, lambda message: (None, {}))
     opened, example_read = [photo, faces], [expression, example_faces, label]
@@ -249,13 +255,14 @@ def build(models: Models, model_name: gr.State):
         return expression, gr.update(choices=session.pipe.labels, value=name), steps
 
     opening_new = with_error_messages(open_new_photo, lambda message: (None, {}, gr.skip()))
-    inputs = [model_name, image, expression, label]
+    inputs = [model_name, image, photo, expression, label]
     then_draw_photo(image.change(opening_new, inputs, [*opened, expression], **RUN_LAST))
     then_draw_photo(image.select(with_error_messages(click_photo, gpu=False), [model_name, image], opened, **RUN_EACH))
     then_draw_photo(faces.select(with_error_messages(click_face, gpu=False), [model_name, photo], opened, **RUN_EACH))
     choosing_label = with_error_messages(choose_label, gpu=False)
     then_redraw_and_show_sliders(label.input(choosing_label, [model_name, label], expression, **IN_ORDER, **RUN_LAST))
-    then_redraw_and_show_sliders(example.change(reading, [model_name, example], example_read, **RUN_LAST))
+    inputs = [model_name, example, expression]
+    then_redraw_and_show_sliders(example.change(reading_new, inputs, example_read, **RUN_LAST))
     clicking_example = with_error_messages(click_example, gpu=False)
     then_redraw_and_show_sliders(example.select(clicking_example, [model_name, example], example_read, **RUN_EACH))
     then_redraw_and_show_sliders(

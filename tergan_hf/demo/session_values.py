@@ -75,3 +75,9 @@ class TargetExpression(Shared):
     name: str
     detected: DetectedFaces | None = None
     request: ExpressionRequest | None = None
+
+
+def shows(state: EncodedPhoto | TargetExpression | None, path: str | None) -> bool:
+    """Whether a state was made from the photo at a path. Gradio reports some changes twice, and the second report must
+    not undo the choice of a face that came in between."""
+    return path is not None and state is not None and state.detected is not None and state.detected.path == path

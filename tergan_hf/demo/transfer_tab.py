@@ -37,7 +37,7 @@ from .examples import (
 from .inputs import FreeRadio, check_choice, chosen_index, chosen_pixel
 from .models import Models
 from .server import visitor_has_left
-from .session_values import DetectedFaces, EncodedPhoto, TargetExpression
+from .session_values import DetectedFaces, EncodedPhoto, TargetExpression, shows
 from .views import compare_data, compare_view, face_row_data, message_data, picture_row, row_data
 from .zero_gpu import CLIP_SECONDS, ON_ZERO_GPU
 
@@ -71,11 +71,15 @@ def build(models: Models, model_name: gr.State):
         return models[model].encode_photo(detected), face_row_data(detected)
 
     # The server may have forgotten the other photo of an idle visit; the page still shows it.
-    def open_new_source(model, path, photo, target_path):
+    def open_new_source(model, path, expression, photo, target_path):
+        if shows(expression, path):
+            return (gr.skip(),) * 4
         other = open_target(model, target_path) if photo is None and path is not None else (gr.skip(), gr.skip())
         return *open_source(model, path), *other
 
-    def open_new_target(model, path, expression, source_path):
+    def open_new_target(model, path, photo, expression, source_path):
+        if shows(photo, path):
+            return (gr.skip(),) * 4
         other = open_source(model, source_path) if expression is None and path is not None else (gr.skip(), gr.skip())
         return *open_target(model, path), *other
 
@@ -207,9 +211,9 @@ def build(models: Models, model_name: gr.State):
         with_error_messages(function, lambda message: (None, {}, gr.skip(), gr.skip()))
         for function in (open_new_source, open_new_target)
     ]
-    inputs = [model_name, source, photo, target]
+    inputs = [model_name, source, expression, photo, target]
     then_draw(source.change(opening_new[0], inputs, [*opened_source, *opened_target], **RUN_LAST))
-    inputs = [model_name, target, expression, source]
+    inputs = [model_name, target, photo, expression, source]
     then_draw(target.change(opening_new[1], inputs, [*opened_target, *opened_source], **RUN_LAST), with_examples=True)
     reopened = model_name.change(opening_source, [model_name, source], opened_source, **RUN_LAST)
     then_draw(reopened.then(opening_target, [model_name, target], opened_target, **RUN_LAST), with_examples=True)
