@@ -153,9 +153,11 @@ def take_over_blendshapes(model: TerGanModel, expression: EncoderClassifier, arg
 
 def choose_precision(wanted: str) -> str:
     """`auto`: what `accelerate launch` asks for, or bf16 on a GPU that computes in it, and fp32 elsewhere."""
-    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    if wanted != "auto" or launched in ("fp16", "bf16"):
-        return launched if wanted == "auto" else wanted
+    if wanted != "auto":
+        return wanted
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION")
+    if launched in ("fp16", "bf16"):
+        return launched
     on_gpu = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "false").lower() not in ("true", "1")
     return "bf16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "no"
 

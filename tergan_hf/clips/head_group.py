@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from ..data.building import list_source
-from ..data.dataset_card import of_another_source
 from ..rendering.avatar_set import DESCRIPTION
-from ..rendering.library import HEADS
+from ..rendering.library import description_of
 from ..rendering.people import check_head
 from .clip_settings import ClipSettings
 from .head_performer import HeadLoader
@@ -28,6 +27,6 @@ def prepare_heads(heads: dict[str, Path], folders: list[Path], settings: ClipSet
     return PerformerGroup(
         [HeadLoader(name, path, settings.size, settings.margin, settings.seed) for name, path in heads.items()],
         [line for path in heads.values() for line in list_source(path.parent, [path])],
-        of_another_source(DESCRIPTION, "heads") if set(heads) - set(HEADS) else DESCRIPTION,
+        description_of(heads, DESCRIPTION),
         licence_file=next((path for path in licences if path.is_file()), None),
     )

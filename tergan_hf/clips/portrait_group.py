@@ -3,9 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ..data.dataset_card import of_another_source
 from ..portraits.assets import donor_credit, list_files, prepare_assets
-from ..portraits.people import PortraitPerson, is_of_a_known_set
+from ..portraits.people import PortraitPerson, description_of
 from ..portraits.portrait_set import DESCRIPTION
 from .clip_settings import ClipSettings
 from .performer import PerformerGroup
@@ -26,8 +25,7 @@ def prepare_portraits(
         BuildError: the face model or the landmarker is missing.
     """
     assets = prepare_assets(teaching, ict, landmarker)
-    known = all(is_of_a_known_set(one) for one in [*people, *teaching])
-    description = DESCRIPTION if known else of_another_source(DESCRIPTION, "portraits")
+    description = description_of([*people, *teaching], DESCRIPTION)
     return PerformerGroup(
         [PortraitLoader(one, assets, settings.size, settings.margin, settings.seed) for one in people],
         list_files([*teaching, *people], ict, landmarker),

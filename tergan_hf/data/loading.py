@@ -22,8 +22,8 @@ HUB_PREFIX = "hub://"
 NO_IDENTITY = ""  # of a photo of an unknown person
 NO_EXPRESSION_ID = -1  # of a photo that does not show an exactly repeatable blendshape pose
 STREAM_ROW = "stream_row"  # number of a photo in its stream, where photos without a face are left out later
+TEXT_LABELS = ("expression", "original_expression", "identity")  # columns that `load_photos` gives as text
 # Older data sets have these columns under other names.
-TEXT_LABELS = {"expression", "original_expression", "identity"}
 OLD_COLUMNS = {"sitting": "session", "recipe": "expression_id", "activations": "blendshapes", "motion": "flow"}
 
 
@@ -139,9 +139,10 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
     photos = photos.cast_column("image", Image(decode=False))
     if "flow" in photos.column_names:
         photos = photos.cast_column("flow", Image(decode=False))
-    for column in TEXT_LABELS & set(photos.column_names):
-        photos = _with_labels_as_text(photos, column)
-    return _without_gaps(photos, "expression_id", NO_EXPRESSION_ID, "int32")
+    for column in TEXT_LABELS:  # in an order that does not change: it is part of the cache's fingerprint
+        if column in photos.column_names:
+            photos = _with_labels_as_text(photos, column)
+    return _with_all_expression_ids(photos)
 
 
 def _load_parquet(files: list[Path], split: str, streaming: bool, extra: dict) -> Dataset | IterableDataset:
@@ -179,7 +180,7 @@ def parquet_files(folder: str | PathLike, split: str) -> list[str]:
 def _complete_stream(photos: IterableDataset, origin: list) -> IterableDataset:
     """Give a stream the columns that `load_photos` promises, and a fingerprint of its origin."""
     features = photos.features.copy()
-    text_of = {column: _label_texts(features[column]) for column in sorted(TEXT_LABELS & set(features))}
+    text_of = {column: _label_texts(features[column]) for column in TEXT_LABELS if column in features}
     features |= {"identity": Value("string"), "expression_id": Value("int32"), STREAM_ROW: Value("int64")}
     features |= {column: Value("string") for column in text_of if isinstance(features[column], ClassLabel)}
     for column in {"image", "flow"} & set(features):
@@ -224,12 +225,13 @@ def _with_labels_as_text(photos: Dataset, column: str) -> Dataset:
     return photos.remove_columns(column).add_column(column, texts)
 
 
-def _without_gaps(photos: Dataset, column: str, filler, kind: str) -> Dataset:
-    """Fill the empty cells of a column (null in Arrow) and cast it."""
-    values = list(photos[column])
+def _with_all_expression_ids(photos: Dataset) -> Dataset:
+    """Fill the empty cells of `expression_id` (null in Arrow) and cast it."""
+    column, values = "expression_id", list(photos["expression_id"])
     if None in values:
-        photos = photos.remove_columns(column).add_column(column, [filler if v is None else v for v in values])
+        filled = [NO_EXPRESSION_ID if value is None else value for value in values]
+        photos = photos.remove_columns(column).add_column(column, filled)
     try:
-        return photos.cast_column(column, Value(kind))
+        return photos.cast_column(column, Value("int32"))
     except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"column '{column}' must hold {kind} values: {error}") from error
+        raise InvalidInputError(f"column '{column}' must hold int32 values: {error}") from error

@@ -107,6 +107,10 @@ def crop_face(image: Image.Image, crop_transform: np.ndarray, size: int) -> Imag
 
 
 def _crop(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    left, top, right, bottom = box
+    limit = Image.MAX_IMAGE_PIXELS  # `None` while another thread lifts it
+    if limit is not None and (right - left) * (bottom - top) <= limit:
+        return image.crop(box)
     with without_pixel_limit():  # a face may fill a large photo
         return image.crop(box)
 

@@ -1,10 +1,12 @@
 """Find the people in a folder of portraits, in the published layouts or with one photo of each person."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..data.building import BuildError
+from ..data.dataset_card import SetDescription, of_another_source
 
 
 NEUTRAL_FOLDERS, SMILE_FOLDERS = ("neutral_front", "neutral"), ("smiling_front", "happiness")
@@ -91,6 +93,11 @@ def is_of_a_known_set(person: PortraitPerson) -> bool:
     """Whether folder and file are named as documented for the London Set (`london_014`), Young Adult White Faces
     (`canada_003f`) or the portraits of the US Congress (`congress_A000014`)."""
     return re.fullmatch(r"london_\d{3}|canada_\d{3}[fm]|congress_[A-Z]\d{6}", person.identity) is not None
+
+
+def description_of(people: Iterable[PortraitPerson], description: SetDescription) -> SetDescription:
+    """The description of a set of these people, without the licence of the known sets if some are not of them."""
+    return description if all(map(is_of_a_known_set, people)) else of_another_source(description, "portraits")
 
 
 def _photos(folder: Path) -> list[Path]:

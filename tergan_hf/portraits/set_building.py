@@ -8,14 +8,14 @@ import numpy as np
 from datasets import Array2D, Features, Image, List, Value
 
 from ..data.building import BuildError, Plan, Shard
-from ..data.dataset_card import SetDescription, of_another_source
+from ..data.dataset_card import SetDescription
 from ..data.flow_maps import encode_fine_flow_map
 from ..data.image_cells import image_cell
 from ..data.seeds import name_seed
 from ..expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, NEUTRAL, Expression, to_vector
 from ..expressions.sampling import OTHER, draw_expressions
 from .assets import PortraitAssets, check_picture_size, donor_credit, fit_portrait, list_files, prepare_assets
-from .people import PortraitPerson, find_people, is_of_a_known_set, named_people, require_distinct
+from .people import PortraitPerson, description_of, find_people, named_people, require_distinct
 from .portrait import Portrait
 from .rendering import Rendering, Session
 from .view_sampling import draw_views
@@ -98,8 +98,7 @@ def plan_portraits(
     ]
     order = f" The order of the column `blendshapes`: {', '.join(COLUMN_NAMES)}; gaze in units of 30°."
     written = {key: value for key, value in asdict(settings).items() if value is not None}
-    if not all(is_of_a_known_set(one) for one in everybody):
-        description = of_another_source(description, "portraits")
+    description = description_of(everybody, description)
     return Plan(
         description=replace(description, attribution=description.attribution + donor_credit(assets) + order),
         features=features(),

@@ -18,7 +18,6 @@ from ..model.errors_tergan import TerGanError
 # Of the library that huggingface_hub sends its requests with, which depends on its version.
 REQUEST_ERROR: type[Exception] = HfHubHTTPError.__mro__[1]
 LOG_IN = "run `hf auth login`, or set HF_TOKEN to a token with write access (https://huggingface.co/settings/tokens)"
-NO_NAME = "{repo_id} is no name of a repository (owner/name): {error}"
 
 
 class PublishError(TerGanError):
@@ -43,7 +42,7 @@ def one_sentence(repo_id: str = "") -> Iterator[None]:
     except OfflineModeIsEnabled as error:
         raise PublishError("the Hub cannot be reached while HF_HUB_OFFLINE is set: unset it to publish") from error
     except HFValidationError as error:
-        raise PublishError(NO_NAME.format(repo_id=repr(repo_id), error=error)) from error
+        raise PublishError(f"{repo_id!r} is no name of a repository (owner/name): {error}") from error
     except HfHubHTTPError as error:
         raise PublishError(_refusal(error, repo_id)) from error
     except (REQUEST_ERROR, ConnectionError) as error:
@@ -61,13 +60,13 @@ def one_sentence(repo_id: str = "") -> Iterator[None]:
 
 def check_repo_id(repo_id: str):
     """
+    Check a name, within `one_sentence`.
+
     Raises:
-        PublishError: it is no `owner/name`. The Hub would make a repository of the name alone, and not find it again.
+        HFValidationError: it is no name.
+        PublishError: it has no owner. The Hub would make a repository of the name alone, and not find it again.
     """
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise PublishError(NO_NAME.format(repo_id=repr(repo_id), error=error)) from error
+    validate_repo_id(repo_id)
     if "/" not in repo_id:
         raise PublishError(f"{repo_id!r} is no name of a repository: write it with its owner, me/{repo_id}")
 

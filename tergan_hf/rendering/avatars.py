@@ -9,14 +9,14 @@ import numpy as np
 from datasets import Array2D, Features, Image, List, Value
 
 from ..data.building import BuildError, Plan, Shard, list_source
-from ..data.dataset_card import SetDescription, of_another_source
+from ..data.dataset_card import SetDescription
 from ..data.flow_maps import encode_fine_flow_map
 from ..data.image_cells import image_cell
 from ..data.padded_crops import PADDED_CROP_MARGIN
 from ..expressions.blendshapes import COLUMN_NAMES, NEUTRAL, Expression, to_vector
 from ..expressions.sampling import draw_expressions
 from .blendshape_table import NOT_RENDERABLE, renderable
-from .library import HEADS, head_files, missing_heads
+from .library import description_of, head_files, missing_heads
 from .people import Head, Person, blend_heads, check_head, read_head
 from .scene import Camera, Session, draw_plain_session, draw_session
 from .variations import vary_person
@@ -116,8 +116,7 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
     order = f" The order of the column `blendshapes`: {', '.join(COLUMN_NAMES)}; gaze in units of 30°."
     if NOT_RENDERABLE:
         order += f" The heads cannot show {', '.join(sorted(NOT_RENDERABLE))}, which are 0."
-    if set(files) - set(HEADS):
-        description = of_another_source(description, "heads")
+    description = description_of(files, description)
     return Plan(
         description=replace(description, attribution=description.attribution + order),
         features=features(),

@@ -1,8 +1,10 @@
 """Find the heads: in a clone of the VALID avatars' repository, or in any folder of `.glb` files."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..data.building import BuildError
+from ..data.dataset_card import SetDescription, of_another_source
 
 
 # The heads of the sets behind the published weights, as `NAME_Casual.glb`. The library has more heads, and each in
@@ -59,6 +61,11 @@ def head_files(source: str | Path, exclude: tuple[str, ...] = (), only: tuple[st
     if not kept:
         raise BuildError("--exclude leaves no head to render")
     return kept
+
+
+def description_of(heads: Iterable[str], description: SetDescription) -> SetDescription:
+    """The description of a set of these heads, without the licence of `HEADS` if some are others."""
+    return of_another_source(description, "heads") if set(heads) - set(HEADS) else description
 
 
 def missing_heads(files: dict[str, Path], exclude: tuple[str, ...] = ()) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 from datasets import Array2D, Features, Image, List, Value
 
 from ..data.building import BuildError, Plan, Shard, list_source
-from ..data.dataset_card import SetDescription, of_another_source
+from ..data.dataset_card import SetDescription
 from ..data.image_cells import image_cell
 from ..data.padded_crops import PADDED_CROP_MARGIN
 from ..expressions.blendshapes import to_vector
@@ -15,7 +15,7 @@ from ..expressions.facs_combinations import BASIC_EXPRESSIONS
 from ..expressions.sequences import draw_onset
 from .avatars import JPEG_QUALITY, draw_person, read_heads
 from .blendshape_table import renderable
-from .library import HEADS, head_files, missing_heads
+from .library import description_of, head_files, missing_heads
 from .people import check_head
 from .scene import Camera, draw_session
 
@@ -83,10 +83,8 @@ def plan_posed(source: str | Path, settings: PosedSettings, description: SetDesc
         rows = len(people) * len(BASIC_EXPRESSIONS) * settings.frames
         shards.append(Shard("train", (tuple(paths[group :: settings.groups]), people, settings), rows))
     licence = Path(source) / "LICENSE"
-    if set(files) - set(HEADS):
-        description = of_another_source(description, "heads")
     return Plan(
-        description=description,
+        description=description_of(files, description),
         features=features(),
         shards=shards,
         make_rows=render_group,

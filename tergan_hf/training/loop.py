@@ -54,8 +54,6 @@ class TrainingLoop:
     ):
         self.accelerator, self.arguments, self.name = accelerator, arguments, name
         self.settings: OptimizerArguments = getattr(arguments, name)
-        before = STAGES[: STAGES.index(name)]
-        self.steps_before = sum(getattr(arguments, stage).steps for stage in before)
         self.step = 0
         self.seconds: float | None = 0.0  # `None` after a checkpoint that does not know it
         own = module_settings or {}
@@ -236,9 +234,10 @@ class TrainingLoop:
     def log(self, values: dict[str, float]):
         """Send scalars to every tracker, under this stage's name."""
         named = {f"{self.name}/{key}": value for key, value in values.items()}
+        before = sum(getattr(self.arguments, stage).steps for stage in STAGES[: STAGES.index(self.name)])
         for tracker in self.accelerator.trackers:  # of the main process
             # Weights & Biases drops what comes with an earlier step than the last one.
-            tracker.log(named, step=self.step + (self.steps_before if tracker.name == "wandb" else 0))
+            tracker.log(named, step=self.step + (before if tracker.name == "wandb" else 0))
 
     def save(self):
         """

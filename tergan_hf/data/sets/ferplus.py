@@ -64,17 +64,16 @@ def read_votes(table: Path) -> list[tuple[str, tuple[int, ...]]]:
     """
     if not table.is_file():
         raise BuildError(f"there is no {table}: expected fer2013new.csv of github.com/microsoft/FERPlus")
-    rows = []
     try:
-        for line, row in read_csv(table, ("Usage", *ANSWERS)):
-            cells = [row[name] for name in ANSWERS]
-            if not all(cell.isdecimal() for cell in cells):
-                raise BuildError(f"{table}, line {line}: votes must be whole numbers, not {','.join(cells)}")
-            rows.append((row["Usage"], tuple(map(int, cells))))
-    except BuildError:
-        raise
+        lines = list(read_csv(table, ("Usage", *ANSWERS)))
     except InvalidInputError as error:
         raise BuildError(f"{error}: expected fer2013new.csv of github.com/microsoft/FERPlus") from error
+    rows = []
+    for line, row in lines:
+        cells = [row[name] for name in ANSWERS]
+        if not all(cell.isdecimal() for cell in cells):
+            raise BuildError(f"{table}, line {line}: votes must be whole numbers, not {','.join(cells)}")
+        rows.append((row["Usage"], tuple(map(int, cells))))
     return rows
 
 

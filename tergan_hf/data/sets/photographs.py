@@ -22,6 +22,7 @@ from ..padded_crops import PADDED_CROP_MARGIN, padded_crop_size
 
 ROWS_PER_SHARD = 300
 JPEG_QUALITY = 95
+HEIF_SUFFIXES = (".heic", ".heif")  # of photos that Pillow does not read
 MESH_SUFFIX = ".wrl"  # of the large files beside BU-4DFE's photos
 PAPER_SIZE, PAPER_CROP = 85, 75  # section 4.1: five 75-pixel crops of an aligned face of 85 pixels
 PAPER_MARGIN = PAPER_SIZE / PAPER_CROP
@@ -242,9 +243,6 @@ def known_expression(name: str) -> str | None:
     """The label for a name, or `None` if it is neither neutral nor one of the six basic expressions."""
     label = normalize_expression(name)
     return label if label in EXPRESSIONS_WITH_NEUTRAL else None
-
-
-HEIF_SUFFIXES = (".heic", ".heif")  # which Pillow does not read
 
 
 def photo_files(folder: Path) -> list[Path]:
