@@ -5,8 +5,8 @@
 Stage 1 is trained once for each seed, and every run of that seed starts from it. All runs keep the same people out.
 `results.md` and `results.json` have mean ± sample standard deviation over the seeds:
 
-- recognition: accuracy of section 4.4's shallow classifier on people kept out;
-- identity in f(e), expression in f(i): accuracy of linear probes on people kept out. Near chance is disentangled;
+- recognition: accuracy of section 4.4's shallow classifier on held-out people;
+- identity in f(e), expression in f(i): accuracy of linear probes on held-out people. Near chance is disentangled;
 - gain if x_s is the truth: expression gain of transfers from a photo to another one of the same person. x_s is nearly
   the truth there, so a network that hands it back gains most. Only sets with expression ids have pairs of two people.
 
@@ -20,7 +20,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from embedding_scores import Side, load_sides, load_stage_1, load_stage_2, read_by_shallow_classifier
+from embedding_scores import (
+    Side,
+    load_sides,
+    load_stage_1,
+    load_stage_1_identity,
+    load_stage_2,
+    read_by_shallow_classifier,
+)
 from tqdm.auto import tqdm
 from training_runs import (
     Trainer,
@@ -45,6 +52,7 @@ from tergan_hf import TerGanModel
 from tergan_hf.cli.errors import one_line_errors
 from tergan_hf.evaluation.disentanglement import probe
 from tergan_hf.evaluation.markdown import markdown_table
+from tergan_hf.model.encoder_tergan import TerGanEncoder
 from tergan_hf.model.errors_tergan import InvalidInputError
 from tergan_hf.training.command_line import ABLATIONS
 from tergan_hf.training.monitoring import ValidationPairs
@@ -86,7 +94,7 @@ class Ablation:
         Train with one seed, with all losses and without each of `losses`, and measure.
 
         Returns:
-            name of the run → measurements. `BEFORE` is recognition by G_es after stage 1.
+            name of the run → measurements. `BEFORE` is of the encoders after stage 1.
 
         Raises:
             TrainingRunError: a run ended early.
@@ -106,9 +114,14 @@ class Ablation:
             self.trainer.run(run, overrides, [] if name == ALL else [name.removeprefix("without ")])
             people = self._people
             if BEFORE not in measured:
-                encoder = load_stage_1(arguments, run).encoder
-                measured[BEFORE] = {"recognition": recognition(encoder, people.training, people.kept_out)}
-            measured[name] = {**measure_model(load_stage_2(run), people), "hours": hours(run)}
+                encoders = load_stage_1(arguments, run).encoder, load_stage_1_identity(arguments, run)
+                measured[BEFORE] = measure_encoders(*encoders, people)
+            model = load_stage_2(run)
+            measured[name] = {
+                **measure_encoders(model.expression_encoder, model.identity_encoder, people),
+                **measure_gain(model, people),
+                "hours": hours(run),
+            }
             write_json(record, measured)
             if not self.keep_checkpoints:
                 drop_checkpoints(run)
@@ -147,21 +160,18 @@ def copy_stage_1(finished: Path, run: Path):
     aside.rename(run / "stages")
 
 
-def recognition(encoder, training: Side, kept_out: Side) -> float:
-    """Accuracy of the shallow classifier on people kept out."""
+def recognition(encoder: TerGanEncoder, training: Side, kept_out: Side) -> float:
+    """Accuracy of the shallow classifier on held-out people."""
     read = read_by_shallow_classifier(training.embed(encoder, mirrored=True), training.labels, kept_out.embed(encoder))
     return float(np.mean(np.array(read["predicted"]) == kept_out.labels))
 
 
-def measure_model(model: TerGanModel, people: People) -> dict:
-    """Measure the model of a run, see the module's docstring."""
+def measure_encoders(expression: TerGanEncoder, identity: TerGanEncoder, people: People) -> dict:
+    """Recognition, and what the probes read from f(e) and f(i), see the module's docstring."""
     kept_out = people.kept_out
-    codes = {
-        "expression": kept_out.embed(model.expression_encoder),
-        "identity": kept_out.embed(model.identity_encoder),
-    }
+    codes = {"expression": kept_out.embed(expression), "identity": kept_out.embed(identity)}
     identities = np.array(kept_out.identities)
-    measured: dict = {"recognition": recognition(model.expression_encoder, people.training, kept_out)}
+    measured: dict = {"recognition": recognition(expression, people.training, kept_out)}
     if len(set(identities.tolist())) > 1:
         probes = probe(codes, kept_out.labels, identities, count=PROBE_FOLDS)
         measured |= {
@@ -169,6 +179,12 @@ def measure_model(model: TerGanModel, people: People) -> dict:
             "expression_in_identity": probes["expression"]["identity"]["accuracy"],
             "chance": {factor: probes[factor]["chance"] for factor in ("identity", "expression")},
         }
+    return measured
+
+
+def measure_gain(model: TerGanModel, people: People) -> dict[str, float]:
+    """Expression gain on either side of the split."""
+    measured = {}
     for name, pairs in (("gain_kept_out", people.kept_out_pairs), ("gain_trained_on", people.training_pairs)):
         for gain in pairs.expression_gain(model.eval()).values():
             if np.isfinite(gain):

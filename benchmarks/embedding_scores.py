@@ -1,4 +1,4 @@
-"""Score the f(e) of networks: fit a shallow classifier on the training people, and test it on people kept out."""
+"""Score the f(e) of networks: fit a shallow classifier on the training people, and test it on held-out people."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,14 +78,20 @@ def load_stage_1(arguments: TrainingArguments, run: Path) -> EncoderClassifier:
     """G_es after stage 1 of a run, with its classification layer."""
     config = arguments.model_config()
     classifier = EncoderClassifier(TerGanEncoder.of_expression(config), config.num_labels)
+    saved = load_file(run / "stages" / "expression.safetensors")
     classifier.load_state_dict(
-        {
-            name: value
-            for name, value in load_file(run / "stages" / "expression.safetensors").items()
-            if name.startswith(("encoder.", "head."))
-        }
+        {name: value for name, value in saved.items() if name.startswith(("encoder.", "head."))}
     )
     return classifier.to(PartialState().device)
+
+
+def load_stage_1_identity(arguments: TrainingArguments, run: Path) -> TerGanEncoder:
+    """G_et after stage 1 of a run."""
+    encoder = TerGanEncoder.of_identity(arguments.model_config())
+    saved = load_file(run / "stages" / "identity.safetensors")
+    own = {name.removeprefix("encoder."): value for name, value in saved.items() if name.startswith("encoder.")}
+    encoder.load_state_dict(own)
+    return encoder.to(PartialState().device)
 
 
 def load_stage_2(run: Path) -> TerGanModel:
@@ -107,7 +113,7 @@ def read_by_shallow_classifier(training: np.ndarray, labels: np.ndarray, tested:
     Args:
         training: (2 N, D), f(e) of the training people and of their mirror images.
         labels: (N,) their classes.
-        tested: f(e) of the people kept out.
+        tested: f(e) of the held-out people.
     """
     classifier = shallow_classifier().fit(training, np.repeat(labels, 2))
     return answers(classifier.predict_proba(tested), classifier.classes_)

@@ -4,7 +4,7 @@ person's photo.
 `python benchmarks/figures.py --model runs/paper/model --data_root data --output runs/figures`
 
 The set needs identities, and neither neutral photos nor expression ids. Each figure is drawn for people the model was
-trained on and for people kept out, as `training.yaml` beside the weights names them. Results are not pasted back into
+trained on and for held-out people, as `training.yaml` beside the weights names them. Results are not pasted back into
 photos: what is shown is what the decoder draws.
 """
 

@@ -1,4 +1,4 @@
-"""The paper's Table 1 by one command: expression recognition on people kept out, fold by fold, with a control.
+"""The paper's Table 1 by one command: expression recognition on held-out people, fold by fold, with a control.
 
 `python benchmarks/folds.py --config configs/paper.yaml --data_root data --output runs/table1`
 
@@ -90,7 +90,7 @@ class Folds:
         Train and test on one fold.
 
         Returns:
-            the `true` classes of the photos kept out, `rows` (name → predictions), and the `hours` of each run.
+            the `true` classes of the held-out photos, `rows` (name → predictions), and the `hours` of each run.
 
         Raises:
             TrainingRunError: a run ended early.
@@ -249,7 +249,7 @@ def to_markdown(results: dict) -> str:
     spent = ", ".join(f"{name} {value:.2f}" for name, value in results["hours"].items())
     return "\n\n".join([
         f"`{results['command']}`",
-        f"Set {results['source']}: {results['photos']} photos of {results['people']} people kept out in turn, "
+        f"Set {results['source']}: {results['photos']} photos of {results['people']} held-out people in turn, "
         f"{len(labels)} expressions. Accuracy in percent, mean ± sample standard deviation over {count} of "
         f"{results['fold_count']} folds. The paper's rows are those of Oulu-CASIA, a mean of eight folds.",
         markdown_table(["method", "accuracy, %", "photos seen by G_es", "folds from … to"], table),
@@ -257,8 +257,8 @@ def to_markdown(results: dict) -> str:
         "Recall by label, all folds together:",
         markdown_table(["method", *labels], recall),
         f"Hours of training, all folds: {spent}.",
-        "![confusion](confusion.png)\n\nFigure 5, people kept out and people trained on, of one fold:\n\n"
-        "![t-SNE of people kept out](tsne_kept_out.png)\n![t-SNE of people trained on](tsne_trained_on.png)",
+        "![confusion](confusion.png)\n\nFigure 5, held-out people and people trained on, of one fold:\n\n"
+        "![t-SNE of held-out people](tsne_kept_out.png)\n![t-SNE of people trained on](tsne_trained_on.png)",
     ]) + "\n"  # fmt: skip
 
 

@@ -68,6 +68,19 @@ def run_loop(arguments, each_step=lambda step: None) -> TrainingLoop:
     return loop
 
 
+def test_the_average_soon_forgets_initial_weights(tmp_path):
+    """With a decay of 0.999 from the first step on, a fifth of them would be left after 1,500 steps."""
+    loop = run_loop(arguments_for(tmp_path))
+    first, last = torch.zeros(3), torch.ones(3)
+    averaged = [first.clone()]
+    for loop.step in range(1, 100):
+        loop._average_parameters(averaged, [last], torch.tensor(loop.step))
+    assert (averaged[0] > 0.999).all()
+    for loop.step in range(100_000, 100_100):
+        loop._average_parameters(averaged, [first], torch.tensor(loop.step))
+    assert torch.allclose(averaged[0], torch.tensor(0.999**100), atol=1e-3)
+
+
 def steps_on_disk(arguments) -> list[int]:
     return [step_of(path) for path in list_checkpoints(arguments, STAGE)]
 

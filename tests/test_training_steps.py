@@ -16,7 +16,7 @@ from tergan_hf.model.encoder_tergan import TerGanEncoder
 from tergan_hf.model.face_alignment_tergan import compose_transforms, crop_face, zoom_out
 from tergan_hf.model.face_detection_tergan import FaceDetector
 from tergan_hf.training import losses
-from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
+from tergan_hf.training.arguments import DiscriminatorArguments, OptimizerArguments, TrainingArguments
 from tergan_hf.training.batches import PairBatch, augment_pairs
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator, MouthDiscriminator
 from tergan_hf.training.encoder_classifier import EncoderClassifier
@@ -200,6 +200,29 @@ def test_consistency_discriminator_learns_while_the_encoder_is_pushed_the_other_
             parameter -= step * parameter.grad
         better_for_d = losses.consistency_loss(discriminator(real), discriminator(generated))
     assert worse_for_d > loss > better_for_d
+
+
+def test_new_discriminators_tell_images_and_embeddings_apart():
+    """PyTorch's own initial weights give logits that differ by 0.0003, and D does not learn for a thousand steps."""
+    torch.manual_seed(0)
+    config, sizes = TerGanConfig(image_size=48), DiscriminatorArguments()
+    images, codes = torch.rand(32, 3, 48, 48) * 2 - 1, torch.randn(32, 30)
+    with torch.no_grad():
+        expression, identity = Discriminator(config, sizes, NUM_IDENTITIES)(images)
+        logits = EmbeddingDiscriminator(30, sizes)(codes)
+    assert min(found.std(0).mean() for found in (expression, identity, logits[:, None])) > 0.02
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_a_discriminator_of_embeddings_learns_in_any_precision(dtype):
+    objective = make_objective(TerGanConfig.compact(**TINY), shipped_arguments("compact"))
+    torch.manual_seed(0)
+    first, second = torch.randn(8, 50), torch.randn(8, 50) + 3
+    with torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
+        loss = objective._consistency(objective.identity_discriminator, first, second)
+    loss.backward()
+    gradients = [parameter.grad for parameter in objective.identity_discriminator.parameters()]
+    assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
 
 
 def test_batch_norm_statistics_of_stage_1_are_kept_where_asked():

@@ -1,4 +1,4 @@
-"""What a training run can be told."""
+"""The arguments of a training run."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -38,7 +38,8 @@ class OptimizerArguments:
         schedule: of the learning rate, `"constant"`, `"constant_with_warmup"`, `"linear"`, `"cosine"`,
             `"cosine_with_restarts"`, `"polynomial"` or `"inverse_sqrt"` (`transformers.get_scheduler`).
         max_grad_norm: gradients are clipped to this norm.
-        ema_decay: of the averaged weights that are evaluated and saved; 0 saves the raw ones.
+        ema_decay: of the averaged weights that are evaluated and saved, less in the first steps, min(ema_decay,
+            (1 + n) / (10 + n)) after n of them; 0 saves the raw weights.
         label_smoothing: of the cross-entropy in stage 1.
         mixup: α of mixup (Zhang et al. 2018) in stage 1 of G_es; 0 is no mixup.
     """
@@ -80,15 +81,15 @@ class LossArguments:
         feature_layers: ω_1 = ω_2 of equations 8 and 9, one per encoder block.
         ground_truth: L1 between x̄ and its truth, for pairs whose true result is known.
         structure: the same L1 at 1/2, 1/4 and 1/8 of the resolution and between neighbouring pixels.
-        ground_truth_focus: a pixel counts 1 + focus · |truth − target| times, mean over colours.
-        uncovered_focus: how much more a pixel counts in which the truth shows what the target hides, such as teeth.
-        eye_focus: how much more a pixel of the eyes counts, in `ground_truth`, `structure` and `flow`.
+        ground_truth_focus: the weight of a pixel is 1 + focus · |truth − target|, mean over colours.
+        uncovered_focus: added to the weight of a pixel where the truth shows what the target hides, such as teeth.
+        eye_focus: added to the weight of a pixel of the eyes, in `ground_truth`, `structure` and `flow`.
         mouth_adversarial: hinge loss of a second discriminator that tells painted mouths from true ones, where the
             truth shows what the target hides.
         mouth_features: L1 between that discriminator's features of x̄ and of the truth, at the same places.
         mouth_start: share of stage 2's steps before both terms of the mouth begin, so that x̄ has mouths to judge.
-        relative_truth: divide the miss of each pair by how much its truth differs from its target, in both terms, so
-            that a faint change counts as much as a broad one.
+        relative_truth: divide the error of each pair by how much its truth differs from its target, in `ground_truth`
+            and `structure`, so that a faint change counts as much as a broad one.
         flow: L1 between the photo decoder's flow and the exact flow of rendered faces.
         smoothness: total variation of the photo decoder's flow. (The paper suggests total variation.)
         blendshapes: in stage 1 of G_es, mean squared error of the blendshapes read from f(e), over their variance.
@@ -157,7 +158,7 @@ class PairArguments:
     Args:
         ground_truth_share: share of the pairs that are drawn so that their true result is known. 0 is the paper.
         recognition_share: photos from all sets for the recognition term, as a share of the batch. 0 is the paper.
-        edited_by_name: share of the rendered pairs whose truth is asked for by its blendshapes, as in editing by name,
+        edited_by_name: share of the rendered pairs whose expression is given by blendshapes, as in editing by name,
             and not by a photo. It needs a model with `blendshape_names` and `freeze_expression_encoder`. 0 is the
             paper.
         costly_interval: compute the terms that take further passes through encoders and D only every so many steps,
@@ -182,6 +183,9 @@ class TrainingArguments:
         sources: the photo sets.
         data_root: relative paths of `sources` start here.
         output_dir: checkpoints, logs, samples, and the result in `model/`.
+        seed: of all random choices but the split. split_seed: of the choice of validation groups.
+        checkpointing_steps, evaluation_steps, logging_steps: optimiser steps between checkpoints, measurements and
+            log entries. checkpoints_kept: number of the newest checkpoints of a stage that are kept.
         pretrained: a saved model, a folder or an id on the Hub, whose weights to start from. A stage of 0 steps keeps
             them. Tensors of another shape than this run's are not taken over; with other `expressions`, classifier and
             prototypes are new.

@@ -7,6 +7,7 @@ from torch import nn
 
 from ..model.configuration_tergan import TerGanConfig
 from ..model.encoder_tergan import LEAKY_RELU_SLOPE
+from ..model.initialization_tergan import initialize_layer
 from .arguments import DiscriminatorArguments
 from .gradient_reversal import reverse_gradient
 
@@ -33,6 +34,9 @@ class Discriminator(nn.Module):
         branch = [sizes.hidden_size, *sizes.branch_sizes]
         self.expression_branch = fully_connected([*branch, config.num_labels + 1])
         self.identity_branch = fully_connected([*branch, num_identities])
+        # PyTorch's own initial weights lose the image on the way: after eight layers without a norm, logits differ by
+        # 0.0003 between photos, and D learns nothing for a thousand steps.
+        self.apply(initialize_layer)
 
     def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, C, S, S) → D^e's (B, N_e + 1) and D^i's (B, N_i) logits."""
@@ -45,7 +49,7 @@ class EmbeddingDiscriminator(nn.Module):
 
     def __init__(self, embedding_size: int, sizes: DiscriminatorArguments):
         super().__init__()
-        self.layers = fully_connected([embedding_size, *sizes.embedding_sizes, 1])
+        self.layers = fully_connected([embedding_size, *sizes.embedding_sizes, 1]).apply(initialize_layer)
 
     def forward(self, embedding: torch.Tensor, reversal: float = 1.0) -> torch.Tensor:
         """(B, embedding_size) → (B,) logits; the gradient reaches the encoder times `-reversal`."""

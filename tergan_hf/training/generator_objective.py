@@ -145,8 +145,11 @@ class GeneratorObjective(nn.Module):
     def _consistency(self, discriminator: nn.Module, real: torch.Tensor, generated: torch.Tensor) -> torch.Tensor:
         reversal = 1.0
         if self.weights.pause_reversal_at_chance:
-            with torch.no_grad():
-                fooled = losses.consistency_loss(discriminator(real), discriminator(generated)) > losses.CHANCE
+            # Outside autocast: it would keep the weights that it casts here, without their gradients, for the loss
+            # below (pytorch/pytorch#65766).
+            with torch.no_grad(), torch.autocast(real.device.type, enabled=False):
+                loss = losses.consistency_loss(discriminator(real.float()), discriminator(generated.float()))
+                fooled = loss > losses.CHANCE
             reversal = 0.0 if fooled else 1.0
         return losses.consistency_loss(discriminator(real, reversal), discriminator(generated, reversal))
 

@@ -74,11 +74,15 @@ class TrainingLoop:
         self.average: AveragedModel | None = None
         if averaged is not None:
             self.source_of_average = averaged
-            self.average = AveragedModel(
-                averaged, multi_avg_fn=get_ema_multi_avg_fn(self.settings.ema_decay), use_buffers=True
-            )
+            self.average = AveragedModel(averaged, multi_avg_fn=self._average_parameters, use_buffers=True)
             accelerator.register_for_checkpointing(self.average)
         accelerator.register_for_checkpointing(self, *self.schedulers)
+
+    def _average_parameters(self, averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor):
+        """One update of the moving average. Its decay rises with the steps, so that initial weights are soon
+        forgotten."""
+        decay = min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
+        get_ema_multi_avg_fn(decay)(averaged, current, count)
 
     @property
     def averaged_module(self) -> nn.Module:
