@@ -49,7 +49,7 @@ class EmbeddingDiscriminator(nn.Module):
 
     def __init__(self, embedding_size: int, sizes: DiscriminatorArguments):
         super().__init__()
-        self.layers = fully_connected([embedding_size, *sizes.embedding_sizes, 1]).apply(initialize_layer)
+        self.layers = fully_connected([embedding_size, *sizes.embedding_sizes, 1])
 
     def forward(self, embedding: torch.Tensor, reversal: float = 1.0) -> torch.Tensor:
         """(B, embedding_size) → (B,) logits; the gradient reaches the encoder times `-reversal`."""
