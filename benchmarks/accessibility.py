@@ -12,7 +12,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from page import BROWSERS
+from page import find_browser
 from playwright.sync_api import sync_playwright
 from visitors import App
 
@@ -27,10 +27,10 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--axe", required=True, help="axe.min.js of the npm package axe-core")
-    parser.add_argument("--browser", default=next((path for path in BROWSERS if Path(path).exists()), None))
     options = parser.parse_args()
+    browser = find_browser()
     with tempfile.TemporaryDirectory() as folder, App(Path(folder)) as app, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         found = check(chromium, app.url, Path(options.axe).read_text())
         chromium.close()
     views = len(TABS) * len(SIZES) * len(THEMES)

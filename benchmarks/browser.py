@@ -19,13 +19,11 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageEnhance
 from playwright.sync_api import sync_playwright
 
 from tergan_hf import TerGanPipeline
-from tergan_hf.evaluation.metrics import psnr
 from tergan_hf.model.face_alignment_tergan import crop_face
 
 
@@ -34,6 +32,7 @@ sys.path += [str(ROOT), str(ROOT / "web")]
 from serve import PageHandler, make_server  # noqa: E402
 
 from tests.browser import SOFTWARE_WEBGPU, launch_browser, write_webcam  # noqa: E402
+from tests.pictures import decibels, encoded  # noqa: E402
 
 
 EXAMPLES, EXPRESSIONS = ROOT / "assets" / "examples", ROOT / "assets" / "expressions"
@@ -77,15 +76,8 @@ def twenty_photos() -> dict[str, bytes]:
         "large": third.resize((2400, 2400), Image.Resampling.BICUBIC),
     }
     for name, image in changed.items():
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG")
-        photos[name] = buffer.getvalue()
+        photos[name] = encoded(image)
     return photos
-
-
-def decibels(one, other) -> float:
-    """Peak signal-to-noise ratio of two images."""
-    return float(psnr(np.asarray(one)[None], np.asarray(other)[None]))
 
 
 def compare(page, weights: str) -> bool:

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from datasets import Dataset, Features, Image, Value
 
+from tergan_hf import TerGanPipeline
 from tergan_hf.cli.errors import one_line_errors
 from tergan_hf.data.image_cells import image_cell
 from tergan_hf.data.padded_crops import make_padded_crops
 from tergan_hf.data.photo_set import aligned_crops, label_photo_sets
 from tergan_hf.evaluation.held_out import held_out_sets
-from tergan_hf.evaluation.loading import load_pipeline, model_folder
+from tergan_hf.evaluation.loading import model_folder
 from tergan_hf.evaluation.sheets import draw_edits_by_example, draw_transfers_between_people
 from tergan_hf.model.errors_tergan import InvalidInputError
 
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None):
     with one_line_errors("figures.py"):
         folder = model_folder(options.model)
         held_out = held_out_sets(folder, options.data_root, [options.dataset] if options.dataset else None)[0]
-        pipe = load_pipeline(folder, options.device)
+        pipe = TerGanPipeline.from_pretrained(folder, options.device)
         sides = {"kept_out": held_out.photos, "trained_on": held_out.training_photos}
         figures = {3: draw_transfers_between_people, 4: draw_edits_by_example}
         for side, photos in sides.items():

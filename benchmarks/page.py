@@ -4,26 +4,30 @@
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
-from visitors import EXAMPLES, App
+from visitors import EXAMPLES, ROOT, App
 
 
-BROWSERS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+sys.path.append(str(ROOT))
+from tests.browser import find_browser
+
+
 CHANGED = "([selector, seen]) => (document.querySelector(selector)?.src ?? seen) !== seen"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--browser", default=next((path for path in BROWSERS if Path(path).exists()), None))
     parser.add_argument("--redraws", type=int, default=20)
     options = parser.parse_args()
+    browser = find_browser()
     with tempfile.TemporaryDirectory() as folder, App(Path(folder)) as app, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = visit_twice(chromium, app.url)
         seconds = seconds_to_change(page, lambda: upload(page, EXAMPLES / "london_036_neutral.jpg"))
         print(f"own photo uploaded, result: {seconds:.2f} s")

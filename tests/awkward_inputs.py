@@ -1,13 +1,13 @@
 """A hundred awkward photos, and some awkward clips, to test a server with."""
 
-import io
 import struct
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from .conftest import EXAMPLES
+from .conftest import NEUTRAL, SMILING
+from .pictures import encoded
 
 
 FACE = "face"  # a readable photo of a face: LABEL is the right answer
@@ -15,19 +15,9 @@ NONE = "none"  # no face, or not readable: only a message is right
 LABEL = "happiness"
 
 
-def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
-    """
-    Write the photos to a folder.
-
-    Args:
-        large: include photos that take seconds to process.
-
-    Returns:
-        path → `FACE` or `NONE`.
-    """
-    face = (
-        Image.open(EXAMPLES / "london_099_happiness.jpg").convert("RGB").crop((120, 60, 520, 560)).resize((160, 200))
-    )
+def write_awkward_inputs(folder: Path) -> dict[Path, str]:
+    """Write the photos to a folder. Returns path → `FACE` or `NONE`."""
+    face = Image.open(SMILING).convert("RGB").crop((120, 60, 520, 560)).resize((160, 200))
     written: dict[Path, str] = {}
 
     def put(name: str, content, expected: str, **settings):
@@ -38,12 +28,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
             content.save(path, **settings)
         written[path] = expected
 
-    def encoded(kind: str, image=face, **settings) -> bytes:
-        buffer = io.BytesIO()
-        image.save(buffer, kind, **settings)
-        return buffer.getvalue()
-
-    jpeg, png = encoded("JPEG"), encoded("PNG")
+    jpeg, png = encoded(face, "JPEG"), encoded(face, "PNG")
     # Colour modes and bit depths.
     for mode in ("L", "LA", "RGBA", "P", "1", "I", "F"):
         put(
@@ -64,18 +49,18 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
     put("palette with transparency.gif", face.convert("P"), FACE, transparency=3)
     # File formats.
     for kind in ("BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA", "ICO", "JPEG2000", "PCX"):
-        put(f"kind.{kind.lower()}", encoded(kind), FACE)
-    put("lossless.webp", encoded("WEBP", lossless=True), FACE)
-    put("progressive.jpg", encoded("JPEG", progressive=True), FACE)
-    put("worst quality.jpg", encoded("JPEG", quality=1), FACE)
+        put(f"kind.{kind.lower()}", encoded(face, kind), FACE)
+    put("lossless.webp", encoded(face, "WEBP", lossless=True), FACE)
+    put("progressive.jpg", encoded(face, "JPEG", progressive=True), FACE)
+    put("worst quality.jpg", encoded(face, "JPEG", quality=1), FACE)
     put("PNG named.jpg", png, FACE)
     put("JPEG named.png", jpeg, FACE)
     for number, kind in enumerate(("GIF", "WEBP", "PNG", "TIFF")):
         frames = [face, Image.new("RGB", face.size, "white")]
-        put(f"animated {kind}", encoded(kind, frames[0], save_all=True, append_images=frames[1:]), FACE)
+        put(f"animated {kind}", encoded(frames[0], kind, save_all=True, append_images=frames[1:]), FACE)
         put(
             f"animated, white first {number}.{kind.lower()}",
-            encoded(kind, frames[1], save_all=True, append_images=[face]),
+            encoded(frames[1], kind, save_all=True, append_images=[face]),
             NONE,
         )
     # EXIF rotations, and faces that are not upright.
@@ -90,7 +75,7 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
     wrong = Image.Exif()
     wrong[274] = 77
     put("exif of nonsense.jpg", face, FACE, exif=wrong)
-    put("exif broken.jpg", encoded("JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"), FACE)
+    put("exif broken.jpg", encoded(face, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"), FACE)
     put("upside down.jpg", face.rotate(180), FACE)
     put("lying.jpg", face.rotate(90, expand=True), FACE)
     # Image sizes.
@@ -103,8 +88,8 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
         b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + struct.pack("<IiiHH", 40, 0, 0, 1, 24) + bytes(24),
         NONE,
     )
-    put("says it is huge.png", _png_head(60_000, 60_000), NONE)
-    put("says it is 70 MP.png", _png_head(10_000, 7_000), NONE)
+    put("says it is huge.png", png_head(60_000, 60_000), NONE)
+    put("says it is 70 MP.png", png_head(10_000, 7_000), NONE)
     # Numbers of faces.
     put("white.png", Image.new("RGB", (200, 200), "white"), NONE)
     put("black.png", Image.new("RGB", (200, 200)), NONE)
@@ -158,15 +143,10 @@ def write_awkward_inputs(folder: Path, large: bool = False) -> dict[Path, str]:
         put(f"{name}.jpg", jpeg, FACE)
     put("no ending", jpeg, FACE)
     put("two.endings.txt", jpeg, FACE)
-    if large:
-        put("50 MP.jpg", face.resize((7100, 7100)), NONE)
-        put("photo of 24 MP.jpg", face.resize((4400, 5500)), FACE)
-        noise = Image.fromarray(np.random.default_rng(2).integers(0, 256, (2500, 2500, 3), np.uint8))
-        put("over 20 MB.bmp", noise.resize((3000, 3000)), NONE)
     return written
 
 
-def _png_head(width: int, height: int) -> bytes:
+def png_head(width: int, height: int) -> bytes:
     """The header of a PNG with its size, without any pixels."""
     import zlib
 
@@ -194,7 +174,7 @@ def write_awkward_clips(folder: Path) -> list[Path]:
         ("text.mp4", b"no video"),
         ("empty.mp4", b""),
         ("cut.mp4", written[0].read_bytes()[:300]),
-        ("picture.mp4", (EXAMPLES / "london_014_neutral.jpg").read_bytes()[:4000]),
+        ("picture.mp4", Path(NEUTRAL).read_bytes()[:4000]),
     ):
         path = folder / name
         path.write_bytes(content)

@@ -5,9 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 
+PATIENCE = 60_000 * int(os.environ.get("TERGAN_PATIENCE", "1"))  # milliseconds; set it higher on a busy machine
+DESKTOP, PHONE = {"width": 1280, "height": 1000}, {"width": 360, "height": 740}
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NO_GPU = ("--disable-gpu",)
 # Chromium's software renderer in place of a GPU.
@@ -21,11 +24,17 @@ def find_browser() -> str | None:
         path = shutil.which(name)
         if path:
             return path
+    # In another thread, because Playwright may run in this one already.
+    with ThreadPoolExecutor(1) as thread:
+        path = thread.submit(_own_browser).result()
+    return path if os.path.exists(path) else None
+
+
+def _own_browser() -> str:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        path = playwright.chromium.executable_path
-    return path if os.path.exists(path) else None
+        return playwright.chromium.executable_path
 
 
 def install_browser() -> str | None:

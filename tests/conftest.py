@@ -12,22 +12,18 @@ import pytest
 import torch
 from PIL import Image
 
-from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
+from tergan_hf import TerGanConfig, TerGanPipeline
 from tergan_hf.model.blendshapes_tergan import EYE_LOOK_NAMES
 from tergan_hf.model.encoder_tergan import TerGanEncoder
 from tergan_hf.model.initialization_tergan import initialize_layer
+
+from .tiny_models import TINY, pipeline_of, stir, tiny_model
 
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "assets" / "examples"
 WEIGHTS = ROOT / "weights" / "ter-gan"
-TINY = {
-    "image_size": 32,
-    "encoder_channels": (4, 4, 8, 8, 8),
-    "identity_encoder_channels": (4, 4, 8, 8, 8),
-    "patch_size": 1,
-    "decoder_channels": (8, 8, 4, 4, 3),  # ends with 3, as the bottleneck decoder must
-}
+SMILING, NEUTRAL = str(EXAMPLES / "london_099_happiness.jpg"), str(EXAMPLES / "london_014_neutral.jpg")
 NUM_IDENTITIES = 5
 SHARED = ("tests/app/", "tests/web/")  # each folder's tests share a server and a browser
 
@@ -74,49 +70,41 @@ def tiny_expression_encoder() -> TerGanEncoder:
 @pytest.fixture(params=["compact", "photo"])
 def tiny_pipeline(request) -> TerGanPipeline:
     """A pipeline with few channels, random weights that are not zero, and the real detector."""
-    torch.manual_seed(0)
-    model = TerGanModel(getattr(TerGanConfig, request.param)(**TINY))
+    model = tiny_model(request.param)
     torch.nn.init.normal_(model.expression_prototypes)
-    with torch.no_grad():
-        for parameter in model.decoder.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
-    return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
+    stir(model.decoder)
+    return pipeline_of(model)
 
 
 @pytest.fixture(scope="module")
 def tiny_photo_pipeline() -> TerGanPipeline:
     """The photo preset with few channels, as it is before training, and the real detector."""
-    torch.manual_seed(0)
-    model = TerGanModel(TerGanConfig.photo(**TINY))
-    return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
+    return pipeline_of(tiny_model())
 
 
 @pytest.fixture(scope="session")
 def blendshape_pipeline() -> TerGanPipeline:
     """The photo preset with few channels, whose random weights read blendshapes, and the real detector."""
-    torch.manual_seed(0)
-    model = TerGanModel(TerGanConfig.photo(**TINY))
+    model = tiny_model()
     torch.nn.init.uniform_(model.blendshape_regressor.bias, 0.2, 0.8)
     with torch.no_grad():
         model.blendshape_regressor.weight[-2:] *= 20  # the gaze is in degrees
-    return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
+    return pipeline_of(model)
 
 
 @pytest.fixture(scope="session")
 def settable_pipeline() -> TerGanPipeline:
     """The photo preset with few channels and random weights that can set blendshapes: its directions are the inverse
     of its readings, so that it reads exactly what was set."""
-    torch.manual_seed(0)
-    model = TerGanModel(TerGanConfig.photo(**TINY))
+    model = tiny_model()
     torch.nn.init.normal_(model.expression_prototypes)
     torch.nn.init.uniform_(model.blendshape_regressor.bias, 0.3, 0.7)
+    stir(model.decoder)
     with torch.no_grad():
-        for parameter in model.decoder.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
         model.blendshape_regressor.weight /= 10
         model.blendshape_directions.copy_(torch.linalg.pinv(model.blendshape_regressor.weight))
         model.blendshape_directions[:, [name in EYE_LOOK_NAMES for name in model.config.blendshape_names]] = 0
-    return TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
+    return pipeline_of(model)
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +124,42 @@ def embedded_pipeline() -> TerGanPipeline:
 
 
 @pytest.fixture(scope="session")
+def python(tmp_path_factory):
+    """Runs Python in forks of a process that has imported the package, see `ForkedCommands`."""
+    from .forked_commands import ForkedCommands
+
+    environment = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "HF_HOME": str(tmp_path_factory.mktemp("hf"))}
+    forks = ForkedCommands("tergan_hf", "transformers", "accelerate", "datasets", environment=environment)
+    yield forks
+    forks.close()
+
+
+@pytest.fixture(scope="session")
+def bare_python():
+    """The same where neither the package nor what only some extras bring is imported."""
+    from .forked_commands import ForkedCommands
+
+    forks = ForkedCommands("torch", "datasets", environment={"OMP_NUM_THREADS": "1"})
+    yield forks
+    forks.close()
+
+
+@pytest.fixture(scope="session")
+def couple(tmp_path_factory) -> Path:
+    """A photo of two people. The smiling one is larger, and on the right."""
+    photo = Image.new("RGB", (1100, 700), (200, 200, 205))
+    photo.paste(Image.open(NEUTRAL).resize((420, 420)), (20, 200))
+    photo.paste(Image.open(SMILING), (450, 40))
+    path = tmp_path_factory.mktemp("couple") / "two people.png"
+    photo.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def smiling() -> Image.Image:
-    return Image.open(EXAMPLES / "london_099_happiness.jpg")
+    return Image.open(SMILING)
 
 
 @pytest.fixture(scope="session")
 def neutral() -> Image.Image:
-    return Image.open(EXAMPLES / "london_014_neutral.jpg")
+    return Image.open(NEUTRAL)

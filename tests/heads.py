@@ -1,6 +1,5 @@
 """Tiny 3D heads in binary glTF."""
 
-import io
 import json
 import struct
 from pathlib import Path
@@ -10,15 +9,16 @@ from PIL import Image
 
 from tergan_hf.rendering.blendshape_table import required_morph_targets
 
+from .pictures import encoded
+
 
 MORPHS = tuple(sorted(required_morph_targets() | {"MouthOpen", "RlipCorner", "LlipCorner"}))
 
 
-def make_head(
-    path: Path, colour=(200, 150, 120), width: float = 0.07, morphs=MORPHS, steps: int = 16, teeth: bool = False
-) -> Path:
+def make_head(path: Path, colour=(200, 150, 120), width: float = 0.07, morphs=MORPHS, teeth: bool = False) -> Path:
     """Write a `.glb` file: a bowl-shaped face 0.2 m high, eyes 1.65 m above the floor, two eyeballs. `teeth` adds a
     black mouth in front of the lips."""
+    steps = 16
     u, v = np.meshgrid(np.linspace(0, 1, steps), np.linspace(0, 1, steps))
     u, v = u.ravel(), v.ravel()
     x, y = (2 * u - 1) * width, 1.72 - 0.2 * v
@@ -51,6 +51,14 @@ def make_head(
         names.append("h_TeethDown")
     file.write(path, meshes, names, textures, list(morphs))
     return path
+
+
+def write_heads(folder: Path) -> Path:
+    """Write three heads of different colours, and their licence."""
+    for name, colour in (("A", (220, 170, 140)), ("B", (120, 80, 60)), ("C", (180, 130, 100))):
+        make_head(folder / f"{name}_Casual.glb", colour)
+    (folder / "LICENSE").write_text("MIT")
+    return folder
 
 
 def _displacement(name: str, positions: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -106,9 +114,7 @@ class _Writer:
         return len(self.accessors) - 1
 
     def image(self, pixels: np.ndarray) -> int:
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG")
-        return self.view(buffer.getvalue())
+        return self.view(encoded(pixels))
 
     def mesh(self, positions, uv, triangles, material, morphs) -> dict:
         primitive = {

@@ -8,9 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import uvicorn
+from datasets import config
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from huggingface_hub import close_session, constants
@@ -315,13 +318,24 @@ class LoopbackHub:
 
 
 @contextmanager
-def used_here(hub: LoopbackHub) -> Iterator[pytest.MonkeyPatch]:
-    """Let `huggingface_hub` in this process use the Hub, logged in. Yields a `MonkeyPatch` that ends with it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(constants, "ENDPOINT", hub.endpoint)
-        patch.setattr(constants, "HF_HUB_OFFLINE", False)
-        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        patch.setenv("HF_TOKEN", TOKEN)
+def used_here(hub: LoopbackHub, token: str = TOKEN) -> Iterator[pytest.MonkeyPatch]:
+    """Let `huggingface_hub` and `datasets` in this process use the Hub, with a folder of their own. Yields a
+    `MonkeyPatch` that ends with it."""
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as home:
+        # What they read from the environment when they are imported.
+        for module, values in (
+            (constants, {
+                "ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True,
+                "HUGGINGFACE_CO_URL_TEMPLATE": f"{hub.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+                "HF_HUB_CACHE": f"{home}/hub", "HF_TOKEN_PATH": f"{home}/token",
+            }),
+            (config, {
+                "HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": False, "HF_DATASETS_CACHE": Path(home) / "datasets",
+            }),
+        ):  # fmt: skip
+            for name, value in values.items():
+                patch.setattr(module, name, value)
+        patch.setenv("HF_TOKEN", token)
         close_session()
         try:
             yield patch

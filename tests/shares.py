@@ -1,4 +1,4 @@
-"""The items that one process of a run draws: `torchrun --nproc_per_node 2 -m tests.shares SET.parquet FOLDER 4`.
+"""The items that one process of a run draws: `python -m tests.shares SET.parquet FOLDER 4` in each of them.
 
 Each process iterates over photos and pairs as the training loop does, with `batch_size` items at a time. It writes
 `FOLDER/rank.json`: for each step the numbers of its items and a hash of their contents.
@@ -55,7 +55,7 @@ def steps_seen(parquet: str, accelerator: Accelerator, batch_size: int, workers:
 def main():
     parquet, folder, batch_size = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     accelerator = Accelerator()
-    assert accelerator.num_processes > 1, "start this with torchrun"
+    assert accelerator.num_processes > 1, "start several processes"
     with accelerator.main_process_first():
         seen = steps_seen(parquet, accelerator, batch_size)
     (folder / f"{accelerator.process_index}.json").write_text(json.dumps(seen))

@@ -252,7 +252,7 @@ def test_an_agent_cannot_shut_others_out(demo, monkeypatch):
             time.sleep(0.2)
         addresses = [server.address_of(event.request) for event in held.queue]
         assert addresses.count("8.8.8.8") == limits.MAX_WAITING_OF_VISITOR and addresses.count("9.9.9.9") == 1
-        assert len(refused) == 3 and all("requests in line" in text for _, text in refused), refused
+        assert len(refused) == 3 and all("requests in the queue" in text for _, text in refused), refused
     finally:
         monkeypatch.undo()
         held.current_concurrency = 0

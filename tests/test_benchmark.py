@@ -23,6 +23,8 @@ from tergan_hf.evaluation.systems import MODEL
 from tergan_hf.evaluation.transfer import draw_pairs, measure_transfer
 
 from .conftest import EXAMPLES
+from .pictures import cell
+from .tiny_models import save_pipeline
 
 
 LABELS = ("neutral", "happiness", "surprise")
@@ -37,10 +39,9 @@ def write_set(folder, names, split):
         with PILImage.open(photos[number % len(photos)]) as photo:
             face = photo.convert("RGB").resize((160, 160))
         for expression_id, label in enumerate((*LABELS, "other")):
-            buffer = io.BytesIO()
-            face.rotate(2 * expression_id, fillcolor="white").save(buffer, "JPEG", quality=90)
+            photo = face.rotate(2 * expression_id, fillcolor="white")
             rows.append({
-                "image": {"bytes": buffer.getvalue(), "path": None}, "identity": name, "session": 0,
+                "image": cell(photo, "JPEG", quality=90), "identity": name, "session": 0,
                 "expression_id": expression_id, "expression": label, "blendshapes": [0.1 * expression_id] * 53,
             })  # fmt: skip
     features = Features(
@@ -154,8 +155,7 @@ def test_a_score_has_the_number_of_its_values(benchmark, tmp_path):
 
 def test_the_scores_of_a_model_name_its_weights(benchmark, tiny_photo_pipeline, tmp_path, monkeypatch):
     monkeypatch.setattr("tergan_hf.cli.benchmark.Judges.find", lambda folder: Judges())
-    tiny_photo_pipeline.model.save_pretrained(tmp_path / "weights")
-    tiny_photo_pipeline.image_processor.save_pretrained(tmp_path / "weights")
+    save_pipeline(tiny_photo_pipeline, tmp_path / "weights")
     options = ["--model", str(tmp_path / "weights"), "--output", str(tmp_path / "benchmark.json"), "--device", "cpu"]
     main(["score", "--dataset", str(benchmark / "built"), *options])
     scores = json.loads((tmp_path / "benchmark.json").read_text())

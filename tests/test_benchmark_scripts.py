@@ -11,10 +11,11 @@ import pytest
 import torch
 import yaml
 
-from tergan_hf import TerGanConfig, TerGanModel
+from tergan_hf import TerGanModel
 
-from .conftest import ROOT, TINY
+from .conftest import ROOT
 from .faces import posed_people
+from .tiny_models import save_pipeline, tiny_model
 
 
 @pytest.fixture
@@ -61,8 +62,7 @@ def test_clips_without_faces_do_not_cost_the_other_numbers(script, monkeypatch, 
 def test_figures_of_an_earlier_report_do_not_stay(script, monkeypatch, tmp_path, tiny_photo_pipeline):
     figures = script("figures")
     posed_people(tmp_path / "set.parquet", people=2)
-    tiny_photo_pipeline.model.save_pretrained(tmp_path / "weights")
-    tiny_photo_pipeline.image_processor.save_pretrained(tmp_path / "weights")
+    save_pipeline(tiny_photo_pipeline, tmp_path / "weights")
     (tmp_path / "weights" / "training.yaml").write_text(yaml.safe_dump({"sources": []}))
     stale = [tmp_path / "out" / f"figure_{n}_{side}.png" for n in (3, 4) for side in ("kept_out", "trained_on")]
     stale[0].parent.mkdir()
@@ -78,8 +78,7 @@ def test_figures_of_an_earlier_report_do_not_stay(script, monkeypatch, tmp_path,
 def test_onnx_is_compared_with_pytorch_in_floats(script, monkeypatch, tmp_path, capsys):
     """The graphs hold floats. What 8-bit integers change is no error of theirs."""
     export = script("export")
-    torch.manual_seed(0)
-    model = TerGanModel(TerGanConfig.photo(**TINY))
+    model = tiny_model()
     model.quantize(torch.rand(8, 3, 32, 32) * 2 - 1)
     model.save_pretrained(tmp_path)
 

@@ -12,12 +12,9 @@ from PIL import Image
 
 from tergan_hf.demo.blendshape_sliders import show_photo, slider_regions, starts_from_neutral
 from tergan_hf.demo.edit_session import EditSession
-from tergan_hf.demo.interface import build_demo
 
-from .conftest import EXAMPLES, WEIGHTS
-
-
-NEUTRAL, SMILING = (str(EXAMPLES / f"london_{name}.jpg") for name in ("014_neutral", "099_happiness"))
+from .app_handlers import built_app, handlers_of, shows_sliders
+from .conftest import NEUTRAL, SMILING
 
 
 @pytest.fixture(scope="module")
@@ -31,26 +28,22 @@ def photo(session):
 
 
 @pytest.fixture(scope="module")
-def handlers(settable_pipeline, tmp_path_factory):
-    """The app's event handlers by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        demo = build_demo(settable_pipeline, "settable")
-        yield {block.fn.__name__: block.fn for block in demo.fns.values() if block.fn is not None}
+def app(settable_pipeline, tmp_path_factory):
+    with built_app(settable_pipeline, "settable", tmp_path_factory.mktemp("gradio")) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def handlers(app):
+    return handlers_of(app)
 
 
 def event(values) -> gr.EventData:
     return gr.EventData(None, {"values": values})
 
 
-def sections(demo):
-    return [block for block in demo.blocks.values() if block.elem_id == "edit-single"]
-
-
-def test_the_section_is_shown_for_models_that_set_blendshapes(settable_pipeline, embedded_pipeline):
-    assert [section.visible for section in sections(build_demo(settable_pipeline, "settable"))] == [True]
-    can_set = len(embedded_pipeline.editable_names) > len(embedded_pipeline.labels)
-    assert [section.visible for section in sections(build_demo(embedded_pipeline, str(WEIGHTS)))] == [can_set]
+def test_the_section_is_shown_for_models_that_set_blendshapes(app):
+    assert shows_sliders(app)
 
 
 def test_every_blendshape_that_can_be_set_has_one_slider(session):

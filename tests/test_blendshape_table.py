@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 
-from tergan_hf.expressions.blendshapes import BLENDSHAPES, Expression, expand_sides, to_vector
+from tergan_hf.expressions.blendshapes import BLENDSHAPES, expand_sides
 from tergan_hf.rendering.blendshape_table import (
     MORPHS,
-    NOT_RENDERABLE,
     combine_morph_targets,
     morph_targets,
-    renderable,
     required_morph_targets,
 )
 from tergan_hf.rendering.people import read_head
@@ -21,7 +19,7 @@ def test_the_table_has_every_blendshape_once():
     assert set(expand_sides(dict.fromkeys(MORPHS, 1.0))) == set(BLENDSHAPES)
     only_gaze = {name for name in BLENDSHAPES if name.startswith(("eyeLookIn", "eyeLookOut"))}
     for name in BLENDSHAPES:
-        assert bool(morph_targets(name)) == (name not in only_gaze | NOT_RENDERABLE)
+        assert bool(morph_targets(name)) == (name not in only_gaze)
     assert not any("*" in name or ":" in name for name in required_morph_targets())
 
 
@@ -64,10 +62,3 @@ def test_a_closed_mouth_undoes_the_opening_of_the_lips():
     opened, closed = morph_targets("jawOpen"), morph_targets("mouthClose")
     both = {name: opened.get(name, 0) + closed.get(name, 0) for name in {*opened, *closed}}
     assert {name for name, weight in both.items() if weight} == {"Chew"}  # a lowered jaw with closed lips
-
-
-def test_blendshapes_that_cannot_be_shown_are_zero(monkeypatch):
-    monkeypatch.setattr("tergan_hf.rendering.blendshape_table.NOT_RENDERABLE", frozenset({"cheekPuff"}))
-    shown = to_vector(Expression("other", 1.0, {"cheekPuff": 0.5, "jawOpen": 0.5}, (15.0, 0.0)))
-    expected = to_vector(Expression("other", 1.0, {"jawOpen": 0.5}, (15.0, 0.0)))
-    assert renderable(shown) == pytest.approx(expected)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,10 @@ from PIL import Image, ImageOps
 from tergan_hf import (
     TerGanConfig,
     TerGanForImageClassification,
-    TerGanImageProcessor,
     TerGanModel,
     TerGanPipeline,
 )
 from tergan_hf.cli import tergan as command
-from tergan_hf.demo.interface import build_demo
 from tergan_hf.demo.views import MOST_BLENDSHAPES, blendshape_tables
 from tergan_hf.model.blendshapes_tergan import (
     ARKIT_BLENDSHAPES,
@@ -27,11 +26,13 @@ from tergan_hf.model.blendshapes_tergan import (
 )
 from tergan_hf.model.errors_tergan import InvalidInputError
 
-from .conftest import EXAMPLES, TINY, WEIGHTS
+from .app_handlers import built_app, handlers_of, shows_sliders
+from .conftest import SMILING
+from .exit_status import exit_status
+from .tiny_models import TINY, pipeline_of, save_pipeline
 from .video_clips import write_clip
 
 
-SMILING = str(EXAMPLES / "london_099_happiness.jpg")
 NAMES = [*ARKIT_BLENDSHAPES, *GAZE_NAMES]
 
 
@@ -110,9 +111,7 @@ def test_blendshapes_over_a_clip(blendshape_pipeline, clip, smiling):
 @pytest.fixture
 def plain(tiny_config, tmp_path):
     """A folder with a model that reads no blendshapes."""
-    TerGanModel(tiny_config).save_pretrained(tmp_path / "plain")
-    TerGanImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "plain")
-    return tmp_path / "plain"
+    return save_pipeline(pipeline_of(TerGanModel(tiny_config)), tmp_path / "plain")
 
 
 def test_a_model_without_blendshapes_refuses_before_it_looks_at_images(plain, tmp_path, capsys):
@@ -140,19 +139,13 @@ def test_strongest_blendshapes_and_gaze_in_words():
     )
 
 
-def run_command(*words):
-    with pytest.raises(SystemExit) as ended:
-        command.main([str(word) for word in words])
-    return ended.value.code
+run_command = partial(exit_status, command.main)
 
 
 @pytest.fixture(scope="module")
 def saved(blendshape_pipeline, tmp_path_factory):
     """A folder with the weights of `blendshape_pipeline`."""
-    folder = tmp_path_factory.mktemp("saved")
-    blendshape_pipeline.model.save_pretrained(folder)
-    blendshape_pipeline.image_processor.save_pretrained(folder)
-    return folder
+    return save_pipeline(blendshape_pipeline, tmp_path_factory.mktemp("saved"))
 
 
 def test_the_command_writes_blendshapes(saved, blendshape_pipeline, clip, tmp_path, capsys):
@@ -177,21 +170,17 @@ def test_the_command_writes_no_blendshapes_unasked(saved, tmp_path):
     assert "jawOpen" not in (tmp_path / "a.csv").read_text()
 
 
-def handlers_of(pipe, model):
-    demo = build_demo(pipe, str(model))
-    return {block.fn.__name__: block.fn for block in demo.fns.values() if block.fn is not None}
-
-
-def test_the_app_shows_bars_and_a_timeline(blendshape_pipeline, saved, clip, tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    handlers = handlers_of(blendshape_pipeline, saved)
+def test_the_app_shows_bars_and_a_timeline(blendshape_pipeline, saved, clip, tmp_path):
     read = blendshape_pipeline.blendshapes(SMILING)
-    _, tables, _ = handlers["recognize_photo"](None, SMILING)
+    with built_app(blendshape_pipeline, saved, tmp_path / "gradio") as app:
+        handlers = handlers_of(app)
+        _, tables, _ = handlers["recognize_photo"](None, SMILING)
+        answer = handlers["recognize"](SMILING)
+        _, _, moves, table = handlers["recognize_clip"](None, str(clip))
     assert "Strongest blendshapes" in tables and "gaze" in tables
     assert all(name in tables for name in strongest_blendshapes(read, MOST_BLENDSHAPES))
     assert sum(name in tables for name in ARKIT_BLENDSHAPES) == MOST_BLENDSHAPES
-    assert handlers["recognize"](SMILING)[0]["blendshapes"] == pytest.approx(read, abs=1e-3)
-    _, _, moves, table = handlers["recognize_clip"](None, str(clip))
+    assert answer[0]["blendshapes"] == pytest.approx(read, abs=1e-3)
     curves = moves["value"]
     assert moves["visible"] and 1 <= curves["blendshape"].nunique() <= 6 and curves["weight"].between(0, 1).all()
     rows = list(csv.DictReader(Path(table["value"]).read_text().splitlines()))
@@ -206,20 +195,11 @@ def test_bars_of_calm_and_of_several_faces():
     assert "Face 1, no strong" in tables and "Face 2, strongest" in tables and "62 %" in tables
 
 
-def test_the_app_hides_what_a_model_does_not_read(plain, clip, tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    handlers = handlers_of(TerGanPipeline.from_pretrained(plain, device="cpu"), plain)
-    assert "blendshapes" not in handlers["recognize_photo"](None, SMILING)[1].lower()
-    assert "blendshapes" not in handlers["recognize"](SMILING)[0]
-    text, curves, moves, _ = handlers["recognize_clip"](None, str(clip))
+def test_the_app_hides_what_a_model_does_not_read(plain, clip, tmp_path):
+    with built_app(TerGanPipeline.from_pretrained(plain, device="cpu"), plain, tmp_path / "gradio") as app:
+        handlers = handlers_of(app)
+        assert "blendshapes" not in handlers["recognize_photo"](None, SMILING)[1].lower()
+        assert "blendshapes" not in handlers["recognize"](SMILING)[0]
+        text, curves, moves, _ = handlers["recognize_clip"](None, str(clip))
+        assert not shows_sliders(app)
     assert "with a face" in text and len(curves) and not moves["visible"]
-
-
-def test_the_app_with_the_published_weights(embedded_pipeline, tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    handlers = handlers_of(embedded_pipeline, WEIGHTS)
-    face = handlers["recognize"](SMILING)[0]
-    assert max(face["scores"], key=face["scores"].get) == "happiness"
-    assert list(face.get("blendshapes", ())) == embedded_pipeline.blendshape_names
-    shows = "Strongest blendshapes" in handlers["recognize_photo"](None, SMILING)[1]
-    assert shows == bool(embedded_pipeline.blendshape_names)

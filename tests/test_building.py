@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -203,18 +204,22 @@ def test_the_seed_decides_the_order_and_people_stay_together(monkeypatch, tmp_pa
 NUMBERS = Features(image=Value("string"), expression=Value("string"), identity=Value("string"))
 
 
+def make_rows(job):
+    return [{"image": f"{job}", "expression": "fear", "identity": f"p{job}"}] * 4
+
+
 def slow_rows(job):
     time.sleep(0.3)
-    return [{"image": f"{job}", "expression": "fear", "identity": f"p{job}"}] * 4
+    return make_rows(job)
 
 
 def failing_rows(job):
     if job == 2:
         raise OSError(28, "No space left on device")
-    return slow_rows(job)
+    return make_rows(job)
 
 
-def number_plan(make_rows=slow_rows, **settings) -> Plan:
+def number_plan(make_rows=make_rows, **settings) -> Plan:
     shards = [Shard("train", number, 4) for number in range(4)]
     return Plan(SETS["folder"].DESCRIPTION, NUMBERS, shards, make_rows, settings, ["a 1"])
 
@@ -223,19 +228,33 @@ def contents(folder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_continued_run_writes_the_bytes_of_an_uninterrupted_one(tmp_path):
+SLOW_BUILD = """
+import os, sys
+from pathlib import Path
+from tergan_hf.cli.errors import one_line_errors
+from tests.test_building import *
+Path(sys.argv[2]).write_text(str(os.getpid()))
+with one_line_errors("x"):
+    build_set(number_plan(slow_rows), sys.argv[1])
+"""
+
+
+def stopped_build(python, folder, signal_number) -> subprocess.CompletedProcess:
+    """A build that gets a signal after its first shard."""
+    number = folder.with_suffix(".pid")
+    with ThreadPoolExecutor() as pool:
+        ended = pool.submit(python.run, ["-c", SLOW_BUILD, folder, number], folder.parent)
+        while not list(folder.glob("*.parquet")):
+            assert not ended.done(), ended.result().stderr
+            time.sleep(0.02)
+        os.kill(int(number.read_text()), signal_number)
+        return ended.result()
+
+
+def test_a_continued_run_writes_the_bytes_of_an_uninterrupted_one(python, tmp_path):
     build_set(number_plan(), tmp_path / "uninterrupted")
-    script = (
-        "from tests.test_building import *\n"
-        f"if __name__ == '__main__': build_set(number_plan(), {str(tmp_path / 'killed')!r})"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    assert stopped_build(python, tmp_path / "killed", signal.SIGKILL).returncode == -signal.SIGKILL
     first = tmp_path / "killed" / "train-00000-of-00004.parquet"
-    while not first.exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
     (tmp_path / "killed" / f"train-00003-of-00004.parquet.{os.getpid()}.unfinished").write_bytes(b"half")
     with pytest.raises(ValueError, match="unfinished set"):
         load_photos(str(tmp_path / "killed"))
@@ -251,7 +270,7 @@ def test_a_run_continues_after_a_full_disk(monkeypatch, tmp_path):
     message = refusal(monkeypatch, "folder", tmp_path / "source", tmp_path / "out")
     assert "no space left" in message and "then repeat the command to continue" in message
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".json", ".parquet", ".parquet"]
-    assert build_set(number_plan(), tmp_path / "out") == {"train": 16}
+    assert build_set(number_plan(), tmp_path / "out").rows == {"train": 16}
 
 
 def test_sets_with_other_settings_or_files_do_not_mix(tmp_path):
@@ -299,19 +318,8 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(monkeypatch
     assert "not a folder" in refusal(monkeypatch, "folder", tmp_path / "own", tmp_path / "file" / "out")
 
 
-def test_sigterm_stops_a_build_that_can_be_continued(tmp_path):
-    script = (
-        "from tests.test_building import *\n"
-        "from tergan_hf.cli.errors import one_line_errors\n"
-        "if __name__ == '__main__':\n"
-        f"    with one_line_errors('x'): build_set(number_plan(), {str(tmp_path / 'out')!r})"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("out/*.parquet")):
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.terminate()
-    printed = process.communicate(timeout=60)[1]
-    assert process.returncode == 143 and "x: stopped" in printed and "Traceback" not in printed
+def test_sigterm_stops_a_build_that_can_be_continued(python, tmp_path):
+    ended = stopped_build(python, tmp_path / "out", signal.SIGTERM)
+    assert ended.returncode == 143 and "x: stopped" in ended.stderr and "Traceback" not in ended.stderr
     assert not list(tmp_path.glob("out/*.unfinished"))
-    assert build_set(number_plan(), tmp_path / "out") == {"train": 16}
+    assert build_set(number_plan(), tmp_path / "out").rows == {"train": 16}

@@ -30,8 +30,8 @@ from tergan_hf.training.prototypes import (
 )
 from tergan_hf.training.saving import save_model
 
-from .conftest import TINY
 from .faces import label_files, posed_people
+from .tiny_models import TINY
 
 
 def test_classifier_separates_what_can_be_separated_at_any_scale():

@@ -6,7 +6,6 @@ import av
 import cv2
 import numpy as np
 import pytest
-from datasets import load_dataset
 from PIL import Image
 
 from tergan_hf.clips.clip_file import write_clip
@@ -21,6 +20,7 @@ from tergan_hf.portraits.landmarks import EYES
 from tergan_hf.portraits.portrait import Portrait, cut_frame
 from tergan_hf.portraits.smile_prior import SmilePrior
 
+from .clip_sets import bytes_of, table
 from .portrait_model import make_correspondence, make_face_model, make_photo, use_portrait_model
 
 
@@ -54,10 +54,6 @@ def build(monkeypatch, tmp_path, fitter):
     return run
 
 
-def table(folder) -> list[dict]:
-    return list(load_dataset(str(folder), split="test", cache_dir=str(folder.parent / "cache")))
-
-
 def column(rows: list[dict], name: str) -> np.ndarray:
     return np.array([row["blendshapes"][COLUMN_NAMES.index(name)] for row in rows])
 
@@ -65,10 +61,6 @@ def column(rows: list[dict], name: str) -> np.ndarray:
 def frames(path) -> list[av.VideoFrame]:
     with av.open(str(path)) as container:
         return list(container.decode(video=0))
-
-
-def bytes_of(folder) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_frames_show_what_the_table_says(build, fitter):

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 
 import av
@@ -20,12 +19,13 @@ from tergan_hf import InvalidInputError, MissingFileError, TerGanPipeline, Video
 from tergan_hf.cli import tergan as command
 from tergan_hf.cli.errors import one_line_errors
 from tergan_hf.data.media_files import CLIP, PHOTO, find_media
-from tergan_hf.evaluation.loading import load_model, load_pipeline
+from tergan_hf.evaluation.loading import load_model
 from tergan_hf.model.atomic_file_tergan import AtomicFile
 from tergan_hf.model.model_loading_tergan import choose_device
 from tergan_hf.training.warm_start import load_saved
 
-from .conftest import EXAMPLES, ROOT, WEIGHTS
+from .conftest import NEUTRAL, ROOT, WEIGHTS
+from .exit_status import exit_status
 
 
 NOT_UTF8 = os.fsdecode(b"face \xff.png")
@@ -37,11 +37,6 @@ CLIP_KINDS = {
     "a.3gp": "3gp", "b.mts": "mpegts", "c.ts": "mpegts", "d.flv": "flv", "e.mpg": "mpeg", "f.MP4": "mp4",
     "clip without ending": "matroska", "a photo by its name.jpg": "mp4",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def face():
-    return Image.open(EXAMPLES / "london_014_neutral.jpg").convert("RGB").resize((200, 200))
 
 
 @pytest.fixture
@@ -75,15 +70,14 @@ def tergan(monkeypatch, tmp_path):
             return [{"box": [0, 0, 1, 1], "confidence": 1.0, "scores": scores}]
 
     loaded = []
-    monkeypatch.setattr(command, "load_pipeline", lambda *_: loaded.append(1) or Pipe())
+    monkeypatch.setattr(TerGanPipeline, "from_pretrained", lambda *_: loaded.append(1) or Pipe())
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
         loaded.clear()
-        with pytest.raises(SystemExit) as ended:
-            command.main([str(word) for word in words])
+        status = exit_status(command.main, *words)
         run.loaded = bool(loaded)
-        return ended.value.code
+        return status
 
     return run
 
@@ -117,8 +111,7 @@ def test_a_device_that_is_not_there_is_named_with_those_that_are(device):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has it")
 def test_cuda_on_a_build_without_it_is_one_line(tmp_path):
     with pytest.raises(SystemExit, match=r"tergan: device 'cuda' cannot be used: this machine has [^\n]*cpu"):
-        command.main(["edit", str(EXAMPLES / "london_014_neutral.jpg"), "anger", "-o", str(tmp_path / "a.png"),
-                      "--device", "cuda"])  # fmt: skip
+        command.main(["edit", NEUTRAL, "anger", "-o", str(tmp_path / "a.png"), "--device", "cuda"])
     assert not list(tmp_path.iterdir())
 
 
@@ -148,7 +141,7 @@ def test_a_model_that_is_not_there_is_named(tmp_path, monkeypatch, name, message
     (tmp_path / "half").mkdir()
     shutil.copy(WEIGHTS / "config.json", tmp_path / "half")
     (tmp_path / "file").write_text("no model")
-    for load in (TerGanPipeline.from_pretrained, load_pipeline, load_model):
+    for load in (TerGanPipeline.from_pretrained, load_model):
         with pytest.raises((MissingFileError, InvalidInputError), match=message) as caught:
             load(name)
         assert "\n" not in str(caught.value)
@@ -159,11 +152,8 @@ def test_a_training_argument_names_a_model_that_is_not_there():
         load_saved("/nowhere")
 
 
-def test_the_app_names_a_model_that_is_not_there(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "app.py")], cwd=tmp_path, capture_output=True, text=True, timeout=120,
-        env={**os.environ, "TERGAN_MODEL": "/nowhere", "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+def test_the_app_names_a_model_that_is_not_there(python, tmp_path):
+    done = python.run([ROOT / "app.py"], tmp_path, TERGAN_MODEL="/nowhere")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("app.py: /nowhere is neither") and "Traceback" not in done.stderr
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,9 @@ from tergan_hf.cli import tergan as tergan_command
 from tergan_hf.model.provenance_tergan import is_marked_synthetic
 from tergan_hf.model.video_tergan import FaceReport
 
-from .conftest import EXAMPLES, ROOT
+from .conftest import NEUTRAL, ROOT, SMILING
+from .exit_status import exit_status
 from .video_clips import write_clip
-
-
-SMILING, NEUTRAL = str(EXAMPLES / "london_099_happiness.jpg"), str(EXAMPLES / "london_014_neutral.jpg")
 
 
 @pytest.fixture
@@ -32,13 +31,7 @@ def clip(tmp_path_factory):
 def tergan(monkeypatch, embedded_pipeline):
     """A function that runs the command and returns its exit status. The model is loaded once."""
     monkeypatch.setattr(TerGanPipeline, "from_pretrained", lambda *_: embedded_pipeline)
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            tergan_command.main([str(word) for word in words])
-        return ended.value.code
-
-    return run
+    return partial(exit_status, tergan_command.main)
 
 
 def test_transfer_and_edit(tergan, tmp_path):
@@ -202,9 +195,8 @@ def test_any_other_error_keeps_its_traceback(tergan, embedded_pipeline, tmp_path
 )
 def test_a_missing_model_is_one_line(main, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    assert "no/model" in ended.value.code and "\n" not in ended.value.code
+    answer = exit_status(main, *words)
+    assert "no/model" in answer and "\n" not in answer
 
 
 def test_the_driving_face_is_another_name_of_the_source_face():

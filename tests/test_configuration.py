@@ -9,7 +9,8 @@ from transformers import PreTrainedConfig
 from tergan_hf import TerGanConfig
 from tergan_hf.model.errors_tergan import InvalidInputError
 
-from .conftest import ROOT, TINY
+from .conftest import ROOT
+from .tiny_models import TINY
 
 
 @pytest.mark.parametrize(

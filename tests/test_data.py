@@ -1,11 +1,8 @@
 """Padded crops, balanced photos, pairs and augmentation."""
 
 import json
-import os
 import pickle
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -47,15 +44,19 @@ def photographed(tmp_path_factory):
     return photographed_people(tmp_path_factory.mktemp("data") / "people")
 
 
+@pytest.fixture(scope="module")
+def photographed_crops(photographed):
+    return make_padded_crops(load_photos(str(photographed)), 32)
+
+
 @pytest.fixture
 def repeatable(tmp_path):
     photos = load_photos(str(repeatable_people(tmp_path / "avatars.parquet")))
     return label_photo_sets({"avatars": make_padded_crops(photos, 32, align=False)}, EXPRESSIONS)
 
 
-def test_padded_crops_show_the_aligned_face_with_a_margin(photographed):
-    cropped = make_padded_crops(load_photos(str(photographed)), 32)
-    people = label_photo_sets({"people": cropped}, EXPRESSIONS)[0][0]
+def test_padded_crops_show_the_aligned_face_with_a_margin(photographed_crops):
+    people = label_photo_sets({"people": photographed_crops}, EXPRESSIONS)[0][0]
     assert len(people) == 14
     assert people.pixels(0, SIDE).shape == (3, SIDE, SIDE)
     # The same person, rotated by 4°: after alignment both photos look alike.
@@ -116,8 +117,8 @@ def test_the_ground_truth_shows_the_targets_person_with_the_sources_expression(r
     assert across > 30
 
 
-def test_the_truth_of_two_photographs_is_the_source(photographed):
-    sets, _ = label_photo_sets({"people": make_padded_crops(load_photos(str(photographed)), 32)}, EXPRESSIONS)
+def test_the_truth_of_two_photographs_is_the_source(photographed_crops):
+    sets, _ = label_photo_sets({"people": photographed_crops}, EXPRESSIONS)
     item = ExpressionPairs(sets, 4, SIDE, ground_truth_share=1.0)[0]
     assert item["has_truth"] and not item["is_rendered"] and torch.equal(item["source"], item["truth"])
 
@@ -181,14 +182,11 @@ def test_sets_are_mixed_by_weight(repeatable):
     assert 0.12 < np.mean([int(drawn[n]["padded_crop"]) for n in range(300)]) < 0.28
 
 
-def test_items_do_not_depend_on_workers_and_processes(tmp_path):
+def test_items_do_not_depend_on_workers_and_processes(python, tmp_path):
     """Two processes with four items per step see the steps of one process with eight, and no item twice."""
     parquet = str(repeatable_people(tmp_path / "avatars.parquet"))
     alone, helped = (shares.steps_seen(parquet, Accelerator(cpu=True), 8, workers) for workers in (0, 2))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29617", "-m",
-               "tests.shares", parquet, str(tmp_path), "4"]  # fmt: skip
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=200)
+    done = python.run(["-m", "tests.shares", parquet, tmp_path, "4"], ROOT, processes=2)
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     for kind in shares.KINDS:
@@ -291,9 +289,8 @@ def test_people_on_both_sides_and_photos_without_a_name_are_reported(tmp_path, p
         prepare_sets(Accelerator(cpu=True), [alone], str, EXPRESSIONS, 32, 0)
 
 
-def test_validation_pairs_of_photographs_differ_in_their_labels(photographed):
-    photos = make_padded_crops(load_photos(str(photographed)), 32)
-    sets, _ = label_photo_sets({"people": photos}, EXPRESSIONS)
+def test_validation_pairs_of_photographs_differ_in_their_labels(photographed_crops):
+    sets, _ = label_photo_sets({"people": photographed_crops}, EXPRESSIONS)
     assert not ValidationPairs(sets, 32, per_set=20).batches  # each person has one label
     sets[0].expressions[::2] = (sets[0].expressions[::2] + 1) % len(EXPRESSIONS)
     (batch,) = ValidationPairs(sets, 32, per_set=20).batches.values()

@@ -3,20 +3,18 @@
 import io
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import torch
 from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from pyarrow import parquet
 
-from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
-
-from .conftest import EXAMPLES, ROOT, TINY
+from .conftest import EXAMPLES, ROOT
 from .forked_commands import ForkedCommands
 from .loopback_hub import TOKEN, LoopbackHub, Repository
+from .pictures import cell
+from .tiny_models import pipeline_of, save_pipeline, tiny_model
 
 
 FACES = 5  # photos with a face, then one without
@@ -24,22 +22,14 @@ FACES = 5  # photos with a face, then one without
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("weights")
-    TerGanModel(TerGanConfig.photo(**TINY)).save_pretrained(folder)
-    TerGanImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
-    return folder
+    return save_pipeline(pipeline_of(tiny_model()), tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """A parquet file of three row groups."""
     images = [PILImage.open(path).convert("RGB").resize((200, 200)) for path in sorted(EXAMPLES.glob("*.jpg"))[:FACES]]
-    stored = []
-    for image in [*images, PILImage.new("RGB", (200, 200), "white")]:
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG")
-        stored.append({"bytes": buffer.getvalue(), "path": None})
+    stored = [cell(image, "JPEG") for image in (*images, PILImage.new("RGB", (200, 200), "white"))]
     columns = {"image": stored, "name": [f"photo {number}" for number in range(len(stored))]}
     table = Dataset.from_dict(columns, features=Features(image=Image(), name=Value("string"))).data.table
     path = tmp_path_factory.mktemp("photos") / "train.parquet"
@@ -76,8 +66,9 @@ def recognize(environment, weights):
     """A function that runs `tergan recognize`."""
     forks = ForkedCommands("tergan_hf.cli.tergan", "tergan_hf.annotation.run", environment=environment)
 
-    def run(*words, token=TOKEN) -> subprocess.CompletedProcess:
-        return forks.run(["-m", "tergan_hf", "recognize", *words, "--model", weights, "-q"], ROOT, HF_TOKEN=token)
+    def run(*words, processes=1, token=TOKEN) -> subprocess.CompletedProcess:
+        command = ["-m", "tergan_hf", "recognize", *words, "--model", weights, "-q"]
+        return forks.run(command, ROOT, processes, HF_TOKEN=token)
 
     yield run
     forks.close()
@@ -87,13 +78,9 @@ def rows(files, name):
     return parquet.read_table(io.BytesIO(files[f"{name}/train-00000-of-00001.parquet"])).to_pydict()
 
 
-def test_from_the_hub_to_the_hub_on_two_processes(hub, weights, recognize, environment):
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tergan_hf")
+def test_from_the_hub_to_the_hub_on_two_processes(hub, recognize, environment):
     words = ("hub://owner/faces", "-o", "hub://me/read")
-    done = subprocess.run(
-        [sys.executable, *launcher, "recognize", *words, "--model", str(weights), "-q"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    done = recognize(*words, processes=2)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "hub://me/read: 6 photos, 5 faces; 1 photos without a face and 0 that cannot be read" in done.stdout
     assert hub.repositories["dataset", "me/read"].private  # because the source is

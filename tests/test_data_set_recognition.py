@@ -8,6 +8,7 @@ from datasets import Dataset, Features, Image, List, Value, load_dataset
 from PIL import Image as PILImage
 from pyarrow import parquet
 
+from tergan_hf import TerGanPipeline
 from tergan_hf.annotation import face_reader, parts, run
 from tergan_hf.annotation.photo_source import SourceError, open_source
 from tergan_hf.annotation.run import Job, recognize_set
@@ -17,16 +18,16 @@ from tergan_hf.cli import tergan as command
 from tergan_hf.model.errors_tergan import MissingFileError
 from tergan_hf.model.face_detection_tergan import DetectedFace
 
+from .pictures import encoded
+
 
 FACE = np.array([[22.0, 24], [42, 24], [32, 34], [25, 44], [39, 44]])
 
 
-def encoded(number: int, kind: str = "PNG", mode: str = "RGB") -> bytes:
+def photo(number: int, kind: str = "PNG", mode: str = "RGB") -> bytes:
     """A photo whose first pixel tells its number: it has `number` % 3 faces."""
     image = PILImage.new("RGB", (64, 64), (number % 256, number // 256, 90))
-    buffer = io.BytesIO()
-    image.convert(mode).save(buffer, kind)
-    return buffer.getvalue()
+    return encoded(image.convert(mode), kind)
 
 
 def detect(image):
@@ -68,10 +69,10 @@ def recognize(pipe, source, output, **settings):
 
 
 def test_a_row_for_each_face_in_the_order_of_the_source(pipe, tmp_path):
-    photos = [encoded(number) for number in range(22)]
+    photos = [photo(number) for number in range(22)]
     write(tmp_path / "set" / "train-00000-of-00002.parquet", photos[:13], row_group_size=5)
     write(tmp_path / "set" / "train-00001-of-00002.parquet", photos[13:])
-    write(tmp_path / "set" / "validation.parquet", [encoded(2)])
+    write(tmp_path / "set" / "validation.parquet", [photo(2)])
     told = recognize(pipe, tmp_path / "set", tmp_path / "out", blendshapes=True)
     assert told[0].endswith(
         "out: 23 photos, 23 faces; 8 photos without a face and 0 that cannot be read are listed in without_faces"
@@ -98,16 +99,14 @@ def test_a_row_for_each_face_in_the_order_of_the_source(pipe, tmp_path):
 
 def test_photos_that_cannot_be_read_are_listed_with_the_reason(pipe, tmp_path, monkeypatch):
     monkeypatch.setattr(face_reader, "MOST_MEGAPIXELS", 0.005)
-    huge = io.BytesIO()
-    PILImage.new("RGB", (100, 60)).save(huge, "PNG")
     photos = [
-        encoded(1),
+        photo(1),
         b"no photo",
-        encoded(4)[:90],
+        photo(4)[:90],
         None,
-        huge.getvalue(),
-        encoded(1, "JPEG", "CMYK"),
-        encoded(1, "PNG", "1"),
+        encoded(PILImage.new("RGB", (100, 60))),
+        photo(1, "JPEG", "CMYK"),
+        photo(1, "PNG", "1"),
     ]
     write(tmp_path / "set.parquet", photos)
     recognize(pipe, tmp_path / "set.parquet", tmp_path / "out")
@@ -119,7 +118,7 @@ def test_photos_that_cannot_be_read_are_listed_with_the_reason(pipe, tmp_path, m
 
 
 def test_an_interrupted_run_goes_on_after_its_last_part(pipe, tmp_path, monkeypatch):
-    source = write(tmp_path / "set.parquet", [encoded(number) for number in range(22)])
+    source = write(tmp_path / "set.parquet", [photo(number) for number in range(22)])
     seen = []
 
     def interrupted(image):
@@ -144,8 +143,8 @@ def test_an_interrupted_run_goes_on_after_its_last_part(pipe, tmp_path, monkeypa
 
 
 def test_a_full_disk_ends_the_run_with_a_sentence(pipe, tmp_path, monkeypatch):
-    source = write(tmp_path / "set.parquet", [encoded(number) for number in range(6)])
-    monkeypatch.setattr(command, "load_pipeline", lambda *_: pipe)
+    source = write(tmp_path / "set.parquet", [photo(number) for number in range(6)])
+    monkeypatch.setattr(TerGanPipeline, "from_pretrained", lambda *_: pipe)
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -170,12 +169,12 @@ def test_processes_share_every_part_once(shards, count):
 
 
 def test_another_run_is_not_mixed_in(pipe, tmp_path):
-    source = write(tmp_path / "set.parquet", [encoded(1)])
+    source = write(tmp_path / "set.parquet", [photo(1)])
     recognize(pipe, source, tmp_path / "out")
     with pytest.raises(OutputError, match="was made from with or without blendshapes: add --overwrite"):
         recognize(pipe, source, tmp_path / "out", blendshapes=True)
     recognize(pipe, source, tmp_path / "out", blendshapes=True, overwrite=True)
-    write(source, [encoded(1), encoded(2)])
+    write(source, [photo(1), photo(2)])
     with pytest.raises(OutputError, match="was made from other photos"):
         recognize(pipe, source, tmp_path / "out", blendshapes=True)
     (tmp_path / "full").mkdir()
@@ -190,7 +189,7 @@ def test_a_folder_of_photos_is_a_source(pipe, tmp_path):
     for number in (1, 2, 3):
         path = tmp_path / "photos" / "a [1]" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encoded(number))
+        path.write_bytes(photo(number))
     recognize(pipe, tmp_path / "photos", tmp_path / "out")
     rows = parquet.read_table(tmp_path / "out" / "faces" / "train-00000-of-00001.parquet").to_pydict()
     assert rows["file_name"] == ["a [1]/1.png", "a [1]/2.png", "a [1]/2.png"]
@@ -202,7 +201,7 @@ def test_what_cannot_be_a_source_is_named(tmp_path):
         open_source(str(tmp_path / "text.parquet"))
     with pytest.raises(SourceError, match="the column 'text' holds no photos"):
         open_source(str(tmp_path / "text.parquet"), image_column="text")
-    source = str(write(tmp_path / "set.parquet", [encoded(1)]))
+    source = str(write(tmp_path / "set.parquet", [photo(1)]))
     with pytest.raises(SourceError, match=r"no column 'photo' \(it has: image, caption, expression, age\)"):
         open_source(source, image_column="photo")
     with pytest.raises(SourceError, match=r"no split 'test' \(it has: train\)"):

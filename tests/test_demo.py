@@ -17,7 +17,6 @@ from tergan_hf.demo import upload_folder
 from tergan_hf.demo.about_tab import model_card
 from tergan_hf.demo.components import message_for_visitors, write_result
 from tergan_hf.demo.edit_session import EditSession
-from tergan_hf.demo.interface import build_demo
 from tergan_hf.demo.limits import Allowance, LimitError
 from tergan_hf.demo.models import Models
 from tergan_hf.model.provenance_tergan import draw_mark, is_marked_synthetic
@@ -25,27 +24,34 @@ from tergan_hf.provenance.saving import save_synthetic
 from tergan_hf.provenance.signing import environment_signer
 from tergan_hf.provenance.verification import verify_file
 
+from .app_handlers import built_app, handlers_of, shows_sliders
 from .awkward_inputs import FACE, LABEL, write_awkward_clips, write_awkward_inputs
-from .conftest import EXAMPLES, ROOT, WEIGHTS
-from .own_folder import OWN_FOLDER
-
-
-SMILING, NEUTRAL = str(EXAMPLES / "london_099_happiness.jpg"), str(EXAMPLES / "london_014_neutral.jpg")
+from .conftest import NEUTRAL, ROOT, SMILING, WEIGHTS
 
 
 @pytest.fixture(scope="module")
-def handlers(embedded_pipeline, tmp_path_factory):
-    """The app's event handlers by name."""
-    files = tmp_path_factory.mktemp("gradio")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(files))
-        demo = build_demo(embedded_pipeline, str(WEIGHTS))
-        yield {block.fn.__name__: block.fn for block in demo.fns.values() if block.fn is not None}
+def app(embedded_pipeline, tmp_path_factory):
+    with built_app(embedded_pipeline, WEIGHTS, tmp_path_factory.mktemp("gradio")) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def handlers(app):
+    return handlers_of(app)
 
 
 @pytest.fixture
 def session(embedded_pipeline):
     return EditSession("ter-gan", embedded_pipeline)
+
+
+def test_blendshapes_are_shown_and_set_as_the_published_weights_can(app, handlers, embedded_pipeline):
+    face, tables = handlers["recognize"](SMILING)[0], handlers["recognize_photo"](None, SMILING)[1]
+    assert max(face["scores"], key=face["scores"].get) == "happiness"
+    assert list(face.get("blendshapes", ())) == embedded_pipeline.blendshape_names
+    assert ("Strongest blendshapes" in tables) == bool(embedded_pipeline.blendshape_names)
+    can_set = len(embedded_pipeline.editable_names) > len(embedded_pipeline.labels)
+    assert shows_sliders(app) == can_set
 
 
 def test_a_hundred_awkward_photos_get_the_right_answer_or_a_message(handlers, tmp_path):
@@ -74,6 +80,18 @@ def test_awkward_clips_get_a_message(handlers, tmp_path):
         for message in (text, str(error.value)):
             assert message and str(tmp_path) not in message and "on our side" not in message
     assert "minutes long" in handlers["recognize_clip"](None, str(tmp_path / "three hours by its head.mp4"))[0]
+
+
+# Takes an upload folder of its own, writes a photo there and waits. It runs the file alone: package and Gradio would
+# import too much.
+OWN_FOLDER = """
+import os, runpy, sys, types
+sys.modules |= {"gradio": types.ModuleType("gradio"), "gradio.utils": types.ModuleType("gradio.utils")}
+sys.modules["gradio.utils"].get_upload_folder = lambda: os.environ["GRADIO_TEMP_DIR"]
+use = runpy.run_path("tergan_hf/demo/upload_folder.py")["use_own_upload_folder"]
+open(use() + "/photo", "w").close()
+input()
+"""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
@@ -207,13 +225,13 @@ def test_messages_are_for_visitors(message, shown):
 
 
 def test_long_work_is_ended(monkeypatch):
-    allowance = Allowance()
+    allowance = Allowance(lambda: False)
     with pytest.raises(LimitError, match="frames"):
         for _ in range(10_000):
             allowance()
     monkeypatch.setattr("tergan_hf.demo.limits.MAX_WORK_SECONDS", -1)
     with pytest.raises(LimitError, match="seconds"):
-        Allowance()()
+        Allowance(lambda: False)()
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../weights", "weights/ter-gan", "nobody/nothing", "a b/c", "x"])

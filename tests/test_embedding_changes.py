@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tergan_hf import TerGanConfig, TerGanModel
+from tergan_hf import TerGanModel
 from tergan_hf.data.loading import DataSource
 from tergan_hf.model.encoder_tergan import TerGanEncoder
 from tergan_hf.training import embedding
@@ -16,7 +16,7 @@ from tergan_hf.training.arguments import TrainingArguments
 from tergan_hf.training.encoder_change import adapt_to_encoder
 from tergan_hf.training.identity_fitting import discriminant_analysis, fit_identity
 
-from .conftest import TINY
+from .tiny_models import stir, tiny_model
 
 
 def photos_of_people(people: int, each: int, seed: int):
@@ -63,13 +63,8 @@ def test_there_may_be_fewer_features_than_numbers_in_the_embedding():
 
 def trained_model(**settings) -> TerGanModel:
     """A model whose decoder is far from its initial weights."""
-    torch.manual_seed(0)
-    model = TerGanModel(
-        TerGanConfig.photo(**TINY, identity_embedding_size=6, decoder_detail_channels=0, **settings)
-    ).eval()
-    with torch.no_grad():
-        for parameter in model.decoder.parameters():
-            parameter += 0.3 * torch.randn_like(parameter)
+    model = tiny_model(identity_embedding_size=6, decoder_detail_channels=0, **settings).eval()
+    stir(model.decoder, 0.3)
     return model
 
 

@@ -1,7 +1,6 @@
 """The evaluation command, its sets and its report."""
 
 import copy
-import io
 import json
 import shutil
 
@@ -29,11 +28,12 @@ from tergan_hf.evaluation.systems import (
 
 from .conftest import EXAMPLES
 from .faces import loose_crops, photographed_people, repeatable_people
+from .pictures import cell
+from .tiny_models import save_pipeline
 
 
 def save(pipe, folder, **record):
-    pipe.model.save_pretrained(folder)
-    pipe.image_processor.save_pretrained(folder)
+    save_pipeline(pipe, folder)
     (folder / "training.yaml").write_text(yaml.safe_dump(record))
 
 
@@ -114,10 +114,8 @@ def oulu_casia(path, people=4):
     for number, photo in enumerate(sorted(EXAMPLES.glob("*.jpg"))[:people]):
         image = PILImage.open(photo).convert("RGB").resize((128, 128))
         for angle, label in enumerate(["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]):
-            buffer = io.BytesIO()
-            image.rotate(angle - 3, fillcolor="white").save(buffer, "PNG")
-            rows.append({"image": {"bytes": buffer.getvalue(), "path": None}, "identity": f"P{number:03d}",
-                         "expression": label})  # fmt: skip
+            turned = image.rotate(angle - 3, fillcolor="white")
+            rows.append({"image": cell(turned), "identity": f"P{number:03d}", "expression": label})
     features = Features(image=Image(), identity=Value("string"), expression=Value("string"))
     Dataset.from_list(rows, features=features).to_parquet(path)
     return path
@@ -157,9 +155,7 @@ def test_people_whom_the_weights_were_trained_on_are_left_out(tmp_path):
 def test_photos_without_a_face_count_as_wrong_in_the_papers_protocol(data, tmp_path, capsys):
     path = oulu_casia(tmp_path / "whole.parquet")
     rows = Dataset.from_parquet(str(path)).cast_column("image", Image(decode=False)).to_list()
-    buffer = io.BytesIO()
-    PILImage.new("RGB", (128, 128), "white").save(buffer, "PNG")
-    rows[0]["image"] = {"bytes": buffer.getvalue(), "path": None}  # anger of the first person
+    rows[0]["image"] = cell(PILImage.new("RGB", (128, 128), "white"))  # anger of the first person
     features = Features(image=Image(), identity=Value("string"), expression=Value("string"))
     Dataset.from_list(rows, features=features).to_parquet(tmp_path / "blank.parquet")
     arguments = ["--protocol", "oulu-casia", "--dataset", tmp_path / "blank.parquet"]

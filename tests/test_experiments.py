@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 
 from tergan_hf.model.errors_tergan import MissingFileError
 
-from .conftest import ROOT, TINY
+from .conftest import ROOT
 from .faces import posed_people
+from .tiny_models import TINY
 
 
 STAGE = {"steps": 2, "batch_size": 4, "ema_decay": 0, "learning_rate": 0.01}

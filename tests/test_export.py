@@ -8,24 +8,21 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tergan_hf import TerGanConfig, TerGanModel
+from tergan_hf import TerGanModel
 from tergan_hf.model.image_processing_tergan import TerGanImageProcessor
 from tergan_hf.publishing.hub import write_model_repository
 from tergan_hf.publishing.onnx_export import export_onnx
 
-from .conftest import TINY
+from .tiny_models import stir, tiny_model
 
 
 @pytest.fixture(scope="module", params=["compact", "photo"])
 def model(request):
-    torch.manual_seed(2)
     changes = {}
     if request.param == "photo":
         changes = {"image_size": 64, "expression_image_size": 32, "patch_size": 2, "decoder_mapping_size": 16}
-    model = TerGanModel(getattr(TerGanConfig, request.param)(**{**TINY, **changes})).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
+    model = tiny_model(request.param, **changes).eval()
+    stir(model)
     return model
 
 

@@ -5,8 +5,9 @@ import pytest
 
 from tergan_hf.expressions.blendshapes import BLENDSHAPES, Expression, expand_sides, to_vector
 from tergan_hf.expressions.facs_combinations import ACTIONS, ANTAGONISTS, BASIC_EXPRESSIONS, EMFACS_VARIANTS
+from tergan_hf.expressions.named import find_expressions
 from tergan_hf.expressions.performances import MOTIONS, draw_acting, range_of_motion
-from tergan_hf.expressions.sampling import KINDS, draw_blendshapes, draw_expression, draw_expressions, exact_expression
+from tergan_hf.expressions.sampling import KINDS, draw_blendshapes, draw_expression, draw_expressions
 from tergan_hf.expressions.sequences import draw_onset, draw_sequence
 from tergan_hf.expressions.visemes import VISEMES
 from tergan_hf.model.blendshapes_tergan import MAX_WEIGHT
@@ -34,7 +35,7 @@ def test_gaze_and_blendshapes_agree():
     vector = to_vector(Expression("other", 1.0, {}, (15.0, -10.0)))
     assert vector[BLENDSHAPES.index("eyeLookOutLeft")] == vector[BLENDSHAPES.index("eyeLookInRight")] == 0.5
     assert vector[-2:] == pytest.approx([0.5, -1 / 3])
-    down = to_vector(exact_expression("sadness", "downcast"))
+    down = to_vector(*find_expressions(["downcast"]))
     assert down[-1] == pytest.approx(-0.35)
 
 

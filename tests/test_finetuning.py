@@ -1,11 +1,8 @@
 """docs/finetuning.md does what it says: its commands on a few photos, from the published weights."""
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -22,7 +19,7 @@ def documented(start: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def finetuned(tmp_path_factory):
+def finetuned(python, tmp_path_factory):
     """A folder in which the first two commands ran, and what the second one printed."""
     folder = tmp_path_factory.mktemp("finetuning")
     for path in sorted(EXAMPLES.glob("*.jpg")):
@@ -34,14 +31,8 @@ def finetuned(tmp_path_factory):
     train = documented("python train_accelerate.py")
     train[0] = str(ROOT / train[0])
     train[-1] = "model.expressions=[neutral, grin]"
-    environment = {
-        **os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "HF_HOME": str(folder / "hf"),
-        "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
     for words in ([*documented("python -m tergan_hf.data"), "--processes", "1"], train):
-        done = subprocess.run(
-            [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
-        )
+        done = python.run(words, folder)
         assert done.returncode == 0, done.stderr[-3000:]
     return folder, done.stdout
 

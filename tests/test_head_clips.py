@@ -1,12 +1,10 @@
 """Driving clips of 3D heads: frames that show what the table says, choice by name, and a reproducible set."""
 
-import subprocess
 import sys
 
 import av
 import numpy as np
 import pytest
-from datasets import load_dataset
 
 from tergan_hf.clips import clip_set
 from tergan_hf.clips.clip_planning import describe
@@ -19,8 +17,9 @@ from tergan_hf.expressions.blendshapes import COLUMN_NAMES
 from tergan_hf.expressions.performances import MOTIONS
 from tergan_hf.portraits.fitting import Fitter
 
+from .clip_sets import bytes_of, table
 from .conftest import ROOT
-from .heads import make_head
+from .heads import make_head, write_heads
 from .portrait_model import make_correspondence, make_face_model, use_portrait_model
 
 
@@ -29,11 +28,7 @@ SIZE = 96
 
 @pytest.fixture(scope="module")
 def heads(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("heads")
-    for name, colour in (("A", (220, 170, 140)), ("B", (120, 80, 60)), ("C", (180, 130, 100))):
-        make_head(folder / f"{name}_Casual.glb", colour)
-    (folder / "LICENSE").write_text("MIT")
-    return folder
+    return write_heads(tmp_path_factory.mktemp("heads"))
 
 
 @pytest.fixture
@@ -62,17 +57,9 @@ def portraits(monkeypatch, tmp_path):
     return ["--ict", str(tmp_path / "ict"), "--landmarker", str(tmp_path / "landmarker")], tmp_path / "source"
 
 
-def table(folder) -> list[dict]:
-    return list(load_dataset(str(folder), split="test", cache_dir=str(folder.parent / "cache")))
-
-
 def pictures(path) -> np.ndarray:
     with av.open(str(path)) as container:
         return np.array([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]).astype(np.float32)
-
-
-def bytes_of(folder) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def identities(folder) -> set[str]:
@@ -175,19 +162,26 @@ def test_a_file_that_is_no_head_is_refused_before_the_first_clip(build, tmp_path
     assert not (tmp_path / "set" / "clips").exists()
 
 
+@pytest.fixture
+def build_without(bare_python, heads, tmp_path):
+    """A function that runs the command where some packages are missing."""
+
+    def run(names: list[str], *options: str):
+        without = f"import sys; sys.modules |= dict.fromkeys({names}); from tergan_hf.cli.data import main; main()"
+        words = ["-c", without, "clips", "--source", heads, "--output", tmp_path / "set", *options]
+        return bare_python.run(words, ROOT)
+
+    return run
+
+
 @pytest.mark.parametrize("package, extra", [("numba", "render,video"), ("av", "video")])
-def test_a_missing_package_is_named(heads, tmp_path, package, extra):
-    without = f"import sys; sys.modules[{package!r}] = None; from tergan_hf.cli.data import main; main()"
-    options = ["clips", "--source", heads, "--output", tmp_path / "set"]
-    run = subprocess.run([sys.executable, "-c", without, *options], cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 1 and "Traceback" not in run.stderr
-    assert f'need the package {package}: pip install -e ".[{extra}]"' in run.stderr
+def test_a_missing_package_is_named(build_without, package, extra):
+    done = build_without([package])
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f'need the package {package}: pip install -e ".[{extra}]"' in done.stderr
 
 
-def test_clips_of_heads_need_no_package_of_the_portraits(heads, tmp_path):
-    names = "mediapipe", "cv2", "scipy"
-    without = f"import sys; sys.modules |= dict.fromkeys({names}); from tergan_hf.cli.data import main; main()"
-    options = ["clips", "--source", heads, "--output", tmp_path / "set", "--only", "A", "--clips", "1", "--size", "64"]
-    run = subprocess.run([sys.executable, "-c", without, *options], cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+def test_clips_of_heads_need_no_package_of_the_portraits(build_without, tmp_path):
+    done = build_without(["mediapipe", "cv2", "scipy"], "--only", "A", "--clips", "1", "--size", "64")
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "set" / "clips" / "A_0.mp4").is_file()

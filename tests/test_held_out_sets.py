@@ -1,7 +1,5 @@
 """Which photos of a set count as kept out of training."""
 
-import io
-
 import numpy as np
 import pytest
 import yaml
@@ -12,6 +10,8 @@ from tergan_hf import InvalidInputError
 from tergan_hf.data.loading import load_photos
 from tergan_hf.evaluation.held_out import HeldOutSet, held_out_sets, subsample
 
+from .pictures import cell
+
 
 LABELS = ("neutral", "anger", "fear", "happiness")
 
@@ -20,9 +20,7 @@ def write_photos(path, rows):
     """Write a parquet file of grey photos, one for each (grey, identity, expression id, label)."""
     columns = {"image": [], "identity": [], "expression_id": [], "expression": []}
     for grey, identity, expression_id, label in rows:
-        buffer = io.BytesIO()
-        PILImage.new("L", (16, 16), grey).save(buffer, "PNG")
-        values = ({"bytes": buffer.getvalue(), "path": None}, identity, expression_id, label)
+        values = (cell(PILImage.new("L", (16, 16), grey)), identity, expression_id, label)
         for column, value in zip(columns.values(), values):
             column.append(value)
     features = Features(

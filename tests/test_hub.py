@@ -1,36 +1,39 @@
 """Push to and load from a Hub on this machine, with huggingface_hub's own client."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import close_session, constants
+from huggingface_hub import HfApi, close_session, constants, snapshot_download
 from safetensors.torch import load, load_file, save
 
-from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
+from tergan_hf import TerGanModel, TerGanPipeline
 from tergan_hf.cli import hub as command
+from tergan_hf.data.loading import load_photos
 from tergan_hf.publishing import hub as publishing
+from tergan_hf.publishing import static_space
 from tergan_hf.publishing.hub import PublishError, run_tag, write_model_repository
 
-from .conftest import EXAMPLES, ROOT, TINY
+from .conftest import NEUTRAL, ROOT, SMILING
 from .faces import repeatable_people
 from .hub_command import environment, push
-from .loopback_hub import TOKEN, LoopbackHub, Repository
+from .loopback_hub import TOKEN, LoopbackHub, Repository, used_here
+from .tiny_models import pipeline_of, save_pipeline, tiny_model
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    torch.manual_seed(1)
-    model = TerGanModel(TerGanConfig.photo(**TINY))
+    model = tiny_model()
     for tensor in model.state_dict().values():
         if tensor.is_floating_point():
             tensor.copy_(torch.rand_like(tensor) * 0.2 - 0.05 + 0.2 * (tensor.ndim < 2))
-    folder = tmp_path_factory.mktemp("weights")
-    model.save_pretrained(folder)
-    TerGanImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    folder = save_pipeline(pipeline_of(model), tmp_path_factory.mktemp("weights"))
     (folder / "training.yaml").write_text("preset: photo\n")
     return folder
 
@@ -48,18 +51,16 @@ sys.modules["tergan_hf"] = None  # an editable install would make it importable
 from tergan_shim import ensure
 ensure()
 from transformers import AutoImageProcessor, AutoModel, AutoModelForImageClassification, pipeline
-from safetensors.torch import load, load_file, save
+from safetensors.torch import load_file
 import torch
 from PIL import Image
-repo, saved, photo, smile, revisions = sys.argv[1], load_file(sys.argv[2]), *sys.argv[3:5], sys.argv[5:]
-for revision in revisions:
+saved, photo, smile, *places = load_file(sys.argv[1]), *sys.argv[2:]
+for place in places:
+    repo, _, revision = place.partition("@")
     model = AutoModel.from_pretrained(repo, trust_remote_code=True, revision=revision)
     assert set(model.state_dict()) == set(saved)
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in saved.items())
-options = {"revision": revisions[-1]}
-model = AutoModel.from_pretrained(repo, trust_remote_code=True, **options)
-assert set(model.state_dict()) == set(saved)
-assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in saved.items())
+options = {"revision": revision}
 classifier = AutoModelForImageClassification.from_pretrained(repo, trust_remote_code=True, **options)
 assert all(torch.equal(tensor, saved[name]) for name, tensor in classifier.state_dict().items())
 processor = AutoImageProcessor.from_pretrained(repo, trust_remote_code=True, **options)
@@ -84,15 +85,15 @@ print("all there")
 """
 
 
-def check_for_user(hub, tmp_path, weights, *revisions, repo="org/ter-gan"):
-    """Load the repository in every documented way, in a process that cannot import this package."""
+def check_for_user(hub, tmp_path, weights, *places):
+    """Load repositories at revisions, and the last one in every documented way, in a process that cannot import this
+    package."""
     shim = tmp_path / "shim"
     shim.mkdir(exist_ok=True)
     # The process may only import the repair of a broken torchvision.
     (shim / "torchvision_compat.py").write_text((ROOT / "tergan_hf" / "model" / "torchvision_compat.py").read_text())
     (shim / "tergan_shim.py").write_text("from torchvision_compat import ensure_torchvision as ensure\n")
-    photo, smile = EXAMPLES / "london_014_neutral.jpg", EXAMPLES / "london_099_happiness.jpg"
-    arguments = [repo, str(weights / "model.safetensors"), str(photo), str(smile), *revisions]
+    arguments = [str(weights / "model.safetensors"), NEUTRAL, SMILING, *places]
     done = subprocess.run(
         [sys.executable, "-c", USER_CODE, *arguments],
         cwd=shim, env=environment(hub, tmp_path / "home", HF_TOKEN=None, PYTHONPATH=str(shim)),
@@ -103,18 +104,19 @@ def check_for_user(hub, tmp_path, weights, *revisions, repo="org/ter-gan"):
 
 
 def test_a_pushed_model_works_without_the_package(hub, weights, tmp_path):
-    push(hub, tmp_path / "pusher", "push", weights, "org/ter-gan", "--tag", "first")
+    push(hub, "push", weights, "org/ter-gan", "--tag", "first")
     files = hub.files("org/ter-gan")
     assert files["model.safetensors"] == (weights / "model.safetensors").read_bytes()
     assert {"README.md", "LICENSE", "training.yaml", "modeling_tergan.py"} <= set(files)
     assert any(name.startswith("assets/examples/") for name in files)
-    push(hub, tmp_path / "pusher", "push", weights, "org/ter-gan", "--tag", "first")  # the tag moves
+    push(hub, "push", weights, "org/ter-gan", "--tag", "first")  # the tag moves
     first = hub.repositories["model", "org/ter-gan"].refs["main"]
     assert hub.repositories["model", "org/ter-gan"].tags == {"first": first}
-    check_for_user(hub, tmp_path, weights, "main")
+    hub.repositories["model", "org/copy"] = Repository(private=False)
+    hub.repositories["model", "org/copy"].add("main", files)
     # A later commit is not visible at the pinned revision or tag.
     hub.repositories["model", "org/ter-gan"].add("main", {**files, "config.json": b"{}"})
-    check_for_user(hub, tmp_path, weights, first, "first")
+    check_for_user(hub, tmp_path, weights, "org/copy@main", f"org/ter-gan@{first}", "org/ter-gan@first")
 
 
 def test_a_repeated_push_completes_an_interrupted_one(hub, weights, tmp_path):
@@ -129,50 +131,43 @@ def test_a_repeated_push_completes_an_interrupted_one(hub, weights, tmp_path):
     assert "model.safetensors" not in hub.files("org/ter-gan")
     hub.stall.set()
     hub.stall = None
-    push(hub, tmp_path, "push", weights, "org/ter-gan")
+    push(hub, "push", weights, "org/ter-gan")
     assert hub.files("org/ter-gan")["model.safetensors"] == (weights / "model.safetensors").read_bytes()
     sent = len(hub.uploads)
-    push(hub, tmp_path, "push", weights, "org/ter-gan")
+    push(hub, "push", weights, "org/ter-gan")
     assert len(hub.uploads) == sent  # files that have arrived are not sent again
 
 
-def test_a_push_removes_the_scores_of_other_weights(hub, weights, tmp_path):
-    push(hub, tmp_path, "push", weights, "org/scored")
+def test_a_push_removes_the_scores_of_other_weights(hub, weights):
+    push(hub, "push", weights, "org/scored")
     hub.repositories["model", "org/scored"].add("main", {**hub.files("org/scored"), ".eval_results/b.yaml": b"-"})
-    push(hub, tmp_path, "push", weights, "org/scored")
+    push(hub, "push", weights, "org/scored")
     assert ".eval_results/b.yaml" not in hub.files("org/scored")
 
 
-def test_private_repositories_and_branches(hub, weights, tmp_path):
-    push(hub, tmp_path, "push", weights, "org/secret", "--private", "--revision", "trial")
+def test_private_repositories_and_branches(hub, weights):
+    push(hub, "push", weights, "org/secret", "--private", "--revision", "trial")
     repository = hub.repositories["model", "org/secret"]
     assert repository.private
     assert "model.safetensors" in hub.files("org/secret", revision="trial")
     assert "model.safetensors" not in hub.files("org/secret")
 
 
-def test_a_pushed_page_is_a_static_space(hub, tmp_path):
-    page = tmp_path / "page"
-    (page / "model").mkdir(parents=True)
+def test_a_pushed_page_is_a_static_space(hub, tmp_path, monkeypatch):
+    assert static_space.PAGE == ROOT / "build" / "web"
+    monkeypatch.setattr(command, "push_static_space", partial(static_space.push_static_space, page=tmp_path))
+    (tmp_path / "model").mkdir()
     for name in ("README.md", "index.html", "service-worker.js", "build.json", "model/model.json"):
-        (page / name).write_text(name)
-    code = f"from tergan_hf.publishing.static_space import push_static_space as push; push('org/web', {str(page)!r})"
-
-    def push_page():
-        return subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env=environment(hub, tmp_path), capture_output=True, text=True
-        )
-
-    done = push_page()
-    assert done.returncode == 0, done.stderr
-    assert hub.repositories["space", "org/web"].sdk == "static"
+        (tmp_path / name).write_text(name)
+    done = push(hub, "push-space", "--static", "org/web")
+    assert "org/web" in done.stdout and hub.repositories["space", "org/web"].sdk == "static"
     assert hub.files("org/web", kind="space")["model/model.json"] == b"model/model.json"
-    (page / "index.html").unlink()
-    assert "run `make web` first" in push_page().stderr
+    (tmp_path / "index.html").unlink()
+    assert "run `make web` first" in push(hub, "push-space", "--static", "org/web", check=False).stderr
 
 
-def test_a_pushed_space_is_complete(hub, tmp_path):
-    push(hub, tmp_path, "push-space", "org/ter-gan-demo", "--model", "org/ter-gan")
+def test_a_pushed_space_is_complete(hub):
+    push(hub, "push-space", "org/ter-gan-demo", "--model", "org/ter-gan")
     repository = hub.repositories["space", "org/ter-gan-demo"]
     assert (repository.sdk, repository.hardware) == ("gradio", "zero-a10g")
     assert hub.variables["org/ter-gan-demo"] == {"TERGAN_MODEL": "org/ter-gan"}
@@ -182,7 +177,7 @@ def test_a_pushed_space_is_complete(hub, tmp_path):
     assert not [name for name in files if "__pycache__" in name or name.endswith(".pyi") or name.startswith("tests/")]
     assert not [name for name in files if name.startswith("weights/")]  # the model's repository has them
     repository.add("main", {**files, "tergan_hf/old.py": b""})
-    push(hub, tmp_path, "push-space", "org/ter-gan-demo", "--hardware", "cpu-basic")
+    push(hub, "push-space", "org/ter-gan-demo", "--hardware", "cpu-basic")
     files = hub.files("org/ter-gan-demo", kind="space")
     assert "tergan_hf/old.py" not in files and "weights/ter-gan/model.safetensors" in files
     assert repository.hardware == "cpu-basic"
@@ -190,21 +185,21 @@ def test_a_pushed_space_is_complete(hub, tmp_path):
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_refused_hardware_is_a_sentence_that_names_the_static_space(hub, tmp_path, exists):
+def test_a_refused_hardware_is_a_sentence_that_names_the_static_space(hub, exists):
     if exists:
-        push(hub, tmp_path, "push-space", "org/demo", "--hardware", "cpu-basic", "--model", "org/ter-gan")
+        push(hub, "push-space", "org/demo", "--hardware", "cpu-basic", "--model", "org/ter-gan")
     hub.paid_hardware = {"zero-a10g"}
-    refused = [push(hub, tmp_path, "push-space", "org/demo", "--model", "org/ter-gan", check=False)]
+    refused = [push(hub, "push-space", "org/demo", "--model", "org/ter-gan", check=False)]
     if not exists:
-        refused.append(push(hub, tmp_path, "push-space", "org/forbidden", check=False))
+        refused.append(push(hub, "push-space", "org/forbidden", check=False))
     for done in refused:
         assert done.returncode == 1 and "push-space --static org/" in done.stderr and "zero-a10g" in done.stderr
         assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1
     assert "Subscribe to PRO" in refused[0].stderr
 
 
-def test_publishing_without_a_token_says_how_to_log_in(hub, weights, tmp_path):
-    done = push(hub, tmp_path / "nobody", "push", weights, "org/ter-gan", check=False, HF_TOKEN=None)
+def test_publishing_without_a_token_says_how_to_log_in(hub, weights):
+    done = push(hub, "push", weights, "org/ter-gan", check=False, token="")
     assert done.returncode != 0 and "hf auth login" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -258,53 +253,25 @@ def test_what_is_wrong_here_is_noticed_before_logging_in(tmp_path, weights, monk
             publishing.push_model(folder, repo_id)
 
 
-def test_a_repository_of_somebody_else_is_one_sentence(hub, weights, tmp_path):
-    done = push(hub, tmp_path, "push", weights, "org/forbidden", check=False)
+def test_a_repository_of_somebody_else_is_one_sentence(hub, weights):
+    done = push(hub, "push", weights, "org/forbidden", check=False)
     assert done.returncode == 1 and "the Hub refuses org/forbidden" in done.stderr and "write access" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-CLIENT = """
-import sys
-from huggingface_hub import HfApi, snapshot_download
-import tergan_hf, torch
-from tergan_hf import TerGanModel
-from tergan_hf.data.loading import load_photos
-weights, parquet = sys.argv[1:]
-model = TerGanModel.from_pretrained(weights)
-model.push_to_hub("org/pushed")
-again = TerGanModel.from_pretrained("org/pushed")
-assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values()))
-assert "config.json" in {path.name for path in __import__("pathlib").Path(snapshot_download("org/pushed")).iterdir()}
-api = HfApi()
-api.create_repo("org/faces", repo_type="dataset")
-where = {"repo_id": "org/faces", "repo_type": "dataset"}
-api.upload_file(path_or_fileobj=parquet, path_in_repo="data/train-00000.parquet", **where)
-photos = load_photos("hub://org/faces")
-print("photos", len(photos), sorted(set(photos["identity"])))
-"""
-
-
 def test_models_and_data_sets_make_a_round_trip(hub, weights, tmp_path):
     parquet = repeatable_people(tmp_path / "people.parquet")
-    done = subprocess.run(
-        [sys.executable, "-c", CLIENT, str(weights), str(parquet)], cwd=ROOT,
-        env=environment(hub, tmp_path / "home"), capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert "photos 16 ['p0', 'p1', 'p2', 'p3']" in done.stdout, done.stderr[-3000:]
-
-
-DAMAGE = """
-import sys
-from tergan_hf import TerGanPipeline
-for name in sys.argv[1:]:
-    try:
-        TerGanPipeline.from_pretrained(name, device="cpu")
-    except Exception as error:
-        print(name, "|", type(error).__name__, str(error).replace(chr(10), " "))
-    else:
-        print(name, "| LOADED")
-"""
+    model = TerGanModel.from_pretrained(weights)
+    with used_here(hub):
+        model.push_to_hub("org/pushed")
+        again = TerGanModel.from_pretrained("org/pushed")
+        assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values()))
+        assert (Path(snapshot_download("org/pushed")) / "config.json").is_file()
+        api, where = HfApi(), {"repo_id": "org/faces", "repo_type": "dataset"}
+        api.create_repo(**where)
+        api.upload_file(path_or_fileobj=parquet, path_in_repo="data/train-00000.parquet", **where)
+        photos = load_photos("hub://org/faces")
+        assert sorted(photos["identity"]) == sorted(4 * ["p0", "p1", "p2", "p3"])
 
 
 class Bomb:
@@ -338,25 +305,19 @@ def test_damaged_repositories_load_nothing_and_run_nothing(hub, weights, tmp_pat
     for name, (files, _) in cases.items():
         repository = hub.repositories["model", f"org/{name}"] = Repository(private=False)
         repository.add("main", files)
-    names = [f"org/{name}" for name in (*cases, "nowhere")]
-    done = subprocess.run(
-        [sys.executable, "-c", DAMAGE, *names], cwd=ROOT, env=environment(hub, tmp_path / "home"),
-        capture_output=True, text=True, timeout=180,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    errors = dict(line.split(" | ", 1) for line in done.stdout.splitlines() if " | " in line)
-    for name, (_, message) in cases.items():
-        assert "LOADED" not in errors[f"org/{name}"] and message in errors[f"org/{name}"], errors[f"org/{name}"]
-    assert "org/nowhere" in errors["org/nowhere"] and "LOADED" not in errors["org/nowhere"]
+    messages = {name: message for name, (_, message) in cases.items()} | {"nowhere": "org/nowhere"}
+    with used_here(hub):
+        for name, message in messages.items():
+            with pytest.raises(Exception, match=re.escape(message)):
+                TerGanPipeline.from_pretrained(f"org/{name}", device="cpu")
     assert not (tmp_path / "exploded").exists()
 
 
-def test_a_missing_network_is_named(hub, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", DAMAGE, "org/nowhere"], cwd=ROOT,
-        env=environment(hub, tmp_path, HF_HUB_OFFLINE="1"), capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert "LOADED" not in done.stdout and "cached" in done.stdout, (done.stdout, done.stderr)
+def test_a_missing_network_is_named(hub):
+    with used_here(hub) as patch:
+        patch.setattr(constants, "HF_HUB_OFFLINE", True)
+        with pytest.raises(Exception, match="cached"):
+            TerGanPipeline.from_pretrained("org/nowhere", device="cpu")
 
 
 def test_incomplete_weights_are_not_published(tmp_path):

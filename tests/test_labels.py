@@ -1,6 +1,5 @@
 """Votes, second labels, blendshapes and photos without a label: how sets hold them and what stage 1 learns of them."""
 
-import io
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 import torch
 from accelerate import Accelerator
 from datasets import Dataset, Features, Image, List, Value
-from PIL import Image as PILImage
 
 from tergan_hf import TerGanConfig, TerGanModel
 from tergan_hf.data.augmentation import AugmentationConfig
@@ -27,7 +25,8 @@ from tergan_hf.training.blendshape_fitting import fit_blendshape_layers
 from tergan_hf.training.losses import labelled_cross_entropy
 from tergan_hf.training.stage1 import pretrain_encoder
 
-from .conftest import TINY
+from .pictures import cell
+from .tiny_models import TINY
 
 
 SEVEN = list(EXPRESSIONS_WITH_NEUTRAL)
@@ -43,15 +42,13 @@ def blinking_squares(path, count: int = 96):
         left, right = random.random(2)
         pixels = np.zeros((32, 32), np.uint8)
         pixels[:, 16:], pixels[:, :16] = 40 + 170 * left, 40 + 170 * right
-        buffer = io.BytesIO()
-        PILImage.fromarray(pixels).save(buffer, "PNG")
         blendshapes = np.zeros(len(COLUMN_NAMES), np.float32)
         blendshapes[[LEFT, RIGHT, GAZE]] = left, right, left - right
         if number % 4 == 0:
             blendshapes[RIGHT] = np.nan
         label = "" if number % 2 else ("happiness" if left + right > 1 else "sadness")
         rows.append({
-            "image": {"bytes": buffer.getvalue(), "path": None}, "expression": label, "expression_id": number % 8,
+            "image": cell(pixels), "expression": label, "expression_id": number % 8,
             "identity": f"p{number // 8}", "blendshapes": blendshapes,
         })  # fmt: skip
     features = Features(

@@ -1,6 +1,5 @@
 """The set `mediapipe`: scores of a landmarker as blendshapes of real photos."""
 
-import io
 import sys
 
 import numpy as np
@@ -13,6 +12,8 @@ from tergan_hf.data.loading import load_photos
 from tergan_hf.expressions.blendshapes import BLENDSHAPE_INDEX, COLUMN_NAMES
 from tergan_hf.portraits import mediapipe_set
 from tergan_hf.portraits.score_calibration import MIN_CORRELATION, fit_calibration, reduce_like
+
+from .pictures import cell
 
 
 JAW, GAZE = BLENDSHAPE_INDEX["jawOpen"], COLUMN_NAMES.index("gazeX")
@@ -30,10 +31,8 @@ class Brightness:
         return None, {f"score{n}": v for n, v in enumerate([middle / 255, noise, *[0.0] * 50])}
 
 
-def encoded(level: float, side: int) -> dict:
-    buffer = io.BytesIO()
-    PILImage.new("RGB", (side, side), (round(level),) * 3).save(buffer, "PNG")
-    return {"bytes": buffer.getvalue(), "path": None}
+def grey(level: float, side: int) -> dict:
+    return cell(PILImage.new("RGB", (side, side), (round(level),) * 3))
 
 
 @pytest.fixture
@@ -44,12 +43,12 @@ def build(tmp_path, monkeypatch):
     for number in range(80):
         level, values = random.uniform(50, 250), random.uniform(0, 1, len(COLUMN_NAMES))
         values[JAW], values[GAZE] = 2 * level / 255 - 0.3, 0.0
-        portraits.append({"image": encoded(level, 256), "blendshapes": values, "identity": f"p{number % 8}"})
+        portraits.append({"image": grey(level, 256), "blendshapes": values, "identity": f"p{number % 8}"})
     features = Features(image=Image(), blendshapes=List(Value("float32")), identity=Value("string"))
     (tmp_path / "portraits").mkdir()
     Dataset.from_list(portraits, features=features).to_parquet(tmp_path / "portraits" / "train-00000-of-00001.parquet")
     for level in (60, NOTHING, 120, 250):
-        rows.append({"image": encoded(level, 48), "expression": "fear", "votes": [level, 1]})
+        rows.append({"image": grey(level, 48), "expression": "fear", "votes": [level, 1]})
     features = Features(image=Image(), expression=Value("string"), votes=List(Value("int32")))
     (tmp_path / "fer").mkdir()
     for split in ("train", "validation"):

@@ -8,7 +8,7 @@ import torch
 import yaml
 from huggingface_hub import ModelCard
 
-from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel
+from tergan_hf import TerGanModel
 from tergan_hf.cli.model_card import main
 from tergan_hf.data.known_sets import known_set
 from tergan_hf.evaluation.digest import weights_digest
@@ -16,7 +16,8 @@ from tergan_hf.evaluation.suite import BASELINE
 from tergan_hf.publishing.card import ReportMismatchError, build_card
 from tergan_hf.publishing.card_examples import read_examples
 
-from .conftest import TINY, WEIGHTS
+from .conftest import WEIGHTS
+from .tiny_models import pipeline_of, save_pipeline, tiny_model
 
 
 def results_of(card: str) -> dict[tuple[str, str], float]:
@@ -28,9 +29,7 @@ def results_of(card: str) -> dict[tuple[str, str], float]:
 @pytest.fixture
 def trained(tmp_path):
     """A folder with the weights of a user's own run and a small report."""
-    model = TerGanModel(TerGanConfig.photo(**TINY))
-    model.save_pretrained(tmp_path)
-    TerGanImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    save_pipeline(pipeline_of(tiny_model()), tmp_path)
     sources = [{"name": "mine", "path": "my_faces"}]
     record = {"preset": "photo", "sources": sources, "kept_out": {"mine": ["a", "b"]}}
     (tmp_path / "training.yaml").write_text(yaml.safe_dump(record))
@@ -180,7 +179,7 @@ def test_the_card_says_what_photos_of_fer2013_trained(trained):
     (trained / "training.yaml").write_text(yaml.safe_dump(record))
     card = " ".join(build_card(trained).split())
     assert "ten people's votes" in card
-    assert "Its photos trained recognition." in card and "None of its faces is shown." in card
+    assert "Its photos were used to train recognition." in card and "None of its faces is shown." in card
 
 
 def test_the_card_says_which_numbers_use_test_time_augmentation(trained):

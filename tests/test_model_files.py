@@ -13,20 +13,15 @@ from safetensors.torch import load_file, save_file
 
 from tergan_hf import InvalidInputError, TerGanConfig, TerGanForImageClassification, TerGanModel, TerGanPipeline
 from tergan_hf.evaluation.expression_map import FILE_NAME, ExpressionMap
-from tergan_hf.model.image_processing_tergan import TerGanImageProcessor
 
-from .conftest import ROOT, TINY
+from .conftest import ROOT
+from .tiny_models import pipeline_of, save_pipeline, tiny_model
 
 
 @pytest.fixture
 def folder(tmp_path):
     """A saved tiny model."""
-    torch.manual_seed(0)
-    config = TerGanConfig.photo(**TINY)
-    TerGanModel(config).save_pretrained(tmp_path)
-    size = {"height": config.image_size, "width": config.image_size}
-    TerGanImageProcessor(size=size).save_pretrained(tmp_path)
-    return tmp_path
+    return save_pipeline(pipeline_of(tiny_model()), tmp_path)
 
 
 def edit(path, **changes):

@@ -25,8 +25,9 @@ from tergan_hf.publishing.emissions import emissions_of
 from tergan_hf.publishing.hub import write_model_repository
 
 from .conftest import EXAMPLES, ROOT
+from .hub_command import environment
 from .loopback_hub import hub_here
-from .test_hub import environment
+from .tiny_models import save_pipeline
 
 
 NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
@@ -36,9 +37,7 @@ COMPUTE = {"hours": 7.4, "hardware": "2 cores of an AMD EPYC", "cores": 2, "memo
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory, settable_pipeline):
-    folder = tmp_path_factory.mktemp("weights")
-    settable_pipeline.model.save_pretrained(folder)
-    settable_pipeline.image_processor.save_pretrained(folder)
+    folder = save_pipeline(settable_pipeline, tmp_path_factory.mktemp("weights"))
     record = {"preset": "photo", "pretrained": "org/before", "sources": [{"name": "a", "path": "hub://org/faces"}]}
     (folder / "training.yaml").write_text(yaml.safe_dump(record))
     return folder

@@ -14,7 +14,8 @@ from tergan_hf.training.arguments import DiscriminatorArguments
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator
 from tergan_hf.training.warm_start import shares_expression_encoder, warm_start
 
-from .conftest import NUM_IDENTITIES, TINY
+from .conftest import NUM_IDENTITIES
+from .tiny_models import TINY
 from .training_settings import TINY_DISCRIMINATORS
 
 

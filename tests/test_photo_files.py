@@ -11,6 +11,7 @@ from tergan_hf.model.image_loading_tergan import read_image, to_srgb
 from tergan_hf.model.provenance_tergan import NOTICE, encode_synthetic, is_marked_synthetic
 
 from .conftest import EXAMPLES
+from .pictures import open_file
 
 
 def display_p3() -> bytes:
@@ -42,18 +43,11 @@ def grey_profile() -> bytes:
     return bytes(head) + table + white + curve
 
 
-def encoded(image: Image.Image, kind: str, **settings) -> io.BytesIO:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **settings)
-    buffer.seek(0)
-    return buffer
-
-
 # Colours
 
 
 def test_grey_photos_lose_their_grey_profile(neutral):
-    photo = read_image(encoded(neutral.convert("L"), "JPEG", icc_profile=grey_profile()), "photo")
+    photo = read_image(open_file(neutral.convert("L"), "JPEG", icc_profile=grey_profile()), "photo")
     assert photo.mode == "RGB"
     assert "icc_profile" not in photo.info
     # 2.2 and sRGB's curve are nearly the same.
@@ -65,25 +59,25 @@ def test_grey_photos_lose_their_grey_profile(neutral):
 def test_other_colour_spaces_become_srgb_and_keep_no_profile(neutral, mode, kind):
     source = neutral.convert("L").convert("LA") if mode == "LA" else neutral.convert(mode)
     profile = grey_profile() if mode == "LA" else b"no profile at all"
-    photo = read_image(encoded(source, kind, icc_profile=profile), "photo")
+    photo = read_image(open_file(source, kind, icc_profile=profile), "photo")
     assert photo.mode == "RGB" and "icc_profile" not in photo.info
     assert np.isfinite(np.asarray(photo)).all()
 
 
 def test_wide_gamut_photos_keep_pixels_and_profile(neutral, tiny_pipeline):
     profile = display_p3()
-    photo = read_image(encoded(neutral, "PNG", icc_profile=profile), "photo")
+    photo = read_image(open_file(neutral, "PNG", icc_profile=profile), "photo")
     assert photo.info["icc_profile"] == profile
     assert np.array_equal(np.asarray(photo), np.asarray(neutral.convert("RGB")))
-    result = tiny_pipeline.edit(encoded(neutral, "PNG", icc_profile=profile), "happiness")
+    result = tiny_pipeline.edit(open_file(neutral, "PNG", icc_profile=profile), "happiness")
     for kind in ("PNG", "JPEG", "WEBP"):
         files = (
-            encoded(result, kind),
-            encoded(result, kind, exif=Image.Exif()),
+            open_file(result, kind),
+            open_file(result, kind, exif=Image.Exif()),
             io.BytesIO(encode_synthetic(result, kind)),
         )
         assert [Image.open(file).info["icc_profile"] for file in files] == [profile] * 3
-    crop = tiny_pipeline.edit(encoded(neutral, "PNG", icc_profile=profile), "happiness", paste_back=False)
+    crop = tiny_pipeline.edit(open_file(neutral, "PNG", icc_profile=profile), "happiness", paste_back=False)
     assert crop.info["icc_profile"] == profile
 
 
@@ -103,7 +97,7 @@ def test_wide_gamut_becomes_srgb_for_clips():
 
 def test_photos_beyond_pillows_limit_are_read(monkeypatch, neutral):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # the photo has more than twice as many
-    file = encoded(neutral, "PNG")
+    file = open_file(neutral, "PNG")
     with pytest.raises(Image.DecompressionBombError):
         Image.open(file)
     file.seek(0)

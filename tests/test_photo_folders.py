@@ -6,8 +6,9 @@ import re
 import pytest
 from PIL import Image
 
+from tergan_hf.data.image_cells import decode
 from tergan_hf.data.loading import load_photos
-from tergan_hf.data.padded_crops import decode, make_padded_crops
+from tergan_hf.data.padded_crops import make_padded_crops
 from tergan_hf.model.errors_tergan import InvalidInputError, TerGanError
 
 from .faces import loose_crops

@@ -9,15 +9,13 @@ from transformers.image_processing_backends import PilBackend
 from tergan_hf import (
     InvalidInputError,
     NoFaceFoundError,
-    TerGanConfig,
     TerGanImageProcessor,
-    TerGanModel,
-    TerGanPipeline,
 )
 from tergan_hf.model.face_alignment_tergan import zoom_out
 from tergan_hf.model.pipeline_tergan import WIDER_MARGIN
 
-from .conftest import EXAMPLES, TINY
+from .conftest import EXAMPLES
+from .tiny_models import pipeline_of, tiny_model
 
 
 def differs(a, b):
@@ -152,7 +150,7 @@ def test_exif_rotation_is_honoured(tiny_pipeline, neutral, tmp_path):
 
 
 def test_the_papers_model_pastes_its_own_pixels(smiling, neutral):
-    pipe = TerGanPipeline(TerGanModel(TerGanConfig(**TINY)), TerGanImageProcessor(size={"height": 32, "width": 32}))
+    pipe = pipeline_of(tiny_model("paper"))
     result = pipe.transfer(smiling, neutral)
     assert result.size == neutral.size
     assert not differs(result, neutral)[:100].any()

@@ -13,6 +13,7 @@ from tergan_hf.data import __main__ as command
 from tergan_hf.data.flow_maps import decode_flow_map, encode_fine_flow_map, match_flow_map
 from tergan_hf.data.ground_truth import true_flow
 from tergan_hf.data.loading import load_photos
+from tergan_hf.expressions import sampling
 from tergan_hf.expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, Expression, to_vector
 from tergan_hf.model.outputs_tergan import warp
 from tergan_hf.portraits import assets, set_building
@@ -244,7 +245,7 @@ def test_training_reads_the_flow_of_the_set(build, monkeypatch):
         Expression("happiness", share, {"mouthSmileLeft": share, "mouthSmileRight": share, "jawOpen": 0.3 * share})
         for share in (0.4, 1.0)
     ]
-    monkeypatch.setattr(set_building, "expression_set", lambda *_: shown)
+    monkeypatch.setattr(sampling, "draw_expressions", lambda *_: shown)
     rows = load_photos(str(build("set", "--size", "128", "--sessions", "1")))
     target, truth = rows[1], rows[2]
     assert truth["intensity"] == 1 and target["identity"] == truth["identity"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tergan_hf.data.building import BuildError, build_set
+from tergan_hf.data.image_cells import decode
 from tergan_hf.data.loading import load_photos
-from tergan_hf.data.padded_crops import decode
 from tergan_hf.data.splits import split_by_fold
 from tergan_hf.expressions.facs_combinations import BASIC_EXPRESSIONS
 from tergan_hf.rendering.posed import PosedSettings, plan_posed

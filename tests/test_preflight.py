@@ -12,7 +12,7 @@ from tergan_hf.expressions.blendshapes import COLUMN_NAMES
 from tergan_hf.training.arguments import PairArguments, TrainingArguments
 from tergan_hf.training.preflight import check_hardware, check_photos
 
-from .conftest import TINY
+from .tiny_models import TINY
 from .training_settings import shipped_arguments
 
 

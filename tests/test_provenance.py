@@ -13,7 +13,8 @@ from tergan_hf.provenance.metadata import read_metadata
 from tergan_hf.provenance.saving import signed_clip
 from tergan_hf.provenance.signing import environment_signer
 
-from .conftest import EXAMPLES
+from .conftest import NEUTRAL
+from .exit_status import exit_status
 from .video_clips import make_clip, read_clip
 
 
@@ -23,13 +24,7 @@ TERM = "compositeWithTrainedAlgorithmicMedia"
 @pytest.fixture
 def tergan(capsys):
     """A function that runs the command and returns its exit status and what it printed."""
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            command.main([str(word) for word in words])
-        return ended.value.code, capsys.readouterr().out
-
-    return run
+    return lambda *words: (exit_status(command.main, *words), capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.jpeg", "a.webp"])
@@ -88,7 +83,7 @@ def test_a_photo_of_a_camera_is_not_called_synthetic(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif, xmp=xmp)
     claims = read_metadata(tmp_path / "a.jpg")
     assert (claims.description, claims.source_type, claims.synthetic) == ("At the lake", "digitalCapture", False)
-    assert not read_metadata(EXAMPLES / "london_014_neutral.jpg").synthetic
+    assert not read_metadata(NEUTRAL).synthetic
 
 
 @pytest.mark.parametrize("damage", ["cut", "size", "endless", "text", "empty"])

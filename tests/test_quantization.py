@@ -18,7 +18,8 @@ from tergan_hf.model.quantization_tergan import (
     measure_ranges,
 )
 
-from .conftest import EXAMPLES, TINY
+from .conftest import EXAMPLES
+from .tiny_models import TINY
 
 
 pytestmark = pytest.mark.skipif(not is_supported(), reason="no 8-bit convolutions on this processor")

@@ -13,7 +13,7 @@ from tergan_hf.expressions.side_components import from_side_components, to_side_
 from tergan_hf.model.encoder_tergan import TerGanEncoder
 from tergan_hf.training.encoder_classifier import BlendshapeTargets, EncoderClassifier
 
-from .conftest import TINY
+from .tiny_models import TINY
 
 
 LEFT, RIGHT, JAW = (BLENDSHAPE_INDEX[name] for name in ("eyeBlinkLeft", "eyeBlinkRight", "jawOpen"))

@@ -1,45 +1,53 @@
 """What is saved comes back in a fresh process: the same tensors, the same pixels."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tergan_hf import TerGanConfig, TerGanForImageClassification, TerGanImageProcessor, TerGanModel
 from tergan_hf.model.quantization_tergan import measure_ranges
 
-from .conftest import ROOT, TINY
+from .conftest import ROOT
+from .tiny_models import pipeline_of, save_pipeline, tiny_model
 
 
+# For each folder: the tensors, and the pixels of the example, are those that were saved.
 COMPARE = """
-import sys
-import torch
-from safetensors.torch import load_file
-from {package} import *
-{load}
-saved = load_file(sys.argv[1] + "/model.safetensors")
-loaded = model.state_dict()
-assert set(saved) == set(loaded), set(saved) ^ set(loaded)
-for name, tensor in saved.items():
-    assert torch.equal(tensor, loaded[name]), name
-example = load_file(sys.argv[1] + "/../example.safetensors")
-with torch.inference_mode():
-    pixels = model.eval()(example["source"], example["target"]).pixel_values
-assert torch.equal(pixels, example["result"]), (pixels - example["result"]).abs().max()
-print("the same", len(saved))
+for folder in sys.argv[1:]:
+    model = {load}
+    saved = load_file(folder + "/model.safetensors")
+    loaded = model.state_dict()
+    assert set(saved) == set(loaded), set(saved) ^ set(loaded)
+    for name, tensor in saved.items():
+        assert torch.equal(tensor, loaded[name]), name
+    example = load_file(folder + "/../example.safetensors")
+    with torch.inference_mode():
+        pixels = model.eval()(example["source"], example["target"]).pixel_values
+    assert torch.equal(pixels, example["result"]), (pixels - example["result"]).abs().max()
+    print("the same", len(saved))
 """
+PRESETS = ("paper", "photo")
 
 
-@pytest.fixture(params=["paper", "photo"])
-def saved(tmp_path, request):
-    from safetensors.torch import save_file
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A folder with a saved model of each preset, and the example of what it makes beside it."""
+    return {preset: save_with_example(preset, tmp_path_factory.mktemp(preset)) for preset in PRESETS}
 
-    torch.manual_seed(3)
-    config = getattr(TerGanConfig, request.param)(**TINY)
-    model = TerGanModel(config)
+
+@pytest.fixture(params=PRESETS)
+def saved(folders, request):
+    return folders[request.param]
+
+
+def save_with_example(preset, folder):
+    model = tiny_model(preset)
     # Values that no initialisation would give, in every tensor, statistics included.
     for name, tensor in model.state_dict().items():
         if name.endswith(".scale"):
@@ -58,27 +66,14 @@ def saved(tmp_path, request):
     with torch.inference_mode():
         result = model.eval()(source, target).pixel_values
     torch.set_num_threads(threads)
-    save_file({"source": source, "target": target, "result": result.clone()}, tmp_path / "example.safetensors")
+    save_file({"source": source, "target": target, "result": result.clone()}, folder / "example.safetensors")
     for kind, auto in ((TerGanConfig, "AutoConfig"), (TerGanModel, "AutoModel")):
         kind.register_for_auto_class(auto)
     try:
-        model.save_pretrained(tmp_path / "model")
-        TerGanImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "model")
+        return save_pipeline(pipeline_of(model), folder / "model")
     finally:
         for kind in (TerGanConfig, TerGanModel):
             kind._auto_class = None
-    return tmp_path / "model"
-
-
-def run(code, folder, cwd, **environment):
-    import os
-
-    environment = {**os.environ, "HF_HOME": str(folder.parent / "hf"), "OMP_NUM_THREADS": "1", **environment}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], cwd=cwd, capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_the_example_is_worth_comparing(saved):
@@ -87,46 +82,56 @@ def test_the_example_is_worth_comparing(saved):
     assert (example["result"] - example["target"]).abs().mean() > 0.01
 
 
-def test_in_a_fresh_process(saved):
-    code = COMPARE.format(package="tergan_hf", load="model = TerGanModel.from_pretrained(sys.argv[1])")
-    assert "the same" in run(code, saved, ROOT)
-
-
-def test_as_remote_code_without_the_package(saved, tmp_path):
-    load = """
-from tergan_shim import *
-from transformers import AutoModel
-model = AutoModel.from_pretrained(sys.argv[1], trust_remote_code=True)
-assert type(model).__module__.startswith("transformers_modules"), type(model)
-assert "tergan_hf" not in sys.modules
-"""
-    # The stranger's own torchvision may be as broken as this machine's; only the repair is lent to them.
-    shim = tmp_path / "shim"
-    shim.mkdir()
-    (shim / "torchvision_compat.py").write_text((ROOT / "tergan_hf" / "model" / "torchvision_compat.py").read_text())
-    (shim / "tergan_shim.py").write_text("from torchvision_compat import ensure_torchvision\nensure_torchvision()\n")
-    code = COMPARE.format(package="tergan_shim", load=load)
-    # An editable install would make tergan_hf importable: hide it.
-    code = "import sys\nsys.modules['tergan_hf'] = None\n" + code.replace(
-        'assert "tergan_hf" not in sys.modules', 'assert sys.modules["tergan_hf"] is None'
-    )
-    assert "the same" in run(code, saved, shim, PYTHONPATH=str(shim))
-
-
-def test_auto_classes_and_the_standard_pipeline_know_it(saved):
-    code = """
+IN_A_FRESH_PROCESS = f"""
 import sys
-import numpy as np, tergan_hf
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import AutoModelForImageClassification, AutoImageProcessor, pipeline
-assert type(AutoModelForImageClassification.from_pretrained(sys.argv[1])) is tergan_hf.TerGanForImageClassification
-processor = AutoImageProcessor.from_pretrained(sys.argv[1])
-assert type(processor) is tergan_hf.TerGanImageProcessor and processor.size["height"] == 32
-answer = pipeline("image-classification", model=sys.argv[1])(Image.new("RGB", (50, 40)), top_k=7)
-assert abs(sum(entry["score"] for entry in answer) - 1) < 1e-4, answer
-print("known", [entry["label"] for entry in answer])
+import tergan_hf
+{COMPARE.format(load="tergan_hf.TerGanModel.from_pretrained(folder)")}
+for folder in sys.argv[1:]:
+    assert type(AutoModelForImageClassification.from_pretrained(folder)) is tergan_hf.TerGanForImageClassification
+    processor = AutoImageProcessor.from_pretrained(folder)
+    assert type(processor) is tergan_hf.TerGanImageProcessor and processor.size["height"] == 32
+    answer = pipeline("image-classification", model=folder)(Image.new("RGB", (50, 40)), top_k=7)
+    assert abs(sum(entry["score"] for entry in answer) - 1) < 1e-4, answer
+    print("known", [entry["label"] for entry in answer])
 """
-    assert "known" in run(code, saved, ROOT)
+
+
+def test_a_fresh_process_its_auto_classes_and_the_standard_pipeline_know_it(folders, python):
+    done = python.run(["-c", IN_A_FRESH_PROCESS, *folders.values()], ROOT)
+    assert done.stdout.count("the same") == done.stdout.count("known") == len(folders), done.stderr
+
+
+AS_REMOTE_CODE = f"""
+import sys
+sys.modules["tergan_hf"] = None  # an editable install would make it importable
+from torchvision_compat import ensure_torchvision
+ensure_torchvision()
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel
+def load(folder):
+    model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+    assert type(model).__module__.startswith("transformers_modules"), type(model)
+    assert sys.modules["tergan_hf"] is None
+    return model
+{COMPARE.format(load="load(folder)")}
+"""
+
+
+def test_as_remote_code_without_the_package(folders, tmp_path):
+    # The stranger's own torchvision may be as broken as this machine's; only the repair is lent to them.
+    shutil.copy(ROOT / "tergan_hf" / "model" / "torchvision_compat.py", tmp_path)
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", AS_REMOTE_CODE, *map(str, folders.values())],
+        cwd=tmp_path, capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("the same") == len(folders)
 
 
 def test_training_networks_are_not_saved(saved):

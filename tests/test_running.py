@@ -3,23 +3,23 @@
 import copy
 import json
 import os
-import subprocess
-import sys
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tergan_hf import InvalidInputError, TerGanPipeline
 from tergan_hf.model.image_loading_tergan import read_image
 from tergan_hf.model.model_loading_tergan import choose_device
 
-from .conftest import EXAMPLES, ROOT, WEIGHTS
+from .conftest import NEUTRAL, ROOT, SMILING, WEIGHTS
 
 
 EDITS = ("happiness", {"happiness": 0.5, "jawOpen": 0.4})
-PHOTO, SOURCE = EXAMPLES / "london_014_neutral.jpg", EXAMPLES / "london_099_happiness.jpg"
+PHOTO, SOURCE = NEUTRAL, SMILING
 
 
 @pytest.fixture(scope="module")
@@ -75,22 +75,13 @@ def test_apples_gpu_is_used_where_it_can_compute_the_model(monkeypatch, version,
             choose_device("mps")
 
 
-def run(program: str, *arguments: str, timeout: int = 120) -> str:
-    result = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=timeout, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr[-2000:]
-    return result.stdout
-
-
 @pytest.mark.parametrize(
     ("modules", "others"),
     [
         (
-            "train_accelerate tergan_hf.cli.tergan tergan_hf.cli.hub tergan_hf.cli.model_card "
+            "train_accelerate tergan_hf.cli.tergan tergan_hf.cli.hub tergan_hf.cli.model_card tergan_hf.cli.data "
             "tergan_hf.annotation.run tergan_hf.training.stage2",
-            "sklearn matplotlib",
+            "sklearn matplotlib scipy av numba cv2",
         ),
         (
             "tergan_hf.cli.evaluate tergan_hf.cli.benchmark tergan_hf.cli.model_card",
@@ -99,11 +90,12 @@ def run(program: str, *arguments: str, timeout: int = 120) -> str:
     ],
     ids=["train", "evaluate"],
 )
-def test_commands_start_without_the_packages_of_other_extras(modules, others):
+def test_commands_start_without_the_packages_of_other_extras(bare_python, modules, others):
     program = """
 import importlib, sys
 from importlib.machinery import PathFinder
 absent = {"onnx", "onnxruntime", "onnxscript", "c2pa", "trustmark", "mediapipe", *sys.argv[2].split()}
+assert not absent & set(sys.modules)
 find = PathFinder.find_spec
 PathFinder.find_spec = staticmethod(
     lambda name, *more, **named: None if name.partition(".")[0] in absent else find(name, *more, **named)
@@ -112,11 +104,21 @@ for module in sys.argv[1].split():
     importlib.import_module(module)
 print("all start")
 """
-    assert "all start" in run(program, modules, others)
+    done = bare_python.run(["-c", program, modules, others], ROOT)
+    assert "all start" in done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def small_photos(tmp_path_factory) -> list[Path]:
+    """Two photos with small faces."""
+    paths = [tmp_path_factory.mktemp("photos") / f"{number}.jpg" for number in range(2)]
+    for path, photo in zip(paths, (PHOTO, SOURCE)):
+        Image.open(photo).resize((240, 240)).save(path)
+    return paths
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
-def test_forked_processes_go_on_after_use_in_the_parent():
+def test_forked_processes_go_on_after_use_in_the_parent(python, small_photos):
     program = """
 import multiprocessing, sys, torch
 torch.set_num_threads(2)
@@ -133,7 +135,8 @@ mapped = data.map(lambda row: {"label": work(row["path"])[0]}, num_proc=2)
 assert mapped["label"] == [label for label, _ in here]
 print("the same")
 """
-    assert "the same" in run(program, str(WEIGHTS), str(PHOTO), str(SOURCE))
+    done = python.run(["-c", program, WEIGHTS, *small_photos], ROOT)
+    assert "the same" in done.stdout, done.stderr
 
 
 def test_memory_does_not_grow_with_the_length_of_a_list(tiny_pipeline, tmp_path, monkeypatch):
@@ -149,14 +152,14 @@ def test_memory_does_not_grow_with_the_length_of_a_list(tiny_pipeline, tmp_path,
         return photo
 
     monkeypatch.setattr("tergan_hf.model.pipeline_base_tergan.read_image", counted)
-    assert len(tiny_pipeline.recognize([str(PHOTO)] * 12, detect=False)) == 12
+    assert len(tiny_pipeline.recognize([PHOTO] * 12, detect=False)) == 12
     assert len(alive) == 12 and most <= 3
     most = 0
-    assert len(tiny_pipeline.embed([str(PHOTO)] * 12, detect=False)) == 12
+    assert len(tiny_pipeline.embed([PHOTO] * 12, detect=False)) == 12
     assert most <= 3
 
 
-def test_the_transfer_pipeline_of_transformers_takes_batches_and_saves_its_code(tmp_path):
+def test_the_transfer_pipeline_of_transformers_takes_batches_and_saves_its_code(python, small_photos, tmp_path):
     program = """
 import numpy, sys, tergan_hf
 from pathlib import Path
@@ -178,6 +181,6 @@ difference = numpy.asarray(again(photos[0], expression="happiness"), int) - nump
 assert abs(difference).max() <= 1
 print("the same")
 """
-    folders = [str(tmp_path / "repository"), str(tmp_path / "saved")]
-    assert "the same" in run(program, str(WEIGHTS), *folders, str(PHOTO), str(SOURCE))
+    done = python.run(["-c", program, WEIGHTS, tmp_path / "repository", tmp_path / "saved", *small_photos], ROOT)
+    assert "the same" in done.stdout, done.stderr
     assert json.loads((tmp_path / "saved" / "config.json").read_text())["model_type"] == "tergan"

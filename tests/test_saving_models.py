@@ -20,16 +20,13 @@ from tergan_hf.model.model_loading_tergan import one_device
 from tergan_hf.model.transfer_pipeline_tergan import FacialExpressionTransferPipeline
 from tergan_hf.publishing.hub import write_model_repository
 
-from .conftest import TINY
+from .tiny_models import TINY, pipeline_of, save_pipeline, tiny_model
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     """A repository as `hub push` lays it out."""
-    folder = tmp_path_factory.mktemp("weights")
-    torch.manual_seed(0)
-    TerGanModel(TerGanConfig.photo(**TINY)).save_pretrained(folder)
-    TerGanImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    folder = save_pipeline(pipeline_of(tiny_model()), tmp_path_factory.mktemp("weights"))
     return write_model_repository(folder, tmp_path_factory.mktemp("repository"))
 
 

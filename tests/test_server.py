@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import io
 import json
 import os
 import threading
@@ -24,31 +23,25 @@ from tergan_hf.demo.interface import build_demo, serve
 from tergan_hf.demo.limits import LimitError
 from tergan_hf.demo.server import take_turns, visitor_has_left
 
-from .awkward_inputs import _png_head
-from .conftest import EXAMPLES, ROOT
+from .app_handlers import handlers_of
+from .awkward_inputs import png_head
+from .conftest import NEUTRAL, ROOT
+from .pictures import encoded
 from .ports import free_port
+from .tiny_models import pipeline_of, tiny_model
 
 
-NEUTRAL = str(EXAMPLES / "london_014_neutral.jpg")
 STRANGE = [float("nan"), -1e300, "x" * 10_000, [1.0] * 20_000, {"path": 5}, None]
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """The app with a tiny model, served on a free port."""
-    import torch
-
-    from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
-
-    from .conftest import TINY
-
-    torch.manual_seed(0)
-    model = TerGanModel(TerGanConfig.photo(**TINY))
-    pipe = TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("files")))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-        app = build_demo(pipe, str(ROOT))
+        patch.setattr(limits, "LOOK_FOR_LEFT_EVERY", 0.5)
+        app = build_demo(pipeline_of(tiny_model()), str(ROOT))
         serve(app, prevent_thread_lock=True, quiet=True, server_port=free_port())
         yield app
         app.close()
@@ -119,13 +112,14 @@ def test_a_forgotten_visit_shows_no_example_as_the_visitors_photo(demo):
 def test_every_event_answers_strange_values_with_a_sentence(demo, capfd, tmp_path):
     wrong, answered = [], 0
     for function in distinct_functions(demo):
+        session = opened_page(demo)
         for value in STRANGE:
             data = gr.EventData(None, {"index": value, "x": value, "y": value, "value": value})
             inputs = [value] * len(function.inputs)
             if starts_by_selection(function):
                 data = gr.SelectData(None, data._data)
             try:
-                asyncio.run(demo.process_api(function, inputs, opened_page(demo), event_data=data))
+                asyncio.run(demo.process_api(function, inputs, session, event_data=data))
             except gr.Error as error:
                 answered += 1
                 text = str(error.message)
@@ -141,7 +135,7 @@ def test_every_event_answers_strange_values_with_a_sentence(demo, capfd, tmp_pat
 
 @pytest.mark.parametrize("intensity", [1000, 1e30, float("nan"), "1", None, [1.0], True])
 def test_an_intensity_out_of_range_is_one_sentence_everywhere(demo, intensity):
-    handlers = {function.fn.__name__: function.fn for function in demo.fns.values() if function.fn is not None}
+    handlers = handlers_of(demo)
     sentences = set()
     for name, inputs in {
         "edit": (NEUTRAL, "happiness", intensity, True),
@@ -190,7 +184,7 @@ def test_one_visitor_cannot_shut_others_out(demo, monkeypatch):
         ]
         statuses = [status for status, _ in flood]
         assert statuses.count(200) == limits.MAX_WAITING_OF_VISITOR and set(statuses) == {200, 429}
-        assert "requests in line" in flood[-1][1]
+        assert "requests in the queue" in flood[-1][1]
         join = {"data": [None] * 9, "fn_index": edit._id}
         assert post(demo, "queue/join", {**join, "session_hash": "other"})[0] == 200
         for number in range(65):  # programs that name no session, and invented sessions
@@ -227,10 +221,10 @@ def test_work_of_visitors_who_left_is_dropped(demo, monkeypatch):
     monkeypatch.setattr(recognize, "concurrency_id", "left")
     try:
         post(demo, "queue/join", {"data": [None], "fn_index": recognize._id, "session_hash": "gone"})
-        for _ in range(4 * limits.LOOK_FOR_LEFT_EVERY * 2):
+        for _ in range(100):
             if not queue.event_queue_per_concurrency_id["left"].queue:
                 break
-            time.sleep(0.25)
+            time.sleep(0.1)
         assert queue.event_queue_per_concurrency_id["left"].queue == []
     finally:
         queue.event_queue_per_concurrency_id.pop("left")
@@ -253,10 +247,11 @@ def test_a_clip_is_ended_when_its_visitor_leaves(demo):
         handler = threading.Thread(target=work, args=[answers])
         handler.start()
         handler.join()
-        limits.stop_if(answers[0])
+        allowance = limits.Allowance(answers[0])
+        allowance()
         asyncio.run(demo._queue.clean_events(session_hash="leaving"))
         with pytest.raises(LimitError, match="left"):
-            limits.stop_if(answers[0])
+            allowance()
     finally:
         demo._queue.active_jobs.remove([event])
 
@@ -331,12 +326,11 @@ def _impatient(budget: PixelBudget) -> PixelBudget:
 
 
 def test_a_webcam_picture_is_not_decoded_if_it_declares_too_much(demo):
-    buffer = io.BytesIO()
-    Image.new("1", (20_000, 20_000)).save(buffer, "PNG")
-    assert len(buffer.getvalue()) < 100_000
+    photo = encoded(Image.new("1", (20_000, 20_000)))
+    assert len(photo) < 100_000
     handler = next(function for function in demo.fns.values() if function.name == "recognize_frame")
     before = psutil.Process().memory_info().rss
-    for content, told in ((buffer.getvalue(), "too large for this server"), (_png_head(9, 9), "cannot be read")):
+    for content, told in ((photo, "too large for this server"), (png_head(9, 9), "cannot be read")):
         url = "data:image/png;base64," + base64.b64encode(content).decode()
         payload = {"path": None, "url": url, "meta": {"_type": "gradio.FileData"}}
         answer = asyncio.run(demo.process_api(handler, [None, payload], SessionState(demo)))
@@ -344,9 +338,8 @@ def test_a_webcam_picture_is_not_decoded_if_it_declares_too_much(demo):
     assert psutil.Process().memory_info().rss - before < 50e6
     with pytest.raises(ValueError, match="cannot be read"):
         open_frame(b"no picture")
-    frame = io.BytesIO()
-    Image.open(NEUTRAL).save(frame, "JPEG")
-    assert open_frame(frame.getvalue()).size == Image.open(NEUTRAL).size
+    photo = Image.open(NEUTRAL)
+    assert open_frame(encoded(photo, "JPEG")).size == photo.size
 
 
 def test_files_are_deleted_after_their_time(tmp_path, monkeypatch):
@@ -365,7 +358,7 @@ def test_results_hold_nothing_of_the_photo_but_the_picture(demo, tmp_path):
     exif[0x010E], exif[0x013B] = "my secret place", "my name"
     path = tmp_path / "me.jpg"
     Image.open(NEUTRAL).save(path, exif=exif, comment=b"my secret comment")
-    handlers = {function.fn.__name__: function.fn for function in demo.fns.values() if function.fn is not None}
+    handlers = handlers_of(demo)
     for made in (handlers["edit"](str(path), demo_label(demo), 1.0, True), handlers["transfer"](NEUTRAL, str(path))):
         content = Path(made).read_bytes()
         assert b"secret" not in content and b"my name" not in content and b"Synthetic" in content

@@ -2,11 +2,13 @@
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
+from PIL import Image as PILImage
 
 from tergan_hf import InvalidInputError
-from tergan_hf.data.loading import DataSource, load_photos
+from tergan_hf.data.image_cells import image_cell
+from tergan_hf.data.loading import load_photos
+from tergan_hf.data.people import shared_people
 from tergan_hf.data.photo_folder import load_photo_folder
-from tergan_hf.data.preparation import _people_on_both_sides
 
 from .sources import write_photo
 
@@ -57,12 +59,11 @@ def test_folders_of_a_split_may_have_capitals(tmp_path):
 
 
 def test_people_of_two_sets_are_the_same_if_a_photo_is():
-    def side(*people):
-        return Dataset.from_list([{"identity": name, "image": {"bytes": photo}} for name, photo in people])
+    def side(kind, *people):
+        photos = {name: image_cell(PILImage.new("RGB", (8, 8), colour), kind) for name, colour in people}
+        return Dataset.from_list([{"identity": name, "image": photo} for name, photo in photos.items()])
 
-    training = side(("avatar_0000", b"1"), ("avatar_0001", b"2"), ("", b"3"))
-    held_out = side(("avatar_0000", b"4"), ("avatar_0001", b"2"), ("", b"3"))
-    elsewhere = DataSource("heads", "heads", validation_path="heads_validation")
-    assert _people_on_both_sides(elsewhere, training, held_out) == {"avatar_0001"}
-    splits = DataSource("heads", "heads", validation_path="heads")
-    assert _people_on_both_sides(splits, training, held_out) == {"avatar_0000", "avatar_0001"}
+    training = side("PNG", ("avatar_0000", "red"), ("avatar_0001", "green"), ("", "blue"))
+    held_out = side("BMP", ("avatar_0000", "white"), ("avatar_0001", "green"), ("", "blue"))
+    assert shared_people(held_out, training, in_one_folder=False) == {"avatar_0001"}
+    assert shared_people(held_out, training, in_one_folder=True) == {"avatar_0000", "avatar_0001"}

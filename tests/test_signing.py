@@ -8,12 +8,22 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from tergan_hf import InvalidInputError, ManifestSigner, MissingFileError, OutputFileError, save_synthetic, verify_file
+from tergan_hf import (
+    InvalidInputError,
+    ManifestSigner,
+    MissingFileError,
+    OutputFileError,
+    TerGanPipeline,
+    save_synthetic,
+    verify_file,
+)
 from tergan_hf.cli import tergan as command
 from tergan_hf.model.provenance_tergan import SOURCE_TYPE
 from tergan_hf.provenance.saving import signed_clip
 from tergan_hf.provenance.signing import environment_signer
 
+from .exit_status import exit_status
+from .pictures import open_file
 from .video_clips import make_clip, read_clip
 
 
@@ -40,18 +50,11 @@ def signer(certificates):
 @pytest.fixture
 def tergan(tiny_photo_pipeline, monkeypatch, capsys):
     """A function that runs the command and returns its exit status and what it printed."""
-    monkeypatch.setattr(command, "load_pipeline", lambda *_: tiny_photo_pipeline)
+    monkeypatch.setattr(TerGanPipeline, "from_pretrained", lambda *_: tiny_photo_pipeline)
     monkeypatch.delenv("TERGAN_C2PA_CERT", raising=False)
     monkeypatch.delenv("TERGAN_C2PA_KEY", raising=False)
     environment_signer.cache_clear()
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            command.main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out + captured.err
-
-    yield run
+    yield lambda *words: (exit_status(command.main, *words), "".join(capsys.readouterr()))
     environment_signer.cache_clear()
 
 
@@ -195,8 +198,7 @@ def test_a_manifest_on_a_server_is_not_fetched(tmp_path, certificates):
         builder.set_intent(c2pa.C2paBuilderIntent.CREATE, c2pa.C2paDigitalSourceType.DIGITAL_CAPTURE)
         builder.set_no_embed()
         builder.set_remote_url(f"http://127.0.0.1:{server.server_port}/a.c2pa")
-        plain, signed = io.BytesIO(), io.BytesIO()
-        PICTURE.save(plain, "JPEG")
+        plain, signed = open_file(PICTURE, "JPEG"), io.BytesIO()
         builder.sign(
             c2pa.Signer.from_info(c2pa.C2paSignerInfo("es256", chain, key, None)), "image/jpeg", plain, signed
         )

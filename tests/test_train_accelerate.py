@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -14,19 +11,22 @@ from safetensors.torch import load_file
 
 from tergan_hf import TerGanModel, TerGanPipeline
 from tergan_hf.data.building import build_set
+from tergan_hf.expressions import sampling
 from tergan_hf.expressions.facs_combinations import BASIC_EXPRESSIONS
-from tergan_hf.expressions.sampling import draw_basic, exact_expression
+from tergan_hf.expressions.named import find_expressions
+from tergan_hf.expressions.sampling import draw_basic
 from tergan_hf.publishing.emissions import emissions_of
 from tergan_hf.rendering import avatars
 from tergan_hf.rendering.avatar_set import DESCRIPTION
 from tergan_hf.training.arguments import DiscriminatorArguments, LossArguments, PairArguments
 from tergan_hf.training.command_line import ABLATIONS, parse_arguments
 
-from .conftest import ROOT, TINY
+from .conftest import ROOT
 from .faces import loose_crops, photographed_people, repeatable_people
 from .forked_commands import ForkedCommands
 from .heads import make_head
 from .loopback_hub import TOKEN, LoopbackHub
+from .tiny_models import TINY
 
 
 STAGE = {"steps": 2, "batch_size": 4, "ema_decay": 0.5, "learning_rate": 0.02}
@@ -41,7 +41,8 @@ LOSSES = {
 
 def draw_labelled(random, count):
     """Each basic expression in full, then random ones."""
-    full = [exact_expression(label) for label in BASIC_EXPRESSIONS]
+    named = zip(BASIC_EXPRESSIONS, find_expressions(BASIC_EXPRESSIONS))
+    full = [dataclasses.replace(expression, label=label) for label, expression in named]
     return [*full, *(draw_basic(random) for _ in range(count - len(full)))]
 
 
@@ -54,7 +55,7 @@ def run_folder(tmp_path_factory):
         make_head(folder / "heads" / f"{name}.glb")
     settings = avatars.AvatarSettings(people=3, sessions=1, expressions=9, expression_sets=1, size=48)
     with pytest.MonkeyPatch.context() as patch:  # the model has no label `other`
-        patch.setattr(avatars, "draw_expressions", draw_labelled)
+        patch.setattr(sampling, "draw_expressions", draw_labelled)
         build_set(avatars.plan_avatars(folder / "heads", settings, DESCRIPTION), folder / "rendered")
     loose_crops(folder / "fer.parquet")
     loose_crops(folder / "fer_validation.parquet", 6)
@@ -92,28 +93,34 @@ def set_words(*settings: str) -> list[str]:
     return [word for setting in settings for word in ("--set", setting)]
 
 
-def launch(folder, words: list[str], **environment) -> subprocess.CompletedProcess:
-    """Run `python WORDS` in a process of its own."""
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "HF_HOME": str(folder / "hf"), "PYTHONPATH": str(ROOT),
-                   **environment}  # fmt: skip
-    return subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, env=environment, cwd=folder, timeout=400
-    )
+@pytest.fixture(scope="module")
+def hub():
+    served = LoopbackHub()
+    yield served
+    served.close()
 
 
 @pytest.fixture(scope="module")
-def train(run_folder):
-    """A function that runs the trainer in a fork: output folder, further arguments → how it ended."""
-    environment = {"ACCELERATE_USE_CPU": "true", "HF_HOME": str(run_folder / "hf")}
+def train(run_folder, hub):
+    """A function that runs the trainer in a fork, perhaps by a launcher, which starts processes of its own: output
+    folder, further arguments → how it ended."""
+    environment = {
+        "ACCELERATE_USE_CPU": "true", "HF_HOME": str(run_folder / "hf"), "HF_ENDPOINT": hub.endpoint,
+        "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1",
+    }  # fmt: skip
     forks = ForkedCommands("train_accelerate", environment=environment)
-    yield lambda output, *arguments: forks.run(command(run_folder, output, *arguments), run_folder)
+
+    def run(output, *arguments, launcher=(), token=""):
+        return forks.run([*launcher, *command(run_folder, output, *arguments)], run_folder, HF_TOKEN=token)
+
+    yield run
     forks.close()
 
 
 @pytest.fixture(scope="module")
-def finished(run_folder):
+def finished(run_folder, train):
     launcher = ("-m", "accelerate.commands.launch", "--num_processes=1", "--cpu")
-    done = launch(run_folder, [*launcher, *command(run_folder, run_folder / "out")])
+    done = train(run_folder / "out", launcher=launcher)
     assert done.returncode == 0, done.stderr[-3000:]
     return run_folder / "out"
 
@@ -178,16 +185,12 @@ def test_photos_on_the_device_change_nothing(run_folder, finished, train):
     assert trained_apart(finished, output) == {}
 
 
-def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folder, finished):
-    hub = LoopbackHub()
-    online = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+def test_a_run_goes_on_from_saved_weights_and_publishes_what_comes_out(run_folder, hub, finished, train):
     stages = [f"{name}_stage.steps=0" for name in ("expression", "identity", "generator")]
-    words = command(
-        run_folder, run_folder / "second run", "--set", f"pretrained={finished / 'model'}", *stages,
-        "--push_to_hub", "--hub_model_id", "org/second",
+    done = train(
+        run_folder / "second run", "--set", f"pretrained={finished / 'model'}", *stages, "--push_to_hub",
+        "--hub_model_id", "org/second", token=TOKEN,
     )  # fmt: skip
-    done = launch(run_folder, words, **online)
-    hub.close()
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (load_file(folder / "model.safetensors") for folder in (
         finished / "model", run_folder / "second run" / "model",
@@ -239,17 +242,15 @@ def test_recognition_alone_needs_no_identities(run_folder, train):
     assert "Traceback" not in done.stderr and not (run_folder / "no people" / "stages").exists()
 
 
-def test_publishing_is_checked_before_training(run_folder):
-    words = command(run_folder, run_folder / "unpublished", "--push_to_hub", "--hub_model_id", "me/it")
-    done = launch(run_folder, words, HF_TOKEN="", HF_HOME=str(run_folder / "no token"))
+def test_publishing_is_checked_before_training(run_folder, train):
+    done = train(run_folder / "unpublished", "--push_to_hub", "--hub_model_id", "me/it")
     assert done.returncode != 0 and "hf auth login" in done.stderr
     assert not (run_folder / "unpublished" / "stages").exists()
 
 
-def test_two_processes_train_together(run_folder):
+def test_two_processes_train_together(run_folder, train):
     launcher = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29611")
-    words = command(run_folder, run_folder / "two", "--set", "fit_identity=true")
-    done = launch(run_folder, [*launcher, *words])
+    done = train(run_folder / "two", "--set", "fit_identity=true", launcher=launcher)
     assert done.returncode == 0, done.stderr[-3000:]
     TerGanModel.from_pretrained(run_folder / "two" / "model")
 

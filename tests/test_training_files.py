@@ -29,7 +29,7 @@ from tergan_hf.training.loop import TrainingLoop
 from tergan_hf.training.losses import NonFiniteLossError, require_finite
 from tergan_hf.training.saving import save_model
 
-from .conftest import TINY
+from .tiny_models import TINY
 
 
 STAGE = "generator_stage"
@@ -273,7 +273,7 @@ def test_two_runs_cannot_share_a_folder(tmp_path):
     other = threading.Thread(target=second)
     other.start()
     other.join()
-    assert "another run is training in" in refused[0]
+    assert "another run is working in" in refused[0]
     lock.release()
     claim_output_dir(arguments_for(tmp_path)).release()
 

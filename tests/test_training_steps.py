@@ -24,7 +24,8 @@ from tergan_hf.training.generator_objective import GeneratorObjective
 from tergan_hf.training.optimizers import build_optimizer
 from tergan_hf.training.stage2 import AdversarialSteps
 
-from .conftest import NUM_IDENTITIES, TINY
+from .conftest import NUM_IDENTITIES
+from .tiny_models import TINY
 from .training_settings import TINY_DISCRIMINATORS, shipped_arguments
 
 

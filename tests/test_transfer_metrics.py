@@ -23,8 +23,8 @@ from tergan_hf.evaluation.transfer import (
 )
 from tergan_hf.model.face_alignment_tergan import TEMPLATE
 
-from .conftest import TINY
 from .drawn_faces import DrawnFaceJudges, PerfectSystem
+from .tiny_models import TINY
 
 
 def test_pairs_have_different_people_and_the_right_truth(drawn_people):

@@ -1,6 +1,5 @@
 """Photos with damage, odd metadata or unusual containers: they are read, or a sentence says why not."""
 
-import io
 import struct
 
 import numpy as np
@@ -13,12 +12,7 @@ from tergan_hf.model.face_alignment_tergan import crop_face
 from tergan_hf.model.image_loading_tergan import read_image
 from tergan_hf.provenance.metadata import read_metadata
 
-
-def saved(photo: Image.Image, kind: str, **options) -> io.BytesIO:
-    file = io.BytesIO()
-    photo.save(file, kind, **options)
-    file.seek(0)
-    return file
+from .pictures import encoded, open_file
 
 
 def exif_with_text_resolution() -> bytes:
@@ -38,7 +32,7 @@ def stripes() -> Image.Image:
 
 
 def test_a_turned_photo_with_an_odd_tag_is_turned(stripes):
-    photo = read_image(saved(stripes, "PNG", exif=exif_with_text_resolution()), "photo")
+    photo = read_image(open_file(stripes, "PNG", exif=exif_with_text_resolution()), "photo")
     assert np.array_equal(np.asarray(photo), np.asarray(stripes.transpose(Image.Transpose.ROTATE_270)))
 
 
@@ -46,7 +40,7 @@ def test_a_turned_photo_with_an_odd_tag_is_turned(stripes):
 def test_every_orientation_is_that_of_exif(stripes, orientation):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    file = saved(stripes, "PNG", exif=exif)
+    file = open_file(stripes, "PNG", exif=exif)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(file)))
     file.seek(0)
     assert np.array_equal(np.asarray(read_image(file, "photo")), expected)
@@ -56,7 +50,7 @@ def test_damaged_exif_is_passed_over(stripes, tmp_path):
     xmp = PngImagePlugin.PngInfo()
     xmp.add_itxt("XML:com.adobe.xmp", '<rdf Iptc4xmpExt:DigitalSourceType="http://x/trainedAlgorithmicMedia"/>')
     path = tmp_path / "short.png"
-    path.write_bytes(saved(stripes, "PNG", exif=b"Exif\0\0II*\0", pnginfo=xmp).getvalue())
+    path.write_bytes(encoded(stripes, exif=b"Exif\0\0II*\0", pnginfo=xmp))
     assert read_image(path, "photo").size == stripes.size
     assert read_metadata(path).source_type == "trainedAlgorithmicMedia"
 
@@ -72,7 +66,7 @@ def test_an_error_of_a_decoder_is_a_sentence(stripes, monkeypatch):
 
 def test_tiff_and_crops_have_no_limit_on_pixels(stripes, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
-    photo = read_image(saved(stripes, "TIFF"), "photo")
+    photo = read_image(open_file(stripes, "TIFF"), "photo")
     assert photo.tobytes() == stripes.tobytes()
     whole = np.array([[1 / photo.width, 0, 0], [0, 1 / photo.height, 0]])
     inside = np.array([[1.5 / photo.width, 0, -0.25], [0, 1.5 / photo.height, -0.25]])

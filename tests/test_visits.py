@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import http.client
-import io
 import threading
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -22,35 +21,30 @@ from tergan_hf.demo.models import Models
 from tergan_hf.demo.session_values import EncodedPhoto, TargetExpression
 from tergan_hf.demo.sessions import forget_idle_sessions
 
-from .conftest import EXAMPLES
+from .app_handlers import handlers_of
+from .conftest import NEUTRAL, SMILING
+from .pictures import encoded
 from .test_server import demo  # noqa: F401 (a fixture)
-
-
-NEUTRAL, SMILING = str(EXAMPLES / "london_014_neutral.jpg"), str(EXAMPLES / "london_099_happiness.jpg")
-
-
-def handler(app, name: str):
-    return next(function.fn for function in app.fns.values() if function.fn and function.fn.__name__ == name)
 
 
 def test_a_photo_that_is_added_after_a_forgotten_visit_is_drawn(demo):  # noqa: F811
     known = TargetExpression(None, "set by name")
-    photo, _, expression = handler(demo, "open_new_photo")(None, NEUTRAL, None, None, "surprise")
+    photo, _, expression = handlers_of(demo)["open_new_photo"](None, NEUTRAL, None, None, "surprise")
     assert isinstance(photo, EncodedPhoto) and expression.name == "surprise"
-    *_, expression = handler(demo, "open_new_photo")(None, NEUTRAL, None, known, "surprise")
+    *_, expression = handlers_of(demo)["open_new_photo"](None, NEUTRAL, None, known, "surprise")
     assert not isinstance(expression, TargetExpression)  # it stays as it is
-    opened, _, other, _ = handler(demo, "open_new_target")(None, NEUTRAL, None, None, SMILING)
+    opened, _, other, _ = handlers_of(demo)["open_new_target"](None, NEUTRAL, None, None, SMILING)
     assert isinstance(opened, EncodedPhoto) and isinstance(other, TargetExpression)
-    opened, _, other, _ = handler(demo, "open_new_source")(None, SMILING, None, None, NEUTRAL)
+    opened, _, other, _ = handlers_of(demo)["open_new_source"](None, SMILING, None, None, NEUTRAL)
     assert isinstance(opened, TargetExpression) and isinstance(other, EncodedPhoto)
     for name, path, state in (("open_new_target", NEUTRAL, known), ("open_new_source", None, None)):
-        *_, other, _ = handler(demo, name)(None, path, None, state, NEUTRAL)
+        *_, other, _ = handlers_of(demo)[name](None, path, None, state, NEUTRAL)
         assert not isinstance(other, (TargetExpression, EncodedPhoto))
 
 
 def test_a_change_that_is_reported_twice_keeps_the_face_chosen_in_between(demo):  # noqa: F811
-    photo, *_ = handler(demo, "open_new_target")(None, NEUTRAL, None, None, None)
-    expression, *_ = handler(demo, "open_new_source")(None, SMILING, None, photo, NEUTRAL)
+    photo, *_ = handlers_of(demo)["open_new_target"](None, NEUTRAL, None, None, None)
+    expression, *_ = handlers_of(demo)["open_new_source"](None, SMILING, None, photo, NEUTRAL)
     label = TargetExpression(None, "surprise")
     for name, path, others in (
         ("open_new_target", NEUTRAL, (photo, expression, SMILING)),
@@ -58,10 +52,10 @@ def test_a_change_that_is_reported_twice_keeps_the_face_chosen_in_between(demo):
         ("open_new_photo", NEUTRAL, (photo, label, "surprise")),
         ("read_new_example", SMILING, (expression,)),
     ):
-        answers = handler(demo, name)(None, path, *others)
+        answers = handlers_of(demo)[name](None, path, *others)
         assert all(answer == gr.skip() for answer in answers), name
-    assert isinstance(handler(demo, "open_new_target")(None, SMILING, photo, expression, SMILING)[0], EncodedPhoto)
-    assert isinstance(handler(demo, "read_new_example")(None, SMILING, label)[0], TargetExpression)
+    assert isinstance(handlers_of(demo)["open_new_target"](None, SMILING, photo, expression, SMILING)[0], EncodedPhoto)
+    assert isinstance(handlers_of(demo)["read_new_example"](None, SMILING, label)[0], TargetExpression)
 
 
 def test_a_program_leaves_its_session_soon_and_a_visitor_keeps_his():
@@ -83,13 +77,12 @@ def data_url(content: bytes) -> ImageData:
 
 def test_a_photo_in_base64_is_kept_byte_by_byte_and_not_decoded(monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    buffer = io.BytesIO()
-    Image.new("1", (20_000, 20_000)).save(buffer, "PNG")  # 400 megapixels
-    with open(Photo().preprocess(data_url(buffer.getvalue())), "rb") as file:
-        assert file.read() == buffer.getvalue()
+    content = encoded(Image.new("1", (20_000, 20_000)))  # 400 megapixels
+    with open(Photo().preprocess(data_url(content)), "rb") as file:
+        assert file.read() == content
     monkeypatch.setattr("tergan_hf.demo.components.MAX_FILE_SIZE_BYTES", 1000)
     with pytest.raises(InvalidInputError, match="photo: its picture has more than"):
-        Photo().preprocess(data_url(buffer.getvalue()))
+        Photo().preprocess(data_url(content))
     with pytest.raises(InvalidInputError, match="photo: its picture cannot be read"):
         Photo().preprocess(ImageData(path=None, url="data:image/png;base64,x"))
     assert Photo().preprocess(None) is None

@@ -1,18 +1,15 @@
 """Recognition against votes and earlier labels, blendshapes, and photos that two splits share."""
 
-import io
 import json
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from datasets import Dataset, Features, Image, List, Value
-from PIL import Image as PILImage
 
-from tergan_hf import InvalidInputError, TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
+from tergan_hf import InvalidInputError
 from tergan_hf.cli import evaluate
 from tergan_hf.data.loading import DataSource, load_photos
 from tergan_hf.data.sets.ferplus import ANSWERS, distribution
@@ -33,17 +30,12 @@ from tergan_hf.expressions.blendshapes import COLUMN_NAMES, GAZE_DEGREES
 from tergan_hf.model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 from tergan_hf.model.errors_tergan import NoFaceFoundError
 
-from .conftest import TINY
+from .pictures import cell
+from .tiny_models import pipeline_of, save_pipeline, tiny_model
 
 
 SEVEN = list(EXPRESSIONS_WITH_NEUTRAL)
 GREY = {"anger": 30, "happiness": 120, "neutral": 220}  # of the photos of each label
-
-
-def png(pixels: np.ndarray) -> dict:
-    buffer = io.BytesIO()
-    PILImage.fromarray(pixels).save(buffer, "PNG")
-    return {"bytes": buffer.getvalue(), "path": None}
 
 
 def votes_for(**counts: int) -> list[int]:
@@ -63,7 +55,7 @@ def voted_photos(path, split: str, count: int, seed: int, extra=()):
         )
         pixels = np.clip(random.normal(GREY[original], 12, (48, 48)), 0, 255).astype(np.uint8)
         rows.append({
-            "image": png(pixels), "expression": label, "original_expression": original, "votes": counts,
+            "image": cell(pixels), "expression": label, "original_expression": original, "votes": counts,
             "label_distribution": distribution(tuple(counts)),
         })  # fmt: skip
     features = Features(
@@ -89,7 +81,7 @@ def posed_people(path, people: int = 4, poses: int = 12):
             pixels[40 : 42 + pose] = 255
             pixels = np.clip(pixels + random.normal(0, 4, pixels.shape), 0, 255).astype(np.uint8)
             rows.append({
-                "image": png(pixels), "identity": f"p{person}", "expression_id": pose, "blendshapes": values,
+                "image": cell(pixels), "identity": f"p{person}", "expression_id": pose, "blendshapes": values,
                 "expression": ["neutral", "happiness", "other"][pose % 3],
             })  # fmt: skip
     features = Features(
@@ -107,9 +99,7 @@ def report(tmp_path_factory):
     training = voted_photos(folder / "fer2013", "train", 60, 0)
     voted_photos(folder / "fer2013", "validation", 36, 1, training[:3])
     posed_people(folder / "portraits.parquet")
-    torch.manual_seed(0)
-    TerGanModel(TerGanConfig.photo(**TINY)).save_pretrained(folder / "weights")
-    TerGanImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder / "weights")
+    save_pipeline(pipeline_of(tiny_model()), folder / "weights")
     sources = [
         {"name": "fer2013", "path": "fer2013", "align": False, "validation_path": "fer2013"},
         {"name": "portraits", "path": "portraits.parquet", "align": False},
@@ -177,10 +167,7 @@ def test_photos_without_an_original_label_are_left_out(tmp_path, nothing):
         voted_photos(tmp_path, split, 0, 0, rows)
     sides = {split: load_photos(str(tmp_path), split) for split in ("train", "validation")}
     held_out = HeldOutSet("a", sides["validation"], DataSource("a", "", align=False), [], sides["train"])
-    torch.manual_seed(0)
-    model = TerGanModel(TerGanConfig.photo(**TINY))
-    pipe = TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
-    measured = measure_original_labels(pipe, held_out)
+    measured = measure_original_labels(pipeline_of(tiny_model()), held_out)
     assert (measured["fitted_on"], measured["photos"]) == (24, 9) and set(measured["rows"]["f(e)"]["recall"]) == set(
         GREY
     )
@@ -320,9 +307,7 @@ def test_left_and_right_share_a_row():
 def test_models_without_blendshapes_have_no_table(tmp_path):
     posed_people(tmp_path / "people.parquet")
     photos = load_photos(str(tmp_path / "people.parquet"))
-    torch.manual_seed(0)
-    model = TerGanModel(TerGanConfig.photo(**TINY, blendshape_names=()))
-    pipe = TerGanPipeline(model, TerGanImageProcessor(size={"height": 32, "width": 32}))
+    pipe = pipeline_of(tiny_model(blendshape_names=()))
     held_out = HeldOutSet("people", photos, DataSource("people", "", align=False), [])
     measured = Evaluation(pipe, tmp_path, Settings(folds=3, pairs=2, intensity_pairs=1)).run([held_out])["people"]
     assert "blendshapes" not in measured and "votes" not in measured

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from types import ModuleType
 from urllib.error import URLError
 
@@ -14,10 +15,8 @@ from tergan_hf.provenance.saving import save_synthetic
 from tergan_hf.provenance.verification import verify_file
 from tergan_hf.provenance.watermark import Watermark
 
-from .conftest import EXAMPLES
-
-
-NEUTRAL = str(EXAMPLES / "london_014_neutral.jpg")
+from .conftest import EXAMPLES, NEUTRAL
+from .exit_status import exit_status
 
 
 class LowestBits:
@@ -51,7 +50,7 @@ def trustmark(monkeypatch):
 
 
 def test_a_saved_picture_has_the_mark(trustmark, tmp_path, capsys):
-    photo = Image.open(EXAMPLES / "london_014_neutral.jpg").convert("RGB")
+    photo = Image.open(NEUTRAL).convert("RGB")
     watermark = Watermark()
     marked = save_synthetic(photo, tmp_path / "marked.png", watermark=watermark)
     plain = save_synthetic(photo, tmp_path / "plain.png")
@@ -67,16 +66,12 @@ def test_a_saved_picture_has_the_mark(trustmark, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def run(*arguments: str) -> str:
-    """Run `tergan`. Returns its status or its last words."""
-    with pytest.raises(SystemExit) as end:
-        tergan.main(list(arguments))
-    return str(end.value.code)
+run = partial(exit_status, tergan.main)
 
 
 def test_commands_add_and_find_it(trustmark, tmp_path, capsys):
     output = str(tmp_path / "out.png")
-    assert run("edit", NEUTRAL, "surprise", "-o", output, "--watermark", "-q") == "0"
+    assert run("edit", NEUTRAL, "surprise", "-o", output, "--watermark", "-q") == 0
     capsys.readouterr()
     for options, found in ([], False), (["--watermark"], True):
         run("verify", output, *options)

@@ -1,10 +1,6 @@
 """The graphs and tables for the browser give the pipeline's numbers."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 
 import numpy as np
 import onnx
@@ -20,8 +16,8 @@ from tergan_hf.model.errors_tergan import InvalidInputError
 from tergan_hf.model.face_detection_tergan import FaceDetector
 from tergan_hf.publishing.web_export import FILES, export_web
 
-from .conftest import ROOT, TINY, WEIGHTS
-from .loopback_hub import TOKEN, LoopbackHub
+from .conftest import WEIGHTS
+from .tiny_models import TINY
 from .web_model import small_web_export, small_web_model
 
 
@@ -137,33 +133,7 @@ def test_a_model_that_repaints_the_whole_face_is_refused(tmp_path):
     assert not (tmp_path / "web").exists()
 
 
-def run_module(*arguments, folder=ROOT, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", *map(str, arguments)],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), **environment}, capture_output=True, text=True,
-    )  # fmt: skip
-
-
 def test_the_published_weights_fit_into_25_megabytes(tmp_path):
     main([str(WEIGHTS), str(tmp_path / "web"), "--web"])
     assert {path.name for path in (tmp_path / "web").iterdir()} == set(FILES)
     assert 10e6 < sum(path.stat().st_size for path in (tmp_path / "web").iterdir()) <= 25e6
-
-
-def test_the_command_publishes_the_built_page(tmp_path):
-    # A copy of the package looks for the page beside itself.
-    shutil.copytree(ROOT / "tergan_hf", tmp_path / "tergan_hf", ignore=shutil.ignore_patterns("__pycache__"))
-    page = tmp_path / "build" / "web"
-    (page / "model").mkdir(parents=True)
-    for name in ("README.md", "index.html", "service-worker.js", "build.json", "model/model.json"):
-        (page / name).write_text(name)
-    hub = LoopbackHub()
-    settings = {
-        "HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0",
-        "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
-    }  # fmt: skip
-    done = run_module("tergan_hf.hub", "push-space", "--static", "org/web", folder=tmp_path, **settings)
-    hub.close()
-    assert done.returncode == 0, done.stderr
-    assert "org/web" in done.stdout and hub.repositories["space", "org/web"].sdk == "static"
-    assert hub.files("org/web", kind="space")["model/model.json"] == b"model/model.json"

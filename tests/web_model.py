@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from tergan_hf import TerGanConfig, TerGanImageProcessor, TerGanModel, TerGanPipeline
+from tergan_hf import TerGanConfig, TerGanModel, TerGanPipeline
 from tergan_hf.evaluation.expression_map import ExpressionMap
 from tergan_hf.publishing.web_export import FILES, export_web
+
+from .tiny_models import pipeline_of, stir
 
 
 SIDE = 48
@@ -24,9 +26,8 @@ def small_web_model() -> TerGanModel:
         decoder_channels=(32, 16, 16, 16),
     )  # fmt: skip
     model = TerGanModel(config).eval()
+    stir(model, 0.04)
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.04 * torch.randn_like(parameter)
         model.expression_prototypes.normal_()
         model.blendshape_regressor.weight.mul_(0.2)
         model.blendshape_regressor.bias.uniform_(0.2, 0.6)
@@ -39,7 +40,7 @@ def small_web_model() -> TerGanModel:
 
 def small_web_pipeline() -> TerGanPipeline:
     """The pipeline of `small_web_model`."""
-    return TerGanPipeline(small_web_model(), TerGanImageProcessor(size={"height": SIDE, "width": SIDE}))
+    return pipeline_of(small_web_model())
 
 
 def small_expression_map(model: TerGanModel) -> ExpressionMap:

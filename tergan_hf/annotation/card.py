@@ -3,7 +3,7 @@
 from datasets import Features
 from huggingface_hub import DatasetCardData
 
-from ..data.dataset_card import SIZES
+from ..data.dataset_card import size_category
 from ..data.loading import HUB_PREFIX
 from .annotating import ROW
 from .assembling import Summary
@@ -58,7 +58,7 @@ def write_card_text(
         task_categories=["image-classification"],
         tags=["facial-expression", "faces", "tergan"],
         source_datasets=[split_hub_name(source)[0]] if on_hub else None,
-        size_categories=[next((name for limit, name in SIZES if summary.faces < limit), "n>1M")],
+        size_categories=[size_category(summary.faces)],
         configs=configs,
     )
     meanings = [f"| `{name}` | {MEANINGS.get(name, 'as in the source')} |" for name in features if name != REASON]

@@ -13,10 +13,10 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from pyarrow import ArrowException, parquet
 
-from ..data.building import is_unfinished
-from ..data.loading import HUB_PREFIX, looks_like_a_pattern
+from ..data.building import list_source, require_finished
+from ..data.loading import HUB_PREFIX, looks_like_a_pattern, require_no_folder
 from ..data.media_files import PHOTO, find_media, text_name
-from ..data.photo_folder import encoded_photo, load_parquet_files, split_of_file
+from ..data.photo_folder import encoded_photo, is_hidden, load_parquet_files, split_of_file
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 from ..publishing.hub_errors import REQUEST_ERROR, one_sentence
 
@@ -172,16 +172,12 @@ def list_parquet(path: Path) -> list[Path]:
     if path.suffix == ".parquet" and path.is_file():
         return [path]
     found = path.rglob("*.parquet") if path.is_dir() else ()
-    return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts))
+    return sorted(file for file in found if not is_hidden(file, path))
 
 
 def _open_hub(name: str, revision: str | None) -> PhotoSource:
     repo_id, config = split_hub_name(name)
-    if Path(repo_id).exists():
-        raise SourceError(
-            f"{name}: there is also a folder {repo_id} here, which `datasets` would read instead; rename it, or work "
-            "in another folder"
-        )
+    require_no_folder(name, repo_id)
     try:
         builder = load_dataset_builder(repo_id, config, revision=revision)
         streams = _stream(builder)
@@ -196,8 +192,7 @@ def _open_hub(name: str, revision: str | None) -> PhotoSource:
 
 def _open_parquet(name: str, files: list[Path]) -> PhotoSource:
     root = Path(name) if Path(name).is_dir() else Path(name).parent
-    if is_unfinished(root):
-        raise SourceError(f"{name} holds an unfinished set: run the command that began it again to complete it")
+    require_finished(root, name)
     by_split: dict[str, list[Path]] = {}
     for file in files:
         by_split.setdefault(split_of_file(file.relative_to(root)) or "train", []).append(file.absolute())
@@ -210,7 +205,7 @@ def _open_parquet(name: str, files: list[Path]) -> PhotoSource:
             streams = _stream(load_dataset_builder("parquet", data_files=data_files))
     except (DatasetsError, ArrowException, ValueError, OSError) as error:
         raise SourceError(f"{name} cannot be read: {_first_line(error)}") from error
-    return PhotoSource(name, streams, _list_files(root, files), photos)
+    return PhotoSource(name, streams, list_source(root, files), photos)
 
 
 def _open_photos(name: str) -> PhotoSource:
@@ -227,7 +222,7 @@ def _open_photos(name: str) -> PhotoSource:
         _read_files, gen_kwargs={"root": name, "shards": shards},
         features=Features({"file_name": Value("string"), "image": Image(decode=False)}),
     )  # fmt: skip
-    return PhotoSource(name, {"train": stream}, _list_files(root, files), {"train": len(files)})
+    return PhotoSource(name, {"train": stream}, list_source(root, files), {"train": len(files)})
 
 
 def _read_files(root: str, shards: list[list[str]]) -> Iterator[dict]:
@@ -247,10 +242,6 @@ def _stream(builder) -> dict[str, IterableDataset]:
             stream = stream._resolve_features()
         streams[str(split)] = stream.reshard() if stream.num_shards < FEW_SHARDS else stream
     return streams
-
-
-def _list_files(root: Path, files: list[Path]) -> list[str]:
-    return [f"{text_name(file.relative_to(root).as_posix())} {file.stat().st_size}" for file in files]
 
 
 def _choose_image_column(name: str, features: Features, wanted: str | None) -> str:

@@ -10,6 +10,7 @@ import torch
 from filelock import FileLock
 from tqdm.auto import tqdm
 
+from ..data.folder_lock import lock_folder
 from ..data.loading import HUB_PREFIX
 from ..evaluation.digest import weights_digest
 from ..evaluation.loading import model_folder
@@ -22,7 +23,7 @@ from .card import write_card_text
 from .face_reader import NO_FACE
 from .parts import FOLDER, Progress
 from .photo_source import PhotoSource, newest_commit, open_source
-from .run_folder import CARD, WITHOUT, OutputError, claim, lock, make_record, read_record
+from .run_folder import CARD, WITHOUT, OutputError, claim, make_record, read_record
 from .sharing import Processes, join_processes, share_of
 
 
@@ -132,7 +133,7 @@ def _begin(job: Job, load: Callable, device: torch.device | None) -> _Begun:
     folder = job.folder
     if not job.reads_hub and folder.resolve().is_relative_to(Path(job.source).resolve()):
         raise OutputError(f"{job.output} is in the folder of the photos: choose another one for the results")
-    held = lock(folder)
+    held = lock_folder(folder, "output")
     revision, private, notes = None, job.private, []
     if job.reads_hub:
         known = read_record(folder)

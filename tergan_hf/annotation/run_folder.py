@@ -5,15 +5,14 @@ import json
 import shutil
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from ..data.folder_lock import LOCK
 from ..model.atomic_file_tergan import write_whole
-from ..model.errors_tergan import InvalidInputError, OutputFileError
+from ..model.errors_tergan import InvalidInputError
 from .parts import FOLDER
 from .photo_source import PhotoSource
 
 
-RECORD, CARD, LOCK = "recognition.json", "README.md", ".lock"
+RECORD, CARD = "recognition.json", "README.md"
 FACES, WITHOUT = "faces", "without_faces"  # folders of the result, and configurations of its card
 MEANINGS = {
     "files": "other photos", "splits": "other splits", "image_column": "another column of photos",
@@ -53,34 +52,12 @@ def read_record(folder: Path) -> dict | None:
         raise OutputError(f"{path} is damaged: choose another output, or remove {folder}") from error
 
 
-def lock(folder: Path) -> FileLock:
-    """
-    Lock a folder, which is made if needed, until the process ends.
-
-    Raises:
-        OutputError: another run works in it.
-        OutputFileError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = FileLock(folder / LOCK)
-        held.acquire(timeout=0)
-    except Timeout as error:
-        raise OutputError(f"another run is working in {folder}: wait for it, or choose another output") from error
-    except OSError as error:
-        raise OutputFileError(f"nothing can be written to {folder} ({error.strerror or error})") from error
-    return held
-
-
-def claim(folder: Path, record: dict, overwrite: bool = False) -> bool:
+def claim(folder: Path, record: dict, overwrite: bool = False):
     """
     Reserve a folder for a run. What the same run wrote before is kept.
 
     Args:
         overwrite: remove what another run wrote.
-
-    Returns:
-        whether the result is complete already.
 
     Raises:
         OutputError: the folder holds something else.
@@ -99,9 +76,8 @@ def claim(folder: Path, record: dict, overwrite: bool = False) -> bool:
         (folder / CARD).unlink(missing_ok=True)
     (folder / FOLDER).mkdir(exist_ok=True)
     write_whole(folder / RECORD, (json.dumps(record, indent=1) + "\n").encode())
-    if complete := (folder / CARD).is_file():
+    if (folder / CARD).is_file():  # the result is complete
         shutil.rmtree(folder / FOLDER, ignore_errors=True)
-    return complete
 
 
 def difference(found: dict, record: dict) -> str:

@@ -18,7 +18,7 @@ class Processes:
     The processes of a run.
 
     Args:
-        index: of this process. count: of all processes. local_count: of those on this machine.
+        index: of this process. count: of all processes.
         device: of this process; `None` if there is only one, which may choose.
         wait: returns when all processes have called it.
         close: ends their connection.
@@ -26,7 +26,6 @@ class Processes:
 
     index: int = 0
     count: int = 1
-    local_count: int = 1
     device: torch.device | None = None
     wait: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
@@ -59,7 +58,7 @@ def join_processes() -> Processes:
         finally:
             signal.signal(signal.SIGTERM, handler)
 
-    return Processes(state.process_index, state.num_processes, local, state.device, wait, state.destroy_process_group)
+    return Processes(state.process_index, state.num_processes, state.device, wait, state.destroy_process_group)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from ..evaluation.benchmark import score_model, score_results
 from ..evaluation.benchmark_set import BenchmarkSettings, build_benchmark
 from ..evaluation.digest import weights_digest
 from ..evaluation.judges import Judges
-from ..evaluation.loading import load_pipeline, model_folder
+from ..evaluation.loading import model_folder
 from ..evaluation.markdown import markdown_table
 from ..model.atomic_file_tergan import write_whole
+from ..model.pipeline_tergan import TerGanPipeline
 from .errors import one_line_errors
 from .outputs import check_output
 
@@ -61,7 +62,7 @@ def main(argv: list[str] | None = None):
             scores = score_results(options.dataset, options.results, judges)
         else:
             folder = model_folder(options.model)
-            scores = score_model(options.dataset, load_pipeline(folder, options.device), judges)
+            scores = score_model(options.dataset, TerGanPipeline.from_pretrained(folder, options.device), judges)
             scores = {"sha256": weights_digest(folder), **scores}
         table = [
             [name, one["metric"], f"{one['value']:.4f}", str(one["rows"])] for name, one in scores["tasks"].items()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..clips import clip_set
 from ..data import sets
-from ..data.building import BuildError, build_set, names_left_out
+from ..data.building import BuildError, build_set
 from ..model.errors_tergan import InvalidInputError, TerGanError, is_disk_full
 from ..portraits import mediapipe_set, portrait_set
 from ..rendering import avatar_set, posed_set
@@ -45,14 +45,14 @@ def main():
                 print(f"missing: {sentence}", file=sys.stderr)
             for sentence in plan.notes:
                 print(f"note: {sentence}", file=sys.stderr)
-            counts = build_set(plan, output, processes)
+            built = build_set(plan, output, processes)
         except OSError as error:
             if is_disk_full(error) or isinstance(error, TerGanError):
                 raise
             raise BuildError(str(error)) from error
-        if faceless := names_left_out(plan, output):
-            print(f"missing: no face was found in {len(faceless)} photos; the card names them", file=sys.stderr)
-        parts = ", ".join(f"{rows} {module.DESCRIPTION.unit}s for {split}" for split, rows in counts.items())
+        if built.left_out:
+            print(f"missing: no face was found in {len(built.left_out)} photos; the card names them", file=sys.stderr)
+        parts = ", ".join(f"{rows} {module.DESCRIPTION.unit}s for {split}" for split, rows in built.rows.items())
         print(f"{output}: {parts}. {Path(output) / 'README.md'} describes them.")
 
 

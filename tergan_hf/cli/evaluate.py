@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--photos", type=int, help="at most this many photos of each set, for a quick look")
     parser.add_argument("--folds", type=int, default=8, help="folds of every cross-validation")
-    parser.add_argument("--pairs", type=int, default=210, help="transfers between rendered people")
+    parser.add_argument("--pairs", type=int, default=210, help="transfers with a ground truth, per set")
     parser.add_argument(
         "--baseline", help="G_es after stage 1 to compare with: stages/expression.safetensors of a run, or a model"
     )

@@ -6,9 +6,9 @@ Writes `expression_map.safetensors` beside the weights.
 import argparse
 from pathlib import Path
 
-from ..evaluation.loading import load_pipeline
 from ..evaluation.map_fitting import PHOTOS_PER_EXPRESSION, fit_map, training_photos
 from ..model.errors_tergan import MissingFileError
+from ..model.pipeline_tergan import TerGanPipeline
 from .errors import one_line_errors
 from .outputs import check_writable_folder
 
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None):
             raise MissingFileError(f"there is no folder {options.model}: name the folder with the weights")
         check_writable_folder(options.model)
         sources = training_photos(options.model, options.data_root)
-        pipe = load_pipeline(options.model)
+        pipe = TerGanPipeline.from_pretrained(options.model)
         expression_map = fit_map(pipe, list(sources.values()), options.count, options.seed)
         path = expression_map.save(options.model)
         print(f"Wrote {path}, fitted to {len(expression_map.labels)} photos of {', '.join(sources)}")

@@ -10,7 +10,6 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ..data.media_files import CLIP, PHOTO
-from ..evaluation.loading import load_pipeline
 from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import TerGanError
 from ..model.face_detection_tergan import Face
@@ -88,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     transfer.add_argument("target", help="photo to change, or a folder of photos")
     transfer.add_argument(
         "--relative", action=argparse.BooleanOptionalAction,
-        help="with a clip, carry only what changes since its calmest early frame; default: if that frame is calm",
+        help="with a clip, transfer only changes since its calmest early frame; default: only if that frame is calm",
     )  # fmt: skip
     transfer.add_argument(
         "--pair", type=_pair, action="append", metavar="FACE=DRIVER",
@@ -114,8 +113,12 @@ def build_parser() -> argparse.ArgumentParser:
             "-o", "--output", required=True, help=".png, .jpg, .webp or .mp4 file; a folder for a folder"
         )
         command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
-        command.add_argument("--intensity", type=float, default=1.0, help="0 changes nothing, above 1 exaggerates")
-        command.add_argument("--face", type=_face, help="the face to change: 0 is the largest, or a point X,Y")
+        command.add_argument(
+            "--intensity", type=float, default=1.0, help="-3 to 3: 0 changes nothing, above 1 exaggerates (1)"
+        )
+        command.add_argument(
+            "--face", type=_face, help="the face to change: 0 is the largest, 1 the next; or the face at the pixel X,Y"
+        )
         names = ["--source-face", "--driving-face"] if command is transfer else ["--source-face"]
         command.add_argument(*names, type=_face, help="the face that shows the expression, named like --face")
         command.add_argument("--mark", action="store_true", help="draw a visible mark into a corner")
@@ -365,7 +368,7 @@ def _load(options, device=None) -> TerGanPipeline:
         check_intensity(options.intensity)
     # The standard output is for results only.
     with redirect_stdout(sys.stderr), without_progress_bars() if options.quiet else nullcontext():
-        return load_pipeline(options.model, device or options.device)
+        return TerGanPipeline.from_pretrained(options.model, device or options.device)
 
 
 def _finish(options) -> Callable | None:

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..data.building import BuildError
 from ..model.atomic_file_tergan import AtomicFile
-from ..model.errors_tergan import OutputFileError
+from ..model.errors_tergan import MissingPackageError, OutputFileError
 from ..model.provenance_tergan import VIDEO_METADATA
 from ..model.video_container_tergan import av, reason
 from ..model.video_writing_tergan import PictureStream
@@ -24,10 +23,10 @@ def check_encoder():
     Check that clips can be written.
 
     Raises:
-        BuildError: PyAV is missing.
+        MissingPackageError: PyAV is missing.
     """
     if av is None:
-        raise BuildError('clips need the package av: pip install -e ".[video]"')
+        raise MissingPackageError('clips need the package av: pip install -e ".[video]"')
 
 
 def write_clip(path: Path, frames: Iterable[np.ndarray], size: int):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ..data.building import BuildError, Plan, Shard
 from ..data.dataset_card import UNKNOWN_LICENCE, SetDescription
-from ..expressions.blendshapes import COLUMN_NAMES
-from ..model.errors_tergan import MissingPackageError
+from ..data.packages import optional_packages
+from ..expressions.blendshapes import COLUMN_ORDER
 from .choosing import Choice, choose_performers
 from .clip_file import RATE, check_encoder
 from .clip_rendering import FILE_COLUMN, FOLDER, ClipJob, features, render_clip
@@ -72,20 +72,12 @@ def prepare_performers(
     if choice.people:
         if ict is None:
             raise BuildError("--ict is missing: portraits need the folder of ICT-FaceKit's face model")
-        try:
+        with optional_packages("clips of portraits need", "portraits"):
             from .portrait_group import prepare_portraits
-        except ImportError as error:
-            raise MissingPackageError(
-                f'clips of portraits need the package {error.name}: pip install -e ".[portraits]"'
-            ) from error
         groups.append(prepare_portraits(choice.people, choice.teaching, ict, landmarker, settings))
     if choice.heads:
-        try:
+        with optional_packages("clips of heads need", "render,video"):
             from .head_group import prepare_heads
-        except ImportError as error:
-            raise MissingPackageError(
-                f'clips of heads need the package {error.name}: pip install -e ".[render,video]"'
-            ) from error
         groups.append(prepare_heads(choice.heads, choice.folders, settings))
     return groups
 
@@ -94,12 +86,11 @@ def describe(description: SetDescription, groups: list[PerformerGroup]) -> SetDe
     """The description of a set with the licences and credits of its performers."""
     kinds = [group.description for group in groups]
     unknown = next((kind for kind in kinds if kind.licence_id == UNKNOWN_LICENCE), None)
-    order = f"The order of the column `blendshapes`: {', '.join(COLUMN_NAMES)}; gaze in units of 30°."
     return replace(
         description,
         home=kinds[0].home,
         licence=" ".join(kind.licence for kind in kinds),
         licence_id=(unknown or kinds[0]).licence_id,
-        attribution=" ".join([*(kind.attribution for kind in kinds), order]),
+        attribution=" ".join([*(kind.attribution for kind in kinds), COLUMN_ORDER]),
         citation="\n".join(kind.citation for kind in kinds),
     )

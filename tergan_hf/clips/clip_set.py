@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..data.building import Plan
-from ..model.errors_tergan import MissingPackageError
+from ..data.packages import optional_packages
 from ..portraits import portrait_set
 from ..rendering import avatar_set
 
@@ -56,11 +56,9 @@ def plan(sources: list[Path], options: dict) -> Plan:
     Raises:
         BuildError, GltfError, MissingPackageError: as `plan_clips`.
     """
-    try:
+    with optional_packages("clips need", "video"):
         from .clip_planning import plan_clips
         from .clip_settings import ClipSettings
-    except ImportError as error:
-        raise MissingPackageError(f'clips need the package {error.name}: pip install -e ".[video]"') from error
     ict, landmarker = options.pop("ict"), options.pop("landmarker")
     for name in ("only", "exclude"):
         options[name] = tuple(options[name])

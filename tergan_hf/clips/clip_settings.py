@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..data.building import BuildError
+from ..data.building import BuildError, require_positive
 from .clip_file import RATE
 
 
@@ -34,10 +34,7 @@ class ClipSettings:
     seed: int = 0
 
     def __post_init__(self):
-        if self.clips < 1:
-            raise BuildError(f"--clips must be at least 1, not {self.clips}")
-        if self.people is not None and self.people < 1:
-            raise BuildError(f"--people must be at least 1, not {self.people}")
+        require_positive(self, "clips", "people")
         if not 1 / RATE <= self.seconds <= MAX_SECONDS:
             raise BuildError(f"--seconds must be from {1 / RATE} to {MAX_SECONDS:g}, not {self.seconds:g}")
         if self.size % 8 or not 64 <= self.size <= 1024 or not 1 <= self.margin <= 3:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from ..data.seeds import name_seed
-from ..rendering.blendshape_table import renderable
 from ..rendering.people import Person, blend_heads, read_head
 from ..rendering.scene import Camera, Session, draw_session
 
@@ -26,8 +25,8 @@ class HeadPerformer:
         self._still = Camera(person, session, size, margin)
 
     def possible(self, vector: np.ndarray) -> np.ndarray:
-        """The vector without the blendshapes that the heads cannot show."""
-        return renderable(vector)
+        """The vector: the heads can show every blendshape."""
+        return vector
 
     def render(self, vector: np.ndarray, yaw: float, pitch: float) -> np.ndarray:
         """(size, size, 3) uint8, the head in an expression and view."""

@@ -21,8 +21,9 @@ from datasets import Dataset, Features, are_progress_bars_disabled, disable_prog
 from pyarrow import parquet
 from tqdm.auto import tqdm
 
+from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import InvalidInputError
-from .dataset_card import CARD, Counts, SetDescription, count_rows, write_card
+from .dataset_card import CARD, SetDescription, count_rows, write_card
 from .media_files import text_name
 from .parquet_files import open_parquet
 
@@ -88,13 +89,39 @@ def list_source(root: Path, files: list[Path]) -> list[str]:
     return [f"{text_name(path.relative_to(root).as_posix())} {path.stat().st_size}" for path in files]
 
 
+def require_positive(settings: object, *names: str):
+    """Check options that count something and may be `None`.
+
+    Raises:
+        BuildError: one is below 1.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise BuildError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+
+
 def in_shards(split: str, entries: list, size: int, shared: object) -> list[Shard]:
     """Split entries, one per row, into shards of `size` rows. A shard's job is the pair (its entries, `shared`)."""
     parts = [entries[start : start + size] for start in range(0, len(entries), size)]
     return [Shard(split, (part, shared), len(part)) for part in parts]
 
 
-def build_set(plan: Plan, output: str | Path, processes: int = 1) -> dict[str, int]:
+@dataclass(frozen=True)
+class Built:
+    """
+    A set that was written.
+
+    Args:
+        rows: split → number of rows.
+        left_out: names of the photos without a face, or of the people, of whom the set has no row.
+    """
+
+    rows: dict[str, int]
+    left_out: list[str]
+
+
+def build_set(plan: Plan, output: str | Path, processes: int = 1) -> Built:
     """
     Write the set into a folder that `datasets.load_dataset` opens.
 
@@ -104,9 +131,6 @@ def build_set(plan: Plan, output: str | Path, processes: int = 1) -> dict[str, i
         plan: the set to write.
         output: a new or empty folder, or one in which the same plan was begun.
         processes: number of shards to work on at a time. It does not change the bytes written.
-
-    Returns:
-        split → number of rows.
 
     Raises:
         BuildError: `output` holds something else, or a file of the source is broken.
@@ -137,24 +161,29 @@ def build_set(plan: Plan, output: str | Path, processes: int = 1) -> dict[str, i
     if plan.licence_file is not None:
         shutil.copyfile(plan.licence_file, output / "LICENSE")
     counts = count_rows(output, list(totals))
-    faceless = _names_left_out(plan, counts)
-    write_card(output, plan.description, plan.features, plan.settings, counts, plan.missing, faceless, plan.notes)
-    return {split: count.rows for split, count in counts.items()}
-
-
-def names_left_out(plan: Plan, output: str | Path) -> list[str]:
-    """The names of the photos without a face, or of the people, of whom a built set has no row."""
-    return _names_left_out(plan, count_rows(Path(output), sorted({shard.split for shard in plan.shards})))
-
-
-def _names_left_out(plan: Plan, counts: dict[str, Counts]) -> list[str]:
     written = {name for split in counts.values() for name in split.file_names}
-    return [name for name in plan.expected or () if name not in written]
+    left_out = [name for name in plan.expected or () if name not in written]
+    write_card(output, plan.description, plan.features, plan.settings, counts, plan.missing, left_out, plan.notes)
+    return Built({split: count.rows for split, count in counts.items()}, left_out)
 
 
 def is_unfinished(folder: str | Path) -> bool:
     """Whether the folder holds a set that was begun and not completed."""
     return (Path(folder) / RECORD).is_file() and not (Path(folder) / CARD).is_file()
+
+
+def require_finished(folder: str | Path, name: str | Path):
+    """
+    Check that a folder holds no set that was begun and not completed.
+
+    Args:
+        name: of the set, for the message.
+
+    Raises:
+        InvalidInputError: it does.
+    """
+    if is_unfinished(folder):
+        raise InvalidInputError(f"{name} holds an unfinished set: run the command that began it again to complete it")
 
 
 def _claim(plan: Plan, output: Path):
@@ -178,9 +207,7 @@ def _claim(plan: Plan, output: Path):
     output.mkdir(parents=True, exist_ok=True)
     for left_over in output.glob(f"*{UNFINISHED}"):
         left_over.unlink(missing_ok=True)
-    unfinished = path.with_suffix(UNFINISHED)
-    unfinished.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
-    unfinished.rename(path)
+    write_whole(path, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
 
 
 def _is_written(path: Path, file_column: str | None) -> bool:

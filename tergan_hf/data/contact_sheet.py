@@ -8,9 +8,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import InvalidInputError
+from ..model.face_alignment_tergan import crop_face, zoom_out
+from ..model.face_detection_tergan import FaceDetector
 
 
 CAPTION_HEIGHT = 18
+SHOWN_MARGIN = 1.5  # side of a picture cropped around a face, in sides of the aligned crop
 
 
 def check_sheet_name(path: str | Path):
@@ -22,6 +25,21 @@ def check_sheet_name(path: str | Path):
     """
     if Image.registered_extensions().get(Path(path).suffix.lower()) not in Image.SAVE:
         raise InvalidInputError(f"{path} does not have the extension of an image: choose a name that ends in .png")
+
+
+def crop_around_faces(
+    detector: FaceDetector, rows: Sequence[Sequence[Image.Image | None]], side: int = 256
+) -> list[list[Image.Image | None]]:
+    """Crop each row's pictures to `side` pixels around the face of its first one. Rows without a face stay whole."""
+    cropped: list[list[Image.Image | None]] = []
+    for row in rows:
+        faces = detector.detect(row[0]) if row[0] is not None else []
+        if faces:
+            crop_transform = zoom_out(faces[0].crop_transform, SHOWN_MARGIN)
+            cropped.append([image and crop_face(image, crop_transform, side) for image in row])
+        else:
+            cropped.append([*row])
+    return cropped
 
 
 def save_contact_sheet(

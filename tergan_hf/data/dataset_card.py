@@ -8,10 +8,12 @@ from datasets import Features
 from huggingface_hub import DatasetCardData
 from pyarrow import parquet
 
+from ..model.atomic_file_tergan import write_whole
 from .parquet_files import open_parquet
 
 
 CARD = "README.md"
+EVAL = "eval.yaml"  # makes a data set a benchmark
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 NO_LABEL = "(no label)"
 UNKNOWN_LICENCE = "unknown"  # as the Hub writes it
@@ -186,9 +188,7 @@ def write_card(
     ]
     if description.citation:
         parts.append(f"```bibtex\n{description.citation}\n```\n")
-    unfinished = folder / f"{CARD}.unfinished"
-    unfinished.write_text("\n".join(part for part in parts if part), encoding="utf-8")
-    unfinished.rename(folder / CARD)
+    write_whole(folder / CARD, "\n".join(part for part in parts if part).encode())
 
 
 def _command(name: str, settings: dict) -> str:

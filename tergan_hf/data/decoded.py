@@ -1,12 +1,11 @@
 """Decoded pixels in memory that all workers of a process share: each image is decoded once, not once per epoch."""
 
-import io
 import mmap
 
 import numpy as np
 from PIL import Image
 
-from .padded_crops import decode
+from .image_cells import cell_file, decode
 
 
 class DecodedColumn:
@@ -41,8 +40,7 @@ class DecodedColumn:
 
     def _decode(self, row: int) -> np.ndarray:
         if self.as_stored:
-            encoded = self.photos[row][self.column]
-            with Image.open(encoded["path"] if encoded["bytes"] is None else io.BytesIO(encoded["bytes"])) as stored:
+            with Image.open(cell_file(self.photos[row][self.column])) as stored:
                 return np.array(stored)
         image = decode(self.photos[row][self.column])
         if self.side is not None and image.size != (self.side, self.side):

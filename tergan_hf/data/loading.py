@@ -13,7 +13,7 @@ from datasets.exceptions import DatasetsError
 from datasets.fingerprint import Hasher
 
 from ..model.errors_tergan import InvalidInputError, MissingFileError
-from .building import is_unfinished
+from .building import require_finished
 from .media_files import is_utf8
 from .photo_folder import load_parquet_files, load_photo_folder
 
@@ -79,6 +79,23 @@ def source_path(path: str, data_root: str | PathLike) -> str:
     return path if path.startswith(HUB_PREFIX) else str(Path(data_root) / path)
 
 
+def require_no_folder(path: str, name: str):
+    """
+    Check that a path on the Hub means only one place.
+
+    Args:
+        name: `owner/name` of the data set.
+
+    Raises:
+        InvalidInputError: there is a folder of this name.
+    """
+    if Path(name).exists():
+        raise InvalidInputError(
+            f"{path}: there is also a folder {name} here, which `datasets` would read instead; rename it, or work in "
+            "another folder"
+        )
+
+
 def load_photos(path: str, split: str = "train", streaming: bool = False, **extra) -> Dataset | IterableDataset:
     """
     Load labelled photos.
@@ -102,8 +119,7 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
         InvalidInputError: a required column is missing, the data cannot be read, or the set is unfinished.
     """
     location = Path(path)
-    if is_unfinished(location):
-        raise InvalidInputError(f"{path} holds an unfinished set: run the command that began it again to complete it")
+    require_finished(location, path)
     if location.suffix == ".parquet":
         if not location.is_file():
             raise MissingFileError(f"no such parquet file: {path}")
@@ -114,11 +130,7 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
         photos = load_photo_folder(location.absolute(), split, streaming, **extra)
     elif path.startswith(HUB_PREFIX):
         name = path.removeprefix(HUB_PREFIX)
-        if Path(name).exists():
-            raise InvalidInputError(
-                f"{path}: there is also a folder {name} here, which `datasets` would read instead; rename it, or work "
-                "in another folder"
-            )
+        require_no_folder(path, name)
         photos = _load_dataset(path, name, split=split, streaming=streaming, **extra)
     else:
         raise MissingFileError(f"no such folder: {path} (write {HUB_PREFIX}owner/name for a data set on the Hub)")

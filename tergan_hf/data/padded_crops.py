@@ -4,20 +4,18 @@ A padded crop shows the aligned crop with a margin around it. Training can there
 ground truth with its target's crop transform instead of its own.
 """
 
-import io
 import logging
 import os
 
 import numpy as np
 from datasets import Array2D, Dataset, Features, Image, IterableDataset, List, Value
 from datasets.fingerprint import Hasher
-from PIL import Image as PILImage
 from tqdm.auto import tqdm
 
 from ..model.errors_tergan import InvalidInputError
 from ..model.face_alignment_tergan import crop_face, fit_crop_transform, whole_image_transform, zoom_out
 from ..model.face_detection_tergan import FaceDetector
-from ..model.image_loading_tergan import read_image
+from .image_cells import decode, image_cell
 
 
 logger = logging.getLogger(__name__)
@@ -45,7 +43,6 @@ def make_padded_crops(
     image_size: int,
     align: bool = True,
     name: str = "photos",
-    detector: FaceDetector | None = None,
 ) -> Dataset:
     """
     Replace each photo by its padded crop and add its `crop_transform` ((2, 3), photo pixels → unit square of the
@@ -61,12 +58,11 @@ def make_padded_crops(
         align: align by the column `landmarks` if the set has it, otherwise by the detected face. `False` takes the
             whole photo as the aligned crop; its padded crop then gets no more pixels than the photo has.
         name: name of the set, for messages.
-        detector: the face detector. Default: `FaceDetector()`.
 
     Raises:
         InvalidInputError: no photo shows a face, or a photo cannot be read.
     """
-    cropper = _PaddedCropper(photos.features, image_size, align, name, detector)
+    cropper = _PaddedCropper(photos.features, image_size, align, name)
     message = "Finding and aligning faces" if align and not cropper.known else "Cropping photos"
     fingerprint = Hasher.hash([photos._fingerprint, cropper.size, align, PADDED_CROP_MARGIN, _VERSION])
     if isinstance(photos, IterableDataset):
@@ -94,12 +90,11 @@ def make_padded_crops(
 class _PaddedCropper:
     """Map a row with a photo to the columns of its padded crop."""
 
-    def __init__(self, features: Features, image_size: int, align: bool, name: str, detector: FaceDetector | None):
-        self.photo_features, self.align, self.name, self.detector = features, align, name, detector
+    def __init__(self, features: Features, image_size: int, align: bool, name: str):
+        self.photo_features, self.align, self.name = features, align, name
         self.size = padded_crop_size(image_size)
         self.known = align and "landmarks" in features
-        if align and not self.known and detector is None:
-            self.detector = FaceDetector()
+        self.detector = FaceDetector() if align and not self.known else None
 
     def features(self) -> Features:
         """The columns of the result."""
@@ -124,25 +119,14 @@ class _PaddedCropper:
             crop_transform = faces[0].crop_transform
         else:
             side = min(side, round(max(image.size) * PADDED_CROP_MARGIN))
-        buffer = io.BytesIO()
         crop = crop_face(image, zoom_out(crop_transform, PADDED_CROP_MARGIN), side)
         if side > LOSSLESS_SIDE:
-            crop.save(buffer, "JPEG", quality=95, subsampling=0)
+            encoded = image_cell(crop, "JPEG", quality=95, subsampling=0)
         else:
-            crop.save(buffer, "PNG", compress_level=1)
-        encoded = {"bytes": buffer.getvalue(), "path": None}
+            encoded = image_cell(crop, "PNG", compress_level=1)
         return {"image": encoded, "crop_transform": crop_transform, "has_face": True, **photo_size}
 
 
 def _padded_rows(photos: IterableDataset, cropper: _PaddedCropper, message: str):
     for index, row in enumerate(tqdm(photos, desc=message, unit="photo", dynamic_ncols=True)):
         yield {**row, **cropper(row, index)}
-
-
-def decode(encoded: dict, name: str = "image") -> PILImage.Image:
-    """Decode an image of `datasets` (`bytes` or `path`) to upright RGB, with the code that also loads users' photos.
-
-    Raises:
-        ImageInputError: the image cannot be read. The message contains `name`.
-    """
-    return read_image(encoded["path"] if encoded["bytes"] is None else io.BytesIO(encoded["bytes"]), name)

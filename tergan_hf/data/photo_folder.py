@@ -48,7 +48,7 @@ def load_photo_folder(folder: Path, split: str, streaming: bool, **extra) -> Dat
         InvalidInputError: a table cannot be read, or has no row of this split. The message names the table and the
             line.
     """
-    tables = [path for name in TABLES for path in sorted(folder.rglob(name)) if not _is_hidden(path, folder)]
+    tables = [path for name in TABLES for path in sorted(folder.rglob(name)) if not is_hidden(path, folder)]
     if not tables:
         raise MissingFileError(
             f"{folder} holds no data: expected {split}.parquet, {split}-*.parquet, or photos with a metadata.csv"
@@ -102,7 +102,8 @@ class _ParquetRows:
                     yield from batch.to_pylist()
 
 
-def _is_hidden(path: Path, folder: Path) -> bool:
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a file, or a folder on the way to it, is hidden."""
     return any(name.startswith(".") for name in path.relative_to(folder).parts)
 
 

@@ -4,12 +4,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from datasets import Dataset
 
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .loading import NO_IDENTITY, DataSource, load_photos
 from .padded_crops import make_padded_crops
+from .people import shared_people
 from .photo_set import PhotoSet, label_photo_sets
 from .splits import read_names, split_by_fold, split_by_group, split_by_names
 
@@ -69,7 +69,8 @@ def prepare_sets(
             except InvalidInputError as error:
                 raise InvalidInputError(f"source '{source.name}': {error}") from error
             logger.info("%s: kept out of training: %s", source.name, ", ".join(kept_out[source.name]) or "none")
-            if held_out is not None and (shared := _people_on_both_sides(source, kept, held_out)):
+            in_one_folder = source.validation_path in (None, source.path)
+            if held_out is not None and (shared := shared_people(held_out, kept, in_one_folder, source.name)):
                 logger.warning(
                     "%s: %d people are in training and in validation (%s …): what is measured on them says little "
                     "about strangers", source.name, len(shared), min(shared),
@@ -86,28 +87,6 @@ def prepare_sets(
     for photos in training_sets + validation_sets:
         logger.info("%s: %d photos", photos.name, len(photos))
     return PreparedSets(training_sets, validation_sets, identities, kept_out)
-
-
-def shared_people(one: Dataset, other: Dataset) -> set[str]:
-    """The names of the people in both sets."""
-    return (set(one["identity"]) & set(other["identity"])) - {NO_IDENTITY}
-
-
-def _people_on_both_sides(source: DataSource, training: Dataset, held_out: Dataset) -> set[str]:
-    """
-    The people of a source who are in its training and its validation photos, both cropped.
-
-    Sets that are made alike name their people alike: `avatar_0000` of one is not that of the other. So a person of two
-    sets is the same if a photo is.
-    """
-    shared = shared_people(training, held_out)
-    if not shared or source.validation_path in (None, source.path):
-        return shared
-    photos = []
-    for side in (training, held_out):
-        rows = np.flatnonzero(np.isin(side["identity"], list(shared)))
-        photos.append({(row["identity"], row["image"]["bytes"]) for row in side.select(rows)})
-    return {name for name, _ in photos[0] & photos[1]}
 
 
 def load_split(source: DataSource, resolve, image_size: int, seed: int) -> tuple[Dataset, Dataset | None, list[str]]:

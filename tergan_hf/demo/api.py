@@ -123,7 +123,7 @@ def build(models: Models):
             the weight of each blendshape by name, from 0 to 1, and the gaze in degrees.
         """
         require_input(image, "a photo")
-        session.require_blendshapes()
+        session.pipe.model.require_blendshapes()
         return _rounded(read_faces(image)[0]["blendshapes"])
 
     def read_faces(image: str) -> list[dict]:

@@ -16,10 +16,10 @@ from .views import sliders_data, sliders_view
 
 NEUTRAL = "neutral"
 NOTE = (
-    "Each slider starts at what the photo shows and changes this alone. **Left and right are the person's own.** "
-    "Intensity works on top."
+    "Each slider starts at what the photo shows and changes only this movement. **Left and right are the person's "
+    "own.** Intensity scales the whole change."
 )
-COMMAND = "A preset also serves a folder of photos and clips: `tergan edit folder/ --set @preset.json -o results/`"
+COMMAND = "Apply a preset to a folder of photos and clips: `tergan edit folder/ --set @preset.json -o results/`"
 
 
 def show_photo(session: EditSession, photo: EncodedPhoto | None, expression: TargetExpression | None) -> dict:

@@ -132,16 +132,6 @@ class EditSession:
             return {}
         return {name: ends for name, ends in self.pipe.editable_names.items() if name not in self.pipe.labels}
 
-    def require_blendshapes(self):
-        """
-        Check that the model reads blendshapes.
-
-        Raises:
-            InvalidInputError: it does not.
-        """
-        if not self.pipe.blendshape_names:
-            raise InvalidInputError("this model reads no blendshapes, only expressions")
-
     def named_expression(self, values: dict[str, float]) -> TargetExpression:
         """
         The expression with some values by name. No values keep the photo's own.

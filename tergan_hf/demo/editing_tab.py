@@ -100,7 +100,7 @@ def build(models: Models, model_name: gr.State):
         pictures = models[model].draw_closeups(photo, expressions, list(STRIP_INTENSITIES))
         captions = [f"{value:g}".replace("-", "−") for value in STRIP_INTENSITIES]
         chosen = STRIP_INTENSITIES.index(intensity) if intensity in STRIP_INTENSITIES else -1
-        return row_data("From the opposite to more: click an intensity", pictures, captions, chosen)
+        return row_data("From the opposite to the exaggerated expression: click one", pictures, captions, chosen)
 
     def draw_map(model, expression, photo):
         session = models[model]
@@ -162,7 +162,7 @@ def build(models: Models, model_name: gr.State):
         ]
         return steps[:-1], step.expression, label, step.intensity, *changed
 
-    gr.Markdown("Choose an expression by its name, on the **map**, or by an **example photo** that shows it.")
+    gr.Markdown("Choose an expression by its name, on the **map**, or by an **expression photo** that shows it.")
     first_path = people[1] if len(people) > 1 and not ON_ZERO_GPU else None
     first_photo, _ = open_photo(None, first_path)
     first_expression = models[None].label_expression(first_label)
@@ -176,7 +176,7 @@ def build(models: Models, model_name: gr.State):
             example_row("Example people", people, captions, image, elem_id="edit-people")
             first_map = draw_map(None, first_expression, first_photo)
             expression_map = map_view(first_map, pickable=True, elem_id="edit-map")
-            with gr.Accordion("Or by example photo", open=False):
+            with gr.Accordion("Or by expression photo", open=False):
                 example = photo_input(label="Expression photo", height=220, elem_id="edit-example")
                 example_faces = picture_row(elem_id="edit-example-faces")
                 paths = [path for path in example_expressions() if expression_of(path) != "neutral"]

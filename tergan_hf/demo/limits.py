@@ -97,29 +97,23 @@ def check_clip(path: str):
         )
 
 
-def stop_if(has_left: Callable[[], bool]):
-    """
-    End work that nobody waits for.
-
-    Raises:
-        LimitError: the visitor has left.
-    """
-    if has_left():
-        raise LimitError("the work was ended because its visitor has left")
-
-
 class Allowance:
     """
     A budget of frames and seconds for one clip. Call it once per frame; a clip may be longer than its header says.
 
+    Args:
+        has_left: whether the visitor has left, so that nobody waits for the clip.
+
     Raises:
-        LimitError: the budget is used up.
+        LimitError: the budget is used up, or the visitor has left.
     """
 
-    def __init__(self):
-        self.started, self.frames = time.monotonic(), 0
+    def __init__(self, has_left: Callable[[], bool]):
+        self.has_left, self.started, self.frames = has_left, time.monotonic(), 0
 
     def __call__(self):
+        if self.has_left():
+            raise LimitError("the work was ended because its visitor has left")
         self.frames += 1
         if self.frames > MAX_FRAMES:
             raise LimitError(f"clip: it has more than {MAX_FRAMES} frames, the most that this server takes")

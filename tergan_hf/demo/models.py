@@ -136,7 +136,7 @@ def _foreseen_hub_errors(name: str) -> Iterator[None]:
     try:
         yield
     except GatedRepoError as error:
-        raise InvalidInputError(f"The model {name} is not open to everybody") from error
+        raise InvalidInputError(f"The model {name} is private or gated") from error
     except RepositoryNotFoundError as error:
         raise InvalidInputError(f"There is no public model {name} on the Hub") from error
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:

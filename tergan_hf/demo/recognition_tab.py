@@ -32,7 +32,7 @@ from .zero_gpu import CLIP_SECONDS, ON_ZERO_GPU
 
 
 NOTE = (
-    "A label describes what a face **shows** in this picture, by the habits of posed and noisily labelled photos. It "
+    "A label describes what a face **shows** in this picture, as learnt from posed and noisily labelled photos. It "
     "does not say what a person **feels**, thinks or intends. The same face means different things in different "
     "places, and errors are common (*About* has the measured numbers). Do not judge anybody by it."
 )
@@ -74,14 +74,11 @@ def build(models: Models, model_name: gr.State):
     def recognize_clip(model, clip, progress=gr.Progress(track_tqdm=True)):
         require_input(clip, "a clip")
         limits.check_clip(clip)
-        allowance, has_left, pipe = limits.Allowance(), visitor_has_left(), models[model].pipe
-
-        def go_on(entry):
-            allowance()
-            limits.stop_if(has_left)
-
+        allowance, pipe = limits.Allowance(visitor_has_left()), models[model].pipe
         names = pipe.blendshape_names
-        timeline = pipe.recognize_video(clip, each=go_on, limits=limits.CLIP_LIMITS, blendshapes=bool(names))
+        timeline = pipe.recognize_video(
+            clip, each=lambda _: allowance(), limits=limits.CLIP_LIMITS, blendshapes=bool(names)
+        )
         path = write_timeline(timeline, pipe.labels, names, limits.file_stem(clip))
         with_face = [entry for entry in timeline if entry["scores"]]
         shares = pd.Series([entry["scores"][0]["label"] for entry in with_face]).value_counts(normalize=True)
@@ -105,7 +102,7 @@ def build(models: Models, model_name: gr.State):
             photos = example_photos() + example_expressions()
             example_row("Examples", photos, expression_captions(photos), image, elem_id="fer-examples")
         with gr.Tab("Webcam", id="fer-webcam-tab"):
-            gr.Markdown("Start the webcam, then press record. The pictures are recognised and forgotten.")
+            gr.Markdown("Start the webcam, then press record. Each picture is discarded after recognition.")
             with gr.Row():
                 with gr.Column(min_width=280):
                     webcam = WebcamFrame(

@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 OUR_FAULT = "Something went wrong on our side. Please try another photo."
 NOT_READABLE = "This request cannot be read: a value is missing, too large or of the wrong kind."
-BUSY = "You have {count} requests in line, the most that this server takes from one visitor. Please wait for them."
-FULL = "Too many visitors are in line. Please try again in a minute."
+BUSY = "You have {count} requests in the queue, the most that this server takes from a visitor. Please wait for them."
+FULL = "The queue is full. Please try again in a minute."
 MCP_OLD_ROUTES = ("mcp/sse", "mcp/messages")  # MCP's older transport holds a connection per agent
 # Gradio's endpoints that this app does not use, and that write files or run FFmpeg for anybody.
 CLOSED_ROUTES = (

@@ -131,11 +131,10 @@ def build(models: Models, model_name: gr.State):
         check_intensity(intensity)
         relative = CARRIED[check_choice(carried, CARRIED, "what is carried")]
         limits.check_clip(driving)
-        allowance, has_left = limits.Allowance(), visitor_has_left()
+        allowance = limits.Allowance(visitor_has_left())
 
         def finish(frame):
             allowance()
-            limits.stop_if(has_left)
             return draw_mark(frame) if mark else frame
 
         is_open = photo is not None and photo.detected.path == target

@@ -1,6 +1,5 @@
 """Score a model, or saved results of any system, on the benchmark."""
 
-import csv
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from datasets.exceptions import DatasetsError
 from PIL import Image as PILImage
 
 from ..data.loading import HUB_PREFIX
+from ..data.tables import read_csv
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 from ..model.image_loading_tergan import read_image
 from ..model.pipeline_tergan import TerGanPipeline
@@ -176,10 +176,9 @@ class _SavedTransfers:
 
 def _read_labels(table: Path, rows: int) -> dict[int, str]:
     named = {}
-    with open(table, newline="", encoding="utf-8-sig") as file:
-        for line, cells in enumerate(csv.DictReader(file), start=2):
-            row, label = str(cells.get("row", "")), cells.get("label")
-            if not row.isdigit() or int(row) >= rows or not label:
-                raise InvalidInputError(f"{table}, line {line}: needs a row from 0 to {rows - 1} and a label")
-            named[int(row)] = label
+    for line, cells in read_csv(table, ("row", "label")):
+        row, label = cells["row"], cells["label"]
+        if not row.isdigit() or int(row) >= rows or not label:
+            raise InvalidInputError(f"{table}, line {line}: needs a row from 0 to {rows - 1} and a label")
+        named[int(row)] = label
     return named

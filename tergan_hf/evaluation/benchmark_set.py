@@ -9,7 +9,7 @@ import yaml
 from datasets import Dataset, Features, Image, List, Value
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from ..data.dataset_card import CARD, size_category
+from ..data.dataset_card import CARD, EVAL, size_category
 from ..data.known_sets import NOT_TO_BE_SHOWN
 from ..data.loading import load_photos, parquet_files
 from ..expressions.blendshapes import COLUMN_NAMES
@@ -18,7 +18,6 @@ from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .transfer import draw_pairs
 
 
-EVAL = "eval.yaml"
 FRAMEWORK = "tergan-hf"
 NAME = "Facial expressions of people kept out"
 DESCRIPTION = (

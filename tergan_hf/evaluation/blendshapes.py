@@ -6,6 +6,7 @@ from sklearn.linear_model import LinearRegression
 from ..expressions.blendshapes import COLUMN_NAMES, column_units
 from ..model.errors_tergan import InvalidInputError, NoFaceFoundError
 from ..model.pipeline_tergan import TerGanPipeline
+from .metrics import correlate
 from .readings import read_faces
 from .recognition import folds
 from .systems import FROM_PROBABILITIES, MEAN, MODEL
@@ -125,13 +126,3 @@ def _compare(true: np.ndarray, read: np.ndarray, names: list[str], moves: np.nda
         for key in ("r", "slope")
     }
     return {**means, "names": by_name}
-
-
-def correlate(true: np.ndarray, read: np.ndarray) -> tuple[float, float]:
-    """Pearson's r of two series (N,), and the slope of the regression of `read` on `true`. Both are 0 if one of the
-    series is constant."""
-    deviations = true.std(), read.std()
-    if min(deviations) < 1e-9:
-        return 0.0, 0.0
-    covariance = float(((true - true.mean()) * (read - read.mean())).mean())
-    return covariance / float(deviations[0] * deviations[1]), covariance / float(deviations[0] ** 2)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ..model.errors_tergan import InvalidInputError
+from ..portraits.landmarks import BROWS, EYE_CORNERS, FACE_LANDMARKS, IRISES, OUTER_LIPS, UPPER_LIDS
+from .metrics import correlate
 
 
 CUTOFF = 4.0  # Hz; trembling lies above, expressions mostly below
@@ -12,13 +14,12 @@ STILL_SHARE = 0.25  # of the frames: those in which the driver moves least
 LEAST_DEVIATION = 1e-6  # of a feature that moves
 # Landmarks of MediaPipe's face mesh that expressions hardly move: eye corners, nose bridge, forehead, temples.
 RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 10, 109, 338, 127, 356, 234, 454)
-OUTER_EYE_CORNERS = (33, 263)
-FACE_LANDMARKS = 468  # the last 10 are on the irises
+OUTER_EYE_CORNERS = [EYE_CORNERS[side][0] for side in ("Right", "Left")]
 REGIONS: dict[str, list[int]] = {
     "face": list(range(FACE_LANDMARKS)),
-    "eyes": [246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 398],
-    "brows": [70, 63, 105, 66, 107, 300, 293, 334, 296, 336],
-    "mouth": [0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146, 61, 185, 40, 39, 37, 13, 14],
+    "eyes": UPPER_LIDS["Right"] + UPPER_LIDS["Left"],
+    "brows": BROWS["Right"][:5] + BROWS["Left"][:5],  # their upper edges
+    "mouth": [*OUTER_LIPS, 13, 14],
 }
 
 
@@ -28,8 +29,8 @@ def _distance(landmarks: np.ndarray, one: int, other: int) -> np.ndarray:
 
 def _gaze(landmarks: np.ndarray) -> np.ndarray:
     offsets = [
-        (landmarks[:, iris, 0] - landmarks[:, corners, 0].mean(1)) / _distance(landmarks, *corners)
-        for iris, corners in ((468, (33, 133)), (473, (362, 263)))
+        (landmarks[:, IRISES[side][0], 0] - landmarks[:, corners, 0].mean(1)) / _distance(landmarks, *corners)
+        for side, corners in EYE_CORNERS.items()
     ]
     return np.mean(offsets, axis=0)
 
@@ -100,7 +101,7 @@ def align_landmarks(landmarks: np.ndarray) -> np.ndarray:
     for _ in range(3):
         points = _fit_lines(points[:, RIGID], mean[list(RIGID)], points)
         mean = points.mean(0)
-        right, left = mean[list(OUTER_EYE_CORNERS)]
+        right, left = mean[OUTER_EYE_CORNERS]
         mean = (mean - (right + left) / 2) / (left - right)
     points = _fit_lines(points[:, RIGID], mean[list(RIGID)], points)
     return np.stack([points.real, points.imag], axis=-1)
@@ -114,17 +115,17 @@ def _fit_lines(rigid: np.ndarray, shape: np.ndarray, points: np.ndarray) -> np.n
     return slope * (points - centre) + shape.mean()
 
 
-def high_frequencies(series: np.ndarray, rate: float, cutoff: float = CUTOFF) -> np.ndarray:
+def high_frequencies(series: np.ndarray, rate: float) -> np.ndarray:
     """
-    What a Gaussian low-pass leaves over. Its power is halved at the cutoff, and it does not delay.
+    What a Gaussian low-pass leaves over. Its power is halved at `CUTOFF`, and it does not delay.
 
     Args:
-        series: (T, …). rate: values per second. cutoff: in Hz.
+        series: (T, …). rate: values per second.
 
     Returns:
         (T, …).
     """
-    deviation = np.sqrt(np.log(2)) / (2 * np.pi * cutoff) * rate
+    deviation = np.sqrt(np.log(2)) / (2 * np.pi * CUTOFF) * rate
     reach = min(max(1, int(np.ceil(4 * deviation))), len(series) - 1)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
     # Odd reflection, so that a slope goes on at the ends.
@@ -144,10 +145,9 @@ def fill_gaps(series: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 def _compare(driver: np.ndarray, result: np.ndarray) -> dict[str, float]:
     """Pearson's r, slope of the result on the driver, and the driver's standard deviation."""
-    moves = driver.std() > LEAST_DEVIATION
-    covariance = float(np.mean((driver - driver.mean()) * (result - result.mean())))
-    r = covariance / float(driver.std() * result.std()) if moves and result.std() > LEAST_DEVIATION else np.nan
-    slope = covariance / float(driver.var()) if moves else np.nan
+    r, slope = correlate(driver, result) if driver.std() > LEAST_DEVIATION else (np.nan, np.nan)
+    if result.std() <= LEAST_DEVIATION:
+        r = np.nan
     return {"r": r, "slope": slope, "deviation": float(driver.std())}
 
 

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from ..data.crops import to_range, to_unit_range
 from ..data.ground_truth import confine_truth, expression_gain
-from ..data.padded_crops import decode
+from ..data.image_cells import decode
 from ..data.registration import register_faces
 from ..model.errors_tergan import NoFaceFoundError
 from ..model.face_alignment_tergan import compose_transforms, crop_face, invert_transform

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..data.padded_crops import decode
+from ..data.image_cells import decode
 from ..model.errors_tergan import InvalidInputError
 from ..model.face_alignment_tergan import crop_face, whole_image_transform
 from ..model.face_detection_tergan import DetectedFace, FaceDetector
@@ -14,6 +14,7 @@ from ..model.pipeline_tergan import TerGanPipeline
 
 
 PIXELS_SIDE = 16
+BATCH_SIZE = 64
 
 
 class CachedDetector:
@@ -56,7 +57,6 @@ def embed_photos(
     detect: bool,
     others: dict[str, TerGanPipeline] | None = None,
     name: str = "photos",
-    batch_size: int = 64,
 ) -> Embeddings:
     """
     Embed and classify each photo with the whole pipeline.
@@ -71,9 +71,9 @@ def embed_photos(
     """
     rows, without_face, scores = [], [], []
     features: dict[str, list] = {key: [] for key in ("expression", "identity", "pixels", *(others or {}))}
-    for start in tqdm(range(0, len(photos), batch_size), desc=f"{name}: embeddings", dynamic_ncols=True, leave=False):
+    for start in tqdm(range(0, len(photos), BATCH_SIZE), desc=f"{name}: embeddings", dynamic_ncols=True, leave=False):
         images = []
-        for row in range(start, min(start + batch_size, len(photos))):
+        for row in range(start, min(start + BATCH_SIZE, len(photos))):
             photo = decode(photos[row]["image"], f"{name}[{row}]")
             crop_transform = whole_image_transform(*photo.size)
             if detect:

@@ -17,10 +17,9 @@ from ..data.loading import (
     parquet_files,
     source_path,
 )
-from ..data.preparation import shared_people
+from ..data.people import pixel_digests, shared_people
 from ..data.splits import row_groups
 from ..model.errors_tergan import InvalidInputError, MissingFileError
-from .duplicates import pixel_digests
 from .trained_on import (
     has_unnamed,
     is_at,
@@ -28,7 +27,6 @@ from .trained_on import (
     is_training_split,
     load_training_side,
     named_in,
-    same_people,
 )
 
 
@@ -195,18 +193,14 @@ def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:
     except MissingFileError as error:
         logger.warning("%s: photos that the training split has too are not left out: %s", source.name, error)
         return sets
-    sets = [_without_people(held_out, _people_of_both(source, held_out.photos, training)) for held_out in sets]
+    in_one_folder, name = source.validation_path == source.path, f"{source.name}, training split"
+    sets = [
+        _without_people(held_out, shared_people(held_out.photos, training, in_one_folder, name)) for held_out in sets
+    ]
     if not any(has_unnamed(held_out.photos) for held_out in sets):
         return [replace(held_out, training_photos=training) for held_out in sets]
-    known = set(pixel_digests(training, f"{source.name}, training split"))
+    known = set(pixel_digests(training, name))
     return [replace(_without_duplicates(held_out, known), training_photos=training) for held_out in sets]
-
-
-def _people_of_both(source: DataSource, photos: Dataset, training: Dataset) -> set[str]:
-    """The people of a source's training split who are in its validation photos. Names tell within one folder only."""
-    if source.validation_path == source.path:
-        return shared_people(photos, training)
-    return same_people(photos, training, f"{source.name}, training split")
 
 
 def _without_people(held_out: HeldOutSet, known: set[str]) -> HeldOutSet:
@@ -312,8 +306,7 @@ def _trained_on(name: str, path: str, photos: Dataset, data_root, record: dict) 
         if training is None:
             continue
         if people and not is_this:
-            in_folder = is_at(path, place)
-            known |= shared_people(photos, training) if in_folder else same_people(photos, training, source.name)
+            known |= shared_people(photos, training, is_at(path, place), source.name)
         if unnamed:
             pixels = (pixels or set()) | set(pixel_digests(training, f"{source.name}, training split"))
     return known, pixels

@@ -2,26 +2,10 @@
 
 from pathlib import Path
 
-import torch
 from huggingface_hub import snapshot_download
 
 from ..model.model_loading_tergan import check_model_name, foreseen_loading_errors
 from ..model.modeling_tergan import TerGanModel
-from ..model.pipeline_tergan import TerGanPipeline
-
-
-def load_pipeline(model: str | Path, device: str | torch.device | None = None) -> TerGanPipeline:
-    """
-    Load a pipeline.
-
-    Args:
-        model: folder or Hub id.
-        device: default: cuda, else mps, else cpu.
-
-    Raises:
-        MissingFileError, InvalidInputError: as `TerGanPipeline.from_pretrained`.
-    """
-    return TerGanPipeline.from_pretrained(model, device)
 
 
 def load_model(model: str | Path) -> TerGanModel:

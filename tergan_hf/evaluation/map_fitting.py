@@ -7,8 +7,8 @@ import numpy as np
 from datasets import Dataset
 from tqdm.auto import tqdm
 
+from ..data.image_cells import decode
 from ..data.loading import load_photos, source_path
-from ..data.padded_crops import decode
 from ..model.errors_tergan import MissingFileError, NoFaceFoundError
 from ..model.pipeline_tergan import TerGanPipeline
 from .expression_map import ExpressionMap

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 
+BINS = 15  # of confidences
 HIGHEST_PSNR = 60.0  # dB; rounding to whole grey levels alone gives 59
 INTENSITIES = (0.0, 0.25, 0.5, 0.75, 1.0)  # at which `progress` is measured
 
@@ -17,16 +18,14 @@ def confusion_matrix(true: list[str], predicted: list[str], labels: list[str]) -
     return matrix
 
 
-def accuracy(matrix: np.ndarray) -> float:
-    """Share of correct predictions in a confusion matrix."""
-    return float(matrix.trace() / matrix.sum())
-
-
-def recall_per_class(matrix: np.ndarray, labels: list[str]) -> dict[str, float]:
-    """Recall of each label that occurs in a confusion matrix."""
-    return {
-        label: float(matrix[row, row] / matrix[row].sum()) for row, label in enumerate(labels) if matrix[row].sum()
-    }
+def correlate(true: np.ndarray, read: np.ndarray) -> tuple[float, float]:
+    """Pearson's r of two series (N,), and the slope of the regression of `read` on `true`. Both are 0 if one of the
+    series is constant."""
+    deviations = true.std(), read.std()
+    if min(deviations) < 1e-9:
+        return 0.0, 0.0
+    covariance = float(((true - true.mean()) * (read - read.mean())).mean())
+    return covariance / float(deviations[0] * deviations[1]), covariance / float(deviations[0] ** 2)
 
 
 def psnr(images: torch.Tensor | np.ndarray, truth: torch.Tensor | np.ndarray) -> torch.Tensor:
@@ -44,22 +43,22 @@ def psnr(images: torch.Tensor | np.ndarray, truth: torch.Tensor | np.ndarray) ->
     return (10 * torch.log10(255**2 / error.clamp(min=1e-9))).clamp(max=HIGHEST_PSNR)
 
 
-def calibration_error(confidences: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
+def calibration_error(confidences: np.ndarray, correct: np.ndarray) -> float:
     """
-    Expected calibration error (Guo et al. 2017), Σ_b share_b · |accuracy_b − confidence_b| over equal bins.
+    Expected calibration error (Guo et al. 2017), Σ_b share_b · |accuracy_b − confidence_b| over `BINS` equal bins.
 
     Args:
         confidences: (N,) score of the predicted label, in 0 to 1.
         correct: (N,) bool.
     """
-    filled = reliability(confidences, correct, bins)
+    filled = reliability(confidences, correct)
     return float(sum(share * abs(accuracy - confidence) for share, confidence, accuracy in filled))
 
 
-def reliability(confidences: np.ndarray, correct: np.ndarray, bins: int = 15) -> list[tuple[float, float, float]]:
+def reliability(confidences: np.ndarray, correct: np.ndarray) -> list[tuple[float, float, float]]:
     """(share of the predictions, mean confidence, accuracy) of each bin that is not empty."""
-    bin_of = np.minimum((np.asarray(confidences) * bins).astype(int), bins - 1)
-    members = [bin_of == number for number in range(bins)]
+    bin_of = np.minimum((np.asarray(confidences) * BINS).astype(int), BINS - 1)
+    members = [bin_of == number for number in range(BINS)]
     return [
         (float(own.mean()), float(confidences[own].mean()), float(correct[own].mean())) for own in members if own.any()
     ]

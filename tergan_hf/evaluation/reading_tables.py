@@ -95,10 +95,11 @@ def blendshape_table(found: dict) -> str:
 
 
 BLENDSHAPE_NOTE = (
-    "Pearson's r and the slope of the read on the true value (1 is perfect), and the mean absolute error, gaze in "
-    "degrees, for the blendshapes that move in this set. Always predicting the mean has an r of 0. The last two "
-    "columns are a linear regression from the class probabilities, fitted on other people of this set: they show what "
-    "the name of an expression alone tells."
+    "`deviation` is the standard deviation of the true value, `slope` that of the regression of the predicted on the "
+    "true value (1 is perfect), `r` Pearson's, and `error` the mean absolute error, gaze in degrees. Only blendshapes "
+    "that move in this set are listed. `error of the mean` is that of always predicting the mean, whose r is 0. "
+    "The last two columns are a linear regression from the class probabilities, fitted on other people of this set: "
+    "they show how much the label alone reveals."
 )
 
 

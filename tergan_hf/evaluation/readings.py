@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..data.padded_crops import decode
+from ..data.image_cells import decode
 from ..model.errors_tergan import NoFaceFoundError
 from ..model.face_alignment_tergan import crop_face, whole_image_transform
 from ..model.pipeline_tergan import TerGanPipeline
-from .embeddings import PIXELS_SIDE
+from .embeddings import BATCH_SIZE, PIXELS_SIDE
 
 
 @dataclass
@@ -36,9 +36,7 @@ class FaceReadings:
 
 
 @torch.inference_mode()
-def read_faces(
-    pipe: TerGanPipeline, photos, detect: bool, name: str, blendshapes: bool = False, batch_size: int = 64
-) -> FaceReadings:
+def read_faces(pipe: TerGanPipeline, photos, detect: bool, name: str, blendshapes: bool = False) -> FaceReadings:
     """
     Read the largest face of each photo.
 
@@ -53,9 +51,9 @@ def read_faces(
     rows: list[int] = []
     side = pipe.model.config.image_size
     read: dict[str, list] = {key: [] for key in ("expression", "probabilities", "pixels", "blendshapes")}
-    for start in tqdm(range(0, len(photos), batch_size), desc=f"{name}: faces", dynamic_ncols=True, leave=False):
+    for start in tqdm(range(0, len(photos), BATCH_SIZE), desc=f"{name}: faces", dynamic_ncols=True, leave=False):
         crops = []
-        for row in range(start, min(start + batch_size, len(photos))):
+        for row in range(start, min(start + BATCH_SIZE, len(photos))):
             photo = decode(photos[row]["image"], f"{name}[{row}]")
             if detect:
                 found = pipe.detector.detect(photo)

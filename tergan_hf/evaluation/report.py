@@ -226,8 +226,8 @@ def edit_group_table(groups: dict) -> str:
 def probe_table(found: dict) -> str:
     """A table of the linear probes, one row per factor and one column per code."""
     titles = {
-        "expression": "expression, people apart",
-        "expression_of_new_ids": "expression, expression ids apart",
+        "expression": "expression, on new people",
+        "expression_of_new_ids": "expression, on new expression ids",
         "identity": "identity",
     }
     codes = [code for code in found["expression"] if code not in ("values", "chance")]
@@ -239,7 +239,8 @@ def probe_table(found: dict) -> str:
         for factor, title in titles.items() if factor in found
     ]  # fmt: skip
     return (
-        "Accuracy of a linear probe, and mutual information of factor and answers (0 is chance, 1 is certain):\n\n"
+        "Accuracy of a linear probe, and adjusted mutual information of factor and prediction (0 is chance, 1 is "
+        "perfect):\n\n"
         + markdown_table(["factor", "values", "chance", *(names.get(code, code) for code in codes)], rows)
         + f"\n\nMutual information gap between the right and the wrong code of each factor: {found['gap']:.2f} (1 is "
         "perfect, 0 is no separation)."

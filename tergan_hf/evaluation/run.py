@@ -12,7 +12,7 @@ from ..version import __version__
 from .digest import weights_digest
 from .held_out import RECORD, held_out_sets, read_record, subsample
 from .judges import Judges
-from .loading import load_pipeline, model_folder
+from .loading import model_folder
 from .memory import peak_memory_gib
 from .perceptual import PerceptualMetrics
 from .suite import Evaluation, Settings
@@ -78,7 +78,7 @@ def evaluate(options: EvaluationOptions) -> dict:
     torch.manual_seed(0)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     folder = model_folder(options.model)
-    pipe = load_pipeline(folder, options.device)
+    pipe = TerGanPipeline.from_pretrained(folder, options.device)
     sets = held_out_sets(folder, options.data_root, options.dataset)
     if options.photos:
         sets = [subsample(held_out, options.photos) for held_out in sets]
@@ -124,12 +124,12 @@ def _device_name(device: torch.device) -> str:
     return f"{device.type}, {torch.get_num_threads()} threads"
 
 
-def _rounded(value, digits: int = 5):
-    """Round all numbers to plain values. NaN becomes `None`."""
+def _rounded(value):
+    """Round all numbers to five digits. NaN becomes `None`."""
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_rounded(item) for item in value]
     if isinstance(value, float):
-        return round(value, digits) if value == value else None
+        return round(value, 5) if value == value else None
     return value

@@ -3,9 +3,8 @@
 from itertools import chain
 from pathlib import Path
 
-from ..data.contact_sheet import save_contact_sheet
-from ..data.padded_crops import decode
-from ..model.face_alignment_tergan import crop_face, zoom_out
+from ..data.contact_sheet import crop_around_faces, save_contact_sheet
+from ..data.image_cells import decode
 from ..model.pipeline_tergan import TerGanPipeline
 from .editing import NEUTRAL, result_or
 from .metrics import INTENSITIES
@@ -13,7 +12,8 @@ from .transfer import Pair, load_pairs, transfer_or_target
 
 
 SHOWN_PEOPLE = 8
-SHOWN_MARGIN = 1.5  # side of a shown picture, in sides of the aligned crop
+SHOWN_LABELS = ("happiness", "surprise")
+SHOWN_MISSES, MISSES_PER_ROW = 40, 8
 
 
 def draw_transfers(pipe: TerGanPipeline, photos, pairs: list[Pair], detect: bool, path: Path):
@@ -86,7 +86,7 @@ def draw_edits(pipe: TerGanPipeline, people: dict, path: Path):
         [own[NEUTRAL], *(result_or(None, pipe.edit, own[NEUTRAL], label) for label in pipe.labels)]
         for own in list(people.values())[:SHOWN_PEOPLE]
     ]
-    save_contact_sheet(_crop_around_face(pipe, rows), path, ["photo", *pipe.labels], side=200)
+    save_contact_sheet(crop_around_faces(pipe.detector, rows), path, ["photo", *pipe.labels], side=200)
 
 
 def draw_strangers(pipe: TerGanPipeline, people: dict, label: str, path: Path):
@@ -95,26 +95,26 @@ def draw_strangers(pipe: TerGanPipeline, people: dict, label: str, path: Path):
     triples = []
     for own, neighbour in zip(with_label, with_label[1:] + with_label[:1]):
         result = result_or(None, pipe.transfer, neighbour[label], own[NEUTRAL])
-        source, target = _crop_around_face(pipe, [[neighbour[label]], [own[NEUTRAL], result]])
+        source, target = crop_around_faces(pipe.detector, [[neighbour[label]], [own[NEUTRAL], result]])
         triples.append([*source, *target])
     if triples:
         rows = [list(chain(*triples[start : start + 2])) for start in range(0, len(triples), 2)]
         save_contact_sheet(rows, path, ["source", "target", "TER-GAN"] * 2, side=200)
 
 
-def draw_intensities(pipe: TerGanPipeline, people: dict, path: Path, shown=("happiness", "surprise")):
-    """Draw neutral photos edited to an expression at growing intensity."""
-    labels = [label for label in shown if label in pipe.labels]
+def draw_intensities(pipe: TerGanPipeline, people: dict, path: Path):
+    """Draw neutral photos edited to `SHOWN_LABELS` at growing intensity."""
+    labels = [label for label in SHOWN_LABELS if label in pipe.labels]
     rows, captions = [], []
     for own in list(people.values())[:3]:
         for label in labels:
             rows.append([result_or(None, pipe.edit, own[NEUTRAL], label, alpha) for alpha in (*INTENSITIES, 1.5)])
             captions.append([f"{label}, intensity {alpha:g}" for alpha in (*INTENSITIES, 1.5)])
     if rows:
-        save_contact_sheet(_crop_around_face(pipe, rows), path, captions=captions, side=200)
+        save_contact_sheet(crop_around_faces(pipe.detector, rows), path, captions=captions, side=200)
 
 
-def draw_misses(photos, missed: list[tuple[int, str]], path: Path, most: int = 40, columns: int = 8):
+def draw_misses(photos, missed: list[tuple[int, str]], path: Path):
     """
     Draw the first photos whose expression was not recognised, with the true and the predicted label.
 
@@ -123,24 +123,11 @@ def draw_misses(photos, missed: list[tuple[int, str]], path: Path, most: int = 4
     """
     shown = [
         (decode(photos[row]["image"]), f"{photos[row]['expression']} > {predicted}")
-        for row, predicted in missed[:most]
+        for row, predicted in missed[:SHOWN_MISSES]
     ]
     if not shown:
         return
-    lines = [shown[start : start + columns] for start in range(0, len(shown), columns)]
+    lines = [shown[start : start + MISSES_PER_ROW] for start in range(0, len(shown), MISSES_PER_ROW)]
     rows = [[image for image, _ in line] for line in lines]
     captions = [[caption for _, caption in line] for line in lines]
     save_contact_sheet(rows, path, captions=captions, side=150)
-
-
-def _crop_around_face(pipe: TerGanPipeline, rows: list[list]) -> list[list]:
-    """Crop each row's images around the face of its first image."""
-    cropped = []
-    for row in rows:
-        faces = pipe.detector.detect(row[0]) if row[0] is not None else []
-        if not faces:
-            cropped.append(row)
-            continue
-        crop_transform = zoom_out(faces[0].crop_transform, SHOWN_MARGIN)
-        cropped.append([image and crop_face(image, crop_transform, 256) for image in row])
-    return cropped

@@ -9,8 +9,8 @@ import numpy as np
 from datasets import Dataset
 from tqdm.auto import tqdm
 
+from ..data.image_cells import decode
 from ..data.loading import NO_EXPRESSION_ID, NO_IDENTITY
-from ..data.padded_crops import decode
 from ..model.configuration_tergan import BASIC_EXPRESSIONS
 from ..model.errors_tergan import InvalidInputError
 from ..model.face_detection_tergan import DetectedFace
@@ -236,7 +236,7 @@ class Evaluation:
         if detect:
             measured["transfer"]["gain_on_crops"] = gain_on_crops(self.pipe, photos, pairs)
         curves = {name: row["progress"] for name, row in measured["intensity"].items()}
-        figures.plot_intensity(curves, self.output / "figures" / f"{held_out.name}_intensity.png")
+        figures.plot_intensity(curves, self._figure(held_out, "intensity"))
         sheets.draw_transfers(self.pipe, photos, pairs[:12], detect, self._figure(held_out, "transfer"))
         sheets.draw_edits_by_example(self.pipe, photos, detect, self._figure(held_out, "editing"))
         is_new = held_out.has_only_kept_out_groups()

@@ -12,7 +12,6 @@ from ..model.errors_tergan import InvalidInputError, MissingFileError
 from ..model.modeling_tergan import TerGanModel
 from ..model.pipeline_tergan import TerGanPipeline
 from ..model.quantization_tergan import ScaledConv2d, effective_weight
-from .loading import load_pipeline
 
 
 MODEL, COPY_TARGET, COPY_SOURCE, RANDOM = "TER-GAN", "copy of the target", "copy of the source", "random weights"
@@ -85,7 +84,7 @@ def baseline_system(pipe: TerGanPipeline, baseline: str | Path) -> TerGanPipelin
         InvalidInputError: the file or model is damaged, or its G_es has other sizes than this model's.
     """
     if not str(baseline).endswith(".safetensors"):
-        other = load_pipeline(baseline, pipe.model.device)
+        other = TerGanPipeline.from_pretrained(baseline, pipe.model.device)
         return TerGanPipeline(other.model, other.image_processor, pipe.detector)
     if not Path(baseline).is_file():
         raise MissingFileError(f"no such file: {baseline}")

@@ -8,10 +8,8 @@ import numpy as np
 from datasets import Dataset
 
 from ..data.loading import HUB_PREFIX, NO_IDENTITY, DataSource, load_photos, parquet_files
-from ..data.preparation import shared_people
 from ..data.splits import row_groups
 from ..model.errors_tergan import InvalidInputError, MissingFileError
-from .duplicates import pixel_digests
 
 
 logger = logging.getLogger(__name__)
@@ -37,24 +35,6 @@ def is_training_split(path: str, place: str, split: str) -> bool:
         return path == place
     files = parquet_files(place, split) if Path(place).is_dir() else []
     return Path(path).resolve() in (Path(place).resolve(), *(Path(file).resolve() for file in files))
-
-
-def same_people(photos: Dataset, training: Dataset, name: str) -> set[str]:
-    """
-    The people with a photo, by identity and pixels, in both sets. Sets that are made alike name their people alike:
-    `avatar_0000` of one is not that of the other.
-
-    Args:
-        name: of the training set, for the progress bar.
-    """
-    shared = list(shared_people(photos, training))
-    if not shared:
-        return set()
-    ours, theirs = (
-        side.select(np.flatnonzero(np.isin(np.array(side["identity"]), shared))) for side in (photos, training)
-    )
-    trained_on = set(zip(theirs["identity"], pixel_digests(theirs, name)))
-    return {pair[0] for pair in zip(ours["identity"], pixel_digests(ours)) if pair in trained_on}
 
 
 def load_training_side(source: DataSource, place: str, kept_out: set[str]) -> Dataset | None:

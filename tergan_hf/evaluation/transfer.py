@@ -9,8 +9,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ..data.ground_truth import expression_gain
+from ..data.image_cells import decode
 from ..data.loading import NO_EXPRESSION_ID
-from ..data.padded_crops import decode
 from ..model.errors_tergan import InvalidInputError, NoFaceFoundError
 from ..model.face_alignment_tergan import crop_face
 from ..model.pipeline_tergan import TerGanPipeline
@@ -21,6 +21,7 @@ from .perceptual import PerceptualMetrics
 
 SMALLEST_STEP = 0.02  # of the way from target to truth; a smaller step counts as none
 TRUTH = "the truth"
+BATCH_SIZE = 32
 Pair = tuple[int, int, int]
 
 
@@ -81,7 +82,6 @@ def measure_transfer(
     detect: bool,
     judges: Judges,
     perceptual: PerceptualMetrics,
-    batch_size: int = 32,
 ) -> dict[str, dict]:
     """
     Measure the same pairs with every system, on whole images. If no face is found, the target counts as the result.
@@ -97,8 +97,8 @@ def measure_transfer(
     measured: dict[str, dict[str, list]] = {name: {} for name in (*systems, TRUTH)}
     for name in systems:
         perceptual.start(name)
-    for start in tqdm(range(0, len(pairs), batch_size), desc="transfer", dynamic_ncols=True, leave=False):
-        sources, targets, truths = load_pairs(photos, pairs[start : start + batch_size])
+    for start in tqdm(range(0, len(pairs), BATCH_SIZE), desc="transfer", dynamic_ncols=True, leave=False):
+        sources, targets, truths = load_pairs(photos, pairs[start : start + BATCH_SIZE])
         pair_judges = [
             judges.for_pair(source, target, label) for source, target, label in zip(sources, targets, labels[start:])
         ]
@@ -128,7 +128,7 @@ def measure_transfer(
     return rows
 
 
-def gain_on_crops(pipe: TerGanPipeline, photos: Dataset, pairs: list[Pair], batch_size: int = 32) -> float:
+def gain_on_crops(pipe: TerGanPipeline, photos: Dataset, pairs: list[Pair], batch_size: int = BATCH_SIZE) -> float:
     """
     Mean expression gain of the network alone, between aligned crops (`detect=False`).
 
@@ -154,7 +154,7 @@ def gain_on_crops(pipe: TerGanPipeline, photos: Dataset, pairs: list[Pair], batc
 
 
 def measure_intensity(
-    systems: dict[str, TerGanPipeline], photos: Dataset, pairs: list[Pair], detect: bool, batch_size: int = 32
+    systems: dict[str, TerGanPipeline], photos: Dataset, pairs: list[Pair], detect: bool
 ) -> dict[str, dict]:
     """
     Measure how x̄ moves from x_t to the truth as the intensity α goes from 0 to 1.
@@ -164,8 +164,8 @@ def measure_intensity(
         pairs in which every step of α advances by at least `SMALLEST_STEP`.
     """
     measured: dict[str, list] = {name: [] for name in systems}
-    for start in tqdm(range(0, len(pairs), batch_size), desc="intensity", dynamic_ncols=True, leave=False):
-        sources, targets, truths = load_pairs(photos, pairs[start : start + batch_size])
+    for start in tqdm(range(0, len(pairs), BATCH_SIZE), desc="intensity", dynamic_ncols=True, leave=False):
+        sources, targets, truths = load_pairs(photos, pairs[start : start + BATCH_SIZE])
         for name, pipe in systems.items():
             steps = [transfer_or_target(pipe, sources, targets, detect, intensity=alpha) for alpha in INTENSITIES]
             curves = [progress(_stack(images), _stack(targets), _stack(truths)) for images in steps]

@@ -15,6 +15,7 @@ GAZE_DEGREES = 30.0  # one unit of gaze in the column `blendshapes`
 LEAST_DEVIATION = 0.01  # standard deviation of a blendshape that moves, in the units of the column `blendshapes`
 # Order of the values in the column `blendshapes` of a set.
 COLUMN_NAMES = BLENDSHAPES + GAZE_NAMES
+COLUMN_ORDER = f"The order of the column `blendshapes`: {', '.join(COLUMN_NAMES)}; gaze in units of 30°."
 
 
 @dataclass(frozen=True)

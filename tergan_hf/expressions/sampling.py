@@ -35,12 +35,10 @@ def draw_expressions(random: np.random.Generator, count: int) -> list[Expression
     return drawn
 
 
-def exact_expression(label: str, variant: str | None = None, intensity: float = 1.0) -> Expression:
-    """A symmetric basic expression in a variant of `EMFACS_VARIANTS`, by default the first."""
-    if label == "neutral":
-        return NEUTRAL
-    weights = EMFACS_VARIANTS[label][variant or next(iter(EMFACS_VARIANTS[label]))]
-    return Expression(label, intensity, _limit(expand_sides(weights), intensity))
+def expression_set(seed: int, number: int, count: int) -> list[tuple[int, Expression]]:
+    """The neutral face and the `count` expressions of one set by its number, each with its expression_id."""
+    drawn = draw_expressions(np.random.default_rng((seed, 1, number)), count)
+    return [(0, NEUTRAL), *enumerate(drawn, 1 + number * count)]
 
 
 def draw_basic(random: np.random.Generator, label: str | None = None, weakest: float = MIN_INTENSITY) -> Expression:

@@ -20,6 +20,7 @@ ARKIT_BLENDSHAPES = tuple(sorted([name + side for name in _SIDED for side in SID
 GAZE_NAMES = ("gazeX", "gazeY")  # degrees to the viewer's right and up; all other names are weights from 0 to 1
 GAZE_LIMIT = 45.0  # degrees
 MAX_WEIGHT = 1.2  # of a blendshape that is asked for
+LEAST_SHOWN = 0.05  # weight of a blendshape that is worth naming
 # Both eyes move together: gazeX and gazeY are the sums of these.
 EYE_LOOK_NAMES = tuple(name for name in ARKIT_BLENDSHAPES if name.startswith("eyeLook"))
 
@@ -53,9 +54,9 @@ def other_side(name: str) -> str:
     return name
 
 
-def strongest_blendshapes(values: dict[str, float], most: int, least: float = 0.05) -> dict[str, float]:
-    """At most `most` weights that are at least `least`, the largest first. Gaze is no weight and is left out."""
-    weights = {name: value for name, value in values.items() if name not in GAZE_NAMES and value >= least}
+def strongest_blendshapes(values: dict[str, float], most: int) -> dict[str, float]:
+    """At most `most` weights that are at least `LEAST_SHOWN`, the largest first. Gaze is no weight and is left out."""
+    weights = {name: value for name, value in values.items() if name not in GAZE_NAMES and value >= LEAST_SHOWN}
     return dict(sorted(weights.items(), key=lambda pair: pair[1], reverse=True)[:most])
 
 

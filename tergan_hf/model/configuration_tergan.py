@@ -56,9 +56,10 @@ class TerGanConfig(PreTrainedConfig):
         expression_int8 (`bool`, defaults to `False`): reserve room for the activation ranges that `quantize` measures.
             A quantised `G_es` multiplies 8-bit integers on x86 CPUs and computes in floats elsewhere. Not in the
             paper.
-        identity_refinements (`int`, defaults to 0): the same for feature maps of `G_et` of at most 32 positions.
-        decoder_refinements (`int`, defaults to 1): the same for feature maps of the photo decoder of at most 64
-            positions.
+        identity_refinements (`int`, defaults to 0): as `expression_refinements`, for feature maps of `G_et` that are
+            at most 32 positions wide.
+        decoder_refinements (`int`, defaults to 1): as `expression_refinements`, for feature maps of the photo decoder
+            that are at most 64 positions wide.
         decoder_mapping_size (`int`, defaults to 0): units of a hidden layer that the photo decoder's condition passes
             through (a mapping network, Karras et al. 2019). 0 leaves it out. Not in the paper.
         decoder_detail_channels (`int`, defaults to 0): channels between two convolutions at the crop's own resolution

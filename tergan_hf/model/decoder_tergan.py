@@ -145,7 +145,9 @@ class TerGanPhotoDecoder(nn.Module):
 
     It starts from the last feature map of G_et and receives the others as skip connections. Every block is modulated
     by the wanted f(e), the target's own f(e) and f(i). The output is a flow, a mask m, colours and a coarse shading s.
-    With w = warp(x_t, flow), x̄ = w + (1 − m) · (colour − w) + s · (w + 1).
+    With w = warp(x_t, g · flow), x̄ = w + g · ((1 − m) · (colour − w) + s · (w + 1)). The gate is
+    g = tanh(d / √expression_gate), with d the root mean square difference of the two f(e). It is 0 for the target's
+    own expression.
     """
 
     def __init__(self, config: TerGanConfig):

@@ -52,16 +52,15 @@ class ConvolutionBlock(nn.Sequential):
 class TerGanEncoder(nn.Module):
     """
     `G_es` or `G_et` (section 4.1): blocks of 3×3 stride-1 convolution, batch norm, LeakyReLU and 2×2 max-pool, then
-        one
-    FC layer. Decided: the pool; the paper only says "downsampling block".
+    one FC layer. Decided: the pool; the paper only says "downsampling block".
 
     Larger images are first reduced to the encoder's own size. A feature map of one position is not pooled further.
 
     Args:
-        channels: of the blocks. image_size: side in pixels of what the encoder looks at. embedding_size: of its
-        output.
+        channels: of the blocks. image_size: side in pixels of the image after this reduction. embedding_size: of the
+            output.
         patch_size: each patch of this many pixels squared becomes one position.
-        refinements: residual convolutions on each feature map of at most `refined_size` positions.
+        refinements: residual convolutions on each feature map that is at most `refined_size` positions wide.
         pooled: pool the last feature map before the FC layer.
         scaled: see `ConvolutionBlock`. int8: reserve room for activation ranges.
     """

@@ -81,13 +81,12 @@ class FaceTracker:
     Track one face from frame to frame.
 
     Between full detections only landmark refinement runs, around the last landmarks. The whole frame is searched if
-    its confidence is low, at a cut, and every `redetect_after` frames. Where that leaves a doubt, f(i) decides which
+    its confidence is low, at a cut, and every `REDETECT_AFTER` frames. Where that leaves a doubt, f(i) decides which
     face is the tracked one, and whether it is seen at all.
 
     Args:
         detector: for full detections, a `FaceDetector` or `SharedDetector`.
         face: the face to track, as in `select_face`.
-        redetect_after: frames between full detections.
         identify: frame and landmarks (5, 2) → f(i), (D,). Default: the face nearest to the last position is taken.
 
     Attributes:
@@ -96,11 +95,8 @@ class FaceTracker:
             and after the face was gone.
     """
 
-    def __init__(
-        self, detector: FaceDetector | SharedDetector, face=None, redetect_after: int = REDETECT_AFTER,
-        identify: Identify | None = None,
-    ):  # fmt: skip
-        self.detector, self.face, self.redetect_after = detector, face, redetect_after
+    def __init__(self, detector: FaceDetector | SharedDetector, face=None, identify: Identify | None = None):
+        self.detector, self.face = detector, face
         self.restarted = True
         self.rivals: list[FaceTracker] = []
         self._person = None if identify is None else _Person(identify)
@@ -121,7 +117,7 @@ class FaceTracker:
         cut = self._cuts(frame)
         doubtful = cut or self._landmarks is None
         landmarks = None
-        if self._landmarks is not None and not cut and self._since < self.redetect_after:
+        if self._landmarks is not None and not cut and self._since < REDETECT_AFTER:
             landmarks = self._refine(frame, self._landmarks)
             self._since += 1
             doubtful = landmarks is None

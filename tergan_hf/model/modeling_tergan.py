@@ -334,9 +334,9 @@ class TerGanModel(TerGanPreTrainedModel):
         return_dict: bool | None = None,
     ) -> TerGanOutput | tuple:
         """
-        Transfer the expression of `pixel_values` (x_s) to `target_pixel_values` (x_t, default: x_s itself).
+        Transfer the expression of `pixel_values` (x_s) to `target_pixel_values` (x_t, default: x_s itself), both
+        `(batch, channels, image_size, image_size)` in [-1, 1]; `intensity` as for `change`.
 
-        Example:
         ```python
         >>> output = model(pixel_values=source, target_pixel_values=target)
         >>> output.pixel_values.shape

@@ -138,7 +138,7 @@ class TerGanPipeline(VideoPipeline):
             detect: find and align the face; `False` takes the image as an aligned face crop.
             face: which face of the photo.
             threshold: 0 to 1; if the best score is below it, the answer begins with an entry `UNSURE` that has this
-            score.
+                score.
 
         Returns:
             for one image, `[{"label": "happiness", "score": 0.97}, …]`, best first, one entry per label, scores
@@ -156,7 +156,7 @@ class TerGanPipeline(VideoPipeline):
         self, image: ImageLike | list[ImageLike], detect: bool = True, face: Face = None
     ) -> dict[str, float] | list[dict[str, float]]:
         """
-        Read the blendshapes of a face: how far each of its muscles moves it, and where it looks.
+        Estimate the blendshapes of a face: how strong each facial movement is, and where the eyes look.
 
         Args:
             image: the photo.
@@ -228,9 +228,12 @@ class TerGanPipeline(VideoPipeline):
         """
         Compute the two embeddings of a face.
 
+        Args:
+            image, detect, face: as for `recognize`.
+
         Returns:
-            `{"expression": f(e), "identity": f(i)}`, float32 arrays of the configuration's sizes; for a list, a list
-            of those.
+            `{"expression": f(e), "identity": f(i)}`, float32 arrays of shapes `(expression_embedding_size,)` and
+            `(identity_embedding_size,)`; for a list, a list of those.
         """
         (images,), single = pair_up(("image", image))
         embedded = []

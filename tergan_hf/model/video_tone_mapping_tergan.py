@@ -110,7 +110,7 @@ def to_sdr(code: np.ndarray, primaries: int, transfer: int) -> np.ndarray:
         brightest = light.max(-1, keepdims=True)
         light = light * _rolled_off(brightest) / np.maximum(brightest, 1e-9)
     if primaries in WIDE_PRIMARIES:
-        light = light @ primaries_matrix(WIDE_PRIMARIES[primaries], BT_709_PRIMARIES).T
+        light = light @ matrix_to_bt_709(WIDE_PRIMARIES[primaries]).T
     light = light.clip(0, 1)
     return _srgb_code(light) if transfer == SRGB else light ** (1 / SCREEN_GAMMA)
 
@@ -134,10 +134,10 @@ def to_light(code: np.ndarray, transfer: int) -> np.ndarray:
     return code**SCREEN_GAMMA
 
 
-def primaries_matrix(source, target) -> np.ndarray:
-    """The (3, 3) matrix from linear RGB of one set of primaries to another, with Bradford adaptation."""
-    to_xyz, white = _to_xyz(source)
-    from_xyz, wanted = _to_xyz(target)
+def matrix_to_bt_709(primaries) -> np.ndarray:
+    """The (3, 3) matrix from linear RGB of a set of primaries to that of BT.709, with Bradford adaptation."""
+    to_xyz, white = _to_xyz(primaries)
+    from_xyz, wanted = _to_xyz(BT_709_PRIMARIES)
     adaptation = np.linalg.inv(BRADFORD) @ np.diag(BRADFORD @ wanted / (BRADFORD @ white)) @ BRADFORD
     return np.linalg.inv(from_xyz) @ adaptation @ to_xyz
 

@@ -4,11 +4,11 @@
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from ..cli.errors import one_line_errors
 from ..cli.outputs import check_output
+from ..data.packages import optional_packages
 from .portrait_set import add_asset_options, add_picture_options
 
 
@@ -42,11 +42,9 @@ def main():
     add_picture_options(parser, size=320)
     parser.add_argument("--seed", type=int, default=0, help="as for the set (%(default)s)")
     options = vars(parser.parse_args())
-    try:
-        from .sheet import draw_portraits
-    except ImportError as error:
-        sys.exit(f'{PROGRAM}: portraits need the package {error.name}: pip install -e ".[portraits]"')
     with one_line_errors(PROGRAM):
+        with optional_packages("portraits need", "portraits"):
+            from .sheet import draw_portraits
         check_output(Path(options["output"]), [], overwrite=True)
         draw_portraits(**options)
 

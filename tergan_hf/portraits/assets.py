@@ -1,7 +1,6 @@
 """What portraits share beyond their photo: face model, landmarker, and a smile prior learnt from other people."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -117,7 +116,5 @@ def cached_smile_prior(people: list[PortraitPerson], ict: Path, landmarker: Path
         resting = [pair.neutral for pair in pairs] or [one.photo for one in people]
         prior, correspondence = learn_smile_prior(read_face_model(ict), Landmarker(landmarker), pairs, resting)
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
-        save_smile_prior(unfinished, prior, correspondence)
-        unfinished.rename(path)
+        save_smile_prior(path, prior, correspondence)
     return path

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 from argparse import ArgumentParser
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,11 +15,12 @@ from PIL import Image
 from pyarrow import parquet
 from tqdm.auto import tqdm
 
-from ..data.building import RECORD, BuildError, Plan, Shard, is_unfinished, list_source
+from ..data.building import RECORD, BuildError, Plan, Shard, list_source, require_finished
 from ..data.dataset_card import SetDescription
+from ..data.image_cells import decode
 from ..data.loading import parquet_files
+from ..data.packages import optional_packages
 from ..expressions.blendshapes import COLUMN_NAMES
-from ..model.image_loading_tergan import read_image
 from .landmarks import Landmarker
 from .score_calibration import SMALL_SIDE, ScoreCalibration, fit_calibration, reduce_like, score_photo
 
@@ -37,6 +37,7 @@ DESCRIPTION = SetDescription(
 )
 SPLITS = ("train", "validation", "test")
 CALIBRATION_ROWS = 3000
+PHOTO = "a photo of the set"  # in messages
 MARGIN = 1.4  # of `portraits`, by default
 CALIBRATION_VERSION = 1  # part of the cache key; raise it with each change of the calibration
 
@@ -62,12 +63,11 @@ def plan(source: Path, options: dict) -> Plan:
     Plan the set: the rows of the source with the column `blendshapes`.
 
     Raises:
-        BuildError: source or reference is no built set, or the landmarker is missing.
+        BuildError, InvalidInputError: source or reference is no built set, or the landmarker is missing.
     """
     landmarker, reference = Path(options["landmarker"]), Path(options["reference"])
     for folder in (source, reference):
-        if is_unfinished(folder):
-            raise BuildError(f"{folder} holds an unfinished set: run the command that began it again to complete it")
+        require_finished(folder, folder)
     files = {split: [Path(file) for file in parquet_files(source, split)] for split in SPLITS}
     everything = [file for found in files.values() for file in found]
     if not everything:
@@ -116,7 +116,7 @@ def add_blendshapes(job: tuple[Path, Assets]) -> list[dict]:
     if not rows:  # no photo of the shard shows a face
         return []
     landmarker = _load_landmarker(assets.landmarker)
-    scores = np.stack([score_photo(_decode(row["image"]), landmarker) for row in rows])
+    scores = np.stack([score_photo(decode(row["image"], PHOTO), landmarker) for row in rows])
     estimated = ScoreCalibration.load(assets.calibration).estimate(scores)
     return [{**row, "blendshapes": values.tolist()} for row, values in zip(rows, estimated)]
 
@@ -137,15 +137,13 @@ def _cached_calibration(
         for file in tqdm(known, desc="Calibrating MediaPipe's scores", dynamic_ncols=True):
             table = parquet.read_table(file, columns=["image", "blendshapes", "identity"])
             for row in table.take(pa.array(range(0, table.num_rows, step), pa.int64())).to_pylist():
-                photo = _decode(row["image"])
+                photo = decode(row["image"], PHOTO)
                 scores.append(score_photo(reduce_like(photo, margin, small) if small else photo, detector))
                 true.append(row["blendshapes"])
                 people.append(row["identity"])
         fitted = fit_calibration(np.stack(scores), np.array(true), np.array(people))
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}.unfinished")  # another command may be fitting the same
-        fitted.save(unfinished)
-        unfinished.rename(path)
+        fitted.save(path)
     return path, ScoreCalibration.load(path)
 
 
@@ -158,10 +156,8 @@ def _margin_of(portraits: Path) -> float:
 
 @lru_cache(maxsize=1)
 def _load_landmarker(file: Path):
-    try:
+    with optional_packages("MediaPipe needs", "portraits"):
         return Landmarker(file)
-    except ImportError as error:
-        raise BuildError(f'MediaPipe needs the package {error.name}: pip install -e ".[portraits]"') from error
 
 
 def _first_image(files: list[Path]) -> bytes:
@@ -170,7 +166,3 @@ def _first_image(files: list[Path]) -> bytes:
         for batch in parquet.ParquetFile(file).iter_batches(1, columns=["image"]):
             return batch.to_pylist()[0]["image"]["bytes"]
     raise BuildError(f"{files[0].parent} holds no photos")
-
-
-def _decode(encoded: dict) -> Image.Image:
-    return read_image(io.BytesIO(encoded["bytes"]), "a photo of the set")

@@ -17,7 +17,7 @@ from .landmarks import CHEEKS, EYES, FACE_LANDMARKS, INNER_LIPS, NOSTRILS, OUTER
 from .lighting import estimate_light
 from .mesh import rasterize, vertex_normals
 from .occluders import find_occluders, has_spectacles
-from .smile_prior import SmilePrior
+from .smile_prior import SMILE, SmilePrior
 from .teeth_donors import TeethDonor, make_donor
 from .warping import sample
 from .wrinkles import WrinkleMaps
@@ -84,7 +84,7 @@ class Portrait:
         self.picture, self.points2d = frame.picture, frame.points
         self.size = len(frame.picture)
         fit = fitter.fit(frame.points)
-        smile = fit.expression[list(smile_prior.smile_indices)].mean()
+        smile = fit.expression[SMILE].mean()
         self.posed = bool(smile > POSED_SMILE or self._lips_apart(fit.camera.scale) > OPEN_LIPS_GAP)
         if self.posed:
             fit = fitter.fit(frame.points, posed=True)

@@ -3,8 +3,9 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from ..data.building import BuildError, Plan
+from ..data.building import Plan
 from ..data.dataset_card import SetDescription
+from ..data.packages import optional_packages
 
 
 DESCRIPTION = SetDescription(
@@ -91,10 +92,8 @@ def add_options(parser: ArgumentParser):
 
 def plan(sources: list[Path], options: dict) -> Plan:
     """Plan the set for some folders of portraits."""
-    try:
+    with optional_packages("portraits need", "portraits"):
         from .set_building import PortraitSettings, plan_portraits
-    except ImportError as error:
-        raise BuildError(f'portraits need the package {error.name}: pip install -e ".[portraits]"') from error
     ict, landmarker = options.pop("ict"), options.pop("landmarker")
     for name in ("exclude", "validation"):
         options[name] = tuple(options[name])

@@ -13,6 +13,7 @@ from .lighting import UNCHANGED, LightChange, harmonics
 from .mesh import Raster, rasterize, stretch
 from .mouth_rendering import draw_mouth
 from .portrait import OVERSAMPLING, POSED_SMILE, Portrait
+from .smile_prior import SMILE
 from .warping import interpolate_membrane, pixel_grid, sample
 
 
@@ -148,7 +149,7 @@ class _ExpressionRenderer:
         portrait, model = session.portrait, session.portrait.model
         self.change = total - portrait.fit.expression
         self.vertices = model.apply_blendshapes(portrait.neutral_vertices, total)
-        smile = float(self.change[list(portrait.smile_prior.smile_indices)].mean())
+        smile = float(self.change[SMILE].mean())
         points = portrait.place(self.vertices, session.camera, smile)
         points = close_lids(portrait, points, total, session.camera)
         moves = portrait.mobility[:, None]
@@ -225,7 +226,7 @@ class _ExpressionRenderer:
         flows = interpolate_membrane(known, face, still)
         to_photo, to_neutral = flows[..., :2], np.ascontiguousarray(flows[..., 2:])
         canvas = sample(portrait.picture, grid + to_photo)
-        relaxed = -float(self.change[list(portrait.smile_prior.smile_indices)].mean()) / POSED_SMILE
+        relaxed = -float(self.change[SMILE].mean()) / POSED_SMILE
         if portrait.posed and relaxed > 0:
             canvas += (
                 CREASE_REMOVAL * min(relaxed, 1.0) * sample(portrait.crease_removal, grid + to_photo, cv2.INTER_LINEAR)

@@ -1,5 +1,6 @@
 """Calibrate MediaPipe's blendshape scores on faces whose blendshapes are known."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from PIL import Image
 
 from ..data.ridge_regression import fit_ridge
 from ..expressions.blendshapes import COLUMN_NAMES
+from ..model.atomic_file_tergan import write_whole
 from ..model.blendshapes_tergan import GAZE_NAMES
 from .landmarks import Landmarker
 
@@ -45,8 +47,9 @@ class ScoreCalibration:
 
     def save(self, path: Path):
         """Write the map to an npz file."""
-        with open(path, "wb") as file:
-            np.savez(file, weight=self.weight, bias=self.bias, correlation=self.correlation)
+        content = io.BytesIO()
+        np.savez(content, weight=self.weight, bias=self.bias, correlation=self.correlation)
+        write_whole(path, content.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> "ScoreCalibration":

@@ -7,17 +7,18 @@ import cv2
 import numpy as np
 from datasets import Array2D, Features, Image, List, Value
 
-from ..data.building import BuildError, Plan, Shard
+from ..data.building import BuildError, Plan, Shard, require_positive
 from ..data.dataset_card import SetDescription
 from ..data.flow_maps import encode_fine_flow_map
 from ..data.image_cells import image_cell
 from ..data.seeds import name_seed
-from ..expressions.blendshapes import BLENDSHAPES, COLUMN_NAMES, NEUTRAL, Expression, to_vector
-from ..expressions.sampling import OTHER, draw_expressions
+from ..expressions.blendshapes import BLENDSHAPES, COLUMN_ORDER, Expression, to_vector
+from ..expressions.sampling import OTHER, expression_set
 from .assets import PortraitAssets, check_picture_size, donor_credit, fit_portrait, list_files, prepare_assets
 from .people import PortraitPerson, description_of, find_people, named_people, require_distinct
 from .portrait import Portrait
 from .rendering import Rendering, Session
+from .smile_prior import SMILE
 from .view_sampling import draw_views
 
 
@@ -56,12 +57,7 @@ class PortraitSettings:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("sessions", "expressions", "expression_sets"):
-            if getattr(self, name) < 1:
-                option = name.replace("_", "-")
-                raise BuildError(f"--{option} must be at least 1, not {getattr(self, name)}")
-        if self.people is not None and self.people < 1:
-            raise BuildError(f"--people must be at least 1, not {self.people}")
+        require_positive(self, "people", "sessions", "expressions", "expression_sets")
         check_picture_size(self.size, self.margin)
 
 
@@ -96,11 +92,11 @@ def plan_portraits(
         for split, people in splits.items()
         for part in (people[at : at + PEOPLE_PER_SHARD] for at in range(0, len(people), PEOPLE_PER_SHARD))
     ]
-    order = f" The order of the column `blendshapes`: {', '.join(COLUMN_NAMES)}; gaze in units of 30°."
     written = {key: value for key, value in asdict(settings).items() if value is not None}
     description = description_of(everybody, description)
+    attribution = f"{description.attribution}{donor_credit(assets)} {COLUMN_ORDER}"
     return Plan(
-        description=replace(description, attribution=description.attribution + donor_credit(assets) + order),
+        description=replace(description, attribution=attribution),
         features=features(),
         shards=shards,
         make_rows=render_people,
@@ -118,11 +114,6 @@ def features() -> Features:
         "mixed_with": Value("string"), "blendshapes": List(Value("float32")), "flow": Image(), "uncovered": Image(),
         "landmarks": Array2D((5, 2), "float32"),
     })  # fmt: skip
-
-
-def expression_set(number: int, settings: PortraitSettings) -> list[Expression]:
-    """Draw the expressions of one set by its number."""
-    return draw_expressions(np.random.default_rng((settings.seed, 1, number)), settings.expressions)
 
 
 def render_people(job: tuple[list[tuple[int, PortraitPerson]], PortraitSettings, PortraitAssets]) -> list[dict]:
@@ -162,10 +153,7 @@ def _render_person(
     for number_of_session, view in enumerate(draw_views(random, settings.sessions)):
         session = Session(portrait, view)
         chosen = int(random.integers(settings.expression_sets))
-        shown = [(0, NEUTRAL)] + [
-            (1 + chosen * settings.expressions + at, one) for at, one in enumerate(expression_set(chosen, settings))
-        ]
-        for identifier, expression in shown:
+        for identifier, expression in expression_set(settings.seed, chosen, settings.expressions):
             vector = to_vector(expression)
             possible = np.append(portrait.renderable(vector[: len(BLENDSHAPES)]), vector[len(BLENDSHAPES) :])
             if not np.array_equal(possible, vector):
@@ -177,7 +165,7 @@ def _render_person(
 def _own_expression(portrait: Portrait) -> Expression:
     """The fitted expression of a photo that is not neutral."""
     own = portrait.fit.expression
-    smile = float(own[list(portrait.smile_prior.smile_indices)].mean())
+    smile = float(own[SMILE].mean())
     weights = {name: float(weight) for name, weight in zip(BLENDSHAPES, own) if weight > 0.01}
     return Expression("happiness" if smile > 0.3 else OTHER, min(1.0, smile / 0.7), weights)
 

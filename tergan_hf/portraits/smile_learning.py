@@ -87,19 +87,15 @@ def learn_smile_prior(
 def find_frame(
     landmarker: Landmarker, path: Path, size: int = LEARNING_SIZE, margin: float = LEARNING_MARGIN
 ) -> Frame | None:
-    """The working frame of a photo, or None without a face."""
-    pixels = read_photo(path)
-    found = landmarker.find(pixels)
-    return None if found is None else cut_frame(pixels, found[0], size, margin)
-
-
-def read_photo(path: Path) -> np.ndarray:
-    """Read a photo upright, as (H, W, 3) uint8 RGB.
+    """
+    The working frame of a photo, or None without a face.
 
     Raises:
         BuildError: the file is not a readable image. The message names it.
     """
-    return np.array(read_source(path))
+    pixels = np.array(read_source(path))
+    found = landmarker.find(pixels)
+    return None if found is None else cut_frame(pixels, found[0], size, margin)
 
 
 def _place(model: FaceModel, fit: FaceFit) -> tuple[np.ndarray, np.ndarray]:

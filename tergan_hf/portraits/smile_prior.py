@@ -1,11 +1,13 @@
 """Prior knowledge from photos of real smiles, and its file."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..expressions.blendshapes import BLENDSHAPES
+from ..model.atomic_file_tergan import write_whole
 from .face_model import FaceModel
 from .fitting import LandmarkCorrespondence
 from .mouth_materials import MouthMaterials, mouth_materials
@@ -26,14 +28,12 @@ class SmilePrior:
         smile_wrinkles: (SIDE, SIDE) change of log brightness in a full smile (`wrinkles`).
         donors: inner mouths of real smiles.
         mouth: materials of the model's mouth.
-        smile_indices: positions of mouthSmile in `BLENDSHAPES`.
     """
 
     smile_shape: np.ndarray
     smile_wrinkles: np.ndarray
     donors: tuple[TeethDonor, ...]
     mouth: MouthMaterials
-    smile_indices: tuple[int, ...] = tuple(SMILE)
 
     @classmethod
     def empty(cls, model: FaceModel) -> "SmilePrior":
@@ -45,16 +45,16 @@ class SmilePrior:
 
 def save_smile_prior(path: Path, prior: SmilePrior, correspondence: LandmarkCorrespondence):
     """Write the prior and the correspondence to an `.npz` file."""
-    donors = prior.donors
-    with open(path, "wb") as file:
-        np.savez_compressed(
-            file, smile_shape=prior.smile_shape, smile_wrinkles=prior.smile_wrinkles,
-            triangles=correspondence.triangles, weights=correspondence.weights, distance=correspondence.distance,
-            pictures=np.array([donor.picture for donor in donors], np.uint8),
-            contours=np.array([donor.contour for donor in donors], np.float32),
-            tooth_colours=np.array([donor.tooth_colour for donor in donors], np.float32),
-            owners=np.array([donor.owner for donor in donors], str),
-        )  # fmt: skip
+    donors, content = prior.donors, io.BytesIO()
+    np.savez_compressed(
+        content, smile_shape=prior.smile_shape, smile_wrinkles=prior.smile_wrinkles,
+        triangles=correspondence.triangles, weights=correspondence.weights, distance=correspondence.distance,
+        pictures=np.array([donor.picture for donor in donors], np.uint8),
+        contours=np.array([donor.contour for donor in donors], np.float32),
+        tooth_colours=np.array([donor.tooth_colour for donor in donors], np.float32),
+        owners=np.array([donor.owner for donor in donors], str),
+    )  # fmt: skip
+    write_whole(path, content.getvalue())
 
 
 def load_smile_prior(path: Path, model: FaceModel) -> tuple[SmilePrior, LandmarkCorrespondence]:

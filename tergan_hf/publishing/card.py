@@ -58,12 +58,7 @@ def write_card(folder: str | Path, report_folder: str | Path | None = None, base
     return folder / CARD
 
 
-def build_card(
-    folder: str | Path,
-    report: str | Path | None = None,
-    template: str | Path = TEMPLATE,
-    base_model: str | None = None,
-) -> str:
+def build_card(folder: str | Path, report: str | Path | None = None, base_model: str | None = None) -> str:
     """
     Fill the card of saved weights.
 
@@ -81,7 +76,7 @@ def build_card(
         InvalidInputError: `benchmark.json` was made with other weights, or `compute.yaml` holds a wrong number.
     """
     folder = Path(folder)
-    for path in (folder / "config.json", Path(template)):
+    for path in (folder / "config.json", TEMPLATE):
         if not path.is_file():
             raise MissingFileError(f"{path} is missing: a model card cannot be made without it")
     config = TerGanConfig.from_pretrained(folder)
@@ -100,7 +95,7 @@ def build_card(
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    return environment.from_string(Path(template).read_text(encoding="utf-8")).render(
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=title_of(record),
         model_id=MODEL_ID,
         paper=PAPER,

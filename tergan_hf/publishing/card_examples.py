@@ -3,15 +3,16 @@
 import json
 import logging
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from PIL import Image
 
-from ..data.contact_sheet import draw_contact_sheet
+from ..data.contact_sheet import crop_around_faces, draw_contact_sheet
 from ..evaluation.digest import weights_digest
 from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import MissingFileError
-from ..model.face_alignment_tergan import crop_face, zoom_out
 from ..model.pipeline_tergan import TerGanPipeline
 from ..provenance.saving import save_synthetic
 
@@ -22,7 +23,6 @@ PHOTOS, EXPRESSIONS = "examples", "expressions"  # folders of the assets
 EXAMPLES, GALLERY = "examples.json", "gallery"  # beside the weights
 SHOWN_LABELS = 5
 SIDE, QUALITY = 200, 85
-MARGIN = 1.5  # side of a shown picture, in sides of the aligned crop
 NAMED_EDITS: dict[str, float] = {
     "jawOpen": 0.6, "mouthSmile": 0.8, "mouthPucker": 0.8, "browInnerUp": 1, "eyeBlinkLeft": 1, "gazeLeft": 25,
 }  # fmt: skip
@@ -74,6 +74,7 @@ def write_examples(folder: str | Path, device: str | None = None) -> CardExample
     sources += [path for name in SOURCES for path in (ASSETS / EXPRESSIONS).glob(f"*_{name}.jpg")]
     (folder / GALLERY).mkdir(exist_ok=True)
     examples = CardExamples(widget, {})
+    crop = partial(crop_around_faces, pipe.detector, side=SIDE)
 
     def add(name: str, caption: str, rows: list[list], titles: list[str] | None = None):
         file = f"{GALLERY}/{name}.jpg"
@@ -82,7 +83,7 @@ def write_examples(folder: str | Path, device: str | None = None) -> CardExample
 
     if neutral:
         rows = [[photo, *(pipe.edit(photo, label) for label in pipe.labels)] for photo in map(_open, neutral)]
-        add("edits", "Photos edited to every label.", _crop_rows(pipe, rows), ["photo", *pipe.labels])
+        add("edits", "Photos edited to every label.", crop(rows), ["photo", *pipe.labels])
         named = {name: value for name, value in NAMED_EDITS.items() if name in pipe.editable_names}
         if named:
             rows = [
@@ -90,13 +91,13 @@ def write_examples(folder: str | Path, device: str | None = None) -> CardExample
                 for photo in map(_open, neutral[:2])
             ]
             titles = ["photo", *(f"{name} {value:g}" for name, value in named.items())]
-            add("blendshapes", "Single blendshapes set by name.", _crop_rows(pipe, rows), titles)
+            add("blendshapes", "Single blendshapes set by name.", crop(rows), titles)
     if neutral and sources:
         shown = [_open(source) for source in sources]
         rows = [[photo, *(pipe.transfer(source, photo) for source in shown)] for photo in map(_open, neutral[:2])]
-        head = [None, *(_crop_rows(pipe, [[source]])[0][0] for source in shown)]
+        head = [None, *chain(*crop([[source] for source in shown]))]
         caption = "The expressions of the upper row, transferred to the photos on the left."
-        add("transfer", caption, [head, *_crop_rows(pipe, rows)])
+        add("transfer", caption, [head, *crop(rows)])
     content = {"sha256": weights_digest(folder), "widget": examples.widget, "gallery": examples.gallery}
     write_whole(folder / EXAMPLES, json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
     return examples
@@ -119,13 +120,3 @@ def read_examples(folder: str | Path) -> CardExamples:
 
 def _open(path: Path) -> Image.Image:
     return Image.open(path).convert("RGB")
-
-
-def _crop_rows(pipe: TerGanPipeline, rows: list[list[Image.Image]]) -> list[list[Image.Image]]:
-    """Crop each row's pictures around the face of its first one."""
-    cropped = []
-    for row in rows:
-        faces = pipe.detector.detect(row[0])
-        transform = zoom_out(faces[0].crop_transform, MARGIN) if faces else None
-        cropped.append([image if transform is None else crop_face(image, transform, SIDE) for image in row])
-    return cropped

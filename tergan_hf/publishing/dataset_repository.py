@@ -15,7 +15,7 @@ from huggingface_hub import DatasetCard
 from pyarrow import parquet
 
 from ..data.building import is_unfinished
-from ..data.dataset_card import CARD, count_rows, expression_section, identity_section, size_category
+from ..data.dataset_card import CARD, EVAL, count_rows, expression_section, identity_section, size_category
 from ..data.known_sets import NOT_TO_BE_SHOWN
 from ..data.loading import parquet_files
 from ..expressions.blendshapes import COLUMN_NAMES
@@ -24,7 +24,6 @@ from .hub_errors import PublishError
 
 SHARD_BYTES = 250_000_000
 ROW_GROUP = 100  # rows; the viewer reads whole row groups of at most 286 MiB
-EVAL = "eval.yaml"  # makes a data set a benchmark
 # Licences, as the Hub writes them, that let a set be passed on.
 OPEN_LICENCES = {
     "apache-2.0", "mit", "cc0-1.0", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",

@@ -13,10 +13,9 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 from ..model.errors_tergan import TerGanError
+from ..model.model_loading_tergan import REQUEST_ERROR
 
 
-# Of the library that huggingface_hub sends its requests with, which depends on its version.
-REQUEST_ERROR: type[Exception] = HfHubHTTPError.__mro__[1]
 LOG_IN = "run `hf auth login`, or set HF_TOKEN to a token with write access (https://huggingface.co/settings/tokens)"
 
 

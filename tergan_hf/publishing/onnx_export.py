@@ -1,14 +1,13 @@
 """Export TER-GAN as ONNX graphs."""
 
 import json
-import tempfile
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from ..model.modeling_tergan import TerGanModel
-from .onnx_graph import Graph, require_packages, write_graph
+from .onnx_graph import Graph, require_packages, write_graph, written_aside
 
 
 LABELS, BLENDSHAPES = "labels.json", "blendshapes.json"
@@ -57,7 +56,6 @@ def export_onnx(model: TerGanModel, folder: str | Path) -> dict[str, Path]:
     """
     require_packages()
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     model = model.eval()
     channels, size = model.config.num_channels, model.config.image_size
     names = list(model.config.blendshape_names)
@@ -68,15 +66,12 @@ def export_onnx(model: TerGanModel, folder: str | Path) -> dict[str, Path]:
         "recognition": Graph(Recognition(model), {"pixel_values": crops}, outputs, {"pixel_values": batch}),
         "transfer": Graph(Transfer(model), transfer_inputs, ("pixel_values",), dict.fromkeys(transfer_inputs, batch)),
     }
-    # Written aside, so that `folder` never holds half a graph.
-    with tempfile.TemporaryDirectory(prefix=".tergan-", dir=folder) as aside:
+    with written_aside(folder) as aside:
         for name, graph in graphs.items():
-            write_graph(graph, Path(aside) / f"{name}.onnx")
-        (Path(aside) / LABELS).write_text(json.dumps(model.config.expressions), encoding="utf-8")
+            write_graph(graph, aside / f"{name}.onnx")
+        (aside / LABELS).write_text(json.dumps(model.config.expressions), encoding="utf-8")
         if names:
-            (Path(aside) / BLENDSHAPES).write_text(json.dumps(names), encoding="utf-8")
+            (aside / BLENDSHAPES).write_text(json.dumps(names), encoding="utf-8")
         else:
             (folder / BLENDSHAPES).unlink(missing_ok=True)
-        for path in Path(aside).iterdir():
-            path.replace(folder / path.name)
     return {name: folder / f"{name}.onnx" for name in graphs}

@@ -1,7 +1,10 @@
 """Write a network as an ONNX file."""
 
 import importlib.util
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +34,16 @@ class Graph:
     inputs: dict[str, torch.Tensor]
     outputs: tuple[str, ...]
     dynamic: dict[str, dict[int, str]] = field(default_factory=dict)
+
+
+@contextmanager
+def written_aside(folder: Path) -> Iterator[Path]:
+    """A temporary folder whose files move to `folder` in the end, so that `folder` never holds half a model."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tergan-", dir=folder) as aside:
+        yield Path(aside)
+        for path in Path(aside).iterdir():
+            path.replace(folder / path.name)
 
 
 def require_packages():

@@ -1,7 +1,6 @@
 """Export a model for the page in `web/`, which runs it in the browser."""
 
 import json
-import tempfile
 from pathlib import Path
 
 from safetensors.numpy import save
@@ -9,7 +8,7 @@ from safetensors.numpy import save
 from ..evaluation.expression_map import ExpressionMap
 from ..model.errors_tergan import InvalidInputError
 from ..model.modeling_tergan import TerGanModel
-from .onnx_graph import require_packages, write_graph
+from .onnx_graph import require_packages, write_graph, written_aside
 from .onnx_storage import compress_weights
 from .web_graphs import browser_graphs
 from .web_manifest import build_manifest, build_tables
@@ -46,10 +45,7 @@ def export_web(
             "the page in the browser needs the photo decoder (decoder_type 'photo'), which changes a photo's pixels"
         )
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    # Written aside, so that `folder` never holds half a model.
-    with tempfile.TemporaryDirectory(prefix=".tergan-", dir=folder) as aside:
-        made = Path(aside)
+    with written_aside(folder) as made:
         for graph_name, graph in browser_graphs(model.eval()).items():
             path = made / f"{graph_name}.onnx"
             write_graph(graph, path)
@@ -59,6 +55,4 @@ def export_web(
         (made / TABLES).write_bytes(save(build_tables(model, expression_map)))
         manifest = build_manifest(model, name, {path.name: path.stat().st_size for path in sorted(made.iterdir())})
         (made / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
-        for path in made.iterdir():
-            path.replace(folder / path.name)
     return {name: folder / name for name in FILES}

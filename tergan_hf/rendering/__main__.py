@@ -4,11 +4,11 @@
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from ..cli.errors import one_line_errors
 from ..cli.outputs import check_output
+from ..data.packages import optional_packages
 from ..model.configuration_tergan import EXPRESSIONS_WITH_NEUTRAL
 
 
@@ -42,12 +42,10 @@ def main():
     options = vars(parser.parse_args())
     settings = {name: options.pop(name) for name in ("size", "seed", "look")}
     settings |= {name: tuple(options.pop(name)) for name in ("exclude", "only")}
-    try:
-        from .avatars import AvatarSettings
-        from .sheet import draw_people
-    except ImportError as error:
-        sys.exit(f'{PROGRAM}: rendering needs the package {error.name}: pip install -e ".[render]"')
     with one_line_errors(PROGRAM):
+        with optional_packages("rendering needs", "render"):
+            from .avatars import AvatarSettings
+            from .sheet import draw_people
         check_output(Path(options["output"]), [], overwrite=True)
         draw_people(**options, settings=AvatarSettings(**settings))
 

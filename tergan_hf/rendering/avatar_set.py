@@ -1,13 +1,12 @@
 """The set `avatars`: rendered people with exactly known expressions, from open 3D heads."""
 
 from argparse import ArgumentParser
-from contextlib import contextmanager
 from pathlib import Path
 
 from ..data.building import Plan
 from ..data.dataset_card import SetDescription
+from ..data.packages import optional_packages
 from ..data.padded_crops import PADDED_CROP_MARGIN
-from ..model.errors_tergan import MissingPackageError
 
 
 DESCRIPTION = SetDescription(
@@ -63,19 +62,6 @@ def add_options(parser: ArgumentParser):
     )  # fmt: skip
 
 
-@contextmanager
-def render_packages():
-    """Turn a failing import into a sentence.
-
-    Raises:
-        MissingPackageError: a package of rendering is not installed.
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise MissingPackageError(f'rendering needs the package {error.name}: pip install -e ".[render]"') from error
-
-
 def plan(source: Path, options: dict) -> Plan:
     """Plan the set from a folder of heads.
 
@@ -83,7 +69,7 @@ def plan(source: Path, options: dict) -> Plan:
         BuildError, GltfError: as `plan_avatars`.
         MissingPackageError: numba is not installed.
     """
-    with render_packages():
+    with optional_packages("rendering needs", "render"):
         from .avatars import AvatarSettings, plan_avatars
     for name in ("exclude", "only"):
         options[name] = tuple(options[name])

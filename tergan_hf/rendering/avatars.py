@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from datasets import Array2D, Features, Image, List, Value
 
-from ..data.building import BuildError, Plan, Shard, list_source
+from ..data.building import BuildError, Plan, Shard, list_source, require_positive
 from ..data.dataset_card import SetDescription
 from ..data.flow_maps import encode_fine_flow_map
 from ..data.image_cells import image_cell
 from ..data.padded_crops import PADDED_CROP_MARGIN
-from ..expressions.blendshapes import COLUMN_NAMES, NEUTRAL, Expression, to_vector
-from ..expressions.sampling import draw_expressions
-from .blendshape_table import NOT_RENDERABLE, renderable
+from ..expressions.blendshapes import COLUMN_ORDER, to_vector
+from ..expressions.sampling import expression_set
 from .library import description_of, head_files, missing_heads
 from .people import Head, Person, blend_heads, check_head, read_head
 from .scene import Camera, Session, draw_plain_session, draw_session
@@ -75,14 +74,24 @@ class AvatarSettings:
     def __post_init__(self):
         if self.look not in LOOKS:
             raise BuildError(f"--look must be one of {', '.join(LOOKS)}, not {self.look!r}")
-        for name in ("people", "sessions", "expressions", "expression_sets"):
-            if getattr(self, name) < 1:
-                raise BuildError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
-        if self.size % 4 or self.size < 16 or not 1 <= self.margin <= 4:
-            raise BuildError(
-                f"--size {self.size} --margin {self.margin}: the size must be a multiple of 4 from 16 on, the margin "
-                "from 1 to 4"
-            )
+        require_positive(self, "people", "sessions", "expressions", "expression_sets")
+        check_picture_size(self.size, self.margin)
+
+
+def check_picture_size(size: int, margin: float):
+    """
+    Check the size of rendered pictures.
+
+    Args:
+        size: side in pixels. margin: side / side of the aligned face.
+
+    Raises:
+        BuildError: heads cannot be rendered with these values.
+    """
+    if size % 4 or size < 16 or not 1 <= margin <= 4:
+        raise BuildError(
+            f"--size {size} --margin {margin}: the size must be a multiple of 4 from 16 on, the margin from 1 to 4"
+        )
 
 
 def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetDescription) -> Plan:
@@ -113,12 +122,9 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
     written = asdict(settings)
     if not settings.aligned:
         del written["margin"]
-    order = f" The order of the column `blendshapes`: {', '.join(COLUMN_NAMES)}; gaze in units of 30°."
-    if NOT_RENDERABLE:
-        order += f" The heads cannot show {', '.join(sorted(NOT_RENDERABLE))}, which are 0."
     description = description_of(files, description)
     return Plan(
-        description=replace(description, attribution=description.attribution + order),
+        description=replace(description, attribution=f"{description.attribution} {COLUMN_ORDER}"),
         features=features(),
         shards=shards,
         make_rows=photograph_people,
@@ -127,11 +133,6 @@ def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetD
         missing=[] if settings.only else missing_heads(files, settings.exclude),
         licence_file=licence if licence.is_file() else None,
     )
-
-
-def expression_set(number: int, settings: AvatarSettings) -> list[Expression]:
-    """Draw the expressions of one set by its number."""
-    return draw_expressions(np.random.default_rng((settings.seed, 1, number)), settings.expressions)
 
 
 def features() -> Features:
@@ -204,12 +205,8 @@ def draw_sessions(number: int, heads: Heads, settings: AvatarSettings) -> Iterat
 def _render_person(number: int, heads: Heads, settings: AvatarSettings) -> list[dict]:
     rows, look = [], LOOKS[settings.look]
     for session, (person, camera, number_of_set) in enumerate(draw_sessions(number, heads, settings)):
-        shown = [(0, NEUTRAL)] + [
-            (1 + number_of_set * settings.expressions + at, one)
-            for at, one in enumerate(expression_set(number_of_set, settings))
-        ]
-        for identifier, expression in shown:
-            vector = renderable(to_vector(expression))
+        for identifier, expression in expression_set(settings.seed, number_of_set, settings.expressions):
+            vector = to_vector(expression)
             photo = camera.take(vector)
             rows.append({
                 "image": image_cell(photo.pixels, "JPEG", quality=look.jpeg_quality),

@@ -46,7 +46,6 @@ MORPHS: dict[str, dict[str, float]] = {
     "mouthUpperUp": {"*lipUp": 0.8, "*disgust": 0.3, "*nostril": 0.5},
     "noseSneer": {"*disgust": 1.1, "*lipUp": 0.15, "*nostril": 1.0, "*lowLid": 0.25, "*browDown": 0.2},
 }
-NOT_RENDERABLE: frozenset[str] = frozenset()  # blendshapes that no combination of morph targets shows
 MIDDLE_WIDTH = 0.012  # metres, half the width over which the halves of a morph target fade into each other
 
 
@@ -92,10 +91,3 @@ def combine_morph_targets(
         if total.any():
             combined[blendshape] = total
     return combined
-
-
-def renderable(vector: np.ndarray) -> np.ndarray:
-    """Set to 0 the blendshapes of a vector (51 or 53 values) that the heads cannot show."""
-    shown = vector.copy()
-    shown[[index for index, name in enumerate(BLENDSHAPES) if name in NOT_RENDERABLE]] = 0
-    return shown

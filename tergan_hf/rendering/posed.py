@@ -13,8 +13,7 @@ from ..data.padded_crops import PADDED_CROP_MARGIN
 from ..expressions.blendshapes import to_vector
 from ..expressions.facs_combinations import BASIC_EXPRESSIONS
 from ..expressions.sequences import draw_onset
-from .avatars import JPEG_QUALITY, draw_person, read_heads
-from .blendshape_table import renderable
+from .avatars import JPEG_QUALITY, check_picture_size, draw_person, read_heads
 from .library import description_of, head_files, missing_heads
 from .people import check_head
 from .scene import Camera, draw_session
@@ -56,11 +55,7 @@ class PosedSettings:
             )
         if not 0 < self.weakest <= 1:
             raise BuildError(f"--weakest {self.weakest}: it must be above 0, and at most 1, the full expression")
-        if self.size % 4 or self.size < 16 or not 1 <= self.margin <= 4:
-            raise BuildError(
-                f"--size {self.size} --margin {self.margin}: the size must be a multiple of 4 from 16 on, the margin "
-                "from 1 to 4"
-            )
+        check_picture_size(self.size, self.margin)
 
 
 def plan_posed(source: str | Path, settings: PosedSettings, description: SetDescription) -> Plan:
@@ -119,7 +114,7 @@ def render_group(job: tuple[tuple[Path, ...], range, PosedSettings]) -> list[dic
             camera = Camera(person, draw_session(random, settings.size), settings.size, margin=settings.margin)
             onset = draw_onset(random, expression, settings.sequence_frames, settings.weakest)
             for frame in range(settings.sequence_frames - settings.frames, settings.sequence_frames):
-                vector = renderable(to_vector(onset[frame]))
+                vector = to_vector(onset[frame])
                 photo = camera.take(vector)
                 rows.append({
                     "image": image_cell(photo.pixels, "JPEG", quality=JPEG_QUALITY),

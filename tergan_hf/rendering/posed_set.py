@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..data.building import Plan
+from ..data.packages import optional_packages
 from ..data.padded_crops import PADDED_CROP_MARGIN
 from .avatar_set import DESCRIPTION as HEADS
-from .avatar_set import render_packages
 
 
 DESCRIPTION = replace(
@@ -50,6 +50,6 @@ def plan(source: Path, options: dict) -> Plan:
         BuildError, GltfError: as `plan_posed`.
         MissingPackageError: numba is not installed.
     """
-    with render_packages():
+    with optional_packages("rendering needs", "render"):
         from .posed import PosedSettings, plan_posed
     return plan_posed(source, PosedSettings(**options), DESCRIPTION)

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
+from ..data.folder_lock import lock_folder
+from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import InvalidInputError, MissingFileError, TerGanError, is_disk_full
 from .arguments import TrainingArguments
 
@@ -54,9 +56,7 @@ def claim_output_dir(arguments: TrainingArguments) -> FileLock:
                 )
         if arguments.resume_from_checkpoint == "latest":
             _require_same_stage_1(folder, before, now)
-    unfinished = record.with_suffix(".unfinished")
-    unfinished.write_text(yaml.safe_dump(now, sort_keys=False))
-    unfinished.replace(record)
+    write_whole(record, yaml.safe_dump(now, sort_keys=False).encode())
     return lock
 
 
@@ -85,27 +85,6 @@ def _find(values: dict, place: tuple[str, ...]):
     for key in place:
         found = found.get(key) if isinstance(found, dict) else None
     return found
-
-
-def lock_folder(folder: Path) -> FileLock:
-    """
-    Make a folder and lock it for this process.
-
-    Returns:
-        the lock; it lasts as long as the process or until it is released.
-
-    Raises:
-        InvalidInputError: another process works there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InvalidInputError(
-            f"another run is training in {folder}: wait for it, or choose another --output_dir"
-        ) from error
-    return lock
 
 
 def _read_arguments(record: Path) -> dict:

@@ -10,6 +10,7 @@ import torch
 import yaml
 from accelerate import Accelerator
 
+from ..model.atomic_file_tergan import write_whole
 from .arguments import TrainingArguments
 
 
@@ -21,9 +22,7 @@ STAGES = ("expression_stage", "identity_stage", "generator_stage")
 def note_seconds(arguments: TrainingArguments, stage: str, seconds: float | None):
     """Note how long the steps of a finished stage took, also before the run was resumed. `None`: not known."""
     path = Path(arguments.output_dir) / HOURS
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps({**_noted_seconds(path), stage: seconds}))
-    unfinished.replace(path)
+    write_whole(path, json.dumps({**_noted_seconds(path), stage: seconds}).encode())
 
 
 def _noted_seconds(path: Path) -> dict:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
+from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .arguments import TrainingArguments
 from .discriminators import Discriminator
@@ -26,16 +27,12 @@ def save_discriminators(objective: GeneratorObjective, discriminator: Discrimina
     path = Path(run) / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     parts = _parts(objective, discriminator) | _frozen(objective)
-    unfinished = path.with_suffix(".unfinished")
-    save_file(
-        {
-            f"{part}.{name}": value.detach().cpu().contiguous()
-            for part, module in parts.items()
-            for name, value in module.state_dict().items()
-        },
-        unfinished,
-    )
-    unfinished.replace(path)
+    tensors = {
+        f"{part}.{name}": value.detach().cpu().contiguous()
+        for part, module in parts.items()
+        for name, value in module.state_dict().items()
+    }
+    write_whole(path, save(tensors))
 
 
 def check_pretrained_run(run: str | Path):

@@ -27,7 +27,7 @@ def spread_rows(rows: np.ndarray, most: int) -> np.ndarray:
 
 @torch.no_grad()
 def embed_expressions(
-    encoder: TerGanEncoder, photos: PhotoSet, rows: np.ndarray, mirrored: bool = False, batch_size: int = 256
+    encoder: TerGanEncoder, photos: PhotoSet, rows: np.ndarray, mirrored: bool = False
 ) -> torch.Tensor:
     """Compute f(e) of some photos of a set, (rows, expression_embedding_size). With `mirrored`, each photo is followed
     by its mirror image. Puts the encoder into evaluation mode."""
@@ -36,20 +36,18 @@ def embed_expressions(
         views = [crops, crops.flip(3)] if mirrored else [crops]
         return torch.stack([encoder(view) for view in views], dim=1).flatten(0, 1)
 
-    return _over_crops(encoder, embed, photos, rows, batch_size, "f(e)")
+    return _over_crops(encoder, embed, photos, rows, 256, "f(e)")
 
 
 @torch.no_grad()
-def identity_features(
-    encoder: TerGanEncoder, photos: PhotoSet, rows: np.ndarray, batch_size: int = 128
-) -> torch.Tensor:
+def identity_features(encoder: TerGanEncoder, photos: PhotoSet, rows: np.ndarray) -> torch.Tensor:
     """Compute what the last layer of G_et reads f(i) from, (rows, features), for some photos of a set. Puts the
     encoder into evaluation mode."""
 
     def features(crops: torch.Tensor) -> torch.Tensor:
         return encoder.features(encoder.feature_maps(crops))
 
-    return _over_crops(encoder, features, photos, rows, batch_size, "f(i)")
+    return _over_crops(encoder, features, photos, rows, 128, "f(i)")
 
 
 def _over_crops(

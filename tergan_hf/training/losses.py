@@ -101,9 +101,7 @@ def ground_truth_loss(
     if uncovered is not None and uncovered_focus:
         weight = weight + uncovered_focus * F.interpolate(uncovered.float(), size=weight.shape[-2:], mode="nearest")
     per_pair = (weight * (generated - truth).abs()).flatten(1).mean(1)
-    if relative:
-        per_pair = per_pair * pair_scale(truth, target)
-    return (per_pair * has_truth).sum() / has_truth.sum().clamp(min=1)
+    return _mean_over_truths(per_pair, truth, target, has_truth, relative)
 
 
 def eye_weights(images: torch.Tensor, eyes: torch.Tensor | None, eye_focus: float) -> torch.Tensor:
@@ -147,6 +145,13 @@ def structure_loss(
     scales = [(F.avg_pool2d(miss, size), F.avg_pool2d(weight, size)) for size in (2, 4, 8)]
     edges = [(miss.diff(dim=axis), weight.narrow(axis, 1, weight.shape[axis] - 1)) for axis in (2, 3)]
     per_pair = sum((part.abs() * own).flatten(1).mean(1) for part, own in scales + edges)
+    return _mean_over_truths(per_pair, truth, target, has_truth, relative)
+
+
+def _mean_over_truths(
+    per_pair: torch.Tensor, truth: torch.Tensor, target: torch.Tensor, has_truth: torch.Tensor, relative: bool
+) -> torch.Tensor:
+    """Mean of (B,) values over the pairs that have a truth, weighed by `pair_scale` if `relative`."""
     if relative:
         per_pair = per_pair * pair_scale(truth, target)
     return (per_pair * has_truth).sum() / has_truth.sum().clamp(min=1)

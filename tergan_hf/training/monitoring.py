@@ -18,6 +18,11 @@ from ..expressions.blendshapes import LEAST_DEVIATION
 from ..expressions.side_components import RIGHT, to_side_components
 
 
+MOST_PHOTOS = 4000  # of a set whose blendshapes are read
+BATCH_SIZE = 256
+SHOWN_PAIRS = 8  # of each set on a sample sheet
+
+
 @torch.no_grad()
 def classification_accuracy(classifier: nn.Module, photos: PhotoSet, image_size: int) -> float:
     """Share of the labelled photos whose expression `classifier` (crops → an output with `logits`) gets right."""
@@ -31,16 +36,15 @@ def classification_accuracy(classifier: nn.Module, photos: PhotoSet, image_size:
 
 @torch.no_grad()
 def blendshape_accuracy(
-    classifier: nn.Module, photos: PhotoSet, image_size: int, to_columns: Callable, metric=None, most: int = 4000
+    classifier: nn.Module, photos: PhotoSet, image_size: int, to_columns: Callable, metric=None
 ) -> dict[str, float]:
     """
-    How well blendshapes are read.
+    How well blendshapes are read in at most `MOST_PHOTOS`, evenly spaced.
 
     Args:
         classifier: crops → an output with `blendshapes` (B, K).
         to_columns: (B, K) of that output → (B, 53) blendshapes in the order of `COLUMN_NAMES`.
         metric: a `DisplacementMetric`, or `None`.
-        most: number of photos to read, evenly spaced.
 
     Returns:
         correlations with the true values, means over what varies in the set: `blendshapes`, and `sides`, the
@@ -48,7 +52,7 @@ def blendshape_accuracy(
         value of its loss.
     """
     assert photos.blendshapes is not None
-    rows = np.unique(np.linspace(0, len(photos) - 1, min(len(photos), most)).astype(int))
+    rows = np.unique(np.linspace(0, len(photos) - 1, min(len(photos), MOST_PHOTOS)).astype(int))
     found = [to_columns(output.blendshapes.float()) for _, output in _readings(classifier, photos, rows, image_size)]
     true, read = photos.blendshapes[rows], torch.cat(found).cpu().numpy()
     differences = [to_side_components(values)[:, RIGHT] for values in (true, read)]
@@ -67,13 +71,13 @@ def _mean_correlation(true: np.ndarray, read: np.ndarray) -> float:
     return float(np.mean(correlations)) if correlations else float("nan")
 
 
-def _readings(classifier: nn.Module, photos: PhotoSet, rows: np.ndarray, image_size: int, batch_size: int = 256):
+def _readings(classifier: nn.Module, photos: PhotoSet, rows: np.ndarray, image_size: int):
     """Parts of the rows and what a classifier reads in their crops, in evaluation mode."""
     was_training = classifier.training
     classifier.eval()
     device = next(classifier.parameters()).device
-    for start in range(0, len(rows), batch_size):
-        part = rows[start : start + batch_size]
+    for start in range(0, len(rows), BATCH_SIZE):
+        part = rows[start : start + BATCH_SIZE]
         yield part, classifier(aligned_crops(photos, part, image_size, device))
     classifier.train(was_training)
 
@@ -86,11 +90,10 @@ class ValidationPairs:
 
     Args:
         per_set: pairs drawn from each set.
-        shown: pairs of each set on a sample sheet.
     """
 
-    def __init__(self, sets: list[PhotoSet], image_size: int, per_set: int = 192, shown: int = 8, seed: int = 0):
-        self.image_size, self.shown, self.batches = image_size, shown, {}
+    def __init__(self, sets: list[PhotoSet], image_size: int, per_set: int = 192, seed: int = 0):
+        self.image_size, self.batches = image_size, {}
         for photos in sets:
             if not photos.has_identities or not photos.pair_weight:
                 continue
@@ -133,7 +136,7 @@ class ValidationPairs:
         device = next(model.parameters()).device
         columns = []
         for name in self.batches:
-            source, target, truth = (images[: self.shown] for images in self._crops(name, device))
+            source, target, truth = (images[:SHOWN_PAIRS] for images in self._crops(name, device))
             generated = model(source, target).pixel_values
             columns.append(torch.cat([source, target, generated, truth], dim=2))
         if not columns:

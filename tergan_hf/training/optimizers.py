@@ -8,6 +8,7 @@ from .arguments import OptimizerArguments
 
 # Jordan et al. 2024: a quintic whose repetition drives singular values towards 1, fastest from near 0.
 QUINTIC = (3.4445, -4.7750, 2.0315)
+ITERATIONS = 5
 MOMENTUM = 0.9
 
 
@@ -85,9 +86,9 @@ class Muon(torch.optim.AdamW):
         return parameter.grad.add(state["momentum"], alpha=MOMENTUM)
 
 
-def orthogonalize(matrices: torch.Tensor, iterations: int = 5) -> torch.Tensor:
+def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
     """(…, m, n) → matrices with the same singular vectors and singular values of about 1 (0.7 to 1.2), by
-    Newton-Schulz iterations. A zero matrix stays zero."""
+    `ITERATIONS` of Newton-Schulz. A zero matrix stays zero."""
     first, third, fifth = QUINTIC
     tall = matrices.shape[-2] > matrices.shape[-1]
     start = matrices.mT if tall else matrices
@@ -96,7 +97,7 @@ def orthogonalize(matrices: torch.Tensor, iterations: int = 5) -> torch.Tensor:
     # commute: they are multiplied up among themselves, as small square matrices, and meet the long one once.
     square = start @ start.mT
     product = identity = torch.eye(square.shape[-1], dtype=square.dtype, device=square.device)
-    for _ in range(iterations):
+    for _ in range(ITERATIONS):
         polynomial = first * identity + third * square + fifth * square @ square
         product = polynomial @ product
         square = polynomial @ square @ polynomial

@@ -66,10 +66,9 @@ def strengthen(model: TerGanModel, crops: torch.Tensor):
     """
     Scale each prototype to the least of `STRENGTHS` that is strong enough, in place. It may exceed `limit_strength`.
 
-    Strong enough means that edits of neutral faces change them by `LEAST_CHANGE` and that the model reads `READABLE`
-    of
-    the edits as the label. If no strength makes them readable, only the change counts: more strength would change the
-    identity and gain nothing.
+    Strong enough means that edits of neutral faces change them by `LEAST_CHANGE` and that the model recognises the
+    share `READABLE` of the edits as the label. If no strength achieves that, only the change counts: more strength
+    would change the identity and gain nothing.
 
     Args:
         model: with classifier and prototypes.

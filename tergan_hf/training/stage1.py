@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,6 +15,7 @@ from ..data.padded_crops import padded_crop_size
 from ..data.photo_set import PhotoSet
 from ..data.sampling import BalancedPhotos
 from ..expressions.blendshapes import COLUMN_NAMES
+from ..model.atomic_file_tergan import write_whole
 from ..model.blendshapes_tergan import mirror_blendshapes
 from ..model.configuration_tergan import TerGanConfig
 from ..model.encoder_tergan import TerGanEncoder
@@ -154,9 +155,7 @@ def pretrain_encoder(
         _train(accelerator, arguments, classifier, label, sets, num_classes, targets, validation_sets)
     if accelerator.is_main_process:
         finished.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = finished.with_suffix(".unfinished")
-        save_file({name: value.contiguous() for name, value in classifier.state_dict().items()}, unfinished)
-        unfinished.replace(finished)
+        write_whole(finished, save({name: value.contiguous() for name, value in classifier.state_dict().items()}))
     return classifier
 
 

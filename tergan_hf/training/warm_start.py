@@ -1,6 +1,8 @@
 """Starting from a saved model."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -27,12 +29,8 @@ def load_saved(name: str) -> TerGanModel:
     Raises:
         InvalidInputError: there is none, or it cannot be read.
     """
-    check_saved(name)
-    try:
-        with foreseen_loading_errors(name):
-            return TerGanModel.from_pretrained(name, use_safetensors=True)
-    except TerGanError as error:
-        raise InvalidInputError(f"pretrained: {error}") from error
+    with _loading(name):
+        return TerGanModel.from_pretrained(name, use_safetensors=True)
 
 
 def saved_settings(name: str) -> dict:
@@ -42,12 +40,8 @@ def saved_settings(name: str) -> dict:
     Raises:
         InvalidInputError: there is no such model, or it cannot be read.
     """
-    check_saved(name)
-    try:
-        with foreseen_loading_errors(name):
-            values, _ = TerGanConfig.get_config_dict(name)
-    except TerGanError as error:
-        raise InvalidInputError(f"pretrained: {error}") from error
+    with _loading(name):
+        values, _ = TerGanConfig.get_config_dict(name)
     return {key: value for key, value in values.items() if key not in OF_THE_FILE}
 
 
@@ -58,8 +52,17 @@ def check_saved(name: str):
     Raises:
         InvalidInputError: it cannot.
     """
+    with _loading(name):
+        pass
+
+
+@contextmanager
+def _loading(name: str) -> Iterator[None]:
+    """Check the argument `pretrained`, and name it in the errors of loading what it names."""
     try:
         check_model_name(name)
+        with foreseen_loading_errors(name):
+            yield
     except TerGanError as error:
         raise InvalidInputError(f"pretrained: {error}") from error
 

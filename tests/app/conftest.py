@@ -1,7 +1,6 @@
 """The running app, a browser, and pages in it."""
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -11,11 +10,10 @@ from contextlib import contextmanager
 import pytest
 from PIL import Image
 
-from ..browser import launch_browser
-from ..conftest import ROOT
-from ..controls import watch_controls
+from ..browser import DESKTOP, PATIENCE, PHONE, launch_browser
+from ..conftest import ROOT, SMILING
 from ..ports import free_port
-from .page_actions import DESKTOP, NEUTRAL, PATIENCE, PHONE, SMILING
+from ..watched_pages import watched_pages
 
 
 # Gradio answers so to a page that asks for the progress of an upload, or stops an event, just as it ends.
@@ -77,61 +75,30 @@ def chromium(tmp_path_factory):
         browser.close()
 
 
+@contextmanager
+def visits(chromium, url: str):
+    """Yields a function that opens the app's page. `excused` is as in `watched_pages`."""
+    allowed = ["camera", "microphone", "clipboard-read", "clipboard-write"]
+    with watched_pages(chromium, url) as new_page:
+
+        def open_page(viewport=DESKTOP, theme="light", excused=None):
+            page = new_page(viewport, f"{ENDED}|{excused}" if excused else ENDED, permissions=allowed)
+            page.goto(f"{url}/?__theme={theme}", timeout=PATIENCE)
+            page.locator("#transfer-result .compare-after[src]").wait_for()
+            return page
+
+        yield open_page
+
+
 @pytest.fixture
 def visit(chromium, url):
-    """
-    A function that opens the app's page.
-
-    Afterwards no request may have gone to another machine, no script may have failed, and the console may show no
-    error, except those that the pattern `excused` matches in its text or address.
-    """
-    contexts, outside_requests, failures = [], [], []
-
-    def record_failure(text: str, excused: str):
-        if not re.search(ENDED, text) and not (excused and re.search(excused, text)):
-            failures.append(text)
-
-    def record_console(line, excused: str):
-        if line.type == "error":
-            record_failure(f"{line.text} at {line.location['url']}", excused)
-
-    def record_request(request):
-        if not request.url.startswith((url, "data:", "blob:")):
-            outside_requests.append(request.url)
-
-    def open_page(viewport=DESKTOP, theme="light", excused=""):
-        allowed = ["camera", "microphone", "clipboard-read", "clipboard-write"]
-        context = chromium.new_context(viewport=viewport, permissions=allowed)
-        contexts.append(context)
-        page = context.new_page()
-        watch_controls(page)
-        page.set_default_timeout(PATIENCE)
-        page.on("request", record_request)
-        page.on("pageerror", lambda error: record_failure(str(error), excused))
-        page.on("console", lambda line: record_console(line, excused))
-        page.goto(f"{url}/?__theme={theme}", timeout=PATIENCE)
-        page.locator("#transfer-result .compare-after[src]").wait_for()
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert outside_requests == []
-    assert failures == []
+    """A function that opens the app's page."""
+    with visits(chromium, url) as open_page:
+        yield open_page
 
 
-@pytest.fixture(params=[(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
-def page(visit, request):
-    """The app's page, on a desktop in light mode and on a phone in dark mode."""
-    return visit(*request.param)
-
-
-@pytest.fixture(scope="package")
-def couple(tmp_path_factory):
-    """Path of a photo of two people. The smiling one is larger, and on the right."""
-    photo = Image.new("RGB", (1100, 700), (200, 200, 205))
-    photo.paste(Image.open(NEUTRAL).resize((420, 420)), (20, 200))
-    photo.paste(Image.open(SMILING), (450, 40))
-    path = tmp_path_factory.mktemp("couple") / "two people.png"
-    photo.save(path)
-    return str(path)
+@pytest.fixture(scope="module", params=[(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
+def page(chromium, url, request):
+    """The app's page, on a desktop in light mode and on a phone in dark mode. The tests of a module share it."""
+    with visits(chromium, url) as open_page:
+        yield open_page(*request.param)

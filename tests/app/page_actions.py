@@ -5,13 +5,10 @@ import os
 import re
 from pathlib import Path
 
-from ..conftest import EXAMPLES, ROOT
+from ..conftest import NEUTRAL, ROOT
 
 
-SMILING, NEUTRAL = str(EXAMPLES / "london_099_happiness.jpg"), str(EXAMPLES / "london_014_neutral.jpg")
 CLIP = str(ROOT / "assets" / "expressions" / "avatar_clip.mp4")
-PATIENCE = 60_000 * int(os.environ.get("TERGAN_PATIENCE", "1"))  # milliseconds; set it higher on a busy machine
-DESKTOP, PHONE = {"width": 1280, "height": 1000}, {"width": 360, "height": 740}
 COPY_PICTURE = """async (source) => {
   const image = new Image();
   image.src = source;
@@ -60,17 +57,25 @@ def download(page, element: str, path):
 
 def press_slider(page, element: str, key: str):
     slider = page.locator(f"#{element} input[type=range]")
+    slider.wait_for()  # Gradio builds what an accordion holds when it is opened
     slider.focus()
     slider.press(key)
 
 
 def wait_for_value(page, element: str, value: str):
     """Wait until a slider and its number both have a value."""
-    page.wait_for_function(
-        """([element, value]) => ["range", "number"]
-             .every(kind => document.querySelector(`#${element} input[type=${kind}]`).value === value)""",
-        arg=[element, value],
-    )
+    from playwright.sync_api import TimeoutError
+
+    try:
+        page.wait_for_function(
+            """([element, value]) => ["range", "number"]
+                 .every(kind => document.querySelector(`#${element} input[type=${kind}]`).value === value)""",
+            arg=[element, value],
+        )
+    except TimeoutError:
+        found = [page.locator(f"#{element} input[type={kind}]").input_value() for kind in ("range", "number")]
+        focused = page.evaluate("document.activeElement?.outerHTML")
+        raise AssertionError(f"{element} is {found}, not {value}; {focused} has the focus") from None
 
 
 def use_photo_input(page, element: str, photo: str, result: WatchedPicture):

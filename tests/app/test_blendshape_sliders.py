@@ -5,15 +5,15 @@ import re
 
 import pytest
 
+from ..conftest import NEUTRAL, SMILING
+from ..tiny_models import save_pipeline
 from .conftest import serve_app
-from .page_actions import NEUTRAL, SMILING, WatchedPicture, download, open_tab, save_screenshot, upload
+from .page_actions import WatchedPicture, download, open_tab, save_screenshot, upload
 
 
 @pytest.fixture(scope="module")
 def url(settable_pipeline, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("settable")
-    settable_pipeline.model.save_pretrained(folder)
-    settable_pipeline.image_processor.save_pretrained(folder)
+    folder = save_pipeline(settable_pipeline, tmp_path_factory.mktemp("settable"))
     with serve_app(tmp_path_factory.mktemp("settable-files"), TERGAN_MODEL=str(folder)) as address:
         yield address
 

@@ -8,10 +8,9 @@ from PIL import Image
 
 from tergan_hf.model.provenance_tergan import NOTICE, is_marked_synthetic
 
-from ..conftest import ROOT, WEIGHTS
+from ..conftest import ROOT, SMILING, WEIGHTS
 from ..controls import unused_controls
 from .page_actions import (
-    SMILING,
     WatchedPicture,
     download,
     open_tab,
@@ -125,7 +124,7 @@ def test_editing_tab(page, couple, tmp_path):
     assert Image.open(saved).size == (640, 640) and is_marked_synthetic(saved)
     page.locator("#edit-label").get_by_label("surprise").check()
     result.wait_for_change()
-    page.get_by_text("Or by example photo").click()
+    page.get_by_text("Or by expression photo").click()
     page.locator("#edit-expressions button").first.click()
     result.wait_for_change()
     page.locator("#edit-label input:checked").wait_for(state="detached")

@@ -7,8 +7,9 @@ from PIL import Image
 from tergan_hf.model.provenance_tergan import is_marked_synthetic
 
 from ..awkward_inputs import FACE, LABEL, write_awkward_clips, write_awkward_inputs
-from ..conftest import EXAMPLES
-from .page_actions import NEUTRAL, PHONE, SMILING, WatchedPicture, open_tab, press_slider, save_screenshot, upload
+from ..browser import PHONE
+from ..conftest import EXAMPLES, NEUTRAL, SMILING
+from .page_actions import WatchedPicture, open_tab, press_slider, save_screenshot, upload
 
 
 def test_the_keyboard_is_enough(visit):

@@ -8,15 +8,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from tergan_hf.evaluation.expression_map import ExpressionMap
 
-from ..browser import SOFTWARE_WEBGL, SOFTWARE_WEBGPU, launch_browser, write_webcam
-from ..conftest import EXAMPLES, ROOT
-from ..controls import watch_controls
+from ..browser import DESKTOP, PATIENCE, SOFTWARE_WEBGL, SOFTWARE_WEBGPU, launch_browser, write_webcam
+from ..conftest import ROOT
+from ..watched_pages import watched_pages
 from ..web_model import small_expression_map, small_web_export, small_web_pipeline
-from .visitor import PATIENCE
 
 
 WEB = ROOT / "web"
@@ -24,7 +22,6 @@ sys.path.insert(0, str(WEB))
 from serve import make_server  # noqa: E402
 
 
-DESKTOP, PHONE = {"width": 1280, "height": 1000}, {"width": 360, "height": 740}
 READY = "document.documentElement.dataset.ready || !document.querySelector('#failure').hidden"
 
 
@@ -131,53 +128,22 @@ def module_page(playwright, webcam, url):
 
 @pytest.fixture(scope="package")
 def visit(chromium, url):
-    """
-    A function that opens the page and waits for its first result.
+    """A function that opens the page and waits for its first result."""
+    allowed = ["camera", "clipboard-read", "clipboard-write"]
+    with watched_pages(chromium, url) as new_page:
 
-    Afterwards no request may have gone to another host, and no script may have failed.
-    """
-    contexts, foreign, failures = [], [], []
+        def open_page(viewport=DESKTOP, scheme="light"):
+            # The page's own rules forbid the evaluated functions of these tests.
+            page = new_page(viewport, color_scheme=scheme, bypass_csp=True, permissions=allowed)
+            page.goto(f"{url}?backend=wasm")
+            page.wait_for_function(READY)
+            assert page.locator("#failure").inner_text() == ""
+            return page
 
-    def open_page(viewport=DESKTOP, scheme="light"):
-        # The page's own rules forbid the evaluated functions of these tests.
-        context = chromium.new_context(
-            viewport=viewport, color_scheme=scheme, bypass_csp=True,
-            permissions=["camera", "clipboard-read", "clipboard-write"],
-        )  # fmt: skip
-        contexts.append(context)
-        page = context.new_page()
-        watch_controls(page)
-        page.set_default_timeout(PATIENCE)
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith((url, "data:", "blob:")) else foreign.append(request.url),
-        )
-        page.on("pageerror", lambda error: failures.append(str(error)))
-        page.on("console", lambda line: failures.append(line.text) if line.type == "error" else None)
-        page.goto(f"{url}?backend=wasm")
-        page.wait_for_function(READY)
-        assert page.locator("#failure").inner_text() == ""
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert foreign == []
-    assert failures == []
+        yield open_page
 
 
 @pytest.fixture(scope="package")
 def page(visit):
     """The page on a desktop."""
     return visit()
-
-
-@pytest.fixture(scope="package")
-def couple(tmp_path_factory) -> Path:
-    """A photo of two people. The one on the right is larger."""
-    photo = Image.new("RGB", (1100, 700), (200, 200, 205))
-    photo.paste(Image.open(EXAMPLES / "london_014_neutral.jpg").resize((420, 420)), (20, 200))
-    photo.paste(Image.open(EXAMPLES / "london_099_happiness.jpg"), (450, 40))
-    path = tmp_path_factory.mktemp("couple") / "two people.png"
-    photo.save(path)
-    return path

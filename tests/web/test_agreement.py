@@ -12,8 +12,10 @@ from tergan_hf.demo.face_regions import scale_parts
 from tergan_hf.model.face_alignment_tergan import crop_face
 from tergan_hf.model.face_tracking_tergan import OneEuroFilter
 
+from ..conftest import NEUTRAL, SMILING
+from ..pictures import decibels, encoded
 from ..test_photo_files import display_p3
-from .visitor import NEUTRAL, SMILING, call_with, decibels, encoded, opened
+from .visitor import call_with, opened
 
 
 def photos() -> dict[str, Image.Image]:

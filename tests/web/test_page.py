@@ -10,8 +10,9 @@ from playwright.sync_api import Error
 from tergan_hf.model.provenance_tergan import XMP, is_marked_synthetic
 
 from ..awkward_inputs import FACE, write_awkward_inputs
+from ..browser import DESKTOP, PHONE
 from ..controls import unused_controls
-from .conftest import DESKTOP, PHONE, WEB
+from .conftest import WEB
 from .visitor import (
     AFTER,
     Watched,
@@ -190,7 +191,7 @@ def test_editing(page, pipe, clip, tmp_path):
         *(Image.open(path).convert("RGB") for path in (saved, plain))
     ).getbbox()
     assert left > 320 and top > 560 and right > 600 and bottom > 600  # the mark lies in the corner
-    page.locator("#editing summary", has_text="Or by example photo").click()
+    page.locator("#editing summary", has_text="Or by expression photo").click()
     page.locator("#edit-example .examples button").first.click()
     result.wait_for_change()
     check_live_edit(page, clip)

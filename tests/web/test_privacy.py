@@ -4,8 +4,10 @@ import re
 import shutil
 import time
 
-from .conftest import READY, ROOT, WEB, address_of
-from .visitor import AFTER, PATIENCE, SMILING, Watched
+from ..browser import PATIENCE
+from ..conftest import ROOT, SMILING
+from .conftest import READY, WEB, address_of
+from .visitor import AFTER, Watched
 
 
 CONTROLLED = "navigator.serviceWorker.controller"

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ..browser import PATIENCE
+from ..pictures import encoded
 from ..test_photo_files import display_p3
 from .conftest import READY, address_of
 from .test_privacy import CONTROLLED
-from .visitor import PATIENCE, encoded, open_tab
+from .visitor import open_tab
 
 
 # A photo's file → [the first pixel, the length of its profile], or the message.

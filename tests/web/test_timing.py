@@ -4,11 +4,10 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..conftest import NEUTRAL, SMILING
 from .conftest import WEB
 from .visitor import (
     AFTER,
-    NEUTRAL,
-    SMILING,
     Watched,
     choose,
     difference,
@@ -123,7 +122,7 @@ def test_a_label_chosen_while_an_example_opens_stays(page):
     page.locator("#edit-strip button").nth(5).wait_for()
     example = page.locator("#edit-example")
     if not example.is_visible():
-        page.locator("#editing summary", has_text="Or by example photo").click()
+        page.locator("#editing summary", has_text="Or by expression photo").click()
     with held(page, "embeddingOf"):
         example.locator(".examples button").nth(0).click()
         page.wait_for_function("Boolean(window.release)")

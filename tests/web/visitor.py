@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -10,13 +9,9 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image
 
-from tergan_hf.evaluation.metrics import psnr
-
-from ..conftest import EXAMPLES
+from ..browser import PATIENCE
 
 
-PATIENCE = 60_000 * int(os.environ.get("TERGAN_PATIENCE", "1"))  # milliseconds
-SMILING, NEUTRAL = EXAMPLES / "london_099_happiness.jpg", EXAMPLES / "london_014_neutral.jpg"
 AFTER = ".compare-after"
 # (file or null, method, further values) → what the engine answers; files come back as base64.
 CALL = """async ([file, method, ...values]) => {
@@ -75,19 +70,8 @@ def call_with(page, file: bytes | None, method: str, *values):
     return base64.b64decode(answer) if isinstance(answer, str) else answer
 
 
-def encoded(image: Image.Image, kind: str = "PNG", **settings) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **settings)
-    return buffer.getvalue()
-
-
 def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
-
-
-def decibels(one: Image.Image, other: Image.Image) -> float:
-    """Peak signal-to-noise ratio of two photos."""
-    return float(psnr(np.asarray(one)[None], np.asarray(other)[None]))
 
 
 def difference(one: Image.Image, other: Image.Image, box) -> float:

@@ -9,10 +9,10 @@ from PIL import Image as PILImage
 
 from ..building import BuildError, Plan, in_shards, list_source
 from ..dataset_card import SetDescription
+from ..image_cells import image_cell
 from . import ferplus
 from .fer2013_pixels import measure_pixels, without_test_photos
 from .fer2013_source import LAYOUT, SIDE, FerPhoto, list_folders, read_table
-from .photographs import encode
 
 
 DESCRIPTION = SetDescription(
@@ -116,7 +116,7 @@ def make_rows(job: tuple[list[FerPhoto], int]) -> list[dict]:
         if image.size != (size, size):
             image = image.resize((size, size), PILImage.Resampling.BICUBIC)
         rows.append({
-            "image": {"bytes": encode(image, "PNG"), "path": None}, "file_name": photo.name,
+            "image": image_cell(image, "PNG"), "file_name": photo.name,
             "expression": photo.expression, **photo.extra,
         })  # fmt: skip
     return rows

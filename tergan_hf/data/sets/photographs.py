@@ -1,6 +1,5 @@
 """Shared code of the importers of photographs: entries, labels, aligned crops and the order of people."""
 
-import io
 from argparse import ArgumentParser
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -16,6 +15,7 @@ from ...model.face_detection_tergan import FaceDetector
 from ...model.image_loading_tergan import ImageInputError, read_image
 from ..building import BuildError, Plan, in_shards, list_source
 from ..dataset_card import SetDescription
+from ..image_cells import image_cell
 from ..media_files import PHOTO_SUFFIXES, is_photo
 from ..padded_crops import PADDED_CROP_MARGIN, padded_crop_size
 
@@ -207,14 +207,7 @@ def align_face(image: PILImage.Image, landmarks: np.ndarray, cropping: Cropping)
     crop_transform = zoom_out(fit_crop_transform(landmarks), cropping.margin)
     crop = crop_face(image, crop_transform, cropping.size)
     moved = (landmarks @ crop_transform[:, :2].T + crop_transform[:, 2]) * cropping.size
-    return {"image": {"bytes": encode(crop), "path": None}, "landmarks": moved.astype(np.float32)}
-
-
-def encode(image: PILImage.Image, kind: str = "JPEG", **options) -> bytes:
-    """Encode an image as the bytes of a file."""
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **({"quality": JPEG_QUALITY} if kind == "JPEG" else {}), **options)
-    return buffer.getvalue()
+    return {"image": image_cell(crop, "JPEG", quality=JPEG_QUALITY), "landmarks": moved.astype(np.float32)}
 
 
 @lru_cache(maxsize=1)

@@ -9,12 +9,12 @@ import {
   invertTransform,
   meanPoint,
   shiftAndTurn,
+  transformedBounds,
 } from "./geometry.js";
 import { detectFaces } from "./mtcnn.js";
 import { cropFace, resize, roundEven, turn } from "./resampling.js";
 
 const MOST_FACES = 12;
-const flat = (rows) => rows.flat();
 
 export class FaceDetector {
   /** @param run as for `detectFaces`. manifest: model.json. */
@@ -78,7 +78,7 @@ export class FaceDetector {
    */
   async refine(picture, landmarks, count = this.settings.views.length) {
     const { onet_side: side, views, to_onet, mirrored_landmarks } = this.settings;
-    const upright = composeTransforms(flat(to_onet), fitCropTransform(landmarks, this.alignment));
+    const upright = composeTransforms(to_onet.flat(), fitCropTransform(landmarks, this.alignment));
     const transforms = views.slice(0, count).map((view) => composeTransforms(shiftAndTurn(...view), upright));
     const plane = side * side;
     const pixels = new Float32Array(2 * count * 3 * plane);
@@ -131,17 +131,7 @@ function turnBack(face, degrees, { width, height }) {
   const matrix = { 90: [0, -1, width, 1, 0, 0], 180: [-1, 0, width, 0, -1, height], 270: [0, 1, 0, -1, 0, height] }[
     degrees
   ];
-  const corners = [
-    [face.left, face.top],
-    [face.right, face.bottom],
-  ].map((corner) => applyTransform(matrix, corner));
-  const [xs, ys] = [corners.map(([x]) => x), corners.map(([, y]) => y)];
-  return {
-    ...face,
-    left: Math.min(...xs),
-    right: Math.max(...xs),
-    top: Math.min(...ys),
-    bottom: Math.max(...ys),
-    landmarks: face.landmarks.map((point) => applyTransform(matrix, point)),
-  };
+  const [left, top, right, bottom] = transformedBounds(matrix, [face.left, face.top, face.right, face.bottom]);
+  const landmarks = face.landmarks.map((point) => applyTransform(matrix, point));
+  return { ...face, left, top, right, bottom, landmarks };
 }

@@ -22,6 +22,13 @@ export const meanPoint = (points) => {
   return [sum[0] / points.length, sum[1] / points.length];
 };
 
+/** [left, top, right, bottom] of what a transform makes of a rectangle [left, top, right, bottom]. */
+export function transformedBounds(matrix, [left, top, right, bottom]) {
+  const corners = [left, right].flatMap((x) => [top, bottom].map((y) => applyTransform(matrix, [x, y])));
+  const [xs, ys] = [corners.map(([x]) => x), corners.map(([, y]) => y)];
+  return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+}
+
 export const distance = (one, other) => Math.hypot(one[0] - other[0], one[1] - other[1]);
 
 /**

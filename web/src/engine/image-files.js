@@ -4,7 +4,7 @@ import { leavesColours } from "./colours.js";
 import { drawMark, readProfile, withNotice } from "./provenance.js";
 import { newPicture } from "./resampling.js";
 
-export const MOST_PIXELS = 60e6;
+const MOST_PIXELS = 60e6;
 const WHITE = "#fff";
 const NO_MEMORY = "the photo is too large for the memory of this browser. Reduce it.";
 

@@ -11,7 +11,7 @@ const [RNET_SIDE, MOST_BOXES] = [24, 512];
  * @param part {left, top, right, bottom}, whole pixels.
  * @param target Float32Array that takes 3·height·width values from `offset` on.
  */
-export function resampleByArea(picture, part, width, height, target, offset = 0) {
+function resampleByArea(picture, part, width, height, target, offset = 0) {
   const [inWidth, inHeight] = [part.right - part.left, part.bottom - part.top];
   const columns = Array.from({ length: width }, (_, x) => [
     part.left + Math.floor((x * inWidth) / width),

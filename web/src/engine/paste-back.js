@@ -1,6 +1,6 @@
 // Paste a change back into a photo, at the photo's own resolution. See face_blending_tergan.py.
 
-import { applyTransform, determinant, invertTransform } from "./geometry.js";
+import { determinant, invertTransform, transformedBounds } from "./geometry.js";
 
 const CUBIC = -0.75; // PyTorch's
 export const CHANNELS = 5; // red, green, blue to add; offset across and down in photo pixels
@@ -26,13 +26,10 @@ function setCubicWeights(weights, share) {
 export function prepareChange(photo, cropTransform, size, { flow, residual }, weight, blending) {
   const { outside } = blending.movement;
   const toPhoto = invertTransform(cropTransform);
-  const corners = [-outside, 1 + outside].flatMap((x) =>
-    [-outside, 1 + outside].map((y) => applyTransform(toPhoto, [x, y])),
-  );
-  const [xs, ys] = [corners.map(([x]) => x), corners.map(([, y]) => y)];
-  const [left, top] = [Math.max(0, Math.floor(Math.min(...xs))), Math.max(0, Math.floor(Math.min(...ys)))];
-  const width = Math.max(0, Math.min(photo.width, Math.ceil(Math.max(...xs))) - left);
-  const height = Math.max(0, Math.min(photo.height, Math.ceil(Math.max(...ys))) - top);
+  const bounds = transformedBounds(toPhoto, [-outside, -outside, 1 + outside, 1 + outside]);
+  const [left, top] = bounds.slice(0, 2).map((value) => Math.max(0, Math.floor(value)));
+  const width = Math.max(0, Math.min(photo.width, Math.ceil(bounds[2])) - left);
+  const height = Math.max(0, Math.min(photo.height, Math.ceil(bounds[3])) - top);
   const magnification = 1 / (size * Math.sqrt(Math.abs(determinant(cropTransform))));
   const plane = size * size;
   let maps = { size, data: new Float32Array(CHANNELS * plane) };

@@ -1,7 +1,7 @@
 // Pillow's resampling, to the bit: the landmarks and crops must be those of the Python package.
 // A picture is {width, height, data}, RGBA bytes, as ImageData has them. Alpha is always 255.
 
-import { determinant, invertTransform, applyTransform } from "./geometry.js";
+import { determinant, invertTransform, transformedBounds } from "./geometry.js";
 
 const PRECISION = 22; // bits of a weight
 
@@ -152,17 +152,11 @@ function transformBilinear({ width, height, data }, size, [a, b, c, d, e, f]) {
  */
 export function cropFace(photo, cropTransform, size) {
   const toPhoto = invertTransform(cropTransform);
-  const corners = [
-    [0, 0],
-    [1, 0],
-    [0, 1],
-    [1, 1],
-  ].map((corner) => applyTransform(toPhoto, corner));
+  const bounds = transformedBounds(toPhoto, [0, 0, 1, 1]);
   const ratio = Math.sqrt(Math.abs(determinant(toPhoto))) / size;
   const border = Math.ceil(2 * Math.max(1, ratio)) + 1;
-  const [xs, ys] = [corners.map(([x]) => x), corners.map(([, y]) => y)];
-  const [left, top] = [Math.floor(Math.min(...xs)) - border, Math.floor(Math.min(...ys)) - border];
-  const [right, bottom] = [Math.ceil(Math.max(...xs)) + border, Math.ceil(Math.max(...ys)) + border];
+  const [left, top] = bounds.slice(0, 2).map((value) => Math.floor(value) - border);
+  const [right, bottom] = bounds.slice(2).map((value) => Math.ceil(value) + border);
   let patch = cutOut(photo, left, top, right, bottom);
   let [a, b, c, d, e, f] = toPhoto;
   [c, f] = [c - left, f - top];

@@ -131,5 +131,5 @@ start().catch(async (error) => {
   byId("failure").hidden = false;
   byId("failure").textContent = navigator.onLine
     ? `The page could not start: ${error.message}`
-    : "The page could not start without a network. Visit it once with one; then it works offline.";
+    : "The page could not start offline. Open it once with a network connection; then it works offline.";
 });

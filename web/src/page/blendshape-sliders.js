@@ -43,9 +43,9 @@ export class BlendshapeSliders {
       make(
         "p",
         { class: "message" },
-        "Each slider starts at what the photo shows and changes this alone. ",
+        "Each slider starts at what the photo shows and changes only this movement. ",
         make("strong", {}, "Left and right are the person’s own."),
-        " Intensity works on top.",
+        " Intensity scales the whole change.",
       ),
       make(
         "div",
@@ -65,7 +65,7 @@ export class BlendshapeSliders {
       make(
         "p",
         { class: "message" },
-        "A preset also serves a folder of photos and clips: ",
+        "Apply a preset to a folder of photos and clips: ",
         make("code", {}, COMMAND),
       ),
     );

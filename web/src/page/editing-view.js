@@ -1,11 +1,10 @@
 // Editing: give a photo an expression by label, by example, by a place on the map, or by single blendshapes; also live.
 
-import * as mapView from "../views/map.js";
-import * as pickableMapView from "../views/map_pickable.js";
 import { BlendshapeSliders } from "./blendshape-sliders.js";
 import { Closeups } from "./closeups.js";
-import { make, makeSlider, newId, startView } from "./dom.js";
+import { make, makeSlider, newId } from "./dom.js";
 import { LivePanel } from "./live-panel.js";
+import { makeMap } from "./map-view.js";
 import { PhotoInput } from "./photo-input.js";
 import { ResultView } from "./result-view.js";
 
@@ -14,21 +13,6 @@ const STRIP = [-1, -0.5, 0, 0.5, 1, 1.5];
 const FIRST_LABEL = "happiness";
 const MOST_STEPS = 30;
 const PARTS = ["brows", "eyes", "mouth"];
-
-/** The expression map. `pickable`: a visitor can choose a place. */
-export function makeMap(pickable, onEvent) {
-  const element = make("div");
-  const show = startView(pickable ? pickableMapView : mapView, element, { pickable }, onEvent);
-  const clipped = ({ photos, marks = [], chosen }) =>
-    show({ photos, marks: marks.map((mark) => ({ ...mark, point: clip(mark.point, photos.range) })), chosen });
-  return { element, show: clipped };
-}
-
-/** The nearest point that the map shows. */
-const clip = ([x, y], [left, bottom, right, top]) => [
-  Math.min(Math.max(x, left), right),
-  Math.min(Math.max(y, bottom), top),
-];
 
 export class EditingView {
   constructor(engine, panel, facts, { people, expressions }) {
@@ -41,7 +25,6 @@ export class EditingView {
       {
         id: PHOTO,
         label: "Your photo",
-        name: "Your photo",
         slot: PHOTO,
         examples: { title: "Example people", items: people },
       },
@@ -53,7 +36,6 @@ export class EditingView {
       {
         id: EXAMPLE,
         label: "Expression photo",
-        name: "Expression photo",
         slot: EXAMPLE,
         examples: { title: "Example expressions", items: expressions },
         onStart: () => (this.choicesBefore = this.choices),
@@ -83,7 +65,7 @@ export class EditingView {
       : null;
     this.strip = new Closeups(
       engine,
-      "From the opposite to more: click an intensity",
+      "From the opposite to the exaggerated expression: click one",
       (index) => (this.intensity.set(STRIP[index]), this.settle()),
       { id: "edit-strip", class: "card" },
     );
@@ -104,7 +86,7 @@ export class EditingView {
     const byExample = make(
       "details",
       { class: "card" },
-      make("summary", {}, "Or by example photo"),
+      make("summary", {}, "Or by expression photo"),
       this.example.element,
     );
     panel.append(

@@ -12,8 +12,8 @@ export function pictureRow(choose, attributes = {}) {
 
 export class PhotoInput {
   /**
-   * @param settings {id, label, name, slot, method, examples, onStart}: `name` is the photo's in messages; `examples`
-   *   are {title, items: [{address, caption}]}. With `slot` null, `method` of the engine gets the file and its name.
+   * @param settings {id, label, slot, method, examples, onStart}: `label` is the photo's in messages, too; `examples`
+   *   are {title, items: [{address, caption}]}. With `slot` null, `method` of the engine gets the file and the label.
    *   `onStart()` is called when the visitor chooses a photo or a face, before it is opened.
    * @param onOpen (file, what the engine answered) after a photo or face was chosen. onClose: after it was removed.
    */
@@ -48,24 +48,20 @@ export class PhotoInput {
       this.remove,
     ];
     this.faces = pictureRow((index) => this.chooseFace(index), { class: "faces" });
-    const { examples } = settings;
-    const row =
-      examples && pictureRow((index) => this.useAddress(examples.items[index].address), { class: "examples" });
-    row?.show({
-      title: examples.title,
-      items: examples.items.map(({ address, caption }) => ({ picture: address, caption })),
-    });
+    const { title, items } = settings.examples;
+    const examples = pictureRow((index) => this.useAddress(items[index].address), { class: "examples" });
+    examples.show({ title, items: items.map(({ address, caption }) => ({ picture: address, caption })) });
     const heading = make("h2", { id: newId("photo") }, settings.label);
     this.element = make(
       "section",
-      { class: "card photo-input", id: settings.id, "aria-labelledby": heading.id },
+      { class: "card", id: settings.id, "aria-labelledby": heading.id },
       heading,
       this.frame,
       this.file,
       make("div", { class: "buttons" }, ...buttons),
       this.message.element,
       this.faces.element,
-      ...(row ? [row.element] : []),
+      examples.element,
     );
     this.takeDrops();
   }
@@ -78,7 +74,7 @@ export class PhotoInput {
         if (kind !== "drop") return;
         const [file] = event.dataTransfer.files;
         if (file) this.useFile(file);
-        else this.message.show("Drop a file: what was dropped holds none.", true);
+        else this.message.show("That was not a file. Drop a photo file.", true);
       });
     }
     this.element.addEventListener("paste", (event) => this.useFile([...event.clipboardData.files][0]));
@@ -174,9 +170,9 @@ export class PhotoInput {
   async openFile(file) {
     this.stopWebcam();
     this.file.value = "";
-    const { slot, name, method } = this.settings;
+    const { slot, label, method } = this.settings;
     await this.show(file, () =>
-      slot === null ? this.engine.call(method, file, name) : this.engine.call("openPhoto", slot, file, name),
+      slot === null ? this.engine.call(method, file, label) : this.engine.call("openPhoto", slot, file, label),
     );
   }
 

@@ -1,8 +1,8 @@
 // Recognition: the expression of every face of a photo, and of the webcam.
 
 import { make } from "./dom.js";
-import { makeMap } from "./editing-view.js";
 import { LivePanel } from "./live-panel.js";
+import { makeMap } from "./map-view.js";
 import { PhotoInput } from "./photo-input.js";
 
 const [MOST_BLENDSHAPES, LEAST] = [12, 0.05];
@@ -65,7 +65,6 @@ export class RecognitionView {
       {
         id: "fer-photo",
         label: "Your photo",
-        name: "Your photo",
         slot: null,
         method: "recognize",
         examples: { title: "Examples", items: everything },
@@ -81,7 +80,7 @@ export class RecognitionView {
     this.live = new LivePanel(engine, {
       id: "fer-live",
       title: "Live: your webcam",
-      text: "The pictures are recognised and forgotten.",
+      text: "Each picture is discarded after recognition.",
       provenance: facts.provenance,
       request: () => ({ kind: "recognize" }),
       show: ({ read }) => this.showScores(this.liveAnswer, read ? [read] : [], false),

@@ -17,7 +17,6 @@ export class TransferView {
       {
         id: TARGET,
         label: "Your photo",
-        name: "Your photo",
         slot: TARGET,
         examples: { title: "Example people", items: people },
       },
@@ -29,7 +28,6 @@ export class TransferView {
       {
         id: SOURCE,
         label: "Expression photo",
-        name: "Expression photo",
         slot: SOURCE,
         examples: { title: "Example expressions", items: [...expressions, ...smiling] },
       },
