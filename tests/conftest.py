@@ -1,5 +1,6 @@
 """Small models, and the photos and weights of the repository."""
 
+import gc
 import os
 
 
@@ -31,6 +32,12 @@ SHARED = ("tests/app/", "tests/web/")  # each folder's tests share a server and 
 def pytest_collection_modifyitems(items: list[pytest.Item]):
     """Those folders come first: they take longest."""
     items.sort(key=lambda item: not item.nodeid.startswith(SHARED))
+
+
+def pytest_collection_finish():
+    """What is imported stays: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -22,6 +22,16 @@ WATCH = """
       if (control) used.add(nameOf(control));
     }, true);
   }
+  window.lastEvents = [];
+  for (const kind of ["keydown", "input", "focusin", "focusout", "click"]) {
+    document.addEventListener(kind, (event) => {
+      const { target, key } = event;
+      const place = target.closest?.("[id]")?.id;
+      const shown = [Math.round(performance.now()), kind, place, target.type ?? target.nodeName, target.value, key];
+      lastEvents.push(shown.join(" "));
+      if (lastEvents.length > 30) lastEvents.shift();
+    }, true);
+  }
   window.unusedControls = () => {
     const panels = [...document.querySelectorAll("[role=tabpanel]")].filter((panel) => panel.checkVisibility());
     const seen = panels.flatMap((panel) => [...panel.querySelectorAll(CONTROLS)])

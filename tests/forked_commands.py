@@ -15,9 +15,10 @@ from .ports import free_port
 # Forks for each line of JSON: the script, the module after "-m", or the program after "-c", with its arguments; the
 # folder; the variables of each process; the files for output and errors. A process that fails ends the others.
 SERVER = """
-import importlib, json, os, runpy, signal, sys
+import gc, importlib, json, os, runpy, signal, sys
 for name in sys.argv[1:]:
     importlib.import_module(name)
+gc.freeze()
 for line in sys.stdin:
     words, folder, environments, *streams = json.loads(line)
     children, failed = [], 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import transformers.utils.hub
 import uvicorn
 from datasets import config
 from fastapi import FastAPI, Request
@@ -332,6 +333,7 @@ def used_here(hub: LoopbackHub, token: str = TOKEN) -> Iterator[pytest.MonkeyPat
             (config, {
                 "HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": False, "HF_DATASETS_CACHE": Path(home) / "datasets",
             }),
+            (transformers.utils.hub, {"_hf_api": None}),  # it keeps the address of its first use
         ):  # fmt: skip
             for name, value in values.items():
                 patch.setattr(module, name, value)

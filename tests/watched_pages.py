@@ -44,6 +44,8 @@ def watched_pages(browser: Browser, address: str) -> Iterator[Callable[..., Page
 
     yield new_page
     for context in contexts:
+        for page in context.pages:
+            print(page.url, *page.evaluate("window.lastEvents ?? []"), sep="\n")  # pytest shows it if a test fails
         context.close()
     assert foreign == []
     assert failures == []

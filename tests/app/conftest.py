@@ -75,9 +75,9 @@ def chromium(tmp_path_factory):
         browser.close()
 
 
-@contextmanager
-def visits(chromium, url: str):
-    """Yields a function that opens the app's page. `excused` is as in `watched_pages`."""
+@pytest.fixture
+def visit(chromium, url):
+    """A function that opens the app's page. `excused` is as in `watched_pages`."""
     allowed = ["camera", "microphone", "clipboard-read", "clipboard-write"]
     with watched_pages(chromium, url) as new_page:
 
@@ -90,15 +90,7 @@ def visits(chromium, url: str):
         yield open_page
 
 
-@pytest.fixture
-def visit(chromium, url):
-    """A function that opens the app's page."""
-    with visits(chromium, url) as open_page:
-        yield open_page
-
-
-@pytest.fixture(scope="module", params=[(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
-def page(chromium, url, request):
-    """The app's page, on a desktop in light mode and on a phone in dark mode. The tests of a module share it."""
-    with visits(chromium, url) as open_page:
-        yield open_page(*request.param)
+@pytest.fixture(params=[(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
+def page(visit, request):
+    """The app's page, on a desktop in light mode and on a phone in dark mode."""
+    return visit(*request.param)
