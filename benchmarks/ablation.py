@@ -20,14 +20,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from embedding_scores import (
-    Side,
-    load_sides,
-    load_stage_1,
-    load_stage_1_identity,
-    load_stage_2,
-    read_by_shallow_classifier,
-)
+from embedding_scores import Side, load_sides, load_stage_1, load_stage_2, read_by_shallow_classifier
 from tqdm.auto import tqdm
 from training_runs import (
     Trainer,
@@ -114,7 +107,7 @@ class Ablation:
             self.trainer.run(run, overrides, [] if name == ALL else [name.removeprefix("without ")])
             people = self._people
             if BEFORE not in measured:
-                encoders = load_stage_1(arguments, run).encoder, load_stage_1_identity(arguments, run)
+                encoders = [load_stage_1(arguments, run, label).encoder for label in ("expression", "identity")]
                 measured[BEFORE] = measure_encoders(*encoders, people)
             model = load_stage_2(run)
             measured[name] = {
@@ -160,18 +153,14 @@ def copy_stage_1(finished: Path, run: Path):
     aside.rename(run / "stages")
 
 
-def recognition(encoder: TerGanEncoder, training: Side, kept_out: Side) -> float:
-    """Accuracy of the shallow classifier on held-out people."""
-    read = read_by_shallow_classifier(training.embed(encoder, mirrored=True), training.labels, kept_out.embed(encoder))
-    return float(np.mean(np.array(read["predicted"]) == kept_out.labels))
-
-
 def measure_encoders(expression: TerGanEncoder, identity: TerGanEncoder, people: People) -> dict:
     """Recognition, and what the probes read from f(e) and f(i), see the module's docstring."""
-    kept_out = people.kept_out
+    training, kept_out = people.training, people.kept_out
     codes = {"expression": kept_out.embed(expression), "identity": kept_out.embed(identity)}
     identities = np.array(kept_out.identities)
-    measured: dict = {"recognition": recognition(expression, people.training, kept_out)}
+    trained_on = training.embed(expression, mirrored=True)
+    read = read_by_shallow_classifier(trained_on, training.labels, codes["expression"])
+    measured: dict = {"recognition": float(np.mean(np.array(read["predicted"]) == kept_out.labels))}
     if len(set(identities.tolist())) > 1:
         probes = probe(codes, kept_out.labels, identities, count=PROBE_FOLDS)
         measured |= {

@@ -74,24 +74,15 @@ def load_sides(arguments: TrainingArguments, source: int) -> tuple[Side, Side]:
     return training, kept_out
 
 
-def load_stage_1(arguments: TrainingArguments, run: Path) -> EncoderClassifier:
-    """G_es after stage 1 of a run, with its classification layer."""
-    config = arguments.model_config()
-    classifier = EncoderClassifier(TerGanEncoder.of_expression(config), config.num_labels)
-    saved = load_file(run / "stages" / "expression.safetensors")
+def load_stage_1(arguments: TrainingArguments, run: Path, label: str = "expression") -> EncoderClassifier:
+    """G_es, or with the label `"identity"` G_et, after stage 1 of a run, with its classification layer."""
+    build = TerGanEncoder.of_expression if label == "expression" else TerGanEncoder.of_identity
+    saved = load_file(run / "stages" / f"{label}.safetensors")
+    classifier = EncoderClassifier(build(arguments.model_config()), len(saved["head.bias"]))
     classifier.load_state_dict(
         {name: value for name, value in saved.items() if name.startswith(("encoder.", "head."))}
     )
     return classifier.to(PartialState().device)
-
-
-def load_stage_1_identity(arguments: TrainingArguments, run: Path) -> TerGanEncoder:
-    """G_et after stage 1 of a run."""
-    encoder = TerGanEncoder.of_identity(arguments.model_config())
-    saved = load_file(run / "stages" / "identity.safetensors")
-    own = {name.removeprefix("encoder."): value for name, value in saved.items() if name.startswith("encoder.")}
-    encoder.load_state_dict(own)
-    return encoder.to(PartialState().device)
 
 
 def load_stage_2(run: Path) -> TerGanModel:

@@ -5,15 +5,13 @@ import io
 import numpy as np
 from PIL import Image
 
+from tergan_hf.data.image_cells import image_cell
 from tergan_hf.evaluation.metrics import psnr
 
 
 def encoded(picture: Image.Image | np.ndarray, kind: str = "PNG", **settings) -> bytes:
     """The file of a picture, or of an array of 8-bit numbers."""
-    buffer = io.BytesIO()
-    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
-    image.save(buffer, kind, **settings)
-    return buffer.getvalue()
+    return cell(picture, kind, **settings)["bytes"]
 
 
 def open_file(picture: Image.Image, kind: str, **settings) -> io.BytesIO:
@@ -23,7 +21,7 @@ def open_file(picture: Image.Image, kind: str, **settings) -> io.BytesIO:
 
 def cell(picture: Image.Image | np.ndarray, kind: str = "PNG", **settings) -> dict:
     """The same as a value of an image column."""
-    return {"bytes": encoded(picture, kind, **settings), "path": None}
+    return image_cell(picture, kind, **settings)
 
 
 def decibels(one: Image.Image | np.ndarray, other: Image.Image | np.ndarray) -> float:

@@ -7,7 +7,7 @@ from PIL import Image as PILImage
 from tergan_hf import InvalidInputError
 from tergan_hf.data.image_cells import image_cell
 from tergan_hf.data.loading import load_photos
-from tergan_hf.data.people import shared_people
+from tergan_hf.data.people import file_digests, pixel_digests, shared_people
 from tergan_hf.data.photo_folder import load_photo_folder
 
 from .sources import write_photo
@@ -65,5 +65,9 @@ def test_people_of_two_sets_are_the_same_if_a_photo_is():
 
     training = side("PNG", ("avatar_0000", "red"), ("avatar_0001", "green"), ("", "blue"))
     held_out = side("BMP", ("avatar_0000", "white"), ("avatar_0001", "green"), ("", "blue"))
-    assert shared_people(held_out, training, in_one_folder=False) == {"avatar_0001"}
-    assert shared_people(held_out, training, in_one_folder=True) == {"avatar_0000", "avatar_0001"}
+    assert shared_people(held_out, training, False, pixel_digests) == {"avatar_0001"}
+    assert shared_people(held_out, training, True, pixel_digests) == {"avatar_0000", "avatar_0001"}
+    # Other bytes of the same pixels are another file.
+    assert shared_people(held_out, training, False, file_digests) == set()
+    again = side("PNG", ("avatar_0000", "white"), ("avatar_0001", "green"))
+    assert shared_people(again, training, False, file_digests) == {"avatar_0001"}

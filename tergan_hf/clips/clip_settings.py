@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from ..data.building import BuildError, require_positive
+from ..data.building import BuildError, PictureLimits, require_positive
 from .clip_file import RATE
 
 
+PICTURES = PictureLimits(multiple=8, smallest=64, largest=1024)
 MAX_SECONDS = 60.0
 
 
@@ -37,8 +38,4 @@ class ClipSettings:
         require_positive(self, "clips", "people")
         if not 1 / RATE <= self.seconds <= MAX_SECONDS:
             raise BuildError(f"--seconds must be from {1 / RATE} to {MAX_SECONDS:g}, not {self.seconds:g}")
-        if self.size % 8 or not 64 <= self.size <= 1024 or not 1 <= self.margin <= 3:
-            raise BuildError(
-                f"--size {self.size} --margin {self.margin}: the size must be a multiple of 8 from 64 to 1024, the "
-                f"margin from 1 to 3"
-            )
+        PICTURES.check(self.size, self.margin)

@@ -101,6 +101,37 @@ def require_positive(settings: object, *names: str):
             raise BuildError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
 
 
+@dataclass(frozen=True)
+class PictureLimits:
+    """
+    Which pictures a renderer can make.
+
+    Args:
+        multiple, smallest, largest: of the side in pixels; `None` is no limit.
+        widest: largest side / side of the aligned face.
+    """
+
+    multiple: int
+    smallest: int
+    largest: int | None = None
+    widest: int = 3
+
+    def check(self, size: int, margin: float):
+        """
+        Check the options `--size` and `--margin`.
+
+        Raises:
+            BuildError: one is out of the limits.
+        """
+        too_large = self.largest is not None and size > self.largest
+        if size % self.multiple or size < self.smallest or too_large or not 1 <= margin <= self.widest:
+            upwards = "on" if self.largest is None else f"to {self.largest}"
+            raise BuildError(
+                f"--size {size} --margin {margin}: the size must be a multiple of {self.multiple} from "
+                f"{self.smallest} {upwards}, the margin from 1 to {self.widest}"
+            )
+
+
 def in_shards(split: str, entries: list, size: int, shared: object) -> list[Shard]:
     """Split entries, one per row, into shards of `size` rows. A shard's job is the pair (its entries, `shared`)."""
     parts = [entries[start : start + size] for start in range(0, len(entries), size)]

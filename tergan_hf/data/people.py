@@ -1,6 +1,7 @@
 """Which people and which photos two sets share."""
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 from datasets import Dataset
@@ -10,16 +11,18 @@ from .image_cells import decode
 from .loading import NO_IDENTITY
 
 
-def shared_people(photos: Dataset, training: Dataset, in_one_folder: bool, name: str = "photos") -> set[str]:
+def shared_people(
+    photos: Dataset, training: Dataset, in_one_folder: bool, digests: Callable[[Dataset], list[bytes]]
+) -> set[str]:
     """
     The names of the people in both sets.
 
     Sets that are made alike name their people alike: `avatar_0000` of one is not that of the other. So names tell
-    within one folder only. Elsewhere a person is the same if the pixels of a photo are, too.
+    within one folder only. Elsewhere a person is the same if a photo is, too.
 
     Args:
         in_one_folder: whether names tell.
-        name: of the training set, for the progress bar.
+        digests: `pixel_digests`, or `file_digests` if equal photos are equal files.
     """
     shared = (set(photos["identity"]) & set(training["identity"])) - {NO_IDENTITY}
     if in_one_folder or not shared:
@@ -27,8 +30,13 @@ def shared_people(photos: Dataset, training: Dataset, in_one_folder: bool, name:
     ours, theirs = (
         side.select(np.flatnonzero(np.isin(np.array(side["identity"]), list(shared)))) for side in (photos, training)
     )
-    trained_on = set(zip(theirs["identity"], pixel_digests(theirs, name)))
-    return {pair[0] for pair in zip(ours["identity"], pixel_digests(ours)) if pair in trained_on}
+    trained_on = set(zip(theirs["identity"], digests(theirs)))
+    return {pair[0] for pair in zip(ours["identity"], digests(ours)) if pair in trained_on}
+
+
+def file_digests(photos: Dataset) -> list[bytes]:
+    """A digest of the encoded file of each photo, whose bytes the set holds. Nothing is decoded."""
+    return [hashlib.sha256(encoded["bytes"]).digest() for encoded in photos["image"]]
 
 
 def pixel_digests(photos: Dataset, name: str = "photos") -> list[bytes]:

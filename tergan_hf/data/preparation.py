@@ -9,7 +9,7 @@ from datasets import Dataset
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .loading import NO_IDENTITY, DataSource, load_photos
 from .padded_crops import make_padded_crops
-from .people import shared_people
+from .people import file_digests, shared_people
 from .photo_set import PhotoSet, label_photo_sets
 from .splits import read_names, split_by_fold, split_by_group, split_by_names
 
@@ -70,7 +70,7 @@ def prepare_sets(
                 raise InvalidInputError(f"source '{source.name}': {error}") from error
             logger.info("%s: kept out of training: %s", source.name, ", ".join(kept_out[source.name]) or "none")
             in_one_folder = source.validation_path in (None, source.path)
-            if held_out is not None and (shared := shared_people(held_out, kept, in_one_folder, source.name)):
+            if held_out is not None and (shared := shared_people(held_out, kept, in_one_folder, file_digests)):
                 logger.warning(
                     "%s: %d people are in training and in validation (%s …): what is measured on them says little "
                     "about strangers", source.name, len(shared), min(shared),

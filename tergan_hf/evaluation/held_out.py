@@ -193,13 +193,14 @@ def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:
     except MissingFileError as error:
         logger.warning("%s: photos that the training split has too are not left out: %s", source.name, error)
         return sets
-    in_one_folder, name = source.validation_path == source.path, f"{source.name}, training split"
+    in_one_folder = source.validation_path == source.path
     sets = [
-        _without_people(held_out, shared_people(held_out.photos, training, in_one_folder, name)) for held_out in sets
+        _without_people(held_out, shared_people(held_out.photos, training, in_one_folder, pixel_digests))
+        for held_out in sets
     ]
     if not any(has_unnamed(held_out.photos) for held_out in sets):
         return [replace(held_out, training_photos=training) for held_out in sets]
-    known = set(pixel_digests(training, name))
+    known = set(pixel_digests(training, f"{source.name}, training split"))
     return [replace(_without_duplicates(held_out, known), training_photos=training) for held_out in sets]
 
 
@@ -306,7 +307,7 @@ def _trained_on(name: str, path: str, photos: Dataset, data_root, record: dict) 
         if training is None:
             continue
         if people and not is_this:
-            known |= shared_people(photos, training, is_at(path, place), source.name)
+            known |= shared_people(photos, training, is_at(path, place), pixel_digests)
         if unnamed:
             pixels = (pixels or set()) | set(pixel_digests(training, f"{source.name}, training split"))
     return known, pixels

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import datasets
 
-from ..data.building import BuildError, list_source
+from ..data.building import PictureLimits, list_source
 from ..data.seeds import name_seed
 from .face_model import model_files, read_face_model
 from .fitting import Fitter
@@ -19,6 +19,7 @@ from .smile_learning import SmilePair, find_frame, learn_smile_prior
 from .smile_prior import SmilePrior, load_smile_prior, save_smile_prior
 
 
+PICTURES = PictureLimits(multiple=8, smallest=32, largest=1024)
 # Part of the cache key. Raise it with each change of the learning.
 SMILE_PRIOR_VERSION = 2
 
@@ -30,23 +31,6 @@ class PortraitAssets:
     ict: Path
     landmarker: Path
     smile_prior: Path
-
-
-def check_picture_size(size: int, margin: float):
-    """
-    Check the size of rendered pictures.
-
-    Args:
-        size: side in pixels. margin: side / side of the aligned face.
-
-    Raises:
-        BuildError: portraits cannot be rendered with these values.
-    """
-    if size % 8 or not 32 <= size <= 1024 or not 1 <= margin <= 3:
-        raise BuildError(
-            f"--size {size} --margin {margin}: the size must be a multiple of 8 from 32 to 1024, the margin "
-            "from 1 to 3"
-        )
 
 
 def prepare_assets(teaching: list[PortraitPerson], ict: Path, landmarker: Path) -> PortraitAssets:

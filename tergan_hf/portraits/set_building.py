@@ -14,7 +14,7 @@ from ..data.image_cells import image_cell
 from ..data.seeds import name_seed
 from ..expressions.blendshapes import BLENDSHAPES, COLUMN_ORDER, Expression, to_vector
 from ..expressions.sampling import OTHER, expression_set
-from .assets import PortraitAssets, check_picture_size, donor_credit, fit_portrait, list_files, prepare_assets
+from .assets import PICTURES, PortraitAssets, donor_credit, fit_portrait, list_files, prepare_assets
 from .people import PortraitPerson, description_of, find_people, named_people, require_distinct
 from .portrait import Portrait
 from .rendering import Rendering, Session
@@ -58,7 +58,7 @@ class PortraitSettings:
 
     def __post_init__(self):
         require_positive(self, "people", "sessions", "expressions", "expression_sets")
-        check_picture_size(self.size, self.margin)
+        PICTURES.check(self.size, self.margin)
 
 
 def plan_portraits(

@@ -10,7 +10,7 @@ from ..data.building import BuildError
 from ..data.contact_sheet import check_sheet_name, save_contact_sheet
 from ..expressions.blendshapes import BLENDSHAPES, Expression, to_vector
 from ..expressions.named import find_expressions
-from .assets import PortraitAssets, check_picture_size, fit_portrait, prepare_assets
+from .assets import PICTURES, PortraitAssets, fit_portrait, prepare_assets
 from .people import PortraitPerson, find_people, named_people
 from .rendering import Session
 
@@ -44,7 +44,7 @@ def draw_portraits(
         OSError: the file cannot be written.
     """
     check_sheet_name(output)
-    check_picture_size(size, margin)
+    PICTURES.check(size, margin)
     wanted = find_expressions(expressions)
     shown, teaching = choose_rows([find_people(Path(one)) for one in source], people)
     assets = prepare_assets(teaching, Path(ict), Path(landmarker))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from datasets import Array2D, Features, Image, List, Value
 
-from ..data.building import BuildError, Plan, Shard, list_source, require_positive
+from ..data.building import BuildError, PictureLimits, Plan, Shard, list_source, require_positive
 from ..data.dataset_card import SetDescription
 from ..data.flow_maps import encode_fine_flow_map
 from ..data.image_cells import image_cell
@@ -21,6 +21,7 @@ from .scene import Camera, Session, draw_plain_session, draw_session
 from .variations import vary_person
 
 
+PICTURES = PictureLimits(multiple=4, smallest=16, widest=4)
 PEOPLE_PER_SHARD = 10
 OTHER_SKIN = 0.5  # share of the blends with the shape of some heads and the skin of others
 
@@ -75,23 +76,7 @@ class AvatarSettings:
         if self.look not in LOOKS:
             raise BuildError(f"--look must be one of {', '.join(LOOKS)}, not {self.look!r}")
         require_positive(self, "people", "sessions", "expressions", "expression_sets")
-        check_picture_size(self.size, self.margin)
-
-
-def check_picture_size(size: int, margin: float):
-    """
-    Check the size of rendered pictures.
-
-    Args:
-        size: side in pixels. margin: side / side of the aligned face.
-
-    Raises:
-        BuildError: heads cannot be rendered with these values.
-    """
-    if size % 4 or size < 16 or not 1 <= margin <= 4:
-        raise BuildError(
-            f"--size {size} --margin {margin}: the size must be a multiple of 4 from 16 on, the margin from 1 to 4"
-        )
+        PICTURES.check(self.size, self.margin)
 
 
 def plan_avatars(source: str | Path, settings: AvatarSettings, description: SetDescription) -> Plan:

@@ -13,7 +13,7 @@ from ..data.padded_crops import PADDED_CROP_MARGIN
 from ..expressions.blendshapes import to_vector
 from ..expressions.facs_combinations import BASIC_EXPRESSIONS
 from ..expressions.sequences import draw_onset
-from .avatars import JPEG_QUALITY, check_picture_size, draw_person, read_heads
+from .avatars import JPEG_QUALITY, PICTURES, draw_person, read_heads
 from .library import description_of, head_files, missing_heads
 from .people import check_head
 from .scene import Camera, draw_session
@@ -55,7 +55,7 @@ class PosedSettings:
             )
         if not 0 < self.weakest <= 1:
             raise BuildError(f"--weakest {self.weakest}: it must be above 0, and at most 1, the full expression")
-        check_picture_size(self.size, self.margin)
+        PICTURES.check(self.size, self.margin)
 
 
 def plan_posed(source: str | Path, settings: PosedSettings, description: SetDescription) -> Plan:
