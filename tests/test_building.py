@@ -264,6 +264,19 @@ def test_a_continued_run_writes_the_bytes_of_an_uninterrupted_one(python, tmp_pa
     assert contents(tmp_path / "killed") == contents(tmp_path / "uninterrupted")
 
 
+def test_two_runs_do_not_write_into_one_folder(python, tmp_path):
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(python.run, ["-c", SLOW_BUILD, tmp_path / "out", tmp_path / "number"], tmp_path)
+        while not list(tmp_path.glob("out/*.parquet")):
+            assert not first.done(), first.result().stderr
+            time.sleep(0.02)
+        with pytest.raises(ValueError, match=r"another run is working in .*out: .* another --output"):
+            build_set(number_plan(slow_rows), tmp_path / "out")
+        assert first.result().returncode == 0
+    build_set(number_plan(), tmp_path / "alone")
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+
+
 def test_a_run_continues_after_a_full_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(SETS["folder"], "plan", lambda source, options: number_plan(failing_rows))
     write_photo(tmp_path / "source" / "a.png")

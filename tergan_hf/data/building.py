@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import InvalidInputError
 from .dataset_card import CARD, SetDescription, count_rows, write_card
+from .folder_lock import LOCK, lock_folder
 from .media_files import text_name
 from .parquet_files import open_parquet
 
@@ -165,9 +166,20 @@ def build_set(plan: Plan, output: str | Path, processes: int = 1) -> Built:
 
     Raises:
         BuildError: `output` holds something else, or a file of the source is broken.
+        InvalidInputError: another process is writing into `output`.
         OSError: `output` cannot be written.
     """
     output = Path(output)
+    _check_folder(plan, output)  # before the lock, so that a folder with other contents gets no file
+    lock = lock_folder(output, "--output")
+    try:
+        return _build(plan, output, processes)
+    finally:
+        (output / LOCK).unlink(missing_ok=True)
+        lock.release()
+
+
+def _build(plan: Plan, output: Path, processes: int) -> Built:
     _claim(plan, output)
     totals = Counter(shard.split for shard in plan.shards)
     numbers: Counter[str] = Counter()
@@ -217,11 +229,12 @@ def require_finished(folder: str | Path, name: str | Path):
         raise InvalidInputError(f"{name} holds an unfinished set: run the command that began it again to complete it")
 
 
-def _claim(plan: Plan, output: Path):
-    """Reserve the folder for this plan.
+def _check_folder(plan: Plan, output: Path):
+    """
+    Check that the folder is empty or was begun with this plan.
 
     Raises:
-        BuildError: the folder holds something else.
+        BuildError: it holds something else.
     """
     record, path = plan.record(), output / RECORD
     if path.exists():
@@ -233,12 +246,16 @@ def _claim(plan: Plan, output: Path):
             raise BuildError(
                 f"{output} holds another set ({_difference(found, record)}): remove it or choose another --output"
             )
-    elif output.exists() and any(output.iterdir()):
+    elif output.exists() and any(entry.name != LOCK for entry in output.iterdir()):
         raise BuildError(f"{output} holds something else: choose an --output that is empty or does not exist yet")
-    output.mkdir(parents=True, exist_ok=True)
+
+
+def _claim(plan: Plan, output: Path):
+    """Reserve the folder, which this process has locked, for this plan."""
+    _check_folder(plan, output)  # once more: another run may have begun and ended meanwhile
     for left_over in output.glob(f"*{UNFINISHED}"):
         left_over.unlink(missing_ok=True)
-    write_whole(path, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+    write_whole(output / RECORD, (json.dumps(plan.record(), indent=1, sort_keys=True) + "\n").encode())
 
 
 def _is_written(path: Path, file_column: str | None) -> bool:
