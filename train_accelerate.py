@@ -20,7 +20,7 @@ from tergan_hf.data.preparation import prepare_sets
 from tergan_hf.model.errors_tergan import is_disk_full
 from tergan_hf.publishing.hub import check_login, push_model, run_tag
 from tergan_hf.training.arguments import TrainingArguments
-from tergan_hf.training.checkpoints import claim_output_dir, find_checkpoints
+from tergan_hf.training.checkpoints import DiskFullError, claim_output_dir, find_checkpoints
 from tergan_hf.training.classifier import count_correct, fit_and_calibrate
 from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.compute import describe_compute, write_compute
@@ -123,7 +123,7 @@ def main(argv: list[str] | None = None):
         for photos in sets.validation:
             if len(photos.labelled_rows):
                 right, all_of_them = count_correct(model, photos)
-                print(f"{photos.name}: {right} of {all_of_them} photos that were kept out are read correctly")
+                print(f"{photos.name}: {right} of {all_of_them} held-out photos are read correctly")
         save_model(model, arguments, sets.kept_out, output / "model")
         write_compute(describe_compute(arguments, accelerator), output / "model")
         print(f"Saved to {output / 'model'}")
@@ -165,10 +165,10 @@ def choose_precision(wanted: str) -> str:
 if __name__ == "__main__":
     try:
         main()
-    except TerGanError as error:
-        # Foreseen: bad data, contradictory settings. The message says which.
-        sys.exit(f"train_accelerate.py: {error}")
-    except Exception as error:  # each library has its own
-        if not is_disk_full(error):
+    except Exception as error:
+        is_full = is_disk_full(error) and not isinstance(error, DiskFullError)  # which says how to go on
+        # A TerGanError is foreseen: bad data, contradictory settings. The message says which.
+        if not is_full and not isinstance(error, TerGanError):
             raise
-        sys.exit(f"train_accelerate.py: {error}: free some space, then add --resume_from_checkpoint latest to go on")
+        hint = ": free some space, then add --resume_from_checkpoint latest to go on" if is_full else ""
+        sys.exit(f"train_accelerate.py: {error}{hint}")

@@ -26,9 +26,9 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from tergan_hf import TerGanPipeline
+from tergan_hf.data.image_cells import decode
 from tergan_hf.data.loading import load_photos
 from tergan_hf.data.media_files import PHOTO, find_media
-from tergan_hf.data.padded_crops import decode
 from tergan_hf.evaluation.markdown import markdown_table
 from tergan_hf.expressions.blendshapes import COLUMN_NAMES, column_units
 from tergan_hf.model.blendshapes_tergan import EYE_LOOK_NAMES, GAZE_NAMES

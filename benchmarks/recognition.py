@@ -21,8 +21,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from tergan_hf import TerGanForImageClassification, TerGanImageProcessor
+from tergan_hf.data.image_cells import decode
 from tergan_hf.data.loading import load_photos
-from tergan_hf.data.padded_crops import decode
 from tergan_hf.evaluation.judges import EXPRESSION_FILE, ExpressionJudge
 from tergan_hf.evaluation.votes import ORIGINAL, VOTES, clear_majorities
 from tergan_hf.model.face_detection_tergan import DetectedFace

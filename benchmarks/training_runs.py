@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+from tergan_hf.data.folder_lock import lock_folder
 from tergan_hf.model.atomic_file_tergan import write_whole
 from tergan_hf.model.errors_tergan import InvalidInputError, TerGanError
 from tergan_hf.training.arguments import TrainingArguments
-from tergan_hf.training.checkpoints import lock_folder
 from tergan_hf.training.command_line import parse_arguments
 from tergan_hf.training.compute import HOURS
 
@@ -178,7 +178,7 @@ def claim(folder: Path, settings: dict) -> FileLock:
     Raises:
         InvalidInputError: another process works there, or the folder holds an experiment with other settings.
     """
-    lock = lock_folder(folder)
+    lock = lock_folder(folder, "--output")
     record = folder / SETTINGS
     settings = json.loads(json.dumps(settings))
     if record.is_file():

@@ -283,6 +283,10 @@ def test_a_run_continues_after_a_full_disk(monkeypatch, tmp_path):
     message = refusal(monkeypatch, "folder", tmp_path / "source", tmp_path / "out")
     assert "no space left" in message and "then repeat the command to continue" in message
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".json", ".parquet", ".parquet"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: failing_rows(2))
+        message = refusal(monkeypatch, "folder", tmp_path / "source", tmp_path / "out")
+    assert "build.json cannot be written" in message and "free some space, then repeat the command to cont" in message
     assert build_set(number_plan(), tmp_path / "out").rows == {"train": 16}
 
 

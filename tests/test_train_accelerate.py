@@ -276,6 +276,7 @@ def test_two_processes_train_together(run_folder, train):
         ("report_to=tensorboard", "report_to must be a list of aim, clearml,"),
         ("report_to=[tensorbored]", "not ['tensorbored']"),
         ("mixed_precision=half", "mixed_precision must be one of auto, no, bf16, fp16, not 'half'"),
+        ("generator_stage.ema_decay=1", "ema_decay must be at least 0 and less than 1, not 1"),
         ("generator_stage.schedule=cosin", "schedule must be one of constant, constant_with_warmup, linear, cosine,"),
         ("evaluation_steps=0", "evaluation_steps must be at least 1, not 0"),
         ("checkpoints_kept=0", "checkpoints_kept must be at least 1, not 0"),

@@ -38,7 +38,8 @@ def one_line_errors(program: str, again: str = "") -> Iterator[None]:
         except KeyboardInterrupt:
             sys.exit(f"\n{program}: stopped{f'; {again}' if again else ''}")
         except TerGanError as error:
-            sys.exit(f"{program}: {' '.join(str(error).splitlines())}")
+            hint = f": free some space, then {again}" if again and is_disk_full(error) else ""
+            sys.exit(f"{program}: {' '.join(str(error).splitlines())}{hint}")
         except Exception as error:
             if not is_disk_full(error):
                 raise

@@ -21,7 +21,9 @@ RELATIONSHIPS = {PARENT: "changed from", INPUT: "expression from"}
 def add_arguments(parser: argparse.ArgumentParser):
     """Add the arguments of the command."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="photos and clips")
-    parser.add_argument("--trust", metavar="PEM", help="PEM file; the signer's certificate must chain to one of it")
+    parser.add_argument(
+        "--trust", metavar="PEM", help="PEM file of certificates; the signer's must chain to one of them"
+    )
     parser.add_argument("--watermark", action="store_true", help="also look for the invisible mark in photos")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=verify_command)

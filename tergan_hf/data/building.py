@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,7 +108,7 @@ class PictureLimits:
     Which pictures a renderer can make.
 
     Args:
-        multiple, smallest, largest: of the side in pixels; `None` is no limit.
+        multiple, smallest, largest: of the side in pixels. There may be no largest one.
         widest: largest side / side of the aligned face.
     """
 
@@ -175,7 +175,8 @@ def build_set(plan: Plan, output: str | Path, processes: int = 1) -> Built:
     try:
         return _build(plan, output, processes)
     finally:
-        (output / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # Windows does not delete a file that is open
+            (output / LOCK).unlink()
         lock.release()
 
 

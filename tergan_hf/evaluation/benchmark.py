@@ -178,7 +178,7 @@ def _read_labels(table: Path, rows: int) -> dict[int, str]:
     named = {}
     for line, cells in read_csv(table, ("row", "label")):
         row, label = cells["row"], cells["label"]
-        if not row.isdigit() or int(row) >= rows or not label:
+        if not row.isdecimal() or int(row) >= rows or not label:
             raise InvalidInputError(f"{table}, line {line}: needs a row from 0 to {rows - 1} and a label")
         named[int(row)] = label
     return named

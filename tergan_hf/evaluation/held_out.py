@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -194,8 +195,9 @@ def _validation_sets(source: DataSource, data_root) -> list[HeldOutSet]:
         logger.warning("%s: photos that the training split has too are not left out: %s", source.name, error)
         return sets
     in_one_folder = source.validation_path == source.path
+    digests = partial(pixel_digests, name=source.name)
     sets = [
-        _without_people(held_out, shared_people(held_out.photos, training, in_one_folder, pixel_digests))
+        _without_people(held_out, shared_people(held_out.photos, training, in_one_folder, digests))
         for held_out in sets
     ]
     if not any(has_unnamed(held_out.photos) for held_out in sets):
@@ -307,7 +309,7 @@ def _trained_on(name: str, path: str, photos: Dataset, data_root, record: dict) 
         if training is None:
             continue
         if people and not is_this:
-            known |= shared_people(photos, training, is_at(path, place), pixel_digests)
+            known |= shared_people(photos, training, is_at(path, place), partial(pixel_digests, name=source.name))
         if unnamed:
             pixels = (pixels or set()) | set(pixel_digests(training, f"{source.name}, training split"))
     return known, pixels

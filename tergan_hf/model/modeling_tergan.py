@@ -113,7 +113,7 @@ class TerGanPreTrainedModel(PreTrainedModel):
             InvalidInputError: the model reads no blendshapes.
         """
         if self.blendshape_regressor is None:
-            raise InvalidInputError("these weights read no blendshapes: config.json has no blendshape_names")
+            raise InvalidInputError("these weights read no blendshapes")
         return self.blendshape_regressor
 
     def read_both(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -61,6 +61,8 @@ class OptimizerArguments:
     def __post_init__(self):
         if self.optimizer not in ("adam", "muon"):
             raise InvalidInputError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
+        if not 0 <= self.ema_decay < 1:
+            raise InvalidInputError(f"ema_decay must be at least 0 and less than 1, not {self.ema_decay}")
         if self.schedule not in SCHEDULES:
             raise InvalidInputError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
 

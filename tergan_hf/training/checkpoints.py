@@ -37,6 +37,7 @@ def claim_output_dir(arguments: TrainingArguments) -> FileLock:
     Raises:
         InvalidInputError: another process trains in this folder; another run's checkpoints are there and this one was
             not told to resume; or this run resumes one with other people or networks.
+        OutputFileError: the folder cannot be written.
     """
     folder = Path(arguments.output_dir)
     lock = lock_folder(folder)
