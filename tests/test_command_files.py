@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import av
 import pytest
@@ -117,7 +118,7 @@ def test_cuda_on_a_build_without_it_is_one_line(tmp_path):
 
 @pytest.mark.parametrize("device", [None, "cpu", "CPU ", torch.device("cpu")])
 def test_a_device_may_be_written_in_several_ways(device):
-    assert choose_device(device).type in ("cpu", "cuda", "mps")
+    assert choose_device(device).type == "cpu" or device is None
 
 
 @pytest.mark.parametrize(
@@ -383,5 +384,9 @@ def test_results_with_any_name_are_written(tergan, tmp_path, name):
 
 def test_output_to_a_pipe_is_written_directly(tergan, tmp_path):
     write_photo(tmp_path / "a.png")
-    assert tergan("recognize", "a.png", "-o", "/dev/null", "--format", "json") == 0
-    assert not os.path.isfile("/dev/null")
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit((tmp_path / "pipe").read_text)
+        assert tergan("recognize", "a.png", "-o", "pipe", "--format", "json") == 0
+        [answer] = json.loads(written.result())
+    assert answer["file"] == "a.png" and not (tmp_path / "pipe").is_file()

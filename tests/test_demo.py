@@ -19,8 +19,6 @@ from tergan_hf.demo.components import message_for_visitors, write_result
 from tergan_hf.demo.edit_session import EditSession
 from tergan_hf.demo.limits import Allowance, LimitError
 from tergan_hf.demo.models import Models
-from tergan_hf.model.provenance_tergan import draw_mark, is_marked_synthetic
-from tergan_hf.provenance.saving import save_synthetic
 from tergan_hf.provenance.signing import environment_signer
 from tergan_hf.provenance.verification import verify_file
 
@@ -181,22 +179,7 @@ def test_parts_of_the_face_change_apart(session):
     assert changed["nothing"].max() == 0
 
 
-def test_files_say_that_they_are_synthetic(tmp_path):
-    image = Image.new("RGB", (300, 200), "teal")
-    for name in ("a.png", "a.jpg", "a.webp"):
-        path = save_synthetic(image, tmp_path / name)
-        assert is_marked_synthetic(path)
-        assert b"compositeWithTrainedAlgorithmicMedia" in path.read_bytes()
-    image.save(tmp_path / "plain.png")
-    assert not is_marked_synthetic(tmp_path / "plain.png")
-    with pytest.raises(ValueError, match=r"a\.gif"):
-        save_synthetic(image, tmp_path / "a.gif")
-    marked = np.asarray(draw_mark(image), int) - np.asarray(image, int)
-    assert np.abs(marked[150:, 150:]).max() > 50 and not marked[:150].any()
-
-
 def test_downloads_are_signed_if_the_environment_names_a_certificate(tmp_path, monkeypatch):
-    pytest.importorskip("c2pa")
     from .certificates import write_certificates
 
     chain, key, _ = write_certificates(tmp_path)

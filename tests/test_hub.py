@@ -13,7 +13,7 @@ import torch
 from huggingface_hub import HfApi, close_session, constants, snapshot_download
 from safetensors.torch import load, load_file, save
 
-from tergan_hf import TerGanModel, TerGanPipeline
+from tergan_hf import TerGanError, TerGanModel, TerGanPipeline
 from tergan_hf.cli import hub as command
 from tergan_hf.data.loading import load_photos
 from tergan_hf.publishing import hub as publishing
@@ -308,7 +308,7 @@ def test_damaged_repositories_load_nothing_and_run_nothing(hub, weights, tmp_pat
     messages = {name: message for name, (_, message) in cases.items()} | {"nowhere": "org/nowhere"}
     with used_here(hub):
         for name, message in messages.items():
-            with pytest.raises(Exception, match=re.escape(message)):
+            with pytest.raises(TerGanError, match=re.escape(message)):
                 TerGanPipeline.from_pretrained(f"org/{name}", device="cpu")
     assert not (tmp_path / "exploded").exists()
 
@@ -316,7 +316,7 @@ def test_damaged_repositories_load_nothing_and_run_nothing(hub, weights, tmp_pat
 def test_a_missing_network_is_named(hub):
     with used_here(hub) as patch:
         patch.setattr(constants, "HF_HUB_OFFLINE", True)
-        with pytest.raises(Exception, match="cached"):
+        with pytest.raises(TerGanError, match="cached"):
             TerGanPipeline.from_pretrained("org/nowhere", device="cpu")
 
 

@@ -8,7 +8,7 @@ from PIL import ExifTags, Image, ImageCms, ImageFilter
 
 from tergan_hf import FaceDetector, ImageInputError, InvalidInputError, NoFaceFoundError, save_synthetic
 from tergan_hf.model.image_loading_tergan import read_image, to_srgb
-from tergan_hf.model.provenance_tergan import NOTICE, encode_synthetic, is_marked_synthetic
+from tergan_hf.model.provenance_tergan import encode_synthetic, is_marked_synthetic
 
 from .conftest import EXAMPLES
 from .pictures import open_file
@@ -61,7 +61,8 @@ def test_other_colour_spaces_become_srgb_and_keep_no_profile(neutral, mode, kind
     profile = grey_profile() if mode == "LA" else b"no profile at all"
     photo = read_image(open_file(source, kind, icc_profile=profile), "photo")
     assert photo.mode == "RGB" and "icc_profile" not in photo.info
-    assert np.isfinite(np.asarray(photo)).all()
+    seen = neutral.convert("L").convert("RGB") if mode == "LA" else neutral.convert("RGB")
+    assert np.abs(np.asarray(photo, int) - np.asarray(seen, int)).mean() < 3
 
 
 def test_wide_gamut_photos_keep_pixels_and_profile(neutral, tiny_pipeline):
@@ -196,7 +197,6 @@ def test_results_say_that_they_are_synthetic_and_nothing_of_the_source(tiny_pipe
     assert is_marked_synthetic(tmp_path / "small.png")
     result.save(tmp_path / "own.png", exif=exif)  # the caller's own metadata are kept
     assert Image.open(tmp_path / "own.png").getexif()[ExifTags.Base.Artist] == "Jane Doe"
-    assert NOTICE
 
 
 def test_deep_grey_photos_are_read_as_before():

@@ -213,12 +213,6 @@ def test_the_set_has_the_columns_that_training_needs(rendered):
     assert ", ".join(COLUMN_NAMES) in (rendered / "README.md").read_text()
 
 
-def test_rendering_again_gives_the_same_bytes(heads_folder, rendered, tmp_path):
-    render(heads_folder, tmp_path / "again", SETTINGS)
-    for path in rendered.iterdir():
-        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
-
-
 def test_the_command_on_the_card_gives_the_same_bytes(heads_folder, rendered, tmp_path, monkeypatch):
     card = (rendered / "README.md").read_text()
     command = re.search(r"python -m tergan_hf\.data (.*)", card)[1]

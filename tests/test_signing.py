@@ -4,6 +4,7 @@ import io
 import json
 import threading
 
+import c2pa
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
@@ -22,15 +23,10 @@ from tergan_hf.model.provenance_tergan import SOURCE_TYPE
 from tergan_hf.provenance.saving import signed_clip
 from tergan_hf.provenance.signing import environment_signer
 
+from .certificates import write_certificates
 from .exit_status import exit_status
 from .pictures import open_file
 from .video_clips import make_clip, read_clip
-
-
-c2pa = pytest.importorskip("c2pa")
-pytest.importorskip("cryptography")
-
-from .certificates import write_certificates  # noqa: E402
 
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8))

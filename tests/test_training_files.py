@@ -141,12 +141,15 @@ def test_settings_that_changed_hold_after_resuming(tmp_path, monkeypatch):
             arguments_for(tmp_path, **{STAGE: first}), lambda step: os.kill(os.getpid(), signal.SIGTERM) if step else 0
         )
     second = replace(first, learning_rate=0.01, weight_decay=0.3)
-    rates = []
-    monkeypatch.setattr(
-        TrainingLoop, "_step_schedulers", lambda loop: rates.append(loop.optimizers[0].param_groups[0]["lr"])
-    )
+    rates, next_rate = [], TrainingLoop._step_schedulers
+
+    def note_rate(loop):
+        rates.append(loop.optimizers[0].param_groups[0]["lr"])
+        next_rate(loop)
+
+    monkeypatch.setattr(TrainingLoop, "_step_schedulers", note_rate)
     loop = run_loop(arguments_for(tmp_path, **{STAGE: second}, resume_from_checkpoint="latest"))
-    assert rates == pytest.approx([0.006] * 3)  # after two of five steps
+    assert rates == pytest.approx([0.006, 0.004, 0.002])  # after two of five steps
     assert loop.optimizers[0].param_groups[0]["weight_decay"] == 0.3
 
 

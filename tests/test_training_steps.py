@@ -1,5 +1,8 @@
 """Who is updated by what."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,19 +15,21 @@ from tergan_hf.data.loading import DataSource
 from tergan_hf.data.mixing import draw_patch_masks
 from tergan_hf.data.padded_crops import PADDED_CROP_MARGIN, padded_crop_size
 from tergan_hf.data.registration import register_faces
+from tergan_hf.expressions.blendshapes import COLUMN_NAMES
 from tergan_hf.model.encoder_tergan import TerGanEncoder
 from tergan_hf.model.face_alignment_tergan import compose_transforms, crop_face, zoom_out
 from tergan_hf.model.face_detection_tergan import FaceDetector
 from tergan_hf.training import losses
 from tergan_hf.training.arguments import DiscriminatorArguments, OptimizerArguments, TrainingArguments
-from tergan_hf.training.batches import PairBatch, augment_pairs
+from tergan_hf.training.batches import PairBatch, augment_pairs, draw_edits_by_name
 from tergan_hf.training.discriminators import Discriminator, EmbeddingDiscriminator, MouthDiscriminator
 from tergan_hf.training.encoder_classifier import EncoderClassifier
 from tergan_hf.training.generator_objective import GeneratorObjective
 from tergan_hf.training.optimizers import build_optimizer
 from tergan_hf.training.stage2 import AdversarialSteps
 
-from .conftest import NUM_IDENTITIES
+from .conftest import NUM_IDENTITIES, ROOT
+from .faces import repeatable_people
 from .tiny_models import TINY
 from .training_settings import TINY_DISCRIMINATORS, shipped_arguments
 
@@ -130,10 +135,11 @@ def test_discriminator_step_leaves_the_generator_alone(training):
 
 def test_frozen_encoders_stay_as_stage_1_left_them_even_their_statistics(training):
     _, objective, _, steps = training
-    before = {name: value.clone() for name, value in objective.frozen_expression.state_dict().items()}
+    frozen = torch.nn.ModuleList([objective.frozen_expression, objective.frozen_identity])
+    before = {name: value.clone() for name, value in frozen.state_dict().items()}
     for _ in range(2):
         steps.generator_step(batch(objective.model.config))
-    after = objective.frozen_expression.state_dict()
+    after = frozen.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
@@ -224,14 +230,44 @@ def test_a_discriminator_of_embeddings_learns_in_any_precision(dtype):
     assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
 
 
+def test_processes_of_a_run_learn_the_same_from_different_photos(python, tmp_path):
+    parquet = repeatable_people(tmp_path / "avatars.parquet")
+    done = python.run(["-m", "tests.ranks", parquet, tmp_path], ROOT, processes=2)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (before, after), (_, others) = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert after == others and before != after
+
+
 def test_batch_norm_statistics_of_stage_1_are_kept_where_asked():
     config = TerGanConfig.compact(**TINY)
     objective = make_objective(config, shipped_arguments("compact")).train()
     model = objective.model
-    before = [buffer.clone() for buffer in model.expression_encoder.buffers()]
+    encoders = torch.nn.ModuleList([model.expression_encoder, model.identity_encoder])
+    before = [buffer.clone() for buffer in encoders.buffers()]
     objective(batch(config))
-    assert all(torch.equal(a, b) for a, b in zip(before, model.expression_encoder.buffers()))
+    assert all(torch.equal(a, b) for a, b in zip(before, encoders.buffers()))
     assert model.decoder.training
+
+
+def test_edits_by_name_are_mirrored_with_their_crop_and_asked_in_the_models_units():
+    change = torch.zeros(2, len(COLUMN_NAMES))
+    change[:, COLUMN_NAMES.index("eyeBlinkLeft")] = 1
+    change[:, COLUMN_NAMES.index("gazeX")] = 0.5  # of 30 degrees
+    upright = torch.eye(3)[:2]
+    transforms = torch.stack([upright, upright * torch.tensor([-1.0, 1, 1])])
+    pairs = {"blendshape_change": change, "is_rendered": torch.tensor([True, True])}
+    drawn, changes = draw_edits_by_name(pairs, transforms, 1.0, torch.Generator())
+    assert drawn.all()
+    objective = make_objective(TerGanConfig.photo(**TINY), shipped_arguments("photo"))
+    model, names = objective.model, objective.model.config.blendshape_names
+    torch.nn.init.normal_(model.blendshape_directions)
+    own = torch.randn(2, model.config.expression_embedding_size)
+    wanted = torch.zeros(2, len(names))
+    for row, (blink, gaze) in enumerate((("eyeBlinkLeft", 15.0), ("eyeBlinkRight", -15.0))):
+        wanted[row, names.index(blink)], wanted[row, names.index("gazeX")] = 1, gaze
+    edited = objective._edited(own, SimpleNamespace(blendshape_change=changes))
+    torch.testing.assert_close(edited, model.move_blendshapes(own, wanted))
+    assert (edited - own).abs().min() > 0
 
 
 def test_reversal_pauses_where_the_discriminator_is_fooled():

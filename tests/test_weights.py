@@ -1,8 +1,12 @@
 """The weights in the repository keep what the model card promises, on people they were not trained on."""
 
+import platform
+
 import numpy as np
 import pytest
 from PIL import Image
+
+from tergan_hf.model.quantization_tergan import is_supported
 
 from .conftest import EXAMPLES, WEIGHTS
 
@@ -21,6 +25,12 @@ def test_example_expressions_are_recognised(embedded_pipeline):
 def test_weights_are_small_and_safe():
     assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 40e6
     assert not [path for path in WEIGHTS.iterdir() if path.suffix in (".bin", ".pt", ".pkl", ".pth")]
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="8-bit convolutions are for x86")
+def test_a_pc_has_8_bit_convolutions():
+    """Without them all tests of `test_quantization.py` are skipped."""
+    assert is_supported()
 
 
 @pytest.mark.parametrize("label", ["happiness", "surprise"])
