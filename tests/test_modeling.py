@@ -238,6 +238,14 @@ def test_an_exponent_bends_the_way_of_the_intensity_between_nothing_and_all(pres
         TerGanConfig(intensity_exponent=0)
 
 
+@pytest.mark.parametrize("enabled", [False, True])
+def test_without_a_flow_each_pixel_stays_in_any_precision(enabled):
+    images = torch.rand(2, 3, 192, 160)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+        moved = warp(images, torch.zeros(2, 2, 192, 160))
+    torch.testing.assert_close(moved, images, atol=1e-4, rtol=0)
+
+
 def test_warp_looks_pixels_up_at_the_offset():
     image = torch.arange(8.0).expand(1, 1, 8, 8)
     flow = torch.zeros(1, 2, 8, 8)

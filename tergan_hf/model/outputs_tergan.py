@@ -143,9 +143,13 @@ class TerGanTarget(ModelOutput):
 def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """Look up each pixel at an offset: images (B, C, H, W), flow (B, 2, H, W) in `grid_sample`'s [-1, 1] coordinates.
     Outside the image the edge repeats."""
-    identity = torch.eye(2, 3, device=images.device, dtype=torch.float32).expand(images.shape[0], 2, 3)
-    grid = F.affine_grid(identity, list(images.shape), align_corners=False)
-    grid = grid + flow.float().permute(0, 2, 3, 1)
+    # `affine_grid` would give these places in bf16 under autocast, up to a third of a pixel off.
+    y, x = (
+        (2 * torch.arange(side, device=images.device, dtype=torch.float32) + 1) / side - 1
+        for side in images.shape[2:]
+    )
+    places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+    grid = places + flow.float().permute(0, 2, 3, 1)
     return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
