@@ -189,7 +189,7 @@ def test_all_terms_of_equation_10_are_there(training):
         expected -= {"recognition", "expression_consistency"}
     if config.decoder_type == "bottleneck":
         expected -= {"flow", "smoothness"}
-    assert set(terms) == expected | {"total"}
+    assert set(terms) == expected | {"total", "gradient_norm"} and terms["gradient_norm"] > 0
 
 
 def test_consistency_discriminator_learns_while_the_encoder_is_pushed_the_other_way():

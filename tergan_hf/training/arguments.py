@@ -37,7 +37,7 @@ class OptimizerArguments:
         betas: decided: (0.5, 0.999), the usual choice for a GAN.
         schedule: of the learning rate, `"constant"`, `"constant_with_warmup"`, `"linear"`, `"cosine"`,
             `"cosine_with_restarts"`, `"polynomial"` or `"inverse_sqrt"` (`transformers.get_scheduler`).
-        max_grad_norm: gradients are clipped to this norm.
+        max_grad_norm: gradients are clipped to this norm. `gradient_norm` in the log is their norm before.
         ema_decay: of the averaged weights that are evaluated and saved, less in the first steps, min(ema_decay,
             (1 + n) / (10 + n)) after n of them; 0 saves the raw weights.
         label_smoothing: of the cross-entropy in stage 1.

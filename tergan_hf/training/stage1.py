@@ -62,7 +62,7 @@ class ClassificationSteps:
         self.classes = accelerator.unwrap_model(model).head.out_features
 
     def step(self, batch: dict, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Collated items of `BalancedPhotos` → the loss, its terms and the accuracy, for the log."""
+        """Collated items of `BalancedPhotos` → what to log: the loss, its terms, accuracy and norm of the gradients."""
         crops, mirrored = augment_photos(batch["padded_crop"], self.augmentation, self.size, generator)
         wanted = self._wanted(batch, mirrored)
         if self.settings.mixup:
@@ -87,12 +87,13 @@ class ClassificationSteps:
                 loss = loss + self.losses.displacement * terms["displacement"]
         require_finite({"loss": loss, **terms})
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         labelled = batch[self.label] >= 0
         right = (read.logits.argmax(1) == batch[self.label]) & labelled
-        return {"loss": loss, **terms, "accuracy": right.sum() / labelled.sum().clamp(min=1)}
+        accuracy = right.sum() / labelled.sum().clamp(min=1)
+        return {"loss": loss, **terms, "accuracy": accuracy, "gradient_norm": norm}
 
     def _wanted(self, batch: dict, mirrored: torch.Tensor) -> dict[str, torch.Tensor]:
         """Targets of the heads: distributions (B, classes), zeros where unknown, and blendshapes, NaN where

@@ -55,8 +55,8 @@ class AdversarialSteps:
     def generator_step(
         self, batch: PairBatch, costly: bool = True, judges_mouths: bool = True
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Minimise eq. 10 over G_es, G_et and G_de, with D_es and D_et behind gradient reversal. Returns x̄ and the
-        terms, those of the mouth only if `judges_mouths`."""
+        """Minimise eq. 10 over G_es, G_et and G_de, with D_es and D_et behind gradient reversal. Returns x̄ and what
+        to log: the terms, those of the mouth only if `judges_mouths`, their total and the norm of its gradients."""
         for judge in self.judges:
             judge.requires_grad_(False)
         with self.accelerator.autocast():
@@ -74,7 +74,7 @@ class AdversarialSteps:
         if total:  # or else all terms are costly ones, and this is a step between
             losses.require_finite({**terms, **total})
             self.accelerator.backward(total["total"])
-            self._update(self.objective, self.generator_optimizer)
+            total["gradient_norm"] = self._update(self.objective, self.generator_optimizer)
         for judge in self.judges:
             judge.requires_grad_(True)
         return generated.detach(), total | terms
@@ -102,10 +102,12 @@ class AdversarialSteps:
         self._update(self.mouth_discriminator, self.mouth_optimizer)
         return loss
 
-    def _update(self, module: nn.Module, optimizer: torch.optim.Optimizer):
-        self.accelerator.clip_grad_norm_(module.parameters(), self.max_grad_norm)
+    def _update(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> torch.Tensor:
+        """One step of an optimiser. Returns the norm of the gradients before they were clipped."""
+        norm = self.accelerator.clip_grad_norm_(module.parameters(), self.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
+        return norm
 
 
 class _Reader(nn.Module):
