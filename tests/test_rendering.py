@@ -213,6 +213,20 @@ def test_the_set_has_the_columns_that_training_needs(rendered):
     assert ", ".join(COLUMN_NAMES) in (rendered / "README.md").read_text()
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_photos_of_a_session_are_cropped_as_its_neutral_photo(rendered, streaming):
+    """So what does not move has the same pixels in all of them."""
+    padded = make_padded_crops(load_photos(str(rendered), streaming=streaming), 32).to_list()
+    neutral = {row["identity"]: row for row in padded if row["expression_id"] == 0}
+    assert len(neutral) == SETTINGS.people
+    moved = 0
+    for row in padded:
+        ours = np.array(neutral[row["identity"]]["landmarks"])
+        np.testing.assert_allclose(row["crop_transform"], fit_crop_transform(ours), atol=1e-6)
+        moved += not np.allclose(row["landmarks"], ours, atol=0.1)
+    assert moved > PHOTOS / 4
+
+
 def test_the_command_on_the_card_gives_the_same_bytes(heads_folder, rendered, tmp_path, monkeypatch):
     card = (rendered / "README.md").read_text()
     command = re.search(r"python -m tergan_hf\.data (.*)", card)[1]

@@ -21,6 +21,7 @@ from .photo_folder import load_parquet_files, load_photo_folder
 HUB_PREFIX = "hub://"
 NO_IDENTITY = ""  # of a photo of an unknown person
 NO_EXPRESSION_ID = -1  # of a photo that does not show an exactly repeatable blendshape pose
+NEUTRAL_ID = 0  # the `expression_id` of a neutral photo
 STREAM_ROW = "stream_row"  # number of a photo in its stream, where photos without a face are left out later
 TEXT_LABELS = ("expression", "original_expression", "identity")  # columns that `load_photos` gives as text
 # Older data sets have these columns under other names.

@@ -6,6 +6,7 @@ ground truth with its target's crop transform instead of its own.
 
 import logging
 import os
+from collections.abc import Iterable
 
 import numpy as np
 from datasets import Array2D, Dataset, Features, Image, IterableDataset, List, Value
@@ -16,6 +17,7 @@ from ..model.errors_tergan import InvalidInputError
 from ..model.face_alignment_tergan import crop_face, fit_crop_transform, whole_image_transform, zoom_out
 from ..model.face_detection_tergan import FaceDetector
 from .image_cells import decode, image_cell
+from .loading import NEUTRAL_ID, NO_EXPRESSION_ID
 
 
 logger = logging.getLogger(__name__)
@@ -25,7 +27,8 @@ PADDED_CROP_OVERSAMPLING = 1.25  # resolution of a padded crop / resolution of t
 # Above this side, in pixels, padded crops are stored as JPEG, which is read four times as fast as PNG.
 LOSSLESS_SIDE = 128
 PHOTOS_PER_PROCESS = 500  # at least, where photos are cropped by several processes
-_VERSION = 8  # raise this when padded crops or their columns change, so that old cache files are not used
+_SESSION = ("identity", "session")
+_VERSION = 9  # raise this when padded crops or their columns change, so that old cache files are not used
 
 
 def padded_crop_size(image_size: int) -> int:
@@ -55,8 +58,10 @@ def make_padded_crops(
     Args:
         photos: from `load_photos`.
         image_size: side of the network's input in pixels.
-        align: align by the column `landmarks` if the set has it, otherwise by the detected face. `False` takes the
-            whole photo as the aligned crop; its padded crop then gets no more pixels than the photo has.
+        align: align by the column `landmarks` if the set has it, otherwise by the detected face. Renderings of one
+            session are aligned by those of its neutral photo, so that what does not move has the same pixels in all
+            of them. (In a stream the neutral photo must come first.) `False` takes the whole photo as the aligned
+            crop; its padded crop then gets no more pixels than the photo has.
         name: name of the set, for messages.
 
     Raises:
@@ -72,6 +77,7 @@ def make_padded_crops(
         )  # fmt: skip
     else:
         # Torch, which detects faces, has threads of its own and may hang in forked processes.
+        cropper.note_neutral(photos)
         processes = 1 if cropper.detector else min(os.cpu_count() or 1, len(photos) // PHOTOS_PER_PROCESS)
         padded = photos.map(
             cropper, with_indices=True, features=cropper.features(), desc=message, new_fingerprint=fingerprint,
@@ -94,6 +100,7 @@ class _PaddedCropper:
         self.photo_features, self.align, self.name = features, align, name
         self.size = padded_crop_size(image_size)
         self.known = align and "landmarks" in features
+        self.neutral_landmarks: dict[tuple, list] = {}  # by person and session
         self.detector = FaceDetector() if align and not self.known else None
 
     def features(self) -> Features:
@@ -111,7 +118,7 @@ class _PaddedCropper:
         photo_size = {"photo_size": image.size} if "flow" in self.photo_features else {}
         crop_transform, side = whole_image_transform(*image.size), self.size
         if self.known:
-            crop_transform = fit_crop_transform(np.array(row["landmarks"]))
+            crop_transform = fit_crop_transform(np.array(self._landmarks(row)))
         elif self.detector is not None:
             faces = self.detector.detect(image)
             if not faces:
@@ -126,7 +133,23 @@ class _PaddedCropper:
             encoded = image_cell(crop, "PNG", compress_level=1)
         return {"image": encoded, "crop_transform": crop_transform, "has_face": True, **photo_size}
 
+    def note_neutral(self, photos: Iterable[dict]):
+        """Note the landmarks of the neutral renderings among some rows."""
+        needed = {"landmarks", "expression_id", *_SESSION}
+        if not self.known or not needed <= set(self.photo_features):
+            return
+        for row in photos.select_columns(list(needed)) if isinstance(photos, Dataset) else photos:
+            if row["expression_id"] == NEUTRAL_ID:
+                self.neutral_landmarks.setdefault(tuple(row[name] for name in _SESSION), row["landmarks"])
+
+    def _landmarks(self, row: dict) -> list:
+        """The landmarks that a photo is aligned by."""
+        if row.get("expression_id", NO_EXPRESSION_ID) == NO_EXPRESSION_ID:
+            return row["landmarks"]
+        return self.neutral_landmarks.get(tuple(row.get(name) for name in _SESSION), row["landmarks"])
+
 
 def _padded_rows(photos: IterableDataset, cropper: _PaddedCropper, message: str):
     for index, row in enumerate(tqdm(photos, desc=message, unit="photo", dynamic_ncols=True)):
+        cropper.note_neutral([row])
         yield {**row, **cropper(row, index)}

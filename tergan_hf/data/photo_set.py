@@ -12,7 +12,7 @@ from .crops import cut_crops, to_range, to_symmetric_range
 from .decoded import DecodedColumn
 from .flow_maps import STILL, match_flow_map
 from .labels import UNLABELLED, blendshape_values, class_indices, label_distributions, original_expressions
-from .loading import NO_EXPRESSION_ID, NO_IDENTITY
+from .loading import NEUTRAL_ID, NO_EXPRESSION_ID, NO_IDENTITY
 from .padded_crops import padded_crop_size
 
 
@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 CACHE_BYTES = 3 * 2**30  # of decoded images that a set keeps in memory
 CLEAR_INTENSITY = 0.85  # an expression is clear from this intensity on
-NEUTRAL_ID = 0  # the `expression_id` of a neutral photo
 FLOW_MAP_SIZE = 64  # side of a flow map
 
 

@@ -145,8 +145,7 @@ def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     Outside the image the edge repeats."""
     # `affine_grid` would give these places in bf16 under autocast, up to a third of a pixel off.
     y, x = (
-        (2 * torch.arange(side, device=images.device, dtype=torch.float32) + 1) / side - 1
-        for side in images.shape[2:]
+        (2 * torch.arange(side, device=images.device, dtype=torch.float32) + 1) / side - 1 for side in images.shape[2:]
     )
     places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
     grid = places + flow.float().permute(0, 2, 3, 1)

@@ -62,7 +62,7 @@ class ClassificationSteps:
         self.classes = accelerator.unwrap_model(model).head.out_features
 
     def step(self, batch: dict, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Collated items of `BalancedPhotos` → what to log: the loss, its terms, accuracy and norm of the gradients."""
+        """Collated items of `BalancedPhotos` → what to log: loss, its terms, accuracy and norm of the gradients."""
         crops, mirrored = augment_photos(batch["padded_crop"], self.augmentation, self.size, generator)
         wanted = self._wanted(batch, mirrored)
         if self.settings.mixup:
