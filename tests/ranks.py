@@ -23,6 +23,10 @@ from .tiny_models import TINY
 from .training_settings import shipped_arguments
 
 
+def parameter_sums(model: TerGanModel) -> dict[str, float]:
+    return {name: float(value.double().sum()) for name, value in model.named_parameters()}
+
+
 def main():
     parquet, folder = sys.argv[1], Path(sys.argv[2])
     accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
@@ -38,10 +42,9 @@ def main():
     model = TerGanModel(config)
     expression = EncoderClassifier(TerGanEncoder.of_expression(config), config.num_labels)
     identity = EncoderClassifier(TerGanEncoder.of_identity(config), len(identities))
-    before = {name: float(value.double().sum()) for name, value in model.decoder.named_parameters()}
+    before = parameter_sums(model)
     model = train_generator(accelerator, arguments, model, expression, identity, sets, [], len(identities))
-    after = {name: float(value.double().sum()) for name, value in model.decoder.named_parameters()}
-    (folder / f"{accelerator.process_index}.json").write_text(json.dumps([before, after]))
+    (folder / f"{accelerator.process_index}.json").write_text(json.dumps([before, parameter_sums(model)]))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import math
 import torch
 from torch.nn import functional as F
 
+from ..model.outputs_tergan import pixel_centres
+
 
 def draw_occluders(
     count: int, probability: float, size: int, generator: torch.Generator, device
@@ -21,7 +23,7 @@ def draw_occluders(
     def rand(*shape):
         return torch.rand(count, *shape, generator=generator).to(device)
 
-    axis = (torch.arange(size, device=device) + 0.5) / size * 2 - 1
+    axis = pixel_centres(size, device)
     y, x = axis[None, :, None], axis[None, None, :]
     angle, turn = rand(1, 1) * 2 * math.pi, rand(1, 1) * math.pi
     centre_x, centre_y = 0.9 * angle.cos(), 0.9 * angle.sin()

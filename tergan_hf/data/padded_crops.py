@@ -27,7 +27,6 @@ PADDED_CROP_OVERSAMPLING = 1.25  # resolution of a padded crop / resolution of t
 # Above this side, in pixels, padded crops are stored as JPEG, which is read four times as fast as PNG.
 LOSSLESS_SIDE = 128
 PHOTOS_PER_PROCESS = 500  # at least, where photos are cropped by several processes
-_SESSION = ("identity", "session")
 _VERSION = 9  # raise this when padded crops or their columns change, so that old cache files are not used
 
 
@@ -76,8 +75,10 @@ def make_padded_crops(
             fingerprint=fingerprint,
         )  # fmt: skip
     else:
+        if cropper.known:
+            neutral = np.flatnonzero(np.array(photos["expression_id"]) == NEUTRAL_ID)
+            cropper.note_neutral(photos.select(neutral).remove_columns("image"))
         # Torch, which detects faces, has threads of its own and may hang in forked processes.
-        cropper.note_neutral(photos)
         processes = 1 if cropper.detector else min(os.cpu_count() or 1, len(photos) // PHOTOS_PER_PROCESS)
         padded = photos.map(
             cropper, with_indices=True, features=cropper.features(), desc=message, new_fingerprint=fingerprint,
@@ -133,23 +134,24 @@ class _PaddedCropper:
             encoded = image_cell(crop, "PNG", compress_level=1)
         return {"image": encoded, "crop_transform": crop_transform, "has_face": True, **photo_size}
 
-    def note_neutral(self, photos: Iterable[dict]):
-        """Note the landmarks of the neutral renderings among some rows."""
-        needed = {"landmarks", "expression_id", *_SESSION}
-        if not self.known or not needed <= set(self.photo_features):
-            return
-        for row in photos.select_columns(list(needed)) if isinstance(photos, Dataset) else photos:
-            if row["expression_id"] == NEUTRAL_ID:
-                self.neutral_landmarks.setdefault(tuple(row[name] for name in _SESSION), row["landmarks"])
+    def note_neutral(self, rows: Iterable[dict]):
+        """Note the landmarks of neutral renderings. Of several in a session the first counts."""
+        for row in rows:
+            self.neutral_landmarks.setdefault(_session(row), row["landmarks"])
 
     def _landmarks(self, row: dict) -> list:
         """The landmarks that a photo is aligned by."""
-        if row.get("expression_id", NO_EXPRESSION_ID) == NO_EXPRESSION_ID:
+        if row["expression_id"] == NO_EXPRESSION_ID:
             return row["landmarks"]
-        return self.neutral_landmarks.get(tuple(row.get(name) for name in _SESSION), row["landmarks"])
+        return self.neutral_landmarks.get(_session(row), row["landmarks"])
+
+
+def _session(row: dict) -> tuple:
+    return row["identity"], row.get("session")
 
 
 def _padded_rows(photos: IterableDataset, cropper: _PaddedCropper, message: str):
     for index, row in enumerate(tqdm(photos, desc=message, unit="photo", dynamic_ncols=True)):
-        cropper.note_neutral([row])
+        if cropper.known and row["expression_id"] == NEUTRAL_ID:
+            cropper.note_neutral([row])
         yield {**row, **cropper(row, index)}

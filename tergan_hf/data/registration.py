@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from ..model.face_alignment_tergan import TEMPLATE
+from ..model.outputs_tergan import pixel_centres
 
 
 SIDE = 64  # pixels of the compared crops
@@ -39,7 +40,7 @@ def register_faces(images: torch.Tensor, reference: torch.Tensor) -> torch.Tenso
         transform is larger than crops of one face can differ.
     """
     moving, fixed = _normalized_greys(images), _normalized_greys(reference)
-    axis = (torch.arange(SIDE, device=images.device) + 0.5) * 2 / SIDE - 1
+    axis = pixel_centres(SIDE, images.device)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     region = (((x - REGION_CENTRE[0]) / REGION_RADII[0]) ** 2 + ((y - REGION_CENTRE[1]) / REGION_RADII[1]) ** 2) < 1
     x, y, region = x[region], y[region], region.flatten()

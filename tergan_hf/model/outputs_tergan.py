@@ -140,16 +140,18 @@ class TerGanTarget(ModelOutput):
     skip_maps: tuple[torch.FloatTensor, ...] | None = None
 
 
+def pixel_centres(side: int, device: torch.device) -> torch.Tensor:
+    """(side,) centres of pixels in `grid_sample`'s [-1, 1] coordinates. `affine_grid` would give them in bf16 under
+    autocast, up to a third of a pixel off."""
+    return (torch.arange(side, device=device, dtype=torch.float32) + 0.5) * 2 / side - 1
+
+
 def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """Look up each pixel at an offset: images (B, C, H, W), flow (B, 2, H, W) in `grid_sample`'s [-1, 1] coordinates.
     Outside the image the edge repeats."""
-    # `affine_grid` would give these places in bf16 under autocast, up to a third of a pixel off.
-    y, x = (
-        (2 * torch.arange(side, device=images.device, dtype=torch.float32) + 1) / side - 1 for side in images.shape[2:]
-    )
-    places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
-    grid = places + flow.float().permute(0, 2, 3, 1)
+    y, x = (pixel_centres(side, images.device) for side in images.shape[2:])
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1) + flow.float().permute(0, 2, 3, 1)
     return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
-__all__ = ["TerGanChange", "TerGanImageClassifierOutput", "TerGanOutput", "TerGanTarget", "warp"]
+__all__ = ["TerGanChange", "TerGanImageClassifierOutput", "TerGanOutput", "TerGanTarget", "pixel_centres", "warp"]

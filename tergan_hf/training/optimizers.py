@@ -1,6 +1,7 @@
 """Optimisers: Adam, and Muon for the convolutions inside a network."""
 
 import torch
+from accelerate import Accelerator
 from torch import nn
 
 from .arguments import OptimizerArguments
@@ -10,6 +11,16 @@ from .arguments import OptimizerArguments
 QUINTIC = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 MOMENTUM = 0.9
+
+
+def clip_and_step(
+    accelerator: Accelerator, module: nn.Module, optimizer: torch.optim.Optimizer, max_grad_norm: float
+) -> torch.Tensor:
+    """Clip a module's gradients to a norm, do one step of its optimiser, and clear them. Returns their norm before."""
+    norm = accelerator.clip_grad_norm_(module.parameters(), max_grad_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return norm
 
 
 def build_optimizer(module: nn.Module, settings: OptimizerArguments) -> torch.optim.Optimizer:

@@ -30,6 +30,7 @@ from .encoder_classifier import BlendshapeTargets, EncoderClassifier
 from .loop import TrainingLoop, dataset_length
 from .losses import require_finite
 from .monitoring import blendshape_accuracy, classification_accuracy
+from .optimizers import clip_and_step
 
 
 class ClassificationSteps:
@@ -87,9 +88,7 @@ class ClassificationSteps:
                 loss = loss + self.losses.displacement * terms["displacement"]
         require_finite({"loss": loss, **terms})
         self.accelerator.backward(loss)
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        norm = clip_and_step(self.accelerator, self.model, self.optimizer, self.settings.max_grad_norm)
         labelled = batch[self.label] >= 0
         right = (read.logits.argmax(1) == batch[self.label]) & labelled
         accuracy = right.sum() / labelled.sum().clamp(min=1)

@@ -24,6 +24,7 @@ from .encoder_classifier import EncoderClassifier
 from .generator_objective import GeneratorObjective
 from .loop import TrainingLoop, dataset_length
 from .monitoring import ValidationPairs, classification_accuracy
+from .optimizers import clip_and_step
 
 
 class AdversarialSteps:
@@ -103,11 +104,7 @@ class AdversarialSteps:
         return loss
 
     def _update(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> torch.Tensor:
-        """One step of an optimiser. Returns the norm of the gradients before they were clipped."""
-        norm = self.accelerator.clip_grad_norm_(module.parameters(), self.max_grad_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        return norm
+        return clip_and_step(self.accelerator, module, optimizer, self.max_grad_norm)
 
 
 class _Reader(nn.Module):
