@@ -55,6 +55,7 @@ from tergan_hf.evaluation.markdown import markdown_table
 from tergan_hf.evaluation.published import OULU_CASIA
 from tergan_hf.evaluation.recognition import summarize
 from tergan_hf.model.errors_tergan import InvalidInputError
+from tergan_hf.publishing.emissions import read_compute
 from tergan_hf.training.arguments import TrainingArguments
 from tergan_hf.training.checkpoints import list_checkpoints
 
@@ -90,7 +91,8 @@ class Folds:
         Train and test on one fold.
 
         Returns:
-            the `true` classes of the held-out photos, `rows` (name → predictions), and the `hours` of each run.
+            the `true` classes of the held-out photos, `rows` (name → predictions), the `hours` of each run, and the
+            `processes` that trained.
 
         Raises:
             TrainingRunError: a run ended early.
@@ -130,6 +132,7 @@ class Folds:
         if not self.keep_checkpoints:
             drop_checkpoints(run)
             drop_checkpoints(control)
+        measured["processes"] = (read_compute(run / "model") or {}).get("processes", 1)
         measured["hours"] = {TER_GAN: hours(run), CONTROL: hours(control)}
         write_json(record, measured)
         return measured
@@ -168,9 +171,9 @@ def control_steps(arguments: TrainingArguments) -> int:
     return stage.steps + math.ceil(generator.steps * generator.batch_size / stage.batch_size)
 
 
-def photos_seen(arguments: TrainingArguments) -> dict[str, int]:
-    """How many photos each network's G_es has seen, with repetitions."""
-    batch = arguments.expression_stage.batch_size
+def photos_seen(arguments: TrainingArguments, processes: int = 1) -> dict[str, int]:
+    """How many photos each network's G_es has seen, with repetitions. Each process takes batches of its own."""
+    batch = arguments.expression_stage.batch_size * processes
     first, all_of_them = arguments.expression_stage.steps * batch, control_steps(arguments) * batch
     return {BASELINE: first, TER_GAN: all_of_them, CONTROL: all_of_them}
 
@@ -295,7 +298,7 @@ def main(argv: list[str] | None = None, start: Callable[[list[str]], int] = star
             "rows": rows,
             "differences": differences(rows),
             "published": OULU_CASIA,
-            "photos_seen": photos_seen(arguments),
+            "photos_seen": photos_seen(arguments, measured[wanted[0]].get("processes", 1)),
             "hours": {name: sum(fold["hours"][name] for fold in measured.values()) for name in (TER_GAN, CONTROL)},
         }
         plot_confusions(rows, output / "confusion.png")

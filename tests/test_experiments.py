@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -108,6 +109,19 @@ def test_what_is_done_is_not_done_again(experiments, people, table):
     again = InProcess(experiments["train_accelerate"])
     experiments["folds"].main(options(people, people / "table", "--folds", "2", "--keep_checkpoints"), again)
     assert not again.commands
+
+
+def test_each_process_sees_photos_of_its_own(experiments, people, table):
+    folder = people / "two_processes"
+    shutil.copytree(table[0], folder)
+    for record in folder.glob("fold_*/rows.json"):
+        measured = json.loads(record.read_text())
+        assert measured["processes"] == 1
+        record.write_text(json.dumps(measured | {"processes": 2}))
+    experiments["folds"].main(options(people, folder, "--folds", "2"), InProcess(experiments["train_accelerate"]))
+    one, two = (json.loads((path / "results.json").read_text())["photos_seen"] for path in (table[0], folder))
+    assert one == {"CNN baseline": 8, "TER-GAN": 32, "control": 32}
+    assert two == {name: 2 * count for name, count in one.items()}
 
 
 def test_the_control_is_stage_1_continued_for_as_many_photos(experiments, people, table):

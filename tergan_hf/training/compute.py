@@ -38,8 +38,9 @@ def describe_compute(arguments: TrainingArguments, accelerator: Accelerator) -> 
     Describe what the run computed on.
 
     Returns:
-        `hours` of all steps, `hardware` in words, `cores` and `memory_gb` of the machine, with GPUs also `gpus` and
-        `gpu`, and `training_type`, the Hub's pre-training or fine-tuning. `None` if the hours of a stage are unknown.
+        `hours` of all steps, `processes` that each took batches of their own, `hardware` in words, `cores` and
+        `memory_gb` of the machine, with GPUs also `gpus` and `gpu`, and `training_type`, the Hub's pre-training or
+        fine-tuning. `None` if the hours of a stage are unknown.
     """
     noted = _noted_seconds(Path(arguments.output_dir) / HOURS)
     stages = [stage for stage in STAGES if getattr(arguments, stage).steps]
@@ -48,6 +49,7 @@ def describe_compute(arguments: TrainingArguments, accelerator: Accelerator) -> 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     described: dict = {
         "hours": round(sum(noted[stage] for stage in stages) / 3600, 4),
+        "processes": accelerator.num_processes,
         "hardware": f"{cores} cores of {_processor_name()}",
         "cores": cores,
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
