@@ -54,15 +54,15 @@ def main():
 
 
 def compare_pairs(landmarker: Landmarker, pairs: list[tuple[Path, Path]]) -> dict[str, dict | None]:
-    """Name of the result → its comparison with the driver, `None` with too few faces. `mean` is over the others."""
+    """Path of the result → its comparison with the driver, `None` with too few faces. `mean` is over the others."""
     found: dict[str, dict | None] = {}
     for driver, result in tqdm(pairs, desc="pairs", unit="pair"):
         (before, rate), (after, _) = (read_landmarks(landmarker, clip) for clip in (driver, result))
         try:
-            found[result.name] = compare_clips(before, after, rate)
+            found[str(result)] = compare_clips(before, after, rate)
         except InvalidInputError as error:
             tqdm.write(f"{result} is left out: {error}")
-            found[result.name] = None
+            found[str(result)] = None
     known = [numbers for numbers in found.values() if numbers]
     return {**found, "mean": mean_comparison(known) if known else None}
 
@@ -88,8 +88,8 @@ def render(options) -> list[tuple[Path, Path]]:
     folder = Path(options.render)
     folder.mkdir(parents=True, exist_ok=True)
     pairs = []
-    for driver, photo in zip(map(Path, options.clips), cycle(map(Path, options.photos))):
-        result = folder / f"{driver.stem}_on_{photo.stem}.mp4"
+    for number, (driver, photo) in enumerate(zip(map(Path, options.clips), cycle(map(Path, options.photos)))):
+        result = folder / f"{number}_{driver.stem}_on_{photo.stem}.mp4"  # two clips may have the same name
         report = pipe.transfer_video(driver, photo, result, relative=options.relative)
         tqdm.write(f"{result}: {report.frames} frames, relative {report.faces[0].relative}")
         pairs.append((driver, result))

@@ -138,7 +138,7 @@ class LoopbackHub:
             request: Request, kind: str, owner: str, name: str, verb: str = "", revision: str = "main", path: str = ""
         ):
             repo_id = f"{owner}/{name}"
-            repository = self.repositories.get((kind.removesuffix("s"), repo_id))
+            repository = self._visible(request, kind, repo_id)
             if repository is None:
                 return problem(404, "RepoNotFound", "Repository not found")
             body = await request.body()
@@ -183,7 +183,7 @@ class LoopbackHub:
                     "_id": "1", "id": repo_id, "modelId": repo_id, "sha": commit, "private": repository.private,
                     "disabled": False, "gated": False, "author": owner, "tags": [], "downloads": 0, "likes": 0,
                     "lastModified": DATE, "createdAt": DATE, "sdk": repository.sdk,
-                    "siblings": [{"rfilename": file} for file in sorted(files)],
+                    "siblings": [{"rfilename": file, "size": len(data)} for file, data in sorted(files.items())],
                 }  # fmt: skip
             if verb == "refs":
                 return {
@@ -253,7 +253,7 @@ class LoopbackHub:
         @app.api_route("/{owner}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
         @app.api_route("/{kind}/{owner}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
         def resolve(request: Request, owner: str, name: str, revision: str, path: str, kind: str = "models"):
-            repository = self.repositories.get((kind.removesuffix("s"), f"{owner}/{name}"))
+            repository = self._visible(request, kind, f"{owner}/{name}")
             if repository is None:
                 return problem(404, "RepoNotFound", "Repository not found")
             found = repository.at(revision)
@@ -270,6 +270,11 @@ class LoopbackHub:
             return Response(b"" if request.method == "HEAD" else data, headers=headers)
 
         return app
+
+    def _visible(self, request: Request, kind: str, repo_id: str) -> Repository | None:
+        repository = self.repositories.get((kind.removesuffix("s"), repo_id))
+        knows_token = request.headers.get("authorization") == f"Bearer {TOKEN}"
+        return repository if repository is None or knows_token or not repository.private else None
 
     def _commit(self, repository: Repository, branch: str, files: dict[str, bytes], body: bytes, repo_id: str):
         for line in body.splitlines():

@@ -100,6 +100,14 @@ def test_intensities_and_mixtures_decide_which_photos_are_clear(tmp_path):
     assert sets[0].clear.tolist() == [True, False, False, True]
 
 
+def test_an_intensity_of_other_photos_may_mean_anything(tmp_path):
+    photos = load_photos(str(repeatable_people(tmp_path / "avatars.parquet", people=1)))
+    photos = photos.remove_columns("expression_id").add_column("expression_id", [-1] * len(photos))
+    photos = photos.add_column("intensity", ["strong", "", "7", "weak"])
+    sets, _ = label_photo_sets({"people": make_padded_crops(photos, 32, align=False)}, EXPRESSIONS)
+    assert sets[0].clear is None
+
+
 def test_the_ground_truth_shows_the_targets_person_with_the_sources_expression(repeatable):
     sets, identities = repeatable
     photos = sets[0]
@@ -168,6 +176,23 @@ def test_pairs_have_the_promised_sources_and_truths(repeatable):
         assert photos.scenes[pair.truth] == photos.scenes[3]
         assert photos.expression_ids[pair.source] == photos.expression_ids[pair.truth]
     assert len(sources) > 8
+
+
+def test_the_only_photo_of_a_person_is_not_its_own_truth(repeatable):
+    photos = repeatable[0][0]
+    strangers = replace(photos, identities=np.arange(len(photos)), expression_ids=np.full(len(photos), -1))
+    sampler, random = PairSampler([strangers]), np.random.default_rng(0)
+    pairs = [sampler.draw(random, 1.0) for _ in range(40)]
+    assert all(pair.truth is None for pair in pairs) and len({pair.source for pair in pairs}) > 8
+
+
+def test_random_pairs_take_their_source_from_photos_with_a_label(repeatable):
+    photos = repeatable[0][0]
+    labels = np.where(np.arange(len(photos)) % 2, photos.expressions, -1)
+    sampler, random = PairSampler([replace(photos, expressions=labels)]), np.random.default_rng(0)
+    assert all(labels[sampler.draw_random(random, 0, 3).source] >= 0 for _ in range(40))
+    sampler = PairSampler([replace(photos, expressions=np.full(len(photos), -1))])
+    assert sampler.draw_random(random, 0, 3).truth is None
 
 
 def test_sets_are_mixed_by_weight(repeatable):

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import gradio as gr
@@ -14,11 +13,10 @@ import torch
 from PIL import Image
 
 from tergan_hf.demo import upload_folder
-from tergan_hf.demo.about_tab import model_card
+from tergan_hf.demo.cards import model_card
 from tergan_hf.demo.components import message_for_visitors, write_result
 from tergan_hf.demo.edit_session import EditSession
 from tergan_hf.demo.limits import Allowance, LimitError
-from tergan_hf.demo.models import Models
 from tergan_hf.provenance.signing import environment_signer
 from tergan_hf.provenance.verification import verify_file
 
@@ -217,44 +215,10 @@ def test_long_work_is_ended(monkeypatch):
         Allowance(lambda: False)()
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../weights", "weights/ter-gan", "nobody/nothing", "a b/c", "x"])
-def test_only_models_of_the_hub_may_be_named(embedded_pipeline, name):
-    with pytest.raises(ValueError, match="model"):
-        Models("own", embedded_pipeline)[name]
-
-
-def test_offered_models_are_loaded(embedded_pipeline):
-    models = Models("own", embedded_pipeline, [str(WEIGHTS)])
-    assert models.names == ["own", WEIGHTS.name]
-    assert models[WEIGHTS.name] is models[WEIGHTS.name] is not models["own"]
-
-
-def test_a_loaded_model_is_there_while_another_one_loads(embedded_pipeline, monkeypatch):
-    models = Models("own", embedded_pipeline, [str(WEIGHTS)])
-    loaded, started, go_on = models[WEIGHTS.name], threading.Event(), threading.Event()
-    monkeypatch.setattr(models, "_load", lambda name: (started.set(), go_on.wait(20), loaded)[-1])
-    loading = threading.Thread(target=lambda: models["org/slow"])
-    loading.start()
-    found: list = []
-    asking = threading.Thread(target=lambda: started.wait(20) and found.append(models[WEIGHTS.name]))
-    asking.start()
-    asking.join(10)
-    go_on.set()
-    loading.join(10)
-    assert found == [loaded] and models["org/slow"] is loaded
-
-
-def test_folders_of_the_same_name_get_different_names(embedded_pipeline, tmp_path):
-    folders = [tmp_path / run / "model" for run in ("a", "b")]
-    for folder in folders:
-        folder.mkdir(parents=True)
-    models = Models(str(folders[0]), embedded_pipeline, [str(folders[1])])
-    assert models.names == ["model", "model (2)"]
-    assert [models.location(name) for name in models.names] == [str(folder) for folder in folders]
-
-
 def test_the_page_shows_the_models_card(tmp_path):
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n\n# Mine\n")
     assert model_card(str(tmp_path)) == "# Mine"
+    (tmp_path / "README.md").write_text("---\n# Mine\n")
+    assert model_card(str(tmp_path)) == "---\n# Mine"
     assert model_card(str(tmp_path / "nothing")) == model_card("nobody/nothing") == ""
     assert "## Results" in model_card(str(WEIGHTS))

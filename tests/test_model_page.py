@@ -14,7 +14,7 @@ from PIL import Image
 
 from tergan_hf.cli import hub as command
 from tergan_hf.cli.model_card import main
-from tergan_hf.demo.about_tab import model_card
+from tergan_hf.demo.cards import model_card
 from tergan_hf.evaluation.digest import weights_digest
 from tergan_hf.model.errors_tergan import MissingFileError
 from tergan_hf.model.provenance_tergan import is_marked_synthetic

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import psutil
@@ -263,6 +264,34 @@ def test_visitors_take_turns(demo):
     line = [Event(name, function, None, None) for name in ("a", "a", "a", "b", "c", "b")]
     take_turns(line)
     assert [event.session_hash for event in line] == ["a", "b", "c", "a", "b", "a"]
+
+
+def test_invented_sessions_get_no_more_turns(demo):
+    from gradio.queueing import Event
+
+    function = function_named(demo, "recognize")
+
+    def event(session, host):
+        return Event(session, function, SimpleNamespace(client=SimpleNamespace(host=host), headers={}), None)
+
+    line = [event(f"invented {number}", "8.8.8.8") for number in range(3)] + [event("honest", "9.9.9.9")]
+    take_turns(line)
+    assert [event.session_hash for event in line] == ["invented 0", "honest", "invented 1", "invented 2"]
+
+
+def test_a_full_disk_takes_no_uploads(demo, monkeypatch):
+    def upload() -> int:
+        body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\na\r\n--x--\r\n'
+        request = urllib.request.Request(
+            f"{demo.local_url}gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=x"}
+        )
+        return urllib.request.urlopen(request, timeout=60).status
+
+    assert upload() == 200
+    monkeypatch.setattr(limits, "LEAST_FREE_BYTES", 10**18)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        upload()
+    assert refused.value.code == 507 and "no room" in refused.value.read().decode()
 
 
 def test_memory_stays_flat_over_many_sessions(demo, monkeypatch):

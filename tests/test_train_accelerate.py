@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tergan_hf import TerGanModel, TerGanPipeline
+from tergan_hf.data.augmentation import AugmentationConfig
 from tergan_hf.data.building import build_set
 from tergan_hf.expressions import sampling
 from tergan_hf.expressions.facs_combinations import BASIC_EXPRESSIONS
@@ -280,6 +281,10 @@ def test_two_processes_train_together(run_folder, train):
         ("generator_stage.schedule=cosin", "schedule must be one of constant, constant_with_warmup, linear, cosine,"),
         ("evaluation_steps=0", "evaluation_steps must be at least 1, not 0"),
         ("checkpoints_kept=0", "checkpoints_kept must be at least 1, not 0"),
+        ("generator_stage.warmup_steps=5", "warmup_steps has no effect with the schedule constant"),
+        ("pairs.costly_interval=0", "costly_interval must be at least 1, not 0"),
+        ("expression_stage.betas=[much, 0.9]", "expression_stage.betas must be a number, not 'much'"),
+        ("losses.feature_layers=1", "losses.feature_layers must be a list of numbers, not 1"),
         ("report_to=[dvclive]", "dvclive, which is not installed: pip install dvclive"),
     ],
 )
@@ -295,6 +300,19 @@ def test_overrides_have_the_last_word(run_folder):
     assert (arguments.pairs.ground_truth_share, arguments.pairs.costly_interval) == (0.85, 2)
     assert (arguments.pair_augmentation.flip, arguments.pair_augmentation.mode) == (0, "jitter")
     assert arguments.sources[1].weight == 2
+
+
+def test_numbers_without_a_point_are_numbers(run_folder):
+    config = ["--config", str(run_folder / "config.yaml"), "--set"]
+    arguments = parse_arguments(
+        [*config, "pair_augmentation.encoder_jitter=4e-1", "generator_stage.betas=[9e-1, 0.99]"]
+    )
+    assert arguments.pair_augmentation.encoder_jitter == 0.4 and arguments.generator_stage.betas == [0.9, 0.99]
+
+
+def test_one_change_of_the_papers_augmentation_keeps_the_rest():
+    config = ["--config", str(ROOT / "configs" / "paper.yaml"), "--set", "pair_augmentation.flip=0"]
+    assert parse_arguments(config).pair_augmentation == dataclasses.replace(AugmentationConfig.paper(), flip=0.0)
 
 
 def test_trackers_are_named_on_the_command_line(run_folder):

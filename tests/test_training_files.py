@@ -21,8 +21,20 @@ from torch.utils.data import Dataset
 from tergan_hf import InvalidInputError, TerGanConfig, TerGanModel
 from tergan_hf.data.loading import DataSource
 from tergan_hf.training import saving
-from tergan_hf.training.arguments import OptimizerArguments, TrainingArguments
-from tergan_hf.training.checkpoints import DiskFullError, claim_output_dir, list_checkpoints, step_of
+from tergan_hf.training.arguments import (
+    DiscriminatorArguments,
+    LossArguments,
+    OptimizerArguments,
+    TrainingArguments,
+)
+from tergan_hf.training.checkpoints import (
+    DiskFullError,
+    claim_output_dir,
+    find_checkpoints,
+    forget_later_parts,
+    list_checkpoints,
+    step_of,
+)
 from tergan_hf.training.compute import note_seconds
 from tergan_hf.training.interruption import TrainingInterrupted
 from tergan_hf.training.loop import TrainingLoop
@@ -228,6 +240,19 @@ def test_going_back_to_an_earlier_checkpoint_sets_the_later_ones_aside(tmp_path,
     ]  # fmt: skip
 
 
+def test_a_branch_of_stage_1_does_not_go_on_with_the_former_stage_2(tmp_path, caplog):
+    arguments = arguments_for(tmp_path)
+    run_loop(arguments)
+    finished = tmp_path / "stages" / "expression.safetensors"
+    finished.parent.mkdir()
+    finished.write_bytes(b"of the former branch")
+    forget_later_parts(arguments, "expression_stage", finished)
+    arguments.resume_from_checkpoint = "latest"
+    assert not finished.exists() and find_checkpoints(arguments, STAGE) == []
+    assert "generator_stage-0000005 belongs to another expression stage" in caplog.text
+    assert len(list((tmp_path / "checkpoints").glob("*.aside"))) == arguments.checkpoints_kept
+
+
 def test_a_part_of_stage_1_that_is_done_keeps_its_settings(tmp_path):
     former = OptimizerArguments(steps=5)
     claim_output_dir(arguments_for(tmp_path, expression_stage=former)).release()
@@ -245,6 +270,27 @@ def test_a_part_of_stage_1_that_is_done_keeps_its_settings(tmp_path):
         claim_output_dir(other)
     again.resume_from_checkpoint = str(tmp_path / "checkpoints" / "expression_stage-0000003")
     claim_output_dir(again).release()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"freeze_expression_encoder": True}, "freeze_expression_encoder is True, but .* have False"),
+        ({"discriminators": DiscriminatorArguments(hidden_size=8)}, "discriminators is"),
+        ({STAGE: OptimizerArguments(steps=5, batch_size=2, optimizer="muon")}, "generator_stage.optimizer is muon"),
+        ({"losses": LossArguments(mouth_features=0.1)}, "one of them has a discriminator of mouths"),
+    ],
+)
+def test_stage_2_goes_on_with_its_networks_and_optimisers_only(tmp_path, change, message):
+    claim_output_dir(arguments_for(tmp_path)).release()
+    changed = arguments_for(tmp_path, resume_from_checkpoint="latest", **change)
+    claim_output_dir(changed).release()  # stage 2 has not begun
+    claim_output_dir(arguments_for(tmp_path, resume_from_checkpoint="latest")).release()
+    folder = tmp_path / "checkpoints" / f"{STAGE}-0000003"
+    folder.mkdir(parents=True)
+    (folder / "complete.json").write_text("{}")
+    with pytest.raises(InvalidInputError, match=f"cannot resume: .*{message}"):
+        claim_output_dir(changed)
 
 
 def test_a_full_disk_is_a_sentence_and_leaves_the_checkpoint_before(tmp_path, monkeypatch):

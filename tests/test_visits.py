@@ -15,9 +15,7 @@ from PIL import Image
 
 from tergan_hf import InvalidInputError
 from tergan_hf.demo import limits, server
-from tergan_hf.demo import models as demo_models
 from tergan_hf.demo.components import Photo
-from tergan_hf.demo.models import Models
 from tergan_hf.demo.session_values import EncodedPhoto, TargetExpression
 from tergan_hf.demo.sessions import forget_idle_sessions
 
@@ -130,30 +128,3 @@ def test_a_body_that_would_fill_the_memory_is_not_read(demo, monkeypatch, route,
         assert connection.getresponse().status == 400
     # FastAPI answers the other one by itself.
     assert errors == ["the body of a request is too large"] * (route == "upload")
-
-
-def test_what_visitors_name_must_be_public(embedded_pipeline, monkeypatch):
-    tokens, files = [], [SimpleNamespace(rfilename="README.md", size=9_000_000)]
-
-    class Api:
-        def __init__(self, token=None):
-            tokens.append(token)
-
-        def model_info(self, name, **_):
-            return SimpleNamespace(siblings=files)
-
-    monkeypatch.setattr(demo_models, "HfApi", Api)
-    models = Models("own", embedded_pipeline, ["org/offered"])
-    for name in ("org/private", "org/offered"):
-        with pytest.raises(InvalidInputError, match="a configuration or a card that is too large"):
-            models[name]
-    assert tokens == [False, None]
-    loaded = []
-    monkeypatch.setattr(models, "_check", lambda name: "a")
-    monkeypatch.setattr(
-        demo_models.TerGanPipeline, "from_pretrained", lambda *where, **how: loaded.append(how) or embedded_pipeline
-    )
-    monkeypatch.setattr(demo_models.ExpressionMap, "from_pretrained", lambda *where: loaded.append(where[2]))
-    for name in ("org/private", "org/offered"):
-        assert models[name].name == name
-    assert loaded == [{"token": False, "revision": "a"}, False, {"token": None, "revision": "a"}, None]

@@ -11,6 +11,8 @@ from typing import Any
 from datasets import ClassLabel, Dataset, Image, IterableDataset, Value, load_dataset
 from datasets.exceptions import DatasetsError
 from datasets.fingerprint import Hasher
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from ..model.errors_tergan import InvalidInputError, MissingFileError
 from .building import require_finished
@@ -46,7 +48,8 @@ class DataSource:
         validation_groups: names of the groups to keep out of training, instead of a fraction, or the path of a text
             file with a name on each line.
         validation_path: a set to validate on, instead of a fraction. If it equals `path`, its split `validation`.
-        weight: how often stage 1 draws from this set, relative to the others.
+        weight: how often stage 1 of G_es draws from this set, relative to the others; with `class_balance` 1 only
+            within each label. Stage 1 of G_et draws every person equally often, except of a set of weight 0.
         pair_weight: how often stage 2 draws its target from this set, relative to the others.
         folds, fold: for cross-validation, instead of a fraction: keep part `fold` of `folds` parts of the groups out.
         streaming: read the photos as a stream and keep only their padded crops, for sets larger than memory or disk.
@@ -144,7 +147,7 @@ def load_photos(path: str, split: str = "train", streaming: bool = False, **extr
         if column not in photos.column_names:
             raise InvalidInputError(f"{path} has no column '{column}' (it has: {', '.join(photos.column_names)})")
     if streaming:
-        return _complete_stream(photos, [path, split, sorted(extra.items()), _files_of(location)])
+        return _complete_stream(photos, [path, split, sorted(extra.items()), _version_of(path, location, extra)])
     if "identity" not in photos.column_names:
         photos = photos.add_column("identity", [NO_IDENTITY] * len(photos))
     if "expression_id" not in photos.column_names:
@@ -215,9 +218,14 @@ def _complete_stream(photos: IterableDataset, origin: list) -> IterableDataset:
     return photos
 
 
-def _files_of(location: Path) -> list[tuple[str, int, int]]:
-    """Path, size and time of each local file, for the fingerprint. Empty for the Hub, where `extra` may name a
-    revision."""
+def _version_of(path: str, location: Path, extra: dict) -> list:
+    """Path, size and time of each local file, or the commit on the Hub, for the fingerprint. Empty offline."""
+    if path.startswith(HUB_PREFIX):
+        name, revision = path.removeprefix(HUB_PREFIX), extra.get("revision")
+        try:
+            return [HfApi().dataset_info(name, revision=revision, token=extra.get("token")).sha]
+        except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
+            return []
     files = sorted(location.rglob("*")) if location.is_dir() else [location] if location.is_file() else []
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 

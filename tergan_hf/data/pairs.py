@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .labels import UNLABELLED
 from .loading import NO_EXPRESSION_ID
 from .photo_set import PhotoSet
 from .rarity import RowChoice, rarity_weights
@@ -40,7 +41,7 @@ class PairSampler:
         self.sets = sets
         weights = np.array([photos.pair_weight for photos in sets], float)
         self.weights = weights / weights.sum()
-        self.by_expression = [rows_by_value(photos.expressions) for photos in sets]
+        self.by_expression = [_rows_by_label(photos.expressions) for photos in sets]
         self.by_identity = [rows_by_value(photos.identities) for photos in sets]
         self.by_scene = [rows_by_value(photos.scenes) for photos in sets]
         self.draw_row = [RowChoice(rarity_weights(photos, blendshape_balance)) for photos in sets]
@@ -58,16 +59,19 @@ class PairSampler:
         return self.draw_same_identity(random, number, target)
 
     def draw_random(self, random: np.random.Generator, number: int, target: int) -> Pair:
-        """Draw the paper's pair: x_s from any set, every expression equally often, x̄ unknown."""
+        """Draw the paper's pair: x_s from any set, every label of the set equally often, x̄ unknown."""
         source_set = random.choice(len(self.sets), p=self.weights)
         rows = self.by_expression[source_set]
         return Pair(source_set, random.choice(rows[random.choice(list(rows))]), number, target)
 
     def draw_same_identity(self, random: np.random.Generator, number: int, target: int) -> Pair:
-        """Draw another photo of x_t's person as x_s and as the truth. It is nearly exact if pose and light agree."""
+        """Draw another photo of x_t's person as x_s and as the truth. It is nearly exact if pose and light agree. For
+        the only photo of a person, draw a random pair: as its own truth it would teach to change nothing."""
         same_person = self.by_identity[number][self.sets[number].identities[target]]
         others = same_person[same_person != target]
-        source = random.choice(others if len(others) else same_person)
+        if not len(others):
+            return self.draw_random(random, number, target)
+        source = random.choice(others)
         return Pair(number, source, number, target, source)
 
     def draw_exact(self, random: np.random.Generator, number: int, target: int) -> Pair:
@@ -80,4 +84,12 @@ class PairSampler:
 
 def rows_by_value(column: np.ndarray) -> dict[int, np.ndarray]:
     """Group row numbers by value: value → its rows."""
-    return {value: np.flatnonzero(column == value) for value in np.unique(column)}
+    order = np.argsort(column, kind="stable")
+    values, first = np.unique(column[order], return_index=True)
+    return dict(zip(values, np.split(order, first[1:])))
+
+
+def _rows_by_label(labels: np.ndarray) -> dict[int, np.ndarray]:
+    """The same without photos that have no label, if others have one."""
+    rows = rows_by_value(labels)
+    return {label: own for label, own in rows.items() if label != UNLABELLED} or rows

@@ -156,7 +156,7 @@ def _least_labels(photos: PhotoSet) -> int:
 
 class ExpressionPairs(_DrawnDataset):
     """
-    Pairs (x_s, x_t) for stage 2, x_s with every expression equally often.
+    Pairs (x_s, x_t) for stage 2. In random pairs x_s has every label of its set equally often.
 
     A pair without a ground truth is the paper's random pair. A pair with one has the true x̄. `PairSampler` draws
     both.

@@ -1,11 +1,8 @@
 """The About tab: choose a model, read its card, use it elsewhere, and what happens to photos."""
 
 import os
-import re
-from pathlib import Path
 
 import gradio as gr
-from huggingface_hub import hf_hub_download
 
 from . import limits
 from .components import PRIVATE, with_error_messages
@@ -39,18 +36,18 @@ This server takes files of up to {size}, photos of up to {pixels} megapixels, an
 """
 
 
-def build(models: Models, model_name: gr.State):
+def build(models: Models, model_name: gr.Textbox):
     """Build the tab in the current Blocks context. `model_name` holds the chosen model's name."""
 
     def load_model(name):
         # Load the model now, so that an error shows here and not in another tab.
         try:
-            return models[name].name
+            return models.load(name).name
         except ValueError as error:
             raise gr.Error(f"{error}.", duration=12, print_exception=False) from None
 
     def show_model(name):
-        return f"This page now uses **{name}**.", model_card(models.location(name), models.token(name))
+        return f"This page now uses **{name}**.", models[name].card
 
     with gr.Row():
         offered = f"{', '.join(models.names)}, or " if len(models.names) > 1 else ""
@@ -67,7 +64,7 @@ def build(models: Models, model_name: gr.State):
             pixels=limits.MAX_PIXELS // 10**6, seconds=limits.MAX_CLIP_SECONDS,
         )
     )  # fmt: skip
-    card = gr.Markdown(model_card(models.location(models.own)), elem_id="model-card")
+    card = gr.Markdown(models[None].card, elem_id="model-card")
     event = gr.on([load.click, name.submit], with_error_messages(load_model, gpu=False), name, model_name, **PRIVATE)
     event.success(with_error_messages(show_model, gpu=False), model_name, [loaded, card], **PRIVATE)
 
@@ -75,16 +72,3 @@ def build(models: Models, model_name: gr.State):
 def own_address() -> str:
     """This server's address for `gradio_client`: a Space's name, or an address on this machine."""
     return os.environ.get("SPACE_ID") or f"http://127.0.0.1:{os.environ.get('GRADIO_SERVER_PORT', 7860)}"
-
-
-def model_card(location: str, token: bool | None = None) -> str:
-    """The card of the model in a folder or on the Hub, without its front matter and its gallery, whose pictures this
-    server does not have. Empty if there is no card. `token` as in huggingface_hub."""
-    try:
-        is_folder = Path(location).is_dir()
-        path = Path(location) / "README.md" if is_folder else Path(hf_hub_download(location, "README.md", token=token))
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError):  # the Hub's errors are subclasses of these
-        return ""
-    text = text.split("---\n", 2)[2].strip() if text.startswith("---\n") else text
-    return re.sub(r"^## Gallery\n.*?(?=^## )", "", text, flags=re.DOTALL | re.MULTILINE)

@@ -73,7 +73,7 @@ class BlendshapeSliders:
             gr.Markdown(COMMAND)
         self.file = gr.DownloadButton(visible="hidden", elem_id="edit-preset-file")
 
-    def showing(self, model_name: gr.State, photo: gr.State, expression: gr.State) -> tuple:
+    def showing(self, model_name: gr.Textbox, photo: gr.State, expression: gr.State) -> tuple:
         """Handler, inputs and outputs of an event after which the sliders show photo and expression again."""
 
         def show(model, photo, expression):
@@ -88,7 +88,7 @@ class BlendshapeSliders:
         handler = with_error_messages(show, lambda message: (gr.skip(), {}, gr.skip()))
         return handler, [model_name, photo, expression], [self.section, self.view, self.neutral]
 
-    def connect(self, model_name: gr.State, expression: gr.State, label: gr.Radio) -> tuple:
+    def connect(self, model_name: gr.Textbox, expression: gr.State, label: gr.Radio) -> tuple:
         """
         Let the controls set `expression` and clear `label`.
 

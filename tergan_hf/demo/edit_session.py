@@ -44,10 +44,11 @@ class EditSession:
         name: of the model.
         pipe: the model's pipeline.
         expression_map: `None` if the model has none.
+        card: in Markdown.
     """
 
-    def __init__(self, name: str, pipe: TerGanPipeline, expression_map: ExpressionMap | None = None):
-        self.name, self.pipe, self.expression_map = name, pipe, expression_map
+    def __init__(self, name: str, pipe: TerGanPipeline, expression_map: ExpressionMap | None = None, card: str = ""):
+        self.name, self.pipe, self.expression_map, self.card = name, pipe, expression_map, card
         self._examples: dict[str, TargetExpression] = {}
 
     def find_faces(self, path: str, name: str, point: tuple[float, float] | None = None) -> DetectedFaces:

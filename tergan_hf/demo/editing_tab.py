@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import gradio as gr
-import numpy as np
 
 from ..model.pipeline_base_tergan import check_intensity
 from .blendshape_sliders import BlendshapeSliders
@@ -31,7 +30,14 @@ from .examples import (
 )
 from .inputs import FreeRadio, FreeSlider, check_index, chosen_index, chosen_pixel, chosen_point
 from .models import Models
-from .session_values import DetectedFaces, EncodedPhoto, TargetExpression, shows
+from .session_values import (
+    DetectedFaces,
+    EncodedPhoto,
+    TargetExpression,
+    is_same_expression,
+    shows,
+    still_shown,
+)
 from .views import compare_data, compare_view, face_row_data, map_data, map_view, message_data, picture_row, row_data
 from .zero_gpu import ON_ZERO_GPU
 
@@ -51,7 +57,7 @@ class Step:
     strengths: tuple[float, float, float]
 
 
-def build(models: Models, model_name: gr.State):
+def build(models: Models, model_name: gr.Textbox):
     """Build the tab in the current Blocks context. `model_name` holds the chosen model's name."""
     people = example_photos("neutral")
     labels = models[None].pipe.labels
@@ -76,9 +82,7 @@ def build(models: Models, model_name: gr.State):
         return models[model].encode_photo(detected), face_row_data(detected)
 
     def choose_face(model, photo: EncodedPhoto | None, number):
-        if photo is None:
-            return gr.skip(), gr.skip()
-        return encode(model, replace(photo.detected, chosen=number))
+        return (None, {}) if photo is None else encode(model, replace(photo.detected, chosen=number))
 
     def draw(model, expression, photo, intensity, brows, eyes, mouth, mark, with_photo):
         if photo is None or expression is None:
@@ -113,25 +117,35 @@ def build(models: Models, model_name: gr.State):
             chosen = session.locate(session.embedding_of(photo, expression))
         return map_data(session.expression_map, marks, chosen)
 
+    # Reading takes seconds, in which the visitor may choose otherwise. So the handlers return the expression from
+    # before and the new one, and `take_read` uses the new one if it is still wanted.
     def read_nothing(message=""):
-        return gr.skip(), {}, gr.skip()
+        return None, {}
 
-    def read_example(model, path, point=None):
+    def read_example(model, path, before, point=None):
         if path is None:
             return read_nothing()
-        return read(model, models[model].find_faces(path, "expression photo", point))
+        return read(model, before, models[model].find_faces(path, "expression photo", point))
 
-    def read_new_example(model, path, expression):
-        return (gr.skip(),) * 3 if shows(expression, path) else read_example(model, path)
+    def read_new_example(model, path, before):
+        return (None, gr.skip()) if shows(before, path) else read_example(model, path, before)
 
-    def read(model, detected: DetectedFaces):
-        return models[model].read_expression(detected), face_row_data(detected), None  # no label is chosen
+    def read(model, before, detected: DetectedFaces):
+        return (before, models[model].read_expression(detected)), face_row_data(detected)
 
-    def read_example_face(model, path, number):
+    def read_example_face(model, path, before, number):
         if path is None:
             return read_nothing()
         detected = models[model].find_faces(path, "expression photo")
-        return read(model, replace(detected, chosen=check_index(number, len(detected.faces))))
+        return read(model, before, replace(detected, chosen=check_index(number, len(detected.faces))))
+
+    def take_read(found, path, now):
+        if found is None or not shows(found[1], path):
+            return gr.skip(), gr.skip()
+        before, new = found
+        if not is_same_expression(before, now) and now.detected is None:  # chosen by label, map or slider meanwhile
+            return gr.skip(), gr.skip()
+        return new, None  # no label is chosen
 
     def make_file(model, expression, photo, intensity, brows, eyes, mouth, mark, file_type):
         require_input(photo, "the photo to change")
@@ -168,6 +182,7 @@ def build(models: Models, model_name: gr.State):
     first_expression = models[None].label_expression(first_label)
     first_step = Step(first_expression, 1.0, WHOLE_FACE)
     expression, photo, steps = states_of_a_visit(first_expression, first_photo, [first_step])
+    clicked, found = gr.State(), gr.State()
     with gr.Row():
         with gr.Column(min_width=280):
             image = photo_input(value=first_path, label="Your photo", height=250, elem_id="edit-image")
@@ -211,12 +226,13 @@ def build(models: Models, model_name: gr.State):
     reading_new = with_error_messages(read_new_example, read_nothing)
     reading_face = with_error_messages(read_example_face, read_nothing)
     choosing_face = with_error_messages(choose_face, lambda message: (None, {}))
-    opened, example_read = [photo, faces], [expression, example_faces, label]
+    opened, example_read = [photo, faces], [found, example_faces]
     showing_sliders = sliders.showing(model_name, photo, expression)
 
     def then_redraw(event):
+        event.then(*remembering, **RUN_LAST)  # beside the drawing, during which the controls may change again
         event = event.then(*redrawing, **SLIDERS, **RUN_LAST).then(*drawing_strip, **RUN_LAST)
-        return event.then(*drawing_map, **RUN_LAST).then(*remembering, **RUN_LAST)
+        return event.then(*drawing_map, **RUN_LAST)
 
     def then_redraw_and_show_sliders(event):
         then_redraw(event).then(*showing_sliders, **RUN_LAST)
@@ -232,11 +248,11 @@ def build(models: Models, model_name: gr.State):
         count = 0 if photo is None else len(photo.detected.faces)
         return choosing_face(model, photo, chosen_index(event, count))
 
-    def click_example(model, path, event: gr.SelectData):
-        return reading(model, path, chosen_pixel(event))
+    def click_example(model, path, before, event: gr.SelectData):
+        return reading(model, path, before, chosen_pixel(event))
 
-    def click_example_face(model, path, event: gr.EventData):
-        return reading_face(model, path, chosen_index(event))
+    def click_example_face(model, path, before, event: gr.EventData):
+        return reading_face(model, path, before, chosen_index(event))
 
     def choose_label(model, name):
         return models[model].label_expression(name)
@@ -257,19 +273,23 @@ def build(models: Models, model_name: gr.State):
     opening_new = with_error_messages(open_new_photo, lambda message: (None, {}, gr.skip()))
     inputs = [model_name, image, photo, expression, label]
     then_draw_photo(image.change(opening_new, inputs, [*opened, expression], **RUN_LAST))
-    then_draw_photo(image.select(with_error_messages(click_photo, gpu=False), [model_name, image], opened, **RUN_EACH))
-    then_draw_photo(faces.select(with_error_messages(click_face, gpu=False), [model_name, photo], opened, **RUN_EACH))
+    for event in (
+        image.select(with_error_messages(click_photo, gpu=False), [model_name, image], clicked, **RUN_EACH),
+        faces.select(with_error_messages(click_face, gpu=False), [model_name, photo], clicked, **RUN_EACH),
+    ):
+        then_draw_photo(event.then(still_shown, [clicked, image], opened, **RUN_LAST))
     choosing_label = with_error_messages(choose_label, gpu=False)
     then_redraw_and_show_sliders(label.input(choosing_label, [model_name, label], expression, **IN_ORDER, **RUN_LAST))
     inputs = [model_name, example, expression]
-    then_redraw_and_show_sliders(example.change(reading_new, inputs, example_read, **RUN_LAST))
     clicking_example = with_error_messages(click_example, gpu=False)
-    then_redraw_and_show_sliders(example.select(clicking_example, [model_name, example], example_read, **RUN_EACH))
-    then_redraw_and_show_sliders(
-        example_faces.select(
-            with_error_messages(click_example_face, gpu=False), [model_name, example], example_read, **RUN_EACH
-        )
-    )
+    clicking_example_face = with_error_messages(click_example_face, gpu=False)
+    for event in (
+        example.change(reading_new, inputs, example_read, **RUN_LAST),
+        example.select(clicking_example, inputs, example_read, **RUN_EACH),
+        example_faces.select(clicking_example_face, inputs, example_read, **RUN_EACH),
+    ):
+        taking = (take_read, [found, example, expression], [expression, label])
+        then_redraw_and_show_sliders(event.then(*taking, **IN_ORDER, **RUN_LAST))
     choosing_point = with_error_messages(choose_point, gpu=False)
     pointing = (choosing_point, model_name, [expression, label])
     moved = expression_map.input(*pointing, **IN_ORDER, **RUN_EACH)
@@ -308,9 +328,5 @@ def _empty(message: str) -> dict:
 
 
 def _is_same(one: Step, other: Step) -> bool:
-    first, second = one.expression, other.expression
-    if first.embedding is None or second.embedding is None:
-        same = first.request == second.request
-    else:
-        same = np.array_equal(first.embedding, second.embedding)
+    same = is_same_expression(one.expression, other.expression)
     return same and (one.intensity, one.strengths) == (other.intensity, other.strengths)

@@ -60,7 +60,8 @@ def build_demo(pipe: TerGanPipeline, model: str = "ter-gan") -> gr.Blocks:
     with PublicBlocks(title=TITLE, analytics_enabled=False, delete_cache=cache) as demo:
         gr.Markdown(f"# {TITLE}")
         gr.Markdown(NOTE)
-        model_name = gr.State(models.own)
+        # On the page, which still knows it when the server has forgotten the visit.
+        model_name = gr.Textbox(models.own, visible="hidden", elem_id="model-name")
         with gr.Tabs():
             for name, tab in TABS.items():
                 with gr.Tab(name, id=name.lower()):

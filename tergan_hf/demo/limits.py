@@ -12,6 +12,7 @@ from .zero_gpu import CLIP_SECONDS, ON_ZERO_GPU
 
 MAX_FILE_SIZE = "20mb"
 MAX_FILE_SIZE_BYTES = 20 * 1024 * 1024  # the same
+LEAST_FREE_BYTES = 500_000_000  # of the disk, below which no file is taken
 FETCH_SECONDS = 20  # for a file that is named by its address
 MAX_PIXELS = 60_000_000
 MAX_CLIP_SECONDS = 20

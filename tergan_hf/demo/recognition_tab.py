@@ -42,7 +42,7 @@ MOST_CURVES = 6  # blendshapes in the plot of a clip
 STREAM_EVERY = 0.4  # seconds
 
 
-def build(models: Models, model_name: gr.State):
+def build(models: Models, model_name: gr.Textbox):
     """Build the tab in the current Blocks context. `model_name` holds the chosen model's name."""
 
     def recognize_picture(model, photo: Image.Image, side: int):

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import shutil
 import time
 import traceback
 from collections import Counter
@@ -28,6 +29,7 @@ OUR_FAULT = "Something went wrong on our side. Please try another photo."
 NOT_READABLE = "This request cannot be read: a value is missing, too large or of the wrong kind."
 BUSY = "You have {count} requests in the queue, the most that this server takes from a visitor. Please wait for them."
 FULL = "The queue is full. Please try again in a minute."
+NO_ROOM = "The server has no room for files at the moment. Please try again in half an hour."
 MCP_OLD_ROUTES = ("mcp/sse", "mcp/messages")  # MCP's older transport holds a connection per agent
 # Gradio's endpoints that this app does not use, and that write files or run FFmpeg for anybody.
 CLOSED_ROUTES = (
@@ -199,6 +201,8 @@ class ClosedRoutes:
         most = limits.MAX_MCP_REQUEST_BYTES if is_mcp else limits.MAX_REQUEST_BYTES
         if not is_upload and size.isdigit() and int(size) > most:
             return await JSONResponse({"detail": NOT_READABLE}, 413)(scope, receive, send)
+        if is_upload and not has_room():
+            return await JSONResponse({"detail": NO_ROOM}, 507)(scope, receive, send)
         if is_upload:  # of one file, which Gradio checks by itself
             most = limits.MAX_FILE_SIZE_BYTES + limits.MAX_FORM_BYTES
         started, received, values = False, 0, 0
@@ -227,15 +231,27 @@ class ClosedRoutes:
                 await JSONResponse({"detail": NOT_READABLE}, 400)(scope, receive, send)
 
 
+def has_room() -> bool:
+    """Whether the disk has room for visitors' files."""
+    try:
+        return shutil.disk_usage(get_upload_folder()).free > limits.LEAST_FREE_BYTES
+    except OSError:  # the folder is made with the first file
+        return True
+
+
 def take_turns(line: list[Event]):
-    """Sort events in line, in place: the first of every visitor, then the second of every visitor, and so on."""
-    turns: dict[str, int] = {}
-    seen: Counter[str] = Counter()
-    for event in line:
-        visitor = _visitor(event)
-        turns[event._id] = seen[visitor]
-        seen[visitor] += 1
-    line.sort(key=lambda event: turns[event._id])
+    """
+    Sort events in line, in place: the first of every address, then the second of every address, and so on. Within an
+    address the visitors take turns in the same way. Sessions alone would not do: a program can invent as many as it
+    likes.
+    """
+    for holder in (_visitor, lambda event: address_of(event.request)):
+        turns: dict[str, int] = {}
+        seen: Counter[str] = Counter()
+        for event in line:
+            turns[event._id] = seen[holder(event)]
+            seen[holder(event)] += 1
+        line.sort(key=lambda event: turns[event._id])
 
 
 def visitor_has_left() -> Callable[[], bool]:

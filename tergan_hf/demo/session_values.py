@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import gradio as gr
 import numpy as np
 from PIL import Image
 
@@ -81,3 +82,18 @@ def shows(state: EncodedPhoto | TargetExpression | None, path: str | None) -> bo
     """Whether a state was made from the photo at a path. Gradio reports some changes twice, and the second report must
     not undo the choice of a face that came in between."""
     return path is not None and state is not None and state.detected is not None and state.detected.path == path
+
+
+def still_shown(opened: tuple | None, path: str | None):
+    """An opened photo and its row of faces, if the page still shows the photo of this path, or no change. A click on a
+    face takes seconds, and the visitor may choose another photo meanwhile."""
+    return opened if opened is not None and shows(opened[0], path) else (gr.skip(), gr.skip())
+
+
+def is_same_expression(one: TargetExpression | None, other: TargetExpression | None) -> bool:
+    """Whether two states hold the same expression, whatever its name."""
+    if one is None or other is None:
+        return one is other
+    if one.embedding is None or other.embedding is None:
+        return one.request == other.request
+    return np.array_equal(one.embedding, other.embedding)

@@ -37,7 +37,7 @@ from .examples import (
 from .inputs import FreeRadio, check_choice, chosen_index, chosen_pixel
 from .models import Models
 from .server import visitor_has_left
-from .session_values import DetectedFaces, EncodedPhoto, TargetExpression, shows
+from .session_values import DetectedFaces, EncodedPhoto, TargetExpression, shows, still_shown
 from .views import compare_data, compare_view, face_row_data, message_data, picture_row, row_data
 from .zero_gpu import CLIP_SECONDS, ON_ZERO_GPU
 
@@ -48,7 +48,7 @@ CLIP_SIDE = 720  # longest side in pixels of a clip that is made
 PROMPT = "Add your photo and a photo that shows an expression: the result appears here."
 
 
-def build(models: Models, model_name: gr.State):
+def build(models: Models, model_name: gr.Textbox):
     """Build the tab in the current Blocks context. `model_name` holds the chosen model's name."""
     expression_paths = [path for path in example_expressions() if expression_of(path) != "neutral"]
     people = example_photos("neutral")
@@ -85,13 +85,11 @@ def build(models: Models, model_name: gr.State):
 
     def choose_source_face(model, expression: TargetExpression | None, number):
         if expression is None or expression.detected is None:
-            return gr.skip(), gr.skip()
+            return None, {}
         return read(model, replace(expression.detected, chosen=number))
 
     def choose_target_face(model, photo: EncodedPhoto | None, number):
-        if photo is None:
-            return gr.skip(), gr.skip()
-        return encode(model, replace(photo.detected, chosen=number))
+        return (None, {}) if photo is None else encode(model, replace(photo.detected, chosen=number))
 
     def draw(model, expression, photo, intensity, mark, with_photo):
         if expression is None or photo is None:
@@ -153,6 +151,7 @@ def build(models: Models, model_name: gr.State):
     first_source, first_target = (smiling[1], people[0]) if has_examples else (None, None)
     first_expression, first_photo = open_source(None, first_source)[0], open_target(None, first_target)[0]
     expression, photo = states_of_a_visit(first_expression, first_photo)
+    clicked_source, clicked_target = gr.State(), gr.State()
     with gr.Row():
         with gr.Column(min_width=280):
             target = photo_input(value=first_target, label="Your photo", height=250, elem_id="transfer-target")
@@ -235,24 +234,20 @@ def build(models: Models, model_name: gr.State):
     def click_example(event: gr.EventData):
         return expression_paths[chosen_index(event, len(expression_paths))]
 
-    then_draw(
-        source.select(with_error_messages(click_source, gpu=False), [model_name, source], opened_source, **RUN_EACH)
-    )
-    then_draw(
-        target.select(with_error_messages(click_target, gpu=False), [model_name, target], opened_target, **RUN_EACH),
-        with_examples=True,
-    )
-    then_draw(
+    for event in (
+        source.select(with_error_messages(click_source, gpu=False), [model_name, source], clicked_source, **RUN_EACH),
         source_faces.select(
-            with_error_messages(click_source_face, gpu=False), [model_name, expression], opened_source, **RUN_EACH
-        )
-    )
-    then_draw(
-        target_faces.select(
-            with_error_messages(click_target_face, gpu=False), [model_name, photo], opened_target, **RUN_EACH
+            with_error_messages(click_source_face, gpu=False), [model_name, expression], clicked_source, **RUN_EACH
         ),
-        with_examples=True,
-    )
+    ):
+        then_draw(event.then(still_shown, [clicked_source, source], opened_source, **RUN_LAST))
+    for event in (
+        target.select(with_error_messages(click_target, gpu=False), [model_name, target], clicked_target, **RUN_EACH),
+        target_faces.select(
+            with_error_messages(click_target_face, gpu=False), [model_name, photo], clicked_target, **RUN_EACH
+        ),
+    ):
+        then_draw(event.then(still_shown, [clicked_target, target], opened_target, **RUN_LAST), with_examples=True)
     examples.select(with_error_messages(click_example, gpu=False), None, source, **RUN_EACH)
     swap.click(lambda source, target: (target, source), [source, target], [source, target], **RUN_LAST)
     intensity.input(*redrawing, **SLIDERS, **RUN_LAST)

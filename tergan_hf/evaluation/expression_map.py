@@ -114,16 +114,14 @@ class ExpressionMap:
         return path
 
     @classmethod
-    def from_pretrained(
-        cls, model: str | Path, config: TerGanConfig | None = None, token: str | bool | None = None
-    ) -> "ExpressionMap | None":
+    def from_pretrained(cls, model: str | Path, config: TerGanConfig | None = None, **found) -> "ExpressionMap | None":
         """
         Load the map of a model.
 
         Args:
             model: folder or Hub id.
             config: of the model; a map that does not fit it counts as unreadable.
-            token: for the Hub, as in huggingface_hub.
+            found: `revision`, `token` and `cache_dir` for the Hub, as in huggingface_hub.
 
         Returns:
             `None` if the model has no map, or an unreadable one, which is logged.
@@ -131,7 +129,7 @@ class ExpressionMap:
         path = Path(model) / FILE_NAME
         if not Path(model).is_dir():
             try:
-                path = Path(hf_hub_download(str(model), FILE_NAME, token=token))
+                path = Path(hf_hub_download(str(model), FILE_NAME, **found))
             except (EntryNotFoundError, LocalEntryNotFoundError, HFValidationError, OSError):
                 return None
         if not path.is_file():

@@ -65,6 +65,8 @@ class OptimizerArguments:
             raise InvalidInputError(f"ema_decay must be at least 0 and less than 1, not {self.ema_decay}")
         if self.schedule not in SCHEDULES:
             raise InvalidInputError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
+        if self.warmup_steps and self.schedule == "constant":
+            raise InvalidInputError("warmup_steps has no effect with the schedule constant: use constant_with_warmup")
 
 
 @dataclass
@@ -171,6 +173,10 @@ class PairArguments:
     recognition_share: float = 0.0
     edited_by_name: float = 0.0
     costly_interval: int = 1
+
+    def __post_init__(self):
+        if self.costly_interval < 1:
+            raise InvalidInputError(f"costly_interval must be at least 1, not {self.costly_interval}")
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The folder of a run: its lock, its arguments and its checkpoints."""
 
+import logging
 import re
 import shutil
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from ..model.errors_tergan import InvalidInputError, MissingFileError, TerGanErr
 from .arguments import TrainingArguments
 
 
+logger = logging.getLogger(__name__)
+
 # What two parts of one run must have in common.
 FIXED = ("preset", "model", "sources", "split_seed", "pretrained")
 # What stage 1 of G_es takes beside the settings of its optimiser.
@@ -21,6 +24,8 @@ OF_EXPRESSIONS = [
     ("losses", "original_label"), ("losses", "blendshapes"), ("losses", "displacement"), ("class_balance",),
     ("blendshape_balance",), ("classifier_augmentation",),
 ]  # fmt: skip
+
+OF_MOUTHS = ("mouth_adversarial", "mouth_features")  # need a discriminator of their own
 
 
 class DiskFullError(TerGanError):
@@ -57,6 +62,9 @@ def claim_output_dir(arguments: TrainingArguments) -> FileLock:
                 )
         if arguments.resume_from_checkpoint == "latest":
             _require_same_stage_1(folder, before, now)
+        goes_on = Path(arguments.resume_from_checkpoint).name.startswith(("latest", "generator_stage"))
+        if goes_on and list_checkpoints(arguments, "generator_stage"):
+            _require_same_stage_2(folder, before, now)
     write_whole(record, yaml.safe_dump(now, sort_keys=False).encode())
     return lock
 
@@ -78,6 +86,27 @@ def _require_same_stage_1(folder: Path, before: dict, now: dict):
                     f"cannot resume: {'.'.join(place)} is {value}, but {finished} was trained with {trained_with}. "
                     "Restore the setting, or choose another --output_dir"
                 )
+
+
+def _require_same_stage_2(folder: Path, before: dict, now: dict):
+    """
+    Raises:
+        InvalidInputError: the checkpoints of stage 2 are of other networks or optimisers.
+    """
+    for place in (("discriminators",), ("freeze_expression_encoder",), ("generator_stage", "optimizer")):
+        value, begun_with = _find(now, place), _find(before, place)
+        if begun_with is not None and begun_with != value:
+            raise InvalidInputError(
+                f"cannot resume: {'.'.join(place)} is {value}, but the checkpoints of stage 2 in {folder} have "
+                f"{begun_with}. Restore the setting, or choose another --output_dir"
+            )
+    values, begun_values = ([_find(of, ("losses", term)) for term in OF_MOUTHS] for of in (now, before))
+    if any(values) != any(begun_values):
+        raise InvalidInputError(
+            f"cannot resume: {' and '.join(f'losses.{term}' for term in OF_MOUTHS)} are {values}, but the checkpoints "
+            f"of stage 2 in {folder} have {begun_values}: one of them has a discriminator of mouths, the other has "
+            "none. Restore the settings, or choose another --output_dir"
+        )
 
 
 def _find(values: dict, place: tuple[str, ...]):
@@ -134,6 +163,27 @@ def find_checkpoints(arguments: TrainingArguments, stage: str) -> list[Path]:
     if not (folder / "complete.json").is_file():
         raise MissingFileError(f"no complete checkpoint at {folder}")
     return [folder] if folder.name.startswith(stage) else []
+
+
+def set_aside(checkpoint: Path) -> Path:
+    """Rename a checkpoint of another branch of the run, which `latest` would take. Returns its new place."""
+    aside = checkpoint.with_name(f"{checkpoint.name}.aside")
+    shutil.rmtree(aside, ignore_errors=True)
+    return checkpoint.rename(aside)
+
+
+def forget_later_parts(arguments: TrainingArguments, stage: str, finished: Path):
+    """
+    Forget what the run has made after a stage that goes on from a named checkpoint. If it is interrupted, `latest`
+    must go on with this branch of the run.
+
+    Args:
+        finished: the result of the stage.
+    """
+    finished.unlink(missing_ok=True)
+    for checkpoint in list_checkpoints(arguments, "generator_stage"):
+        aside = set_aside(checkpoint)
+        logger.warning("%s belongs to another %s: it is now %s", checkpoint, stage.replace("_", " "), aside.name)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from .arguments import (
 )
 
 
+AUGMENTATIONS = ("classifier_augmentation", "pair_augmentation")
 _NESTED = {
     "expression_stage": OptimizerArguments,
     "identity_stage": OptimizerArguments,
@@ -95,6 +96,9 @@ def _set(values: dict, override: str):
     if not separator:
         raise InvalidInputError(f"--set needs KEY=VALUE, got {override!r}")
     *parents, last = key.split(".")
+    if parents[:1] in ([name] for name in AUGMENTATIONS) and not values.get(parents[0]):
+        # One change of the default augmentation, which is the paper's.
+        values[parents[0]] = dataclasses.asdict(AugmentationConfig.paper())
     for parent in parents:
         place = _place(values, parent, key)
         # A copy: with YAML anchors two keys may share one mapping.
@@ -111,6 +115,13 @@ def _place(values: dict | list, name: str, key: str) -> str | int:
     raise InvalidInputError(f"--set {key}: there is no {name!r} to change")
 
 
+def _number(value, name: str) -> float:
+    try:
+        return float(value)  # YAML reads 2e-4 as text
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"{name} must be a number, not {value!r}") from None
+
+
 def _build(kind: type, values: dict, where: str):
     if not isinstance(values, dict):
         raise InvalidInputError(f"{where or 'the configuration'} must be a mapping, not {values!r}")
@@ -124,11 +135,12 @@ def _build(kind: type, values: dict, where: str):
             value = [_build(DataSource, item, "sources.") for item in value or []]
         elif name in _NESTED and value is not None:
             value = _build(_NESTED[name], value, f"{name}.")
-        elif fields[name].type is float:
-            try:
-                value = float(value)  # YAML reads 2e-4 as text
-            except (TypeError, ValueError):
-                raise InvalidInputError(f"{where}{name} must be a number, not {value!r}") from None
+        elif fields[name].type is float or (fields[name].type == float | None and value is not None):
+            value = _number(value, f"{where}{name}")
+        elif fields[name].type in (tuple[float, float], tuple[float, ...]):
+            if not isinstance(value, (list, tuple)):
+                raise InvalidInputError(f"{where}{name} must be a list of numbers, not {value!r}")
+            value = [_number(item, f"{where}{name}") for item in value]
         elif fields[name].type is int and not isinstance(value, int):
             raise InvalidInputError(f"{where}{name} must be a whole number, not {value!r}")
         built[name] = value

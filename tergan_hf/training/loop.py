@@ -19,7 +19,7 @@ from transformers import get_scheduler
 
 from ..model.errors_tergan import InvalidInputError
 from .arguments import OptimizerArguments, TrainingArguments
-from .checkpoints import checkpoint_root, find_checkpoints, list_checkpoints, removed_on_error, step_of
+from .checkpoints import checkpoint_root, find_checkpoints, list_checkpoints, removed_on_error, set_aside, step_of
 from .compute import STAGES, note_seconds
 from .interruption import StopRequest, TrainingInterrupted, survive_one_sigterm
 from .losses import NonFiniteLossError
@@ -212,9 +212,7 @@ class TrainingLoop:
         if self.accelerator.is_main_process:
             for folder in list_checkpoints(self.arguments, self.name):
                 if step_of(folder) > self.step:
-                    aside = folder.with_name(f"{folder.name}.aside")
-                    shutil.rmtree(aside, ignore_errors=True)
-                    folder.rename(aside)
+                    aside = set_aside(folder)
                     logger.warning("%s is of a later step than the run goes on from: it is now %s", folder, aside.name)
         self.accelerator.wait_for_everyone()
 

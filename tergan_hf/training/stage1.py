@@ -24,7 +24,7 @@ from ..model.initialization_tergan import initialize_layer
 from ..model.modeling_tergan import TerGanModel
 from .arguments import TrainingArguments
 from .batches import augment_photos
-from .checkpoints import find_checkpoints
+from .checkpoints import find_checkpoints, forget_later_parts
 from .displacements import DisplacementMetric, fit_displacement_metric
 from .encoder_classifier import BlendshapeTargets, EncoderClassifier
 from .loop import TrainingLoop, dataset_length
@@ -151,6 +151,8 @@ def pretrain_encoder(
         classifier.load_state_dict(load_file(finished))
         return classifier
 
+    if named and accelerator.is_main_process:
+        forget_later_parts(arguments, stage, finished)
     if settings.steps:
         _train(accelerator, arguments, classifier, label, sets, num_classes, targets, validation_sets)
     if accelerator.is_main_process:

@@ -221,13 +221,19 @@ def test_sliders_and_presets(page, clip, tmp_path):
     result.wait_for_change()
     page.wait_for_function(f"Math.abs(document.querySelector('#blendshape-jawOpen').value - {started}) < 0.011")
     assert not single.get_by_label("Start from neutral").is_checked()
-    (tmp_path / "other.json").write_text(json.dumps({"NEUTRAL": 0.5, "eyeBlink": 1, "gazeRight": 10}))
-    page.set_input_files("#edit-load-preset", tmp_path / "other.json")
-    result.wait_for_change()
-    for name, value in {"eyeBlinkLeft": 1, "eyeBlinkRight": 1, "gazeX": -10}.items():
-        page.wait_for_function(f"+document.querySelector('#blendshape-{name}').value === {value}")
+    for preset, values in (
+        ({"NEUTRAL": 0.5, "eyeBlink": 1, "gazeRight": 10}, {"eyeBlinkLeft": 1, "eyeBlinkRight": 1, "gazeX": -10}),
+        # as `pipe.blendshapes` reads them
+        ({"jawOpen": 0.5, "eyeLookInLeft": 0.3, "gazeX": 20, "gazeY": 0}, {"jawOpen": 0.5, "gazeX": 20}),
+    ):
+        (tmp_path / "other.json").write_text(json.dumps(preset))
+        page.set_input_files("#edit-load-preset", tmp_path / "other.json")
+        result.wait_for_change()
+        for name, value in values.items():
+            page.wait_for_function(f"+document.querySelector('#blendshape-{name}').value === {value}")
     for text, message in {
         "[1]": "must be a JSON file", '{"jawopn": 1}': "“jawopn”, which this model does not know",
+        '{"eyeLookInLeft": 0.3}': "“eyeLookInLeft”, which this model does not know",
         '{"jawOpen": 3}': "jawOpen must be a number from 0 to 1.2",
         '{"eyeBlink": 1, "eyeBlinkLeft": 0}': "eyeBlinkLeft twice",
         '{"neutral": 0.7, "anger": 0.7}': "must not exceed 1 together",

@@ -76,6 +76,13 @@ def test_a_profile_is_kept_only_with_its_pixels(page):
     assert profile is None
 
 
+def test_photos_whose_profile_cannot_be_kept_are_converted(page):
+    photo = list(encoded(Image.new("RGB", (64, 64), (200, 60, 40)), "AVIF", icc_profile=display_p3(), quality=100))
+    pixel, profile = page.evaluate(DECODE, photo)
+    np.testing.assert_allclose(pixel, (217, 42, 23), atol=4)
+    assert profile is None
+
+
 def test_a_browser_that_refuses_memory_gets_a_smaller_one(chromium, url):
     context = chromium.new_context(bypass_csp=True)
     page = context.new_page()

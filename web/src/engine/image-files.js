@@ -25,13 +25,16 @@ export async function copyOf(file, name) {
  *
  * @param file a Blob. name: of the photo in messages.
  * @returns {width, height, data, profile}: RGBA bytes with alpha 255, and the bytes of its colour profile or null. The
- *   pixels are those of the file, whatever its profile; where the browser converts them to sRGB, the profile is null.
- *   Transparency becomes white; an animation gives its first frame.
+ *   pixels are those of the file, with its profile. If results cannot carry the profile, or the browser converts all
+ *   photos to sRGB, the pixels are in sRGB and the profile is null. Transparency becomes white; an animation gives its
+ *   first frame.
  */
 export async function decodePhoto(file, name) {
+  const { profile, converted } = await readProfile(new Uint8Array(await file.arrayBuffer()));
+  const colorSpaceConversion = converted ? "default" : "none";
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    bitmap = await createImageBitmap(file, { colorSpaceConversion, premultiplyAlpha: "none" });
   } catch {
     throw new VisitorError(`${name}: this browser cannot read the file as a photo. Use JPEG, PNG or WebP.`);
   }
@@ -48,8 +51,7 @@ export async function decodePhoto(file, name) {
     context.drawImage(bitmap, 0, 0);
     const { data } = context.getImageData(0, 0, width, height);
     if (!isDrawn(data)) throw new Error(NO_MEMORY);
-    const profile = (await leavesColours()) ? await readProfile(new Uint8Array(await file.arrayBuffer())) : null;
-    return { width, height, data, profile };
+    return { width, height, data, profile: (await leavesColours()) ? profile : null };
   } catch (error) {
     if (error instanceof VisitorError) throw error;
     throw new VisitorError(`${name}: ${NO_MEMORY}`);

@@ -106,16 +106,23 @@ const through = async (bytes, stream) =>
 const deflate = (bytes) => through(bytes, new CompressionStream("deflate"));
 const inflate = (bytes) => through(bytes, new DecompressionStream("deflate"));
 
-/** The ICC profile of an RGB photo in a JPEG, PNG or WebP file, `null` if there is none. */
+/**
+ * The colour profile of a photo's file.
+ *
+ * @returns {profile, converted}: the ICC profile of an RGB photo in a JPEG, PNG or WebP file, or null; and whether the
+ *   file has, or may have, a profile that results cannot carry, so that the browser must convert the photo to sRGB.
+ */
 export async function readProfile(bytes) {
   try {
     const profile = await findProfile(bytes);
-    return profile && String.fromCharCode(...profile.subarray(16, 20)) === "RGB " ? profile : null;
+    const isRgb = profile && String.fromCharCode(...profile.subarray(16, 20)) === "RGB ";
+    return { profile: isRgb ? profile : null, converted: profile === undefined || Boolean(profile && !isRgb) };
   } catch {
-    return null; // a damaged profile counts as none
+    return { profile: null, converted: false }; // a damaged profile counts as none
   }
 }
 
+/** The ICC profile of a file: null if it has none, undefined for files of other kinds. */
 async function findProfile(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const text = (at, length) => String.fromCharCode(...bytes.subarray(at, at + length));
@@ -137,13 +144,15 @@ async function findProfile(bytes) {
       const content = bytes.subarray(at + 8, at + 8 + view.getUint32(at));
       return inflate(content.subarray(content.indexOf(0) + 2));
     }
+    return null;
   }
   if (text(0, 4) === "RIFF" && text(8, 4) === "WEBP") {
     for (let at = 12; at + 8 < bytes.length; at += 8 + 2 * Math.ceil(view.getUint32(at + 4, true) / 2)) {
       if (text(at, 4) === "ICCP") return bytes.slice(at + 8, at + 8 + view.getUint32(at + 4, true));
     }
+    return null;
   }
-  return null;
+  return undefined;
 }
 
 /** Draw the visible mark into the lower right corner of a canvas. */

@@ -30,7 +30,10 @@ export async function readPreset(file, settable, labels) {
   const known = { ...settable, ...Object.fromEntries(labels.map((label) => [label, { range: [0, 1] }])) };
   const spelling = new Map(Object.keys(known).map((name) => [name.toLowerCase(), name]));
   const found = { labels: {}, values: {} };
+  // Blendshapes that were read from a photo are a preset, too: beside the gaze, eyeLook says nothing new.
+  const hasGaze = "gazeX" in content && "gazeY" in content;
   for (const [key, value] of Object.entries(content)) {
+    if (hasGaze && /^eyeLook(Down|In|Out|Up)(Left|Right)$/.test(key)) continue;
     const name = spelling.get(key.trim().toLowerCase());
     if (!name) throw new Error(`The preset names “${key.slice(0, 40)}”, which this model does not know.`);
     const {
