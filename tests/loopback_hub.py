@@ -273,8 +273,8 @@ class LoopbackHub:
 
     def _visible(self, request: Request, kind: str, repo_id: str) -> Repository | None:
         repository = self.repositories.get((kind.removesuffix("s"), repo_id))
-        knows_token = request.headers.get("authorization") == f"Bearer {TOKEN}"
-        return repository if repository is None or knows_token or not repository.private else None
+        is_hidden = repository is not None and repository.private and "authorization" not in request.headers
+        return None if is_hidden else repository
 
     def _commit(self, repository: Repository, branch: str, files: dict[str, bytes], body: bytes, repo_id: str):
         for line in body.splitlines():

@@ -100,7 +100,8 @@ def test_a_forgotten_visit_shows_no_example_as_the_visitors_photo(demo):
     for function in handlers:
         inputs = [True if block.get_block_name() == "checkbox" else 1.0 for block in function.inputs]
         inputs = [
-            None if block.get_block_name() == "state" else value for block, value in zip(function.inputs, inputs)
+            None if block.get_block_name() in ("state", "textbox") else value
+            for block, value in zip(function.inputs, inputs)
         ]
         shown, forgotten = (
             asyncio.run(demo.process_api(function, inputs, session))["data"][0]

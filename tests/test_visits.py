@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import gradio as gr
+import numpy as np
 import pytest
 from gradio.data_classes import ImageData
 from PIL import Image
@@ -48,12 +49,29 @@ def test_a_change_that_is_reported_twice_keeps_the_face_chosen_in_between(demo):
         ("open_new_target", NEUTRAL, (photo, expression, SMILING)),
         ("open_new_source", SMILING, (expression, photo, NEUTRAL)),
         ("open_new_photo", NEUTRAL, (photo, label, "surprise")),
-        ("read_new_example", SMILING, (expression,)),
     ):
         answers = handlers_of(demo)[name](None, path, *others)
         assert all(answer == gr.skip() for answer in answers), name
     assert isinstance(handlers_of(demo)["open_new_target"](None, SMILING, photo, expression, SMILING)[0], EncodedPhoto)
-    assert isinstance(handlers_of(demo)["read_new_example"](None, SMILING, label)[0], TargetExpression)
+    assert handlers_of(demo)["read_new_example"](None, SMILING, expression) == (None, gr.skip())
+    before, new = handlers_of(demo)["read_new_example"](None, SMILING, label)[0]
+    assert before is label and isinstance(new, TargetExpression)
+
+
+def test_an_answer_that_comes_late_does_not_undo_a_newer_choice(demo):  # noqa: F811
+    take, before = handlers_of(demo)["take_read"], TargetExpression(np.zeros(4), "surprise")
+    (_, read), _ = found, _ = handlers_of(demo)["read_new_example"](None, SMILING, before)
+    assert take(found, SMILING, before) == (read, None)
+    nothing = (gr.skip(), gr.skip())
+    assert take(found, SMILING, TargetExpression(np.ones(4), "anger")) == nothing  # a label, chosen meanwhile
+    assert take(found, NEUTRAL, before) == nothing  # the page shows another photo
+    assert take(None, SMILING, before) == nothing
+    other, _ = handlers_of(demo)["open_source"](None, NEUTRAL)
+    assert take(found, SMILING, other) == (read, None)  # of the photo before, read just now
+    photo, row = handlers_of(demo)["open_target"](None, NEUTRAL)
+    keep = handlers_of(demo)["still_shown"]
+    assert keep((photo, row), NEUTRAL) == (photo, row)
+    assert keep((photo, row), SMILING) == keep((None, {}), NEUTRAL) == keep(None, NEUTRAL) == nothing
 
 
 def test_a_program_leaves_its_session_soon_and_a_visitor_keeps_his():
