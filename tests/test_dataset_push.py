@@ -20,6 +20,7 @@ from tergan_hf.publishing import dataset_repository
 from tergan_hf.publishing.dataset_repository import write_dataset_repository
 from tergan_hf.publishing.hub_errors import PublishError
 
+from .conftest import WEIGHTS
 from .loopback_hub import hub_here
 from .pictures import cell
 
@@ -224,6 +225,8 @@ def test_what_may_not_be_passed_on_is_refused(tmp_path):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(PublishError, match="holds no complete data set"):
         write_dataset_repository(tmp_path / "nothing", tmp_path / "repository", "org/nothing")
+    with pytest.raises(PublishError, match="to publish weights, use push"):
+        write_dataset_repository(WEIGHTS, tmp_path / "repository", "org/weights")
 
 
 def test_a_benchmark_is_published_as_it_is(hub, tmp_path):

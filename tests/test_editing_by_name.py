@@ -50,6 +50,7 @@ def differs(a, b) -> int:
         ({" JAWOPEN ": 0, "Neutral": 1}, {"neutral": 1.0}, {"jawOpen": 0.0}),
         ({"anger": 0.3, "happiness": 0.7}, {"anger": 0.3, "happiness": 0.7}, {}),
         ({"eyeLookOutLeft": 0.4, "gazeX": 9, "gazeY": 0}, {}, {"gazeX": 9, "gazeY": 0}),
+        ({"eyeLookOutLeft": 0.4, "gazeY": 0, "gazeLeft": 20}, {}, {"gazeX": 20, "gazeY": 0}),
     ],
 )
 def test_a_request_is_spelt_out_in_the_models_names(given, labels, blendshapes):

@@ -22,7 +22,7 @@ from tergan_hf.publishing import card_examples
 from tergan_hf.publishing.card import build_card
 from tergan_hf.publishing.card_examples import read_examples, write_examples
 from tergan_hf.publishing.emissions import emissions_of
-from tergan_hf.publishing.hub import write_model_repository
+from tergan_hf.publishing.hub import PublishError, write_model_repository
 
 from .conftest import EXAMPLES, ROOT
 from .hub_command import environment
@@ -248,6 +248,38 @@ def test_the_command_records_the_hours_of_an_older_run(weights, tmp_path):
             main([str(folder), "--compute", wrong, "hardware=a computer"])
     with pytest.raises(SystemExit, match="not enough"):
         main([str(folder), "--compute", "hours=2", "hardware=a computer"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("training.yaml", "[1", "training.yaml cannot be read"),
+        ("notes.yaml", "- a", "notes.yaml must hold values by name, not a list"),
+        ("report.json", "{", "report.json cannot be read"),
+        ("benchmark.json", "[]", "benchmark.json was made with other weights"),
+        ("benchmark.json", "{}", "benchmark.json was made with other weights"),
+        ("compute.yaml", "words", "compute.yaml must hold values by name, not a str"),
+    ],
+)
+def test_files_that_were_damaged_by_hand_are_named(weights, tmp_path, name, content, message):
+    folder = shutil.copytree(weights, tmp_path / "weights")
+    (folder / name).write_text(content)
+    with pytest.raises(SystemExit, match=message):
+        main([str(folder)])
+
+
+def test_a_place_is_no_truth_value(weights, tmp_path):
+    folder = shutil.copytree(weights, tmp_path / "weights")
+    main([str(folder), "--compute", "hours=2", "cores=2", "hardware=a computer", "place=NO"])
+    assert ModelCard((folder / "README.md").read_text()).data["co2_eq_emissions"]["geographical_location"] == "NO"
+
+
+def test_a_classifier_alone_is_not_published_as_a_whole_model(weights, tmp_path):
+    folder = shutil.copytree(weights, tmp_path / "weights")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": ["TerGanForImageClassification"]}))
+    with pytest.raises(PublishError, match="holds a TerGanForImageClassification and no whole TerGanModel"):
+        write_model_repository(folder, tmp_path / "repository")
 
 
 def test_scores_on_a_benchmark_go_to_eval_results(weights, tmp_path):

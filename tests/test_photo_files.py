@@ -153,8 +153,23 @@ def test_edits_that_change_nothing_say_so(tiny_pipeline, neutral):
 
 
 def test_no_face_is_an_error_that_says_what_to_use(tiny_pipeline):
-    with pytest.raises(NoFaceFoundError, match="upright and at least about 40 pixels wide"):
+    with pytest.raises(NoFaceFoundError, match=r"at least about 40 pixels.*, or pass detect=False"):
         tiny_pipeline.edit(Image.new("RGB", (300, 300), "grey"), "happiness")
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
+def test_an_image_without_pixels_is_refused(tiny_pipeline, size):
+    for detect in (False, True):
+        with pytest.raises(ImageInputError, match="it has no pixels"):
+            tiny_pipeline.recognize(Image.new("RGB", size), detect=detect)
+
+
+def test_premultiplied_colours_are_put_on_white():
+    photo = Image.new("RGBA", (4, 4), (200, 60, 40, 128))
+    expected = np.asarray(read_image(photo, "photo"), int)
+    assert np.abs(np.asarray(read_image(photo.convert("RGBa"), "photo"), int) - expected).max() <= 2
+    grey = Image.new("LA", (4, 4), (100, 128)).convert("La")
+    assert abs(np.asarray(read_image(grey, "photo"), int) - 177).max() <= 2
 
 
 # Settings

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import ExifTags, Image
 
 from tergan_hf import InvalidInputError, ManifestSigner, MissingFileError, MissingPackageError, save_synthetic
 from tergan_hf.cli import tergan as command
-from tergan_hf.model.provenance_tergan import NOTICE, xmp_box
+from tergan_hf.model.provenance_tergan import NOTICE, as_synthetic, xmp_box
 from tergan_hf.provenance.metadata import read_metadata
 from tergan_hf.provenance.saving import signed_clip
 from tergan_hf.provenance.signing import environment_signer
@@ -84,6 +85,20 @@ def test_other_programs_write_the_source_type_in_other_ways(tmp_path, written):
     for name in ("a.jpg", "a.webp"):
         Image.new("RGB", (8, 8)).save(tmp_path / name, xmp=xmp.encode())
         assert read_metadata(tmp_path / name).source_type == "trainedAlgorithmicMedia"
+
+
+@pytest.mark.parametrize("text", ["DigitalSourceType ", "<dc:description><rdf:Alt><rdf:li ", "DigitalSourceType >"])
+def test_no_text_takes_long_to_read(tmp_path, text):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.webp", xmp=(text * (900_000 // len(text))).encode())
+    started = time.perf_counter()
+    assert not read_metadata(tmp_path / "a.webp").synthetic
+    assert time.perf_counter() - started < 20  # and not minutes
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.jpe", "a.apng"])
+def test_results_have_the_notice_under_any_ending(tmp_path, name):
+    as_synthetic(Image.new("RGB", (8, 8))).save(tmp_path / name)
+    assert read_metadata(tmp_path / name).synthetic
 
 
 def test_a_photo_of_a_camera_is_not_called_synthetic(tmp_path):

@@ -1,6 +1,7 @@
 """Models and pipelines as users of the Hub save, load and change them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tergan_hf import (
     TerGanPipeline,
 )
 from tergan_hf.model import transfer_pipeline_tergan
+from tergan_hf.model.face_detection_tergan import FaceDetector
 from tergan_hf.model.model_loading_tergan import one_device
 from tergan_hf.model.transfer_pipeline_tergan import FacialExpressionTransferPipeline
 from tergan_hf.publishing.hub import write_model_repository
@@ -43,6 +45,40 @@ def test_a_model_with_code_is_saved_with_its_code(repository, tmp_path):
     assert named_files(tmp_path / "again") <= {path.name for path in (tmp_path / "again").iterdir()}
     TerGanModel(TerGanConfig(**TINY)).save_pretrained(tmp_path / "own")
     assert not list((tmp_path / "own").glob("*.py"))
+
+
+def test_two_labels_of_any_name_are_saved(tmp_path):
+    config = TerGanConfig(**TINY, num_labels=2)
+    assert config.expressions == ["LABEL_0", "LABEL_1"]
+    TerGanForImageClassification(config).save_pretrained(tmp_path)
+    again = TerGanForImageClassification.from_pretrained(tmp_path)
+    assert again.config.expressions == config.expressions and again.classifier.out_features == 2
+
+
+def test_processes_beside_the_main_one_write_no_code(repository, tmp_path):
+    model = TerGanModel.from_pretrained(repository)
+    model.save_pretrained(tmp_path / "other", is_main_process=False)
+    assert not list((tmp_path / "other").glob("*.py"))
+
+
+def test_the_task_of_a_pipeline_is_saved_also_if_its_model_has_lost_it(repository, tmp_path, monkeypatch):
+    model = TerGanModel.from_pretrained(repository)
+    saved, save_model = transfer_pipeline(repository, model), model.save_pretrained
+
+    def save_without_task(folder, **options):
+        save_model(folder, **options)
+        path = Path(folder) / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "custom_pipelines": {}}))
+
+    monkeypatch.setattr(model, "save_pretrained", save_without_task)
+    saved.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert set(config["custom_pipelines"]) == {"facial-expression-transfer"}
+
+
+def test_the_detector_is_the_callers_choice(repository):
+    detector = FaceDetector(max_side=1280)
+    assert TerGanPipeline.from_pretrained(repository, detector=detector).detector is detector
 
 
 @pytest.mark.parametrize("kind", ["model", "pipeline"])

@@ -172,6 +172,9 @@ def test_large_photos_are_reduced_and_a_point_chooses_a_face_of_the_original(
     sides = [(0, 0, 200, 200), (200, 0, 400, 200)]
     left, right = (largest_change(both.resize(frame.size).crop(side), frame.crop(side)) for side in sides)
     assert left < 10 and right > 15
+    for wrong in (0, -5, None, "300", float("nan")):
+        with pytest.raises(InvalidInputError, match="max_side must be a number of pixels"):
+            embedded_pipeline.transfer_video(clip, both, tmp_path / "out.mp4", max_side=wrong)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ RECORD, CARD = "recognition.json", "README.md"
 FACES, WITHOUT = "faces", "without_faces"  # folders of the result, and configurations of its card
 MEANINGS = {
     "files": "other photos", "splits": "other splits", "image_column": "another column of photos",
-    "columns": "other columns", "model": "another model", "blendshapes": "with or without blendshapes",
+    "columns": "other columns", "model": "another model", "blendshapes": "another choice of --blendshapes",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..model.errors_tergan import TerGanError, is_disk_full
+from ..model.errors_tergan import CROP_HINT, TerGanError, is_disk_full
 
 
 TERMINATED = 128 + signal.SIGTERM
@@ -39,13 +39,18 @@ def one_line_errors(program: str, again: str = "") -> Iterator[None]:
             sys.exit(f"\n{program}: stopped{f'; {again}' if again else ''}")
         except TerGanError as error:
             hint = f": free some space, then {again}" if again and is_disk_full(error) else ""
-            sys.exit(f"{program}: {' '.join(str(error).splitlines())}{hint}")
+            sys.exit(f"{program}: {' '.join(said_here(error).splitlines())}{hint}")
         except Exception as error:
             if not is_disk_full(error):
                 raise
             place = getattr(error, "filename", None)
             place = f" for {place}" if place else " on the disk"
             sys.exit(f"{program}: no space left{place}: free some, then {again or 'try again'}")
+
+
+def said_here(error: TerGanError) -> str:
+    """The message of an error without the hint for Python, which commands have no option for."""
+    return str(error).replace(CROP_HINT, "")
 
 
 def print_any_name():

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from ..data.media_files import CLIP, PHOTO, find_media, media_kind, without_media_suffix
 from ..model.errors_tergan import TerGanError, is_disk_full
+from .errors import said_here
 from .outputs import CommandError, check_output, check_outputs, check_photo_name, make_folder
 
 
@@ -107,7 +108,8 @@ def plan_jobs(
         check_outputs([goal], [path, *others], goal.parent, overwrite)
         return [Job(path, kind, goal)]
     if (ending == ".mp4") != (goal.suffix.lower() == ".mp4"):
-        raise CommandError(f"the output {output} does not fit {source}: a clip becomes .mp4, a photo .png or .jpg")
+        reason = f"this result is a {suffix} file" if suffix else "a clip becomes .mp4, a photo .png or .jpg"
+        raise CommandError(f"the output {output} does not fit {source}: {reason}")
     check_output(goal, [path, *others], overwrite)
     if ending != ".mp4":
         check_photo_name(goal)
@@ -149,7 +151,7 @@ def run_jobs(jobs: list[Job], process: Callable[[Job], None], description: str, 
 
 def said_of(error: Exception, file: Path) -> str:
     """What to say of an error at one of several files. An unforeseen one does not name the file."""
-    return str(error) if isinstance(error, TerGanError) else f"{file}: {type(error).__name__}: {error}"
+    return said_here(error) if isinstance(error, TerGanError) else f"{file}: {type(error).__name__}: {error}"
 
 
 def _output_suffix(kind: str) -> str:

@@ -7,8 +7,6 @@ training data from `training.yaml`, both beside the weights. `python -m tergan_h
 
 import argparse
 
-import yaml
-
 from ..model.errors_tergan import InvalidInputError
 from ..publishing.card import write_card
 from ..publishing.card_examples import write_examples
@@ -53,7 +51,10 @@ def _key_and_value(pair: str) -> tuple[str, object]:
     key, separator, value = pair.partition("=")
     if not separator:
         raise InvalidInputError(f"--compute needs KEY=VALUE, got {pair!r}")
-    return key, yaml.safe_load(value)
+    try:
+        return key, float(value)
+    except ValueError:
+        return key, value
 
 
 if __name__ == "__main__":

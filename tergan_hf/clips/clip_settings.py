@@ -36,6 +36,8 @@ class ClipSettings:
 
     def __post_init__(self):
         require_positive(self, "clips", "people")
+        if self.seed < 0:
+            raise BuildError(f"--seed must be at least 0, not {self.seed}")
         if not 1 / RATE <= self.seconds <= MAX_SECONDS:
             raise BuildError(f"--seconds must be from {1 / RATE} to {MAX_SECONDS:g}, not {self.seconds:g}")
         PICTURES.check(self.size, self.margin)

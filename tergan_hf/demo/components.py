@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from ..model.errors_tergan import TerGanError
+from ..model.errors_tergan import CROP_HINT, TerGanError
 from ..provenance.saving import save_synthetic
 from ..provenance.signing import environment_signer
 from .edit_session import THUMBNAIL_SIDE
@@ -224,7 +224,7 @@ def message_for_visitors(message: str, paths: Sequence[str] = ()) -> str:
     if separator:
         name = {"source": "expression photo", "target": "your photo", "image": "your photo"}.get(name, name)
         message = f"{name}: {rest}"
-    for technical in (", or pass detect=False", " ([Errno", " `tergan names`"):
+    for technical in (CROP_HINT, " ([Errno", " `tergan names`"):
         message = message.split(technical)[0]
     return sentence(message)
 

@@ -133,6 +133,11 @@ class TerGanConfig(PreTrainedConfig):
             self.expression_image_size = self.image_size
         self._check()
 
+    def to_diff_dict(self) -> dict[str, Any]:
+        """What `config.json` holds. transformers would leave out two labels named as its own default, which is not
+        the default here."""
+        return {**super().to_diff_dict(), "id2label": self.id2label, "label2id": self.label2id}
+
     @classmethod
     def get_config_dict(cls, pretrained_model_name_or_path, **kwargs) -> tuple[dict[str, Any], dict[str, Any]]:
         try:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 
+CROP_HINT = ", or pass detect=False if it is a face crop already"  # of methods with `detect`, to Python's users
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

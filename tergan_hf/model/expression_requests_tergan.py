@@ -76,8 +76,8 @@ def parse_request(
     """
     Check a request, and spell it out in the names of the model. Upper and lower case do not matter.
 
-    Blendshapes that were read from a photo are a request, too: beside `gazeX` and `gazeY`, the eyeLook blendshapes say
-    nothing new and are passed over.
+    Blendshapes that were read from a photo are a request, too: beside the gaze along both axes, the eyeLook
+    blendshapes say nothing new and are passed over.
 
     Args:
         values: name → value, for example `{"neutral": 1, "jawOpen": 0.4, "gazeLeft": 20}`; see `editable_ranges`.
@@ -94,7 +94,8 @@ def parse_request(
     spelling = {known.lower(): known for known in reversed(ranges)}
     request = ExpressionRequest({}, {})
     set_by: dict[str, str] = {}
-    passed_over = EYE_LOOK_NAMES if values.keys() >= {*GAZE_NAMES} else ()
+    axes = {GAZE_DIRECTIONS.get(key, (key,))[0] for key in values}
+    passed_over = EYE_LOOK_NAMES if axes >= {*GAZE_NAMES} else ()
     for key, value in values.items():
         if key in passed_over:
             continue

@@ -57,6 +57,8 @@ def read_image(image: ImageLike, name: str) -> Image.Image:
         raise MissingFileError(f"{name}: no such file")
     try:
         if isinstance(image, Image.Image):
+            if 0 in image.size:
+                raise ValueError("it has no pixels")
             return _upright_rgb(image)
         if isinstance(image, (str, Path)) or hasattr(image, "read"):
             with open_unlimited(image) as opened:
@@ -137,6 +139,8 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if image.mode in ("RGBa", "La"):  # with colours that are multiplied by alpha
+        image = image.convert(image.mode.upper())
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return _from_deep_grey(np.asarray(image)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:

@@ -119,7 +119,7 @@ def foreseen_loading_errors(model: str | Path) -> Iterator[None]:
         yield
     except TerGanError:
         raise
-    except (SafetensorError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError, UnicodeDecodeError) as error:
         raise InvalidInputError(
             f"{model}: the weights are damaged or do not fit {CONFIG} ({_first_line(error)})"
         ) from error

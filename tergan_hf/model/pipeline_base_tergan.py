@@ -12,7 +12,7 @@ from PIL import Image
 
 from .configuration_checks_tergan import is_finite_number
 from .configuration_tergan import TerGanConfig
-from .errors_tergan import InvalidInputError, NoFaceFoundError
+from .errors_tergan import CROP_HINT, InvalidInputError, NoFaceFoundError
 from .expression_requests_tergan import ExpressionRequest, WantedExpressions, editable_ranges, parse_request
 from .face_alignment_tergan import crop_face, whole_image_transform
 from .face_blending_tergan import paste_change, paste_crop
@@ -74,6 +74,7 @@ class FacePipeline:
         Args:
             pretrained_model_name_or_path: a folder or a model id on the Hub.
             device: default: cuda, else mps, else cpu. `device_map` may name it, too; the model is too small to divide.
+            detector: a `FaceDetector` with settings of your own, such as a larger `max_side` for small faces.
             kwargs: passed on to both `from_pretrained` (`revision`, `token`, `cache_dir`, …).
 
         Raises:
@@ -81,6 +82,8 @@ class FacePipeline:
             InvalidInputError: the weights are damaged, incomplete, or do not fit the configuration; or this machine
                 has no such device.
         """
+        detector = kwargs.pop("detector", None)
+        kwargs.pop("output_loading_info", None)
         device = choose_device(one_device(kwargs.pop("device_map", None)) if device is None else device)
         name = pretrained_model_name_or_path
         subfolder = kwargs.get("subfolder")
@@ -90,7 +93,7 @@ class FacePipeline:
         with foreseen_loading_errors(name):
             model = TerGanModel.from_pretrained(name, **settings)
             image_processor = TerGanImageProcessor.from_pretrained(name, **kwargs)
-        return cls(model.to(device), image_processor)
+        return cls(model.to(device), image_processor, detector)
 
     @property
     def labels(self) -> list[str]:
@@ -164,12 +167,12 @@ class FacePipeline:
         residual = _channels_last(change.residual[row]) * 127.5
         return paste_change(face.photo, face.crop_transform, residual, flow, face.fades)
 
-    def _detect(self, name: str, photo: Image.Image) -> list[DetectedFace]:
+    def _detect(self, name: str, photo: Image.Image, hint: str = "") -> list[DetectedFace]:
         found = self.detector.detect(photo)
         if not found:
             raise NoFaceFoundError(
-                f"{name}: no face was found. Use a photo that shows a whole face from the front, "
-                "upright and at least about 40 pixels wide, or pass detect=False if it is a face crop already"
+                f"{name}: no face was found. Use a photo that shows a whole face from the front, upright and at least "
+                f"about 40 pixels and a fiftieth of the photo wide{hint}"
             )
         return found
 
@@ -197,7 +200,7 @@ class FacePipeline:
             whole = whole_image_transform(*photo.size)
             return CroppedFace(photo, whole, photo.resize((size, size), Image.Resampling.BILINEAR), False, name)
         name = full_name(name, image)
-        return self.cut_out(photo, select_face(self._detect(name, photo), face, name).crop_transform, name)
+        return self.cut_out(photo, select_face(self._detect(name, photo, CROP_HINT), face, name).crop_transform, name)
 
     def _rank(self, embeddings: torch.Tensor, threshold: float = 0.0) -> list[list[dict]]:
         """f(e) (B, D) → labels and scores of each, best first. Below the threshold `UNSURE` comes before them."""

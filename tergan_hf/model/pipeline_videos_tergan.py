@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from .configuration_checks_tergan import is_finite_number
 from .errors_tergan import InvalidInputError, NoFaceFoundError
 from .expression_reading_tergan import ExpressionReader, require_different_faces
 from .face_animation_tergan import ClipEditor, PhotoAnimator
@@ -127,6 +128,8 @@ class VideoPipeline(FacePipeline):
                 `faces` is empty, names a face twice or stands beside `face` or `driving_face`.
         """
         intensity = check_intensity(intensity)
+        if not is_finite_number(max_side) or max_side < 1:
+            raise InvalidInputError(f"max_side must be a number of pixels, got {max_side!r}")
         if faces is None:
             pairs = [(face, _as_key(driving_face))]
         elif face is not None or driving_face is not None:

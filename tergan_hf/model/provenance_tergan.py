@@ -34,7 +34,8 @@ class SyntheticImage(Image.Image):
 
     def save(self, fp, format=None, **params):
         """Save the image, as `PIL.Image.Image.save` does."""
-        kind = (format or KINDS.get(Path(str(getattr(fp, "name", fp))).suffix.lower()) or "").upper()
+        suffix = Path(str(getattr(fp, "name", fp))).suffix.lower()
+        kind = (format or Image.registered_extensions().get(suffix) or "").upper()
         if kind in KINDS.values():
             notice = {} if {"exif", "xmp", "pnginfo"} & set(params) else notice_metadata(kind)
             params = {**_profile(self), **notice, **params}

@@ -24,20 +24,27 @@ def code_beside(saved, folder: str | PathLike, options: dict, wanted: bool = Tru
     Args:
         saved: what is saved; it has `push_to_hub`.
         folder: where to.
-        options: of `save_pretrained`. Those of the push are taken out.
+        options: of `save_pretrained`. Those of the push are taken out. Only the main process writes the code.
     """
     pushes = options.pop("push_to_hub", False)
     of_push = {name: options.pop(name) for name in PUSH_OPTIONS if pushes and name in options}
+    # A pipeline saves its model first, beside which the code of its task is missing.
+    tasks = getattr(getattr(saved, "model", saved).config, "custom_pipelines", None)
     yield
-    if wanted:
-        _copy_code(Path(folder))
+    if wanted and options.get("is_main_process", True):
+        _copy_code(Path(folder), tasks)
     if pushes:
         saved.push_to_hub(of_push.pop("repo_id", Path(folder).name), **of_push)
 
 
-def _copy_code(folder: Path):
-    """Copy this code beside the weights in a folder. A pipeline whose code is not here is dropped from their
-    `config.json`, which would name a file that is missing."""
+def _copy_code(folder: Path, tasks: dict | None):
+    """
+    Copy this code beside the weights in a folder. A pipeline whose code is not here is dropped from their
+    `config.json`, which would name a file that is missing.
+
+    Args:
+        tasks: `custom_pipelines` of what is saved. Default: those that `config.json` names.
+    """
     for module in Path(__file__).parent.glob("*.py"):
         target = folder / module.name
         own = module.stem.endswith("_tergan") or module.stem == "torchvision_compat"
@@ -45,13 +52,13 @@ def _copy_code(folder: Path):
             shutil.copy(module, target)
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    named = config.get("custom_pipelines")
+    named = tasks or config.get("custom_pipelines")
     if not named:
         return
     found = {
         task: entry for task, entry in named.items() if (folder / f"{entry['impl'].partition('.')[0]}.py").is_file()
     }
-    if found != named:
+    if found != config.get("custom_pipelines"):
         config["custom_pipelines"] = found
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -18,11 +18,12 @@ from ..model.video_container_tergan import HEAD_BYTES, Deadline, VideoLimits, co
 MOST_XMP_BYTES = 1 << 20
 OPENING_SECONDS = 10
 # XMP writes a property as an attribute, as the text of an element, or as its rdf:resource. Patterns read all three.
-# Unlike an XML parser, they cannot be led to expand entities.
+# Unlike an XML parser, they cannot be led to expand entities; their repeats are bounded, so that no text takes long.
 SOURCE_TYPE_PATTERN = re.compile(
-    r"""\bDigitalSourceType\s*(?:=\s*["']|>\s*|\s[^>]*?rdf:resource\s*=\s*["'])\s*([^"'<>\s]+)"""
+    r"""\bDigitalSourceType\s{0,20}(?:=\s{0,20}["']|>\s{0,200}|\s[^>]{0,200}?rdf:resource\s{0,20}=\s{0,20}["'])"""
+    r"""\s{0,200}([^"'<>\s]+)"""
 )
-DESCRIPTION_PATTERN = re.compile(r"<dc:description>\s*<rdf:Alt>\s*<rdf:li[^>]*>([^<]*)<")
+DESCRIPTION_PATTERN = re.compile(r"<dc:description>\s{0,200}<rdf:Alt>\s{0,200}<rdf:li[^>]{0,200}>([^<]{0,10000})<")
 # The IPTC's terms for media that are made by a model or an algorithm, https://cv.iptc.org/newscodes/digitalsourcetype/
 SYNTHETIC_SOURCE_TYPES = {
     "trainedAlgorithmicMedia": "made by a trained model",

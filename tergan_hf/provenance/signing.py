@@ -53,7 +53,7 @@ class ManifestSigner:
         destination: BinaryIO,
         kind: str,
         parent: str | Path | None = None,
-        inputs: Sequence[str | Path] = (),
+        inputs: str | Path | Sequence[str | Path] = (),
         name: str = "the result",
     ):
         """
@@ -69,6 +69,7 @@ class ManifestSigner:
             MissingFileError: an ingredient is not there.
             OutputFileError: the result cannot be signed or written.
         """
+        inputs = [inputs] if isinstance(inputs, (str, Path)) else inputs
         builder = new_builder(Path(parent) if parent is not None else None, [Path(path) for path in inputs])
         with builder, self._new_signer(self._timestamp_url) as signer:
             sign_stream(builder, signer, kind, source, destination, name)

@@ -16,6 +16,7 @@ from .card_header import PAPER, card_data
 from .card_tables import benchmark_table, result_tables, training_table
 from .emissions import emissions_of, read_compute
 from .eval_results import read_scores
+from .mapping_files import read_mapping
 
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "model_card.md"
@@ -129,4 +130,4 @@ def _known_sets(record: dict) -> set[str]:
 
 
 def _read(path: Path, parse):
-    return parse(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_mapping(path, parse) if path.is_file() else None

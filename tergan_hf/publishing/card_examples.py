@@ -15,6 +15,7 @@ from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import MissingFileError
 from ..model.pipeline_tergan import TerGanPipeline
 from ..provenance.saving import save_synthetic
+from .mapping_files import read_mapping
 
 
 logger = logging.getLogger(__name__)
@@ -108,8 +109,8 @@ def read_examples(folder: str | Path) -> CardExamples:
     folder = Path(folder)
     if not (folder / EXAMPLES).is_file():
         return CardExamples([], {})
-    content = json.loads((folder / EXAMPLES).read_text(encoding="utf-8"))
-    if content["sha256"] != weights_digest(folder):
+    content = read_mapping(folder / EXAMPLES)
+    if content.get("sha256") != weights_digest(folder):
         logger.warning(
             "%s was made with other weights and is left out: add --examples to make it again", folder / EXAMPLES
         )

@@ -60,6 +60,8 @@ def write_dataset_repository(
     if is_unfinished(folder) or not (folder / CARD).is_file():
         raise PublishError(f"{folder} holds no complete data set: build it with python -m tergan_hf.data")
     card = DatasetCard.load(folder / CARD)
+    if not (folder / EVAL).is_file() and not getattr(card.data, "configs", None):
+        raise PublishError(f"{folder} holds no data set of python -m tergan_hf.data; to publish weights, use push")
     _check_licence(folder, card)
     repository.mkdir(parents=True, exist_ok=True)
     for name in ("LICENSE", EVAL):

@@ -15,6 +15,7 @@ import yaml
 
 from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import InvalidInputError, MissingFileError
+from .mapping_files import read_mapping
 
 
 COMPUTE = "compute.yaml"  # beside the weights
@@ -76,7 +77,7 @@ class Emissions:
 def read_compute(folder: str | Path) -> dict | None:
     """The hours and hardware of the run that made some weights, or `None` without a record."""
     path = Path(folder) / COMPUTE
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_mapping(path, yaml.safe_load) if path.is_file() else None
 
 
 def write_compute_record(folder: str | Path, compute: dict):
@@ -141,6 +142,6 @@ def _has_words(name: str, card: str) -> bool:
 def _watts(compute: dict) -> float | None:
     """Watts of the processors at full use. `None` if they are not known."""
     if compute.get("gpu"):
-        each = next((watts for name, watts in GPU_WATTS.items() if _has_words(name, compute["gpu"])), None)
+        each = next((watts for name, watts in GPU_WATTS.items() if _has_words(name, str(compute["gpu"]))), None)
         return each and each * compute.get("gpus", 1)
     return WATTS_PER_CORE * compute["cores"] if "cores" in compute else None

@@ -1,6 +1,5 @@
 """Scores on a benchmark of the Hub, in the files that it reads: `.eval_results/*.yaml` of a model's repository."""
 
-import json
 from pathlib import Path
 
 import yaml
@@ -9,6 +8,7 @@ from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 from ..evaluation.digest import weights_digest
 from ..model.atomic_file_tergan import write_whole
 from ..model.errors_tergan import InvalidInputError, MissingFileError
+from .mapping_files import read_mapping
 
 
 FOLDER = ".eval_results"
@@ -25,8 +25,8 @@ def read_scores(weights: str | Path) -> dict | None:
     path = Path(weights) / SCORES
     if not path.is_file():
         return None
-    scores = json.loads(path.read_text(encoding="utf-8"))
-    if scores["sha256"] != weights_digest(weights):
+    scores = read_mapping(path)
+    if scores.get("sha256") != weights_digest(weights):
         raise InvalidInputError(
             f"{path} was made with other weights: run python -m tergan_hf.benchmark score again, or remove it"
         )
@@ -43,10 +43,9 @@ def add_scores(weights: str | Path, file: str | Path):
     """
     if not Path(file).is_file():
         raise MissingFileError(f"{file} is missing: python -m tergan_hf.benchmark score writes it")
-    content = Path(file).read_bytes()
-    if json.loads(content).get("sha256") != weights_digest(weights):
+    if read_mapping(Path(file)).get("sha256") != weights_digest(weights):
         raise InvalidInputError(f"{file} was made with other weights than those in {weights}")
-    write_whole(Path(weights) / SCORES, content)
+    write_whole(Path(weights) / SCORES, Path(file).read_bytes())
 
 
 def write_eval_results(weights: str | Path, repository: str | Path, benchmark: str) -> Path:

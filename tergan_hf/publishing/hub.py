@@ -84,6 +84,11 @@ def write_model_repository(
     if missing or not tensors:
         lacking = ", ".join(missing + ([] if tensors else ["model.safetensors"]))
         raise PublishError(f"{weights} is not a complete saved model: it has no {lacking}")
+    saved_as = json.loads((weights / "config.json").read_text(encoding="utf-8")).get("architectures") or []
+    if saved_as and TerGanModel.__name__ not in saved_as:
+        raise PublishError(
+            f"{weights} holds a {saved_as[0]} and no whole {TerGanModel.__name__}: publish it with its push_to_hub"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for path in [*tensors, *(weights / name for name in WEIGHT_FILES)]:
         if path.is_file():

@@ -31,7 +31,8 @@ export async function readPreset(file, settable, labels) {
   const spelling = new Map(Object.keys(known).map((name) => [name.toLowerCase(), name]));
   const found = { labels: {}, values: {} };
   // Blendshapes that were read from a photo are a preset, too: beside the gaze, eyeLook says nothing new.
-  const hasGaze = "gazeX" in content && "gazeY" in content;
+  const axes = Object.keys(content).flatMap((key) => Object.keys(settable[key]?.sets ?? {}));
+  const hasGaze = axes.includes("gazeX") && axes.includes("gazeY");
   for (const [key, value] of Object.entries(content)) {
     if (hasGaze && /^eyeLook(Down|In|Out|Up)(Left|Right)$/.test(key)) continue;
     const name = spelling.get(key.trim().toLowerCase());
