@@ -100,14 +100,6 @@ def test_intensities_and_mixtures_decide_which_photos_are_clear(tmp_path):
     assert sets[0].clear.tolist() == [True, False, False, True]
 
 
-def test_an_intensity_of_other_photos_may_mean_anything(tmp_path):
-    photos = load_photos(str(repeatable_people(tmp_path / "avatars.parquet", people=1)))
-    photos = photos.remove_columns("expression_id").add_column("expression_id", [-1] * len(photos))
-    photos = photos.add_column("intensity", ["strong", "", "7", "weak"])
-    sets, _ = label_photo_sets({"people": make_padded_crops(photos, 32, align=False)}, EXPRESSIONS)
-    assert sets[0].clear is None
-
-
 def test_the_ground_truth_shows_the_targets_person_with_the_sources_expression(repeatable):
     sets, identities = repeatable
     photos = sets[0]

@@ -171,7 +171,7 @@ def test_processes_share_every_part_once(shards, count):
 def test_another_run_is_not_mixed_in(pipe, tmp_path):
     source = write(tmp_path / "set.parquet", [photo(1)])
     recognize(pipe, source, tmp_path / "out")
-    with pytest.raises(OutputError, match="was made from with or without blendshapes: add --overwrite"):
+    with pytest.raises(OutputError, match="was made from another choice of --blendshapes: add --overwrite"):
         recognize(pipe, source, tmp_path / "out", blendshapes=True)
     recognize(pipe, source, tmp_path / "out", blendshapes=True, overwrite=True)
     write(source, [photo(1), photo(2)])

@@ -25,6 +25,7 @@ from tergan_hf.training.blendshape_fitting import fit_blendshape_layers
 from tergan_hf.training.losses import labelled_cross_entropy
 from tergan_hf.training.stage1 import pretrain_encoder
 
+from .faces import repeatable_people
 from .pictures import cell
 from .tiny_models import TINY
 
@@ -190,3 +191,11 @@ def test_directions_tell_how_f_e_moves_with_each_blendshape(monkeypatch, regress
     fitted = model.blendshape_directions.clone()
     blendshape_fitting.fit_blendshape_layers(model, [unknown], regressor=regressor)
     assert torch.equal(model.blendshape_directions, torch.zeros_like(fitted) if regressor else fitted)
+
+
+def test_an_intensity_of_other_photos_may_mean_anything(tmp_path):
+    photos = load_photos(str(repeatable_people(tmp_path / "avatars.parquet", people=1)))
+    photos = photos.remove_columns("expression_id").add_column("expression_id", [-1] * len(photos))
+    photos = photos.add_column("intensity", ["strong", "", "7", "weak"])
+    sets, _ = label_photo_sets({"people": make_padded_crops(photos, 32, align=False)}, SEVEN)
+    assert sets[0].clear is None

@@ -69,7 +69,8 @@ def training(request):
     preset = request.param.split()[0]
     config, arguments = getattr(TerGanConfig, preset)(**TINY), shipped_arguments(preset)
     if "with" in request.param:
-        arguments.freeze_expression_encoder, arguments.losses.recognition = False, 0.05
+        arguments.freeze_expression_encoder = False
+        arguments.losses.recognition, arguments.losses.expression_consistency = 0.05, 0.01
     objective = make_objective(config, arguments)
     discriminator = Discriminator(config, TINY_DISCRIMINATORS, NUM_IDENTITIES)
     objective.train()
