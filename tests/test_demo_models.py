@@ -90,6 +90,12 @@ def test_what_visitors_name_is_not_kept_on_the_disk(hub, embedded_pipeline):
     assert not list(Path(constants.HF_HUB_CACHE).glob("*public*"))
 
 
+def test_a_hub_out_of_reach_is_a_sentence(hub, embedded_pipeline, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(InvalidInputError, match="The model org/public cannot be reached"):
+        Models("own", embedded_pipeline).load("org/public")
+
+
 def test_what_was_checked_is_loaded(hub, embedded_pipeline, monkeypatch):
     repository = hub.repositories["model", "org/pushed"] = Repository(private=False)
     files = hub.files("org/public")

@@ -12,9 +12,10 @@ from datasets import ClassLabel, Dataset, Image, IterableDataset, Value, load_da
 from datasets.exceptions import DatasetsError
 from datasets.fingerprint import Hasher
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import OfflineModeIsEnabled
 
 from ..model.errors_tergan import InvalidInputError, MissingFileError
+from ..model.model_loading_tergan import REQUEST_ERROR
 from .building import require_finished
 from .media_files import is_utf8
 from .photo_folder import load_parquet_files, load_photo_folder
@@ -224,7 +225,7 @@ def _version_of(path: str, location: Path, extra: dict) -> list:
         name, revision = path.removeprefix(HUB_PREFIX), extra.get("revision")
         try:
             return [HfApi().dataset_info(name, revision=revision, token=extra.get("token")).sha]
-        except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
+        except (REQUEST_ERROR, OfflineModeIsEnabled, OSError):
             return []
     files = sorted(location.rglob("*")) if location.is_dir() else [location] if location.is_file() else []
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from gradio.utils import get_upload_folder
 from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
 
 from ..evaluation.expression_map import ExpressionMap
 from ..model.configuration_tergan import TerGanConfig
 from ..model.errors_tergan import InvalidInputError
+from ..model.model_loading_tergan import REQUEST_ERROR
 from ..model.pipeline_tergan import TerGanPipeline
 from .cards import model_card
 from .edit_session import EditSession
@@ -183,5 +184,5 @@ def _foreseen_hub_errors(name: str) -> Iterator[None]:
         raise InvalidInputError(f"The model {name} is private or gated") from error
     except RepositoryNotFoundError as error:
         raise InvalidInputError(f"There is no public model {name} on the Hub") from error
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
+    except (REQUEST_ERROR, OfflineModeIsEnabled, OSError, ValueError) as error:
         raise InvalidInputError(f"The model {name} cannot be reached, or is not a TER-GAN") from error
