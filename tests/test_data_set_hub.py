@@ -97,7 +97,7 @@ def test_from_the_hub_to_the_hub_on_two_processes(hub, recognize, environment):
     again = recognize(*words)
     assert again.returncode == 0 and "hub://me/read is complete already" in again.stdout, again.stderr
     other = recognize(*words, "--blendshapes")
-    assert other.returncode == 1 and "was made from with or without blendshapes: add --overwrite" in other.stderr
+    assert other.returncode == 1 and "was made from another choice of --blendshapes: add --overwrite" in other.stderr
 
 
 def test_a_source_that_changed_is_named(source, recognize, photos, tmp_path):
