@@ -15,12 +15,16 @@ from datasets import Features, Value, load_dataset
 from huggingface_hub import DatasetCard
 from PIL import Image
 
+from tergan_hf.clips.clip_settings import ClipSettings
 from tergan_hf.data import __main__ as command
 from tergan_hf.data import building
 from tergan_hf.data.building import BuildError, Plan, Shard, build_set, is_unfinished
 from tergan_hf.data.loading import load_photos
 from tergan_hf.data.padded_crops import make_padded_crops
 from tergan_hf.data.sets import SETS, fer2013
+from tergan_hf.portraits.set_building import PortraitSettings
+from tergan_hf.rendering.avatars import AvatarSettings
+from tergan_hf.rendering.posed import PosedSettings
 
 from .sources import EMOTIONS, write_face, write_fer2013, write_photo, write_recordings
 
@@ -340,3 +344,9 @@ def test_sigterm_stops_a_build_that_can_be_continued(python, tmp_path):
     assert ended.returncode == 143 and "x: stopped" in ended.stderr and "Traceback" not in ended.stderr
     assert not list(tmp_path.glob("out/*.unfinished"))
     assert build_set(number_plan(), tmp_path / "out").rows == {"train": 16}
+
+
+@pytest.mark.parametrize("settings", [AvatarSettings, PosedSettings, PortraitSettings, ClipSettings])
+def test_a_negative_seed_is_refused(settings):
+    with pytest.raises(BuildError, match="--seed must be at least 0, not -1"):
+        settings(seed=-1)

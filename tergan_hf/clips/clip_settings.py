@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..data.building import BuildError, PictureLimits, require_positive
+from ..data.building import BuildError, PictureLimits, require_positive, require_seed
 from .clip_file import RATE
 
 
@@ -36,8 +36,7 @@ class ClipSettings:
 
     def __post_init__(self):
         require_positive(self, "clips", "people")
-        if self.seed < 0:
-            raise BuildError(f"--seed must be at least 0, not {self.seed}")
+        require_seed(self.seed)
         if not 1 / RATE <= self.seconds <= MAX_SECONDS:
             raise BuildError(f"--seconds must be from {1 / RATE} to {MAX_SECONDS:g}, not {self.seconds:g}")
         PICTURES.check(self.size, self.margin)

@@ -102,6 +102,16 @@ def require_positive(settings: object, *names: str):
             raise BuildError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
 
 
+def require_seed(seed: int):
+    """Check the option `--seed`.
+
+    Raises:
+        BuildError: it is negative, which NumPy's generators do not take.
+    """
+    if seed < 0:
+        raise BuildError(f"--seed must be at least 0, not {seed}")
+
+
 @dataclass(frozen=True)
 class PictureLimits:
     """

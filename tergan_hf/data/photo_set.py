@@ -215,8 +215,9 @@ def label_photo_sets(
 def _clear(photos: PhotoDataset, labels: list[str]) -> np.ndarray | None:
     """`PhotoSet.clear` from the columns `intensity` and `mixed_with` of rendered sets. A column `intensity` of other
     sets may mean anything."""
-    rendered = np.array(photos["expression_id"]) != NO_EXPRESSION_ID
-    if "intensity" not in photos.column_names or not rendered.any():
+    if "intensity" not in photos.column_names:
+        return None
+    if (np.array(photos["expression_id"]) == NO_EXPRESSION_ID).all():
         return None
     alone = [not other for other in photos["mixed_with"]] if "mixed_with" in photos.column_names else True
     full = (np.array(photos["intensity"]) >= CLEAR_INTENSITY) | (np.array(labels) == "neutral")

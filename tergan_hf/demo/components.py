@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from ..model.errors_tergan import CROP_HINT, TerGanError
@@ -17,6 +16,7 @@ from .edit_session import THUMBNAIL_SIDE
 from .inputs import FreeRadio, FreeSlider, check_choice, chosen_index, decode_data_url
 from .limits import MAX_FILE_SIZE_BYTES, file_stem
 from .server import LONG_GROUP, OUR_FAULT, log_place, sentence
+from .upload_folder import made_upload_folder
 from .views import picture_row, row_data
 from .zero_gpu import PHOTO_SECONDS, on_gpu
 
@@ -148,9 +148,7 @@ def write_result(image: Image.Image, mark: bool, file_type: str, photo: str, inp
 
 def new_file(name: str) -> Path:
     """A path for a new file that Gradio deletes later."""
-    folder = Path(get_upload_folder())
-    folder.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=folder)) / name
+    return Path(tempfile.mkdtemp(dir=made_upload_folder())) / name
 
 
 def save_data_url(url: str) -> str:

@@ -143,7 +143,8 @@ def build(models: Models, model_name: gr.Textbox):
         if found is None or not shows(found[1], path):
             return gr.skip(), gr.skip()
         before, new = found
-        if not is_same_expression(before, now) and now.detected is None:  # chosen by label, map or slider meanwhile
+        by_hand = now is not None and now.detected is None  # by label, map or slider
+        if by_hand and not is_same_expression(before, now):
             return gr.skip(), gr.skip()
         return new, None  # no label is chosen
 
@@ -283,12 +284,12 @@ def build(models: Models, model_name: gr.Textbox):
     inputs = [model_name, example, expression]
     clicking_example = with_error_messages(click_example, gpu=False)
     clicking_example_face = with_error_messages(click_example_face, gpu=False)
+    taking = (take_read, [found, example, expression], [expression, label])
     for event in (
         example.change(reading_new, inputs, example_read, **RUN_LAST),
         example.select(clicking_example, inputs, example_read, **RUN_EACH),
         example_faces.select(clicking_example_face, inputs, example_read, **RUN_EACH),
     ):
-        taking = (take_read, [found, example, expression], [expression, label])
         then_redraw_and_show_sliders(event.then(*taking, **IN_ORDER, **RUN_LAST))
     choosing_point = with_error_messages(choose_point, gpu=False)
     pointing = (choosing_point, model_name, [expression, label])

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gradio.utils import get_upload_folder
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
 
@@ -21,6 +20,7 @@ from ..model.model_loading_tergan import REQUEST_ERROR
 from ..model.pipeline_tergan import TerGanPipeline
 from .cards import model_card
 from .edit_session import EditSession
+from .upload_folder import made_upload_folder
 
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -73,8 +73,7 @@ class Models:
         Raises:
             InvalidInputError: the model is not in memory, perhaps not any more. The message is for visitors.
         """
-        if name in (None, "", self.own):
-            return self._own
+        name = name or self.own
         if (session := self._loaded(name)) is None:
             raise InvalidInputError(f"The model {name[:80]} is not in memory: choose it again under About")
         return session
@@ -87,8 +86,7 @@ class Models:
             InvalidInputError: there is no such model, it is not a TER-GAN, it is too large, or another one is loaded
                 for too long. The message is for visitors.
         """
-        if name in (None, "", self.own):
-            return self._own
+        name = name or self.own
         if (session := self._loaded(name)) is not None:
             return session
         if not self._loading.acquire(timeout=LOADING_SECONDS):
@@ -106,6 +104,8 @@ class Models:
             self._loading.release()
 
     def _loaded(self, name: str) -> EditSession | None:
+        if name == self.own:
+            return self._own
         with self._lock:
             if name in self._others:
                 self._others.move_to_end(name)
@@ -115,7 +115,7 @@ class Models:
         if name in self._locations:
             return self._read(name, {})
         # What visitors name must be public, and does not stay on the disk.
-        with tempfile.TemporaryDirectory(dir=_upload_folder(), ignore_cleanup_errors=True) as cache:
+        with tempfile.TemporaryDirectory(dir=made_upload_folder(), ignore_cleanup_errors=True) as cache:
             return self._read(name, {"token": False, "cache_dir": cache})
 
     def _read(self, name: str, found: dict) -> EditSession:
@@ -167,12 +167,6 @@ def _largest_feature_map(name: str, config: dict) -> int:
     channels = (*parsed.encoder_channels, *parsed.identity_encoder_channels, *parsed.decoder_channels)
     side = max(parsed.image_size, parsed.expression_image_size)
     return max(*channels, parsed.decoder_detail_channels) * side**2
-
-
-def _upload_folder() -> str:
-    folder = get_upload_folder()
-    os.makedirs(folder, exist_ok=True)
-    return folder
 
 
 @contextmanager

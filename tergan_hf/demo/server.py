@@ -249,8 +249,9 @@ def take_turns(line: list[Event]):
         turns: dict[str, int] = {}
         seen: Counter[str] = Counter()
         for event in line:
-            turns[event._id] = seen[holder(event)]
-            seen[holder(event)] += 1
+            name = holder(event)
+            turns[event._id] = seen[name]
+            seen[name] += 1
         line.sort(key=lambda event: turns[event._id])
 
 

@@ -16,6 +16,13 @@ PREFIX = "ter-gan-"
 LOCK = ".in-use"  # file in the folder that a running server holds locked
 
 
+def made_upload_folder() -> Path:
+    """Gradio's folder for uploads, which is created if needed."""
+    folder = Path(get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def use_own_upload_folder() -> str:
     """
     Create a folder inside Gradio's temporary folder (`GRADIO_TEMP_DIR` if it is set) and make Gradio use it.
@@ -26,8 +33,7 @@ def use_own_upload_folder() -> str:
     Returns:
         path of the folder.
     """
-    parent = Path(get_upload_folder())
-    parent.mkdir(parents=True, exist_ok=True)
+    parent = made_upload_folder()
     remove_abandoned_folders(parent)
     # It takes its name once it is locked, or a server that starts now might remove it.
     folder = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))

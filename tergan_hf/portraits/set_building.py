@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from datasets import Array2D, Features, Image, List, Value
 
-from ..data.building import BuildError, Plan, Shard, require_positive
+from ..data.building import BuildError, Plan, Shard, require_positive, require_seed
 from ..data.dataset_card import SetDescription
 from ..data.flow_maps import encode_fine_flow_map
 from ..data.image_cells import image_cell
@@ -58,6 +58,7 @@ class PortraitSettings:
 
     def __post_init__(self):
         require_positive(self, "people", "sessions", "expressions", "expression_sets")
+        require_seed(self.seed)
         PICTURES.check(self.size, self.margin)
 
 

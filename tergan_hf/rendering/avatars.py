@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from datasets import Array2D, Features, Image, List, Value
 
-from ..data.building import BuildError, PictureLimits, Plan, Shard, list_source, require_positive
+from ..data.building import BuildError, PictureLimits, Plan, Shard, list_source, require_positive, require_seed
 from ..data.dataset_card import SetDescription
 from ..data.flow_maps import encode_fine_flow_map
 from ..data.image_cells import image_cell
@@ -76,6 +76,7 @@ class AvatarSettings:
         if self.look not in LOOKS:
             raise BuildError(f"--look must be one of {', '.join(LOOKS)}, not {self.look!r}")
         require_positive(self, "people", "sessions", "expressions", "expression_sets")
+        require_seed(self.seed)
         PICTURES.check(self.size, self.margin)
 
 

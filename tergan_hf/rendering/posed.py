@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from datasets import Array2D, Features, Image, List, Value
 
-from ..data.building import BuildError, Plan, Shard, list_source
+from ..data.building import BuildError, Plan, Shard, list_source, require_seed
 from ..data.dataset_card import SetDescription
 from ..data.image_cells import image_cell
 from ..data.padded_crops import PADDED_CROP_MARGIN
@@ -44,6 +44,7 @@ class PosedSettings:
     seed: int = 0
 
     def __post_init__(self):
+        require_seed(self.seed)
         if min(self.people, self.groups, self.frames) < 1 or self.frames >= self.sequence_frames:
             raise BuildError(
                 "--people, --groups and --frames must be at least 1, and --sequence-frames more than --frames, whose "

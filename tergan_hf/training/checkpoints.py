@@ -24,7 +24,8 @@ OF_EXPRESSIONS = [
     ("losses", "original_label"), ("losses", "blendshapes"), ("losses", "displacement"), ("class_balance",),
     ("blendshape_balance",), ("classifier_augmentation",),
 ]  # fmt: skip
-
+# What the checkpoints of stage 2 fit.
+OF_STAGE_2 = [("discriminators",), ("freeze_expression_encoder",), ("generator_stage", "optimizer")]
 OF_MOUTHS = ("mouth_adversarial", "mouth_features")  # need a discriminator of their own
 
 
@@ -79,13 +80,8 @@ def _require_same_stage_1(folder: Path, before: dict, now: dict):
         if not finished.is_file():
             continue
         own = [(stage, key) for key in now[stage]]
-        for place in own + (OF_EXPRESSIONS if label == "expression" else []):
-            value, trained_with = _find(now, place), _find(before, place)
-            if trained_with is not None and trained_with != value:
-                raise InvalidInputError(
-                    f"cannot resume: {'.'.join(place)} is {value}, but {finished} was trained with {trained_with}. "
-                    "Restore the setting, or choose another --output_dir"
-                )
+        places = own + (OF_EXPRESSIONS if label == "expression" else [])
+        _require_same(places, before, now, f"{finished} was trained with")
 
 
 def _require_same_stage_2(folder: Path, before: dict, now: dict):
@@ -93,13 +89,7 @@ def _require_same_stage_2(folder: Path, before: dict, now: dict):
     Raises:
         InvalidInputError: the checkpoints of stage 2 are of other networks or optimisers.
     """
-    for place in (("discriminators",), ("freeze_expression_encoder",), ("generator_stage", "optimizer")):
-        value, begun_with = _find(now, place), _find(before, place)
-        if begun_with is not None and begun_with != value:
-            raise InvalidInputError(
-                f"cannot resume: {'.'.join(place)} is {value}, but the checkpoints of stage 2 in {folder} have "
-                f"{begun_with}. Restore the setting, or choose another --output_dir"
-            )
+    _require_same(OF_STAGE_2, before, now, f"the checkpoints of stage 2 in {folder} have")
     values, begun_values = ([_find(of, ("losses", term)) for term in OF_MOUTHS] for of in (now, before))
     if any(values) != any(begun_values):
         raise InvalidInputError(
@@ -107,6 +97,24 @@ def _require_same_stage_2(folder: Path, before: dict, now: dict):
             f"of stage 2 in {folder} have {begun_values}: one of them has a discriminator of mouths, the other has "
             "none. Restore the settings, or choose another --output_dir"
         )
+
+
+def _require_same(places: list[tuple[str, ...]], before: dict, now: dict, what_has: str):
+    """
+    Args:
+        places: of the settings that must not change.
+        what_has: the words before the former value in the message.
+
+    Raises:
+        InvalidInputError: one has another value now.
+    """
+    for place in places:
+        value, former = _find(now, place), _find(before, place)
+        if former is not None and former != value:
+            raise InvalidInputError(
+                f"cannot resume: {'.'.join(place)} is {value}, but {what_has} {former}. Restore the setting, or "
+                "choose another --output_dir"
+            )
 
 
 def _find(values: dict, place: tuple[str, ...]):

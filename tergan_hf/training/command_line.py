@@ -18,7 +18,6 @@ from .arguments import (
 )
 
 
-AUGMENTATIONS = ("classifier_augmentation", "pair_augmentation")
 _NESTED = {
     "expression_stage": OptimizerArguments,
     "identity_stage": OptimizerArguments,
@@ -28,6 +27,12 @@ _NESTED = {
     "pairs": PairArguments,
     "classifier_augmentation": AugmentationConfig,
     "pair_augmentation": AugmentationConfig,
+}
+
+_DEFAULTS = {
+    item.name: item.default_factory
+    for item in dataclasses.fields(TrainingArguments)
+    if item.name in _NESTED and callable(item.default_factory)
 }
 
 # `--without`: a loss of the paper → its weights in `LossArguments`.
@@ -96,9 +101,9 @@ def _set(values: dict, override: str):
     if not separator:
         raise InvalidInputError(f"--set needs KEY=VALUE, got {override!r}")
     *parents, last = key.split(".")
-    if parents[:1] in ([name] for name in AUGMENTATIONS) and not values.get(parents[0]):
-        # One change of the default augmentation, which is the paper's.
-        values[parents[0]] = dataclasses.asdict(AugmentationConfig.paper())
+    if parents and parents[0] in _DEFAULTS and not values.get(parents[0]):
+        # A change of the default, which need not be that of the class: the augmentation is the paper's.
+        values[parents[0]] = dataclasses.asdict(_DEFAULTS[parents[0]]())
     for parent in parents:
         place = _place(values, parent, key)
         # A copy: with YAML anchors two keys may share one mapping.

@@ -30,10 +30,11 @@ export async function copyOf(file, name) {
  *   first frame.
  */
 export async function decodePhoto(file, name) {
-  const { profile, converted } = await readProfile(new Uint8Array(await file.arrayBuffer()));
-  const colorSpaceConversion = converted ? "default" : "none";
-  let bitmap;
+  let bitmap, profile;
   try {
+    const found = await readProfile(new Uint8Array(await file.arrayBuffer()));
+    profile = found.profile;
+    const colorSpaceConversion = found.converted ? "default" : "none";
     bitmap = await createImageBitmap(file, { colorSpaceConversion, premultiplyAlpha: "none" });
   } catch {
     throw new VisitorError(`${name}: this browser cannot read the file as a photo. Use JPEG, PNG or WebP.`);
