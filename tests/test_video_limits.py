@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import av
 import pytest
 from PIL import Image
 
@@ -99,6 +100,18 @@ def test_the_time_limit_holds_while_ffmpeg_reads(tmp_path):
             limited(clip, limits=VideoLimits(seconds=0.5))
     assert time.monotonic() - began < 3
     assert os.listdir(tmp_path) == ["clip.mkv"]
+
+
+def test_data_that_ffmpeg_had_no_time_to_read_are_not_called_damaged(tmp_path, monkeypatch):
+    clip = write(tmp_path / "clip.mp4", "mp4", "libx264")
+
+    def open_slowly(*_, timeout, **__):
+        time.sleep(timeout[0])
+        raise av.error.InvalidDataError(1, "Invalid data found when processing input")
+
+    monkeypatch.setattr(av, "open", open_slowly)
+    with pytest.raises(VideoLimitError, match=r"not done after 0\.1 seconds"):
+        images_of(clip, limits=VideoLimits(seconds=0.1))
 
 
 def test_the_time_limit_holds_while_frames_are_worked_on(tmp_path):

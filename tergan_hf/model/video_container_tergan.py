@@ -172,7 +172,7 @@ def open_container(clip: Path, limits: VideoLimits, deadline: Deadline):
             options |= {"enable_drefs": "0", "use_absolute_path": "0", "export_xmp": "1"}
         if limits.pixels is not None:  # otherwise FFmpeg decodes a few frames before their size can be checked
             options["codec_whitelist"] = _decoders_without_pictures()
-        left = deadline.remaining()
+        begun, left = time.monotonic(), deadline.remaining()
         try:
             container = av.open(
                 address, format=kind, container_options=options, metadata_errors="replace",
@@ -181,6 +181,8 @@ def open_container(clip: Path, limits: VideoLimits, deadline: Deadline):
         except av.error.ExitError:
             raise deadline.error() from None
         except (av.error.FFmpegError, ValueError) as error:
+            if left and time.monotonic() - begun >= left / 2:  # some demuxers report the interruption as invalid data
+                raise deadline.error() from error
             raise VideoInputError(f"{name} is no video that can be read ({reason(error)})") from error
     return container
 

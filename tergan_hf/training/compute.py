@@ -50,7 +50,7 @@ def describe_compute(arguments: TrainingArguments, accelerator: Accelerator) -> 
     described: dict = {
         "hours": round(sum(noted[stage] for stage in stages) / 3600, 4),
         "processes": accelerator.num_processes,
-        "hardware": f"{cores} cores of {_processor_name()}",
+        "hardware": f"{cores} core{'s' if cores > 1 else ''} of {_processor_name()}",
         "cores": cores,
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
     }

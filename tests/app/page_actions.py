@@ -110,7 +110,7 @@ def use_clip_input(page, element: str):
     frame.get_by_label("start recording").click()
     page.wait_for_timeout(1000)
     frame.get_by_text("Stop", exact=True).click()
-    frame.get_by_label("Clear").wait_for()
+    frame.get_by_label("Clear").first.wait_for()  # while the recording is uploaded, a second one shows
 
 
 def wait_for_webcam(page, element: str):
