@@ -20,6 +20,9 @@ from .conftest import WEIGHTS
 from .tiny_models import pipeline_of, save_pipeline, tiny_model
 
 
+PUBLISHED = [WEIGHTS, WEIGHTS.with_name("ter-gan-paper")]
+
+
 def results_of(card: str) -> dict[tuple[str, str], float]:
     """(data set, name of the metric) → value, as the Hub reads the header."""
     found = ModelCard(card).data.eval_results or []
@@ -209,16 +212,21 @@ def test_the_command_takes_a_report_and_writes_the_card(trained, tmp_path_factor
     assert results_of((trained / "README.md").read_text())
 
 
-def test_the_published_card_is_up_to_date():
-    assert (WEIGHTS / "README.md").read_text() == build_card(WEIGHTS), "run python -m tergan_hf.model_card"
-    report = json.loads((WEIGHTS / "report.json").read_text())
-    found = results_of((WEIGHTS / "README.md").read_text())
+@pytest.mark.parametrize("weights", PUBLISHED, ids=lambda weights: weights.name)
+def test_the_published_cards_are_up_to_date(weights):
+    assert (weights / "README.md").read_text() == build_card(weights), f"run python -m tergan_hf.model_card {weights}"
+    report = json.loads((weights / "report.json").read_text())
+    found = results_of((weights / "README.md").read_text())
     accuracies = {measured["recognition"]["accuracy"] for measured in report["sets"].values()}
     assert {round(value, 4) for value in accuracies} <= set(found.values())
+
+
+def test_the_published_card_has_examples():
     assert read_examples(WEIGHTS).widget, "run python -m tergan_hf.model_card --examples"
 
 
-def test_every_set_of_the_published_weights_has_a_licence():
-    record = yaml.safe_load((WEIGHTS / "training.yaml").read_text())
+@pytest.mark.parametrize("weights", PUBLISHED, ids=lambda weights: weights.name)
+def test_every_set_of_the_published_weights_has_a_licence(weights):
+    record = yaml.safe_load((weights / "training.yaml").read_text())
     for source in record["sources"]:
         assert known_set(source["path"]) is not None, f"describe {source['path']} in tergan_hf/data/known_sets.py"
